@@ -1,0 +1,51 @@
+"""Honest odds of winning every open sales deal, and the reasons why.
+
+The public names are imported when first used, so that ``import winpredict`` and ``winpredict --help`` are quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from winpredict._common.errors import WinPredictError as WinPredictError
+    from winpredict.config import Config as Config
+    from winpredict.config import load_config as load_config
+    from winpredict.explain.reasons import explain_deal as explain_deal
+    from winpredict.explain.scores import score as score
+    from winpredict.features.build import build_features as build_features
+    from winpredict.features.builders import Feature as Feature
+    from winpredict.features.builders import FeatureBuilder as FeatureBuilder
+    from winpredict.models.backtest import Backtest as Backtest
+    from winpredict.models.backtest import backtest as backtest
+    from winpredict.models.estimator import WinClassifier as WinClassifier
+    from winpredict.models.training import TrainedModel as TrainedModel
+    from winpredict.models.training import train as train
+    from winpredict.tables.crm import CRMData as CRMData
+
+_HOMES = {
+    "Backtest": "models.backtest",
+    "CRMData": "tables.crm",
+    "Config": "config",
+    "Feature": "features.builders",
+    "FeatureBuilder": "features.builders",
+    "TrainedModel": "models.training",
+    "WinClassifier": "models.estimator",
+    "WinPredictError": "_common.errors",
+    "backtest": "models.backtest",
+    "build_features": "features.build",
+    "explain_deal": "explain.reasons",
+    "load_config": "config",
+    "score": "explain.scores",
+    "train": "models.training",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'winpredict' has no attribute {name!r}")
+    return getattr(import_module(f"winpredict.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""What every room may use: errors, safe file writing, progress. Knows nothing of sales."""

@@ -1,0 +1,98 @@
+"""Write files whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from winpredict._common.errors import WorkspaceError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it onto `path` only if the block succeeds.
+
+    Parameters
+    ----------
+    path : Path
+        Where the finished file is to stand. Its folder is made if absent.
+
+    Yields
+    ------
+    Path
+        The temporary path to write to. It keeps the suffix of `path`, since many writers look at it.
+
+    Raises
+    ------
+    WorkspaceError
+        When the disk is full or the folder cannot be written; an earlier file at `path` is left as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "scores.csv"
+    >>> with replacing(target) as temporary:
+    ...     _ = temporary.write_text("deal_id")
+    >>> target.read_text()
+    'deal_id'
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise WorkspaceError(
+            f"cannot write {path}: {error.strerror or error}; nothing was changed there. "
+            "Free some space or choose a folder you may write to, then run the command again."
+        ) from error
+    finally:
+        if temporary is not None and temporary.exists():
+            temporary.unlink()
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder; swap it in for `folder` only if the block succeeds.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the finished folder is to stand. An earlier one is replaced whole.
+
+    Yields
+    ------
+    Path
+        The temporary folder to fill.
+
+    Raises
+    ------
+    WorkspaceError
+        When the disk is full or the folder cannot be written; an earlier folder is left as it was.
+    """
+    folder = Path(folder)
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        yield temporary
+        earlier = folder.with_name(f".{folder.name}-earlier")
+        shutil.rmtree(earlier, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, earlier)
+        os.replace(temporary, folder)
+        shutil.rmtree(earlier, ignore_errors=True)
+    except OSError as error:
+        raise WorkspaceError(
+            f"cannot write {folder}: {error.strerror or error}; nothing was changed there. "
+            "Free some space or choose a folder you may write to, then run the command again."
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)

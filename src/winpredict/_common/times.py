@@ -1,0 +1,20 @@
+"""Differences of times as numbers of days."""
+
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+SECONDS_A_DAY = 86_400.0
+
+
+def days(difference: pd.Series) -> NDArray[np.float64]:
+    """Time differences in days; NaN where missing.
+
+    Examples
+    --------
+    >>> days(pd.Series(pd.to_timedelta(["36h", None])))
+    array([1.5, nan])
+    """
+    return cast("NDArray[np.float64]", difference.dt.total_seconds().to_numpy(np.float64) / SECONDS_A_DAY)

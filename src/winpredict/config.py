@@ -1,0 +1,156 @@
+"""The configuration: pydantic models of ``configs/default.yaml``; every knob has a unit and a default."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from winpredict._common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Snapshots(_Section):
+    """Which days of a deal's life are looked at."""
+
+    every_days: float = Field(7.0, gt=0, description="days between two looks at a deal")
+    longest_days: float = Field(730.0, gt=0, description="no looks beyond this age in days")
+    deal_power: Share = Field(0.5, description="0: a deal counts as often as it was looked at; 1: once")
+
+
+class Attributes(_Section):
+    """Static attributes: what the leakage audit decides can be overruled."""
+
+    keep: tuple[str, ...] = Field((), description="attributes to use whatever the audit says")
+    drop: tuple[str, ...] = Field((), description="attributes never to use")
+
+
+class Model(_Section):
+    """The classifier; see `winpredict.models.estimator.WinClassifier`."""
+
+    bags: int = Field(6, ge=1, description="number of models")
+    trees: int = Field(300, ge=1, description="boosting rounds of each")
+    learning_rate: float = Field(0.03, gt=0, le=1)
+    leaves: int = Field(15, ge=2, description="leaves of a tree")
+    min_rows_leaf: int = Field(80, ge=1, description="least snapshots in a leaf")
+    feature_share: float = Field(0.5, gt=0, le=1, description="share of the features a tree may look at")
+    row_share: float = Field(0.7, gt=0, le=1, description="share of the snapshots a tree is fitted on")
+    l2: float = Field(5.0, ge=0, description="penalty on leaf values")
+    linear_weight: Share = Field(0.5, description="weight of the linear model in the blend")
+    linear_strength: float = Field(0.01, gt=0, description="inverse of the linear model's penalty")
+    monotone: dict[str, Literal[-1, 1]] = Field({}, description="feature: 1 (odds only rise with it) or -1 (only fall)")
+    calibration_share: float = Field(0.2, ge=0, le=0.5, description="share of the last-closed deals to calibrate on")
+    interval: float = Field(0.8, gt=0, lt=1, description="probability mass between low and high")
+    threads: int = Field(2, ge=1)
+
+
+class Censoring(_Section):
+    """What is done about deals that are still open."""
+
+    method: Literal["ipcw", "none"] = Field("ipcw", description="inverse probability of censoring weights, or none")
+    max_weight: float = Field(10.0, ge=1, description="largest weight")
+
+
+class Timing(_Section):
+    """The competing-risks model of when a deal closes."""
+
+    grid_days: tuple[float, ...] = Field((7, 14, 30, 60, 90, 180, 365), description="ends of the intervals in days")
+
+
+class Backtest(_Section):
+    """The rolling-origin evaluation."""
+
+    folds: int = Field(4, ge=1, description="number of cut-offs")
+    horizon_days: float = Field(60.0, ge=0, description="days between the last cut-off and the end of the data")
+    min_history_days: float = Field(180.0, ge=0, description="days of history before the first cut-off")
+
+
+class Tuning(_Section):
+    """The Optuna search behind ``--tune``."""
+
+    trials: int = Field(40, ge=1)
+    minutes: float = Field(10.0, gt=0, description="time budget in minutes")
+
+
+class Config(_Section):
+    """All knobs.
+
+    Examples
+    --------
+    >>> Config().snapshots.every_days
+    7.0
+    """
+
+    seed: int = Field(0, ge=0)
+    snapshots: Snapshots = Snapshots()
+    attributes: Attributes = Attributes()
+    builders: tuple[str, ...] = Field((), description="further feature builders, as package.module:ClassName")
+    model: Model = Model()
+    censoring: Censoring = Censoring()
+    timing: Timing = Timing()
+    backtest: Backtest = Backtest()
+    tuning: Tuning = Tuning()
+
+
+def load_config(path: Path | str | None = None) -> Config:
+    """Read a YAML file of knobs; those it does not name keep their defaults.
+
+    Parameters
+    ----------
+    path : Path or str, optional
+        By default every knob has its default (see `default_config_file`).
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        When the file is absent, no YAML, or has unknown or impossible values; every one is named.
+
+    Examples
+    --------
+    >>> load_config().model.bags == Config().model.bags
+    True
+    """
+    if path is None:
+        return Config()
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config {path}: {error}") from None
+    try:
+        return Config.model_validate({} if values is None else values)
+    except ValidationError as error:
+        faults = "; ".join(_fault(each) for each in error.errors())
+        raise ConfigError(f"{path}: {faults}. Every knob stands with its default in {default_config_file()}") from None
+
+
+def default_config_file() -> Path:
+    """The shipped file that names every knob with its unit and default."""
+    return Path(__file__).parent / "configs" / "default.yaml"
+
+
+def _fault(fault: "ErrorDetails") -> str:
+    key = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        return f"{key} is no knob; allowed here are {', '.join(_names_beside(fault['loc']))}"
+    if not key:
+        return f"the file holds {fault['input']!r} and not names with values"
+    return f"{key}: {fault['msg']} (it is {fault['input']!r})"
+
+
+def _names_beside(place: tuple[int | str, ...]) -> list[str]:
+    section: type[BaseModel] = Config
+    for name in place[:-1]:
+        section = cast(type[BaseModel], section.model_fields[str(name)].annotation)
+    return list(section.model_fields)

@@ -1,0 +1,1 @@
+"""Why: contributions, reasons, and the scores that carry them."""

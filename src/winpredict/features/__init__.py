@@ -1,0 +1,1 @@
+"""Deal attributes as they stood on a day."""

@@ -1,0 +1,136 @@
+"""From snapshots to a feature frame, with a description of every column."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+
+import numpy as np
+import pandas as pd
+
+from winpredict._common.errors import ConfigError
+from winpredict.features.builders import Feature, FeatureBuilder, default_builders
+from winpredict.features.past import Past
+from winpredict.tables.crm import CRMData
+from winpredict.tables.schema import text_dtype
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """What a person needs to read one feature column."""
+
+    name: str
+    unit: str
+    sentence: str
+    builder: str
+
+
+@dataclass(frozen=True)
+class Features:
+    """A feature frame and its description.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a snapshot, in the snapshots' order: float64, or text for columns of the unit "category".
+    info : tuple of FeatureInfo
+        One for each column of the frame.
+    skipped : tuple of str
+        A sentence for each builder that had nothing to work on.
+    """
+
+    frame: pd.DataFrame
+    info: tuple[FeatureInfo, ...]
+    skipped: tuple[str, ...] = ()
+
+
+def build_features(
+    crm: CRMData,
+    snapshots: pd.DataFrame,
+    *,
+    attributes: Collection[str] = (),
+    builders: Sequence[FeatureBuilder] | None = None,
+) -> Features:
+    """Compute every builder's figures at each snapshot, from facts recorded strictly before it.
+
+    Parameters
+    ----------
+    crm : CRMData
+        Everything recorded; what lies at or after a snapshot's as_of has no influence on its row.
+    snapshots : DataFrame
+        Columns deal_id and as_of (UTC).
+    attributes : collection of str
+        Static attributes that may be used (`LeakageAudit.kept`).
+    builders : sequence of FeatureBuilder, optional
+        By default the shipped ones and those of installed plug-ins (see `installed_builders`).
+
+    Returns
+    -------
+    Features
+
+    Examples
+    --------
+    >>> from winpredict.features.snapshots import open_at
+    >>> deals = pd.DataFrame({
+    ...     "deal_id": ["a", "b"], "stage": ["Won", "Demo"], "outcome": ["won", "open"],
+    ...     "created_at": ["2025-01-01", "2025-02-01"], "closed_at": ["2025-03-01", None],
+    ... })
+    >>> crm = CRMData.from_frames(deals)
+    >>> build_features(crm, open_at(crm, "2025-02-15")).frame["days_open"].tolist()
+    [45.0, 14.0]
+    """
+    past = Past(crm, snapshots.reset_index(drop=True), attributes)
+    columns: dict[str, pd.Series] = {}
+    info: list[FeatureInfo] = []
+    skipped: list[str] = []
+    for builder in default_builders() + installed_builders() if builders is None else builders:
+        absent = [table for table in builder.needs if not past.has(table)]
+        if absent:
+            skipped.append(f"{builder.name} left out: there is no table {' or '.join(absent)}")
+            continue
+        for feature in builder.build(past):
+            columns[feature.name] = _column(feature, len(past))
+            info.append(FeatureInfo(feature.name, feature.unit, feature.sentence, builder.name))
+    return Features(pd.DataFrame(columns, index=range(len(past))), tuple(info), tuple(skipped))
+
+
+def installed_builders() -> tuple[FeatureBuilder, ...]:
+    """Builders that other packages offer under the entry-point group ``winpredict.builders``."""
+    found = sorted(entry_points(group="winpredict.builders"), key=lambda point: point.name)
+    return tuple(point.load()() for point in found)
+
+
+def builders_from_paths(paths: Sequence[str]) -> tuple[FeatureBuilder, ...]:
+    """Builders named in the config as ``package.module:ClassName``.
+
+    Raises
+    ------
+    ConfigError
+        When a path does not lead to a FeatureBuilder.
+    """
+    return tuple(_from_path(path) for path in paths)
+
+
+def _from_path(path: str) -> FeatureBuilder:
+    module, _, name = path.partition(":")
+    try:
+        builder = getattr(import_module(module), name)()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"builders: {path!r} cannot be loaded ({error}); write it as package.module:ClassName"
+        ) from None
+    if not isinstance(builder, FeatureBuilder):
+        raise ConfigError(f"builders: {path!r} is no FeatureBuilder; derive the class from winpredict.FeatureBuilder")
+    return builder
+
+
+def _column(feature: Feature, length: int) -> pd.Series:
+    dtype = text_dtype() if feature.unit == "category" else np.float64
+    values = feature.values.to_numpy() if isinstance(feature.values, pd.Series) else feature.values
+    column = pd.Series(values, index=range(length), dtype=dtype)
+    return column.replace([np.inf, -np.inf], np.nan) if feature.unit != "category" else column
+
+
+def describe(info: Sequence[FeatureInfo]) -> Iterator[str]:
+    """One line a feature: name, unit and sentence."""
+    return (f"{each.name} [{each.unit}] {each.sentence} ({each.builder})" for each in info)

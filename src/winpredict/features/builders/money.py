@@ -1,0 +1,48 @@
+"""The amount as of then, how it moved, and how it compares."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winpredict.features.builders.base import Feature, FeatureBuilder
+from winpredict.features.past import Past
+
+
+class Amount(FeatureBuilder):
+    """Amount as of then, its changes, and its ratio to what the owner, the account and the product usually close."""
+
+    def build(self, past: Past) -> Iterator[Feature]:
+        amount = past.versioned("amount").to_numpy(np.float64)
+        if np.isnan(amount).all():
+            return
+        amount = np.where(amount > 0, amount, np.nan)
+        yield Feature("amount", amount, "currency", "amount")
+        if past.records_changes_of("amount"):
+            yield from self._changes(past, amount)
+        for label, closings in self._norms(past):
+            mean = np.exp(closings.mean(np.log(positive(closings.column("amount").to_numpy(np.float64)))))
+            yield Feature(f"amount_vs_{label}", amount / mean, "ratio", f"amount against the usual one of the {label}")
+
+    def _changes(self, past: Past, amount: NDArray[np.float64]) -> Iterator[Feature]:
+        history = past.events("deal_history")
+        values = history.column("amount").to_numpy(np.float64)
+        before = history.table.previous("amount").to_numpy(np.float64)
+        yield Feature("amount_ups", history.count(where=values > before), "changes", "times the amount was raised")
+        yield Feature("amount_downs", history.count(where=values < before), "changes", "times the amount was lowered")
+        first = history.first("amount").to_numpy(np.float64)
+        yield Feature("amount_growth", amount / positive(first), "ratio", "amount against the first one entered")
+
+    def _norms(self, past: Past):  # type: ignore[no-untyped-def]
+        yield "company", past.closings_of_all()
+        if past.has("deals", "owner_id"):
+            yield "owner", past.closings("owner_id", past.versioned("owner_id"))
+        if past.has("deals", "account_id"):
+            yield "account", past.closings("account_id", past.account_id())
+        if "product" in past.attributes:
+            yield "product", past.closings("product", past.attribute("product"))
+
+
+def positive(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values, with those not above 0 missing."""
+    return np.where(values > 0, values, np.nan)

@@ -1,0 +1,91 @@
+"""Where the deal stands and how fast it moves: age, stages, the expected close date, the calendar."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from winpredict._common.times import days
+from winpredict.features.asof import AsOfTable
+from winpredict.features.builders.base import Feature, FeatureBuilder
+from winpredict.features.past import Past
+
+
+class Age(FeatureBuilder):
+    """How long the deal has been open."""
+
+    def build(self, past: Past) -> Iterator[Feature]:
+        yield Feature("days_open", past.days_open, "days", "days since the deal was created")
+
+
+class Stage(FeatureBuilder):
+    """The stage as of then, the way there, and the time in it against won deals."""
+
+    needs = ("deal_history",)
+
+    def build(self, past: Past) -> Iterator[Feature]:
+        if not past.has("deal_history", "stage"):
+            return
+        stage = past.versioned("stage")
+        yield Feature("stage", stage, "category", "stage")
+        yield Feature("stage_rank", past.stage_rank(stage), "place", "place of the stage in the sales process")
+        changes = past.stage_changes
+        yield Feature("stage_changes", np.maximum(changes.count() - 1, 0), "changes", "changes of stage so far")
+        moved = past.stage_rank(changes.column("stage")) - past.stage_rank(changes.table.previous("stage"))
+        yield Feature("moves_back", changes.count(where=moved < 0), "moves", "moves back to an earlier stage")
+        yield Feature("stages_skipped", changes.count(where=moved > 1), "moves", "moves that skipped a stage")
+        in_stage = changes.since_last()
+        yield Feature("days_in_stage", in_stage, "days", "days in the present stage")
+        norm = past.won_stays.at(stage, past.as_of).mean("days")
+        yield Feature("stay_vs_won", in_stage - norm, "days", "days in the stage beyond what won deals took there")
+        left, gaps = changes.table.previous("stage"), changes.table.gaps()
+        for name in past.crm.stage_order:
+            earlier = changes.sum(np.where(left == name, gaps, 0.0))
+            now = np.where(stage == name, in_stage, 0.0)
+            yield Feature(f"days_in_{_word(name)}", earlier + now, "days", f"days spent in {name}")
+
+
+class ExpectedClose(FeatureBuilder):
+    """The expected close date as of then: how far, how often and how much it was put off."""
+
+    needs = ("deal_history",)
+
+    def build(self, past: Past) -> Iterator[Feature]:
+        if not past.has("deal_history", "expected_close_date"):
+            return
+        expected = past.versioned("expected_close_date")
+        to_close = days(expected - past.as_of)
+        yield Feature("days_to_expected_close", to_close, "days", "days to the expected close date")
+        yield Feature("days_overdue", np.maximum(-to_close, 0.0), "days", "days past the expected close date")
+        history = past.events("deal_history")
+        shift = self._shifts(history.table)
+        put_off = shift > 0
+        yield Feature("close_date_pushes", history.count(where=put_off), "times", "times the close date was put off")
+        yield Feature("close_date_pulls", history.count(where=shift < 0), "times", "times it was brought forward")
+        yield Feature("days_pushed", history.sum(shift), "days", "days by which the close date was put off")
+        yield Feature("days_since_push", history.since_last(where=put_off), "days", "days since it was last put off")
+
+    @staticmethod
+    def _shifts(history: AsOfTable) -> NDArray[np.float64]:
+        """Days by which each change of the date puts it off (negative: brings it forward; NaN: no change)."""
+        moved = history.column("expected_close_date") - history.previous("expected_close_date")
+        shift = days(moved)
+        return np.where(shift == 0, np.nan, shift)
+
+
+class Calendar(FeatureBuilder):
+    """Where the day lies in the month and the quarter, when quotas fall due."""
+
+    def build(self, past: Past) -> Iterator[Feature]:
+        day = past.as_of.dt.tz_localize(None).dt.normalize()
+        month_end = day + pd.offsets.MonthEnd(0)
+        quarter_end = day + pd.offsets.QuarterEnd(0)
+        to_month_end = days(month_end - day)
+        yield Feature("days_to_month_end", to_month_end, "days", "days to the end of the month")
+        yield Feature("days_to_quarter_end", days(quarter_end - day), "days", "days to quarter end")
+
+
+def _word(stage: str) -> str:
+    """A stage's name as part of a column name."""
+    return "".join(letter if letter.isalnum() else "_" for letter in stage.lower()).strip("_")

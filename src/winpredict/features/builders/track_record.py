@@ -1,0 +1,79 @@
+"""How deals of the same owner, account, product, source or segment ended before as_of."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from winpredict.features.asof import AsOfView
+from winpredict.features.builders.base import Feature, FeatureBuilder
+from winpredict.features.past import Past
+
+#: Pseudo-deals at the overall win rate that a track record starts from.
+PRIOR_DEALS = 10.0
+RECENT_DAYS = 120
+
+
+class TrackRecord(FeatureBuilder):
+    """Smoothed win rates and counts, from deals closed strictly before as_of.
+
+    Notes
+    -----
+    A rate is ``(wins + prior * company rate) / (closed + prior)`` with the company's own rate as of then: an ordered
+    target encoding along real time (compare Prokhorenkova et al., CatBoost, 2018), so no deal lends its own ending to
+    itself or to the past.
+    """
+
+    def __init__(self, prior_deals: float = PRIOR_DEALS, recent_days: int = RECENT_DAYS) -> None:
+        self.prior_deals = prior_deals
+        self.recent_days = recent_days
+
+    def build(self, past: Past) -> Iterator[Feature]:
+        company = past.closings_of_all()
+        overall = self._rate(company, np.full(len(past), 0.5))
+        recent = self._rate(company, overall, self.recent_days)
+        yield Feature("win_rate_recent", recent, "share", f"company's win rate over the last {self.recent_days} days")
+        if past.has("deals", "owner_id"):
+            yield from self._owner(past, overall)
+        if past.has("deals", "account_id"):
+            yield from self._account(past, overall)
+        for name in past.attributes:
+            values = past.attribute(name)
+            if not isinstance(values.dtype, pd.StringDtype):
+                continue
+            closings = past.closings(name, values)
+            rate = self._rate(closings, overall)
+            label = name.replace("_", " ")
+            yield Feature(f"win_rate_{name}", rate, "share", f"win rate so far of the same {label}")
+            lately = self._rate(closings, rate, self.recent_days)
+            yield Feature(f"win_rate_{name}_recent", lately, "share", f"recent win rate of the same {label}")
+
+    def _owner(self, past: Past, overall: NDArray[np.float64]) -> Iterator[Feature]:
+        owner = past.versioned("owner_id")
+        closings = past.closings("owner_id", owner)
+        rate = self._rate(closings, overall)
+        yield Feature("win_rate_owner", rate, "share", "win rate of the owner so far")
+        lately = self._rate(closings, rate, self.recent_days)
+        yield Feature("win_rate_owner_recent", lately, "share", "recent win rate of the owner")
+        yield Feature("owner_closed", closings.count(), "deals", "deals the owner has closed")
+        created = past.creations("owner_id", owner).count()
+        yield Feature("owner_load", created - closings.count(), "deals", "open deals of the owner")
+
+    def _account(self, past: Past, overall: NDArray[np.float64]) -> Iterator[Feature]:
+        account = past.account_id()
+        closings = past.closings("account_id", account)
+        won = (closings.column("won") == 1).to_numpy(dtype=bool)
+        wins = closings.count(where=won)
+        yield Feature("win_rate_account", self._rate(closings, overall), "share", "win rate with this customer so far")
+        yield Feature("account_wins", wins, "deals", "deals won with this customer before")
+        yield Feature("account_losses", closings.count() - wins, "deals", "deals lost with this customer before")
+        yield Feature("days_since_account_win", closings.since_last(where=won), "days", "days since the last win there")
+        created = past.creations("account_id", account).count()
+        yield Feature("account_open", created - closings.count(), "deals", "open deals with this customer")
+
+    def _rate(self, closings: AsOfView, towards: NDArray[np.float64], days: int | None = None) -> NDArray[np.float64]:
+        won = (closings.column("won") == 1).to_numpy(dtype=bool)
+        wins = closings.count(where=won, window_days=days)
+        closed = closings.count(window_days=days)
+        return np.asarray((wins + self.prior_deals * towards) / (closed + self.prior_deals))

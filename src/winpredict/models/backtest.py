@@ -1,0 +1,260 @@
+"""Rolling-origin evaluation: what the odds would have been on past days, beside baselines and what then happened."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedGroupKFold
+
+from winpredict._common.errors import TooLittleDataError
+from winpredict.config import Config
+from winpredict.features.build import Features
+from winpredict.features.snapshots import labelled
+from winpredict.models.baselines import baselines
+from winpredict.models.calibration import reliability
+from winpredict.models.evaluation import Comparison, compare, evaluate_odds, evaluate_segments, metric_intervals
+from winpredict.models.training import (
+    LEAST_EACH,
+    Progress,
+    TrainingSet,
+    fit_model,
+    make_classifier,
+    pipeline,
+    require_enough,
+    row_weights,
+    training_set,
+)
+from winpredict.tables.crm import CRMData
+
+MODEL = "winpredict"
+AGE_BANDS = (0, 14, 30, 60, 90, 180, np.inf)
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What a backtest found.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        One row a deal that was open at a cut-off and has closed since: cutoff, deal_id, stage, days_open, amount, won
+        (0 or 1), and one column of odds for each scorer (``winpredict`` and the baselines).
+    overall, by_cutoff, by_stage, by_age : DataFrame
+        Figures of merit (see `evaluate_odds`): overall by scorer with intervals for the model, else of the model and of
+        the stage win rate by cut-off, stage and age band.
+    comparisons : dict of str to Comparison
+        The model against each baseline in log loss, with intervals by resampling deals.
+    kind : str
+        "rolling origin", or "grouped cross-validation" for undated data.
+    still_open : int
+        Deals that were scored and have not closed yet; they are left out.
+    """
+
+    predictions: pd.DataFrame
+    overall: pd.DataFrame
+    intervals: pd.DataFrame
+    by_cutoff: pd.DataFrame
+    by_stage: pd.DataFrame
+    by_age: pd.DataFrame
+    comparisons: dict[str, Comparison]
+    kind: str
+    still_open: int
+
+    @property
+    def reliability(self) -> pd.DataFrame:
+        """Predicted and observed shares of the model, in ten bins."""
+        return reliability(self.predictions["won"], self.predictions[MODEL])
+
+    @property
+    def verdict(self) -> str:
+        """What the comparison with the baselines amounts to, in plain words."""
+        if not self.comparisons["overall_rate"].beats_baseline:
+            return (
+                "No usable signal: these attributes do not tell won from lost deals better than the overall win rate. "
+                + self.comparisons["overall_rate"].sentence
+            )
+        rival = "stage_win_rate" if "stage_win_rate" in self.comparisons else "overall_rate"
+        stage = self.comparisons[rival]
+        if not stage.beats_baseline:
+            return "The model is not shown to beat the stage win rate; use the stage win rate. " + stage.sentence
+        beaten = [name for name, each in self.comparisons.items() if each.beats_baseline]
+        equal = [name for name in self.comparisons if name not in beaten]
+        words = f"Log loss {-stage.relative:.0%} below the {rival.replace('_', ' ')}'s. {stage.sentence}"
+        if equal:
+            words += f" Not shown to beat: {', '.join(name.replace('_', ' ') for name in equal)}."
+        return words
+
+    def summary(self) -> str:
+        """The figures of every scorer and the verdict, as text."""
+        columns = ["log_loss", "brier", "auc", "calibration_slope", "expected_calibration_error", "lift_top_decile"]
+        table = self.overall[[name for name in columns if name in self.overall]].round(3).to_string()
+        deals = self.predictions["deal_id"].nunique()
+        return (
+            f"{self.kind}: {len(self.predictions)} scored deals that have closed since ({deals} different), "
+            f"{self.still_open} still open and left out\n{table}\n{self.verdict}"
+        )
+
+
+def backtest(
+    crm: CRMData, config: Config | None = None, *, folds: int | None = None, progress: Progress | None = None
+) -> Backtest:
+    """Train as of past days, score what was open then, and compare with what happened.
+
+    Parameters
+    ----------
+    crm : CRMData
+    config : Config, optional
+    folds : int, optional
+        Number of cut-offs; by default ``config.backtest.folds``.
+    progress : callable, optional
+        Called with a few words before each step.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    TooLittleDataError
+        When there is not enough history for a single cut-off.
+
+    Notes
+    -----
+    At each cut-off only what was known then is used: endings, histories, touches, the leakage audit and the choice of
+    attributes. Undated data allow no such thing: they get a cross-validation whose folds never share a deal or a
+    duplicate of one, and the result says so.
+    """
+    config = config or Config()
+    folds = folds or config.backtest.folds
+    require_enough(crm)
+    parts = list(_rolling(crm, config, folds, progress) if crm.dated else _grouped(crm, config, folds, progress))
+    if not parts:
+        raise TooLittleDataError(
+            f"no cut-off leaves {LEAST_EACH} won and {LEAST_EACH} lost deals before it and any after it; "
+            "a backtest needs a longer history"
+        )
+    scored = pd.concat(parts, ignore_index=True)
+    judged = scored[scored["outcome"] != "open"].reset_index(drop=True)
+    judged.insert(0, "won", (judged["outcome"] == "won").astype(np.int64))
+    return _judge(judged, int((scored["outcome"] == "open").sum()), crm, config.seed)
+
+
+def cutoffs(crm: CRMData, folds: int, config: Config) -> list[pd.Timestamp]:
+    """Evenly spaced calendar days between the first that leaves enough history and the last that leaves a horizon."""
+    closed = crm.deals[crm.deals["closed_at"].notna()]
+    enough = max(_nth_close(closed, "won", LEAST_EACH), _nth_close(closed, "lost", LEAST_EACH))
+    start = crm.deals["created_at"].min()
+    first = max(enough, start + pd.Timedelta(days=config.backtest.min_history_days))
+    assert crm.known_until is not None
+    last = crm.known_until - pd.Timedelta(days=config.backtest.horizon_days)
+    first = max(first, start + (last - start) / 2)  # the first half is for learning
+    if last <= first:
+        return [start + (crm.known_until - start) * 2 / 3] if start + (crm.known_until - start) * 2 / 3 > enough else []
+    return list(pd.date_range(first, last, periods=folds).normalize())
+
+
+def _nth_close(closed: pd.DataFrame, outcome: str, n: int) -> pd.Timestamp:
+    return cast("pd.Timestamp", closed.loc[closed["outcome"] == outcome, "closed_at"].nsmallest(n).iloc[-1])
+
+
+def _rolling(crm: CRMData, config: Config, folds: int, progress: Progress | None) -> Iterator[pd.DataFrame]:
+    for cutoff in cutoffs(crm, folds, config):
+        if progress:
+            progress(f"backtest as of {cutoff:%Y-%m-%d}")
+        known = crm.as_known_at(cutoff)
+        data = training_set(known, config)
+        model = fit_model(data, known, config)
+        looks = pipeline(known, cutoff)
+        features = model.build_features(known, looks)
+        odds = {
+            MODEL: model.odds(features)["win_probability"].to_numpy(),
+            **_baseline_odds(data, known, config, features),
+        }
+        yield _scored(labelled(crm, looks), features, odds).assign(cutoff=cutoff)
+
+
+def _grouped(crm: CRMData, config: Config, folds: int, progress: Progress | None) -> Iterator[pd.DataFrame]:
+    """Cross-validation for undated data; deals that are alike in everything stay in one fold."""
+    data = training_set(crm, config)
+    frame = data.features.frame
+    alike = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    splitter = StratifiedGroupKFold(n_splits=max(folds, 5), shuffle=True, random_state=config.seed)
+    for number, (train, test) in enumerate(splitter.split(frame, data.won, alike)):
+        if progress:
+            progress(f"fold {number + 1}")
+        part = _take(data, train)
+        classifier, _ = make_classifier(config, len(train))
+        classifier.fit(part.features.frame, part.won, groups=alike[train])
+        features = frame.iloc[test].reset_index(drop=True)
+        odds = {MODEL: classifier.predict_proba(features)[:, 1], **_baseline_odds(part, crm, config, features)}
+        snapshots = data.snapshots.iloc[test].reset_index(drop=True)
+        yield _scored(snapshots, features, odds).assign(cutoff=f"fold {number + 1}")
+
+
+def _take(data: TrainingSet, rows: NDArray[np.int64]) -> TrainingSet:
+    features = Features(data.features.frame.iloc[rows].reset_index(drop=True), data.features.info)
+    return replace(data, snapshots=data.snapshots.iloc[rows].reset_index(drop=True), features=features)
+
+
+def _baseline_odds(
+    data: TrainingSet, crm: CRMData, config: Config, features: pd.DataFrame
+) -> dict[str, NDArray[np.float64]]:
+    closed = data.closed
+    fields = [each.name for each in data.features.info if each.unit == "category" and each.name != "stage"]
+    out = {}
+    for name, baseline in baselines(crm.stage_order, fields).items():
+        fitted = clone(baseline).fit(
+            data.features.frame[closed], data.won[closed], sample_weight=row_weights(data.snapshots, config)[closed]
+        )
+        out[name] = fitted.predict_proba(features)[:, 1]
+    return out
+
+
+def _scored(looks: pd.DataFrame, features: pd.DataFrame, odds: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
+    out = looks[["deal_id", "outcome"]].copy()
+    for name in ("stage", "days_open", "amount"):
+        out[name] = features[name].to_numpy() if name in features else np.nan
+    for name, values in odds.items():
+        out[name] = np.asarray(values)
+    return out
+
+
+def _judge(judged: pd.DataFrame, still_open: int, crm: CRMData, seed: int) -> Backtest:
+    if judged.empty or judged["won"].nunique() < 2:
+        raise TooLittleDataError(
+            f"of the deals scored in the backtest {len(judged)} have closed and {int(judged['won'].sum())} of them were"
+            " won; both won and lost ones are needed to judge by. Wait for more to close, or import a longer history"
+        )
+    scorers = [MODEL, *baselines(crm.stage_order, [])]
+    amounts = judged["amount"].to_numpy(np.float64)
+    overall = {name: evaluate_odds(judged["won"], judged[name], amount=amounts) for name in scorers}
+    rivals = [name for name in scorers if name != MODEL]
+    bands = pd.cut(judged["days_open"], list(AGE_BANDS), right=False)
+    return Backtest(
+        predictions=judged,
+        overall=pd.DataFrame.from_dict(overall, orient="index").rename_axis("scorer"),
+        intervals=metric_intervals(judged["won"], judged[MODEL], judged["deal_id"], seed=seed),
+        by_cutoff=_segments(judged, judged["cutoff"].astype(str)),
+        by_stage=_segments(judged, judged["stage"]),
+        by_age=_segments(judged, bands.map(_band_name, na_action="ignore")),
+        comparisons={
+            name: compare(judged["won"], judged[MODEL], judged[name], judged["deal_id"], seed=seed) for name in rivals
+        },
+        kind="rolling origin" if crm.dated else "grouped cross-validation (the data carry no dates)",
+        still_open=still_open,
+    )
+
+
+def _segments(judged: pd.DataFrame, segment: pd.Series) -> pd.DataFrame:
+    if segment.isna().all():
+        return pd.DataFrame()
+    figures = {name: evaluate_segments(judged["won"], judged[name], segment) for name in (MODEL, "stage_win_rate")}
+    return pd.concat(figures, names=["scorer"]).swaplevel().sort_index()
+
+
+def _band_name(band: "pd.Interval[float]") -> str:
+    return f"{band.left:.0f}+ days" if np.isinf(band.right) else f"{band.left:.0f} to {band.right:.0f} days"

@@ -1,0 +1,347 @@
+"""WinClassifier: calibrated close-win odds from a bag of boosted trees blended with a linear model."""
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from scipy.stats import norm
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from winpredict._common.errors import ConfigError, TooLittleDataError
+from winpredict.models._frames import (
+    canonical_order,
+    category_places,
+    fit_categories,
+    select_columns,
+    to_matrix,
+    weights_of,
+)
+from winpredict.models.calibration import LogOddsCalibrator
+from winpredict.models.linear import LinearLogOdds
+
+Array = NDArray[np.float64]
+
+
+class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Odds of winning from point-in-time features.
+
+    Several models are fitted, each on the deals under random weights (Bayesian bootstrap, Rubin 1981). Each is a
+    LightGBM model blended with a logistic regression; the odds are the mean over all in log-odds, so that
+    contributions of features add up exactly. The spread of the models gives the interval. A calibrator that is linear
+    in log-odds (Platt 1999) is fitted on deals later than those that its model was fitted on.
+
+    Parameters
+    ----------
+    bags : int
+        Number of models.
+    trees : int
+        Boosting rounds of each.
+    learning_rate : float
+    leaves : int
+        Leaves of a tree.
+    min_rows_leaf : int
+        Least rows (snapshots) in a leaf.
+    feature_share : float
+        Share of the features that a tree may look at.
+    row_share : float
+        Share of the rows that a tree is fitted on.
+    l2 : float
+        L2 penalty on leaf values.
+    linear_weight : float
+        Weight of the linear model in the blend, 0 to 1.
+    linear_strength : float
+        Inverse of the linear model's L2 penalty (scikit-learn's ``C``).
+    monotone : dict of str to {-1, 1}, optional
+        Features whose effect in the trees may only fall or only rise.
+    interval : float
+        Probability mass of the interval given by `predict_interval`.
+    threads : int
+        LightGBM threads.
+    random_state : int
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+    feature_names_in_ : ndarray of str
+    categories_ : dict of str to list of str
+        Known values of each category feature.
+    boosters_ : list of lightgbm.Booster
+    linears_ : list of LinearLogOdds
+    calibrator_ : LogOddsCalibrator
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame({"touches": rng.poisson(5, 400), "stage": rng.choice(["Demo", "Offer"], 400)})
+    >>> y = (X["touches"] + 4 * (X["stage"] == "Offer") + rng.normal(size=400) > 7).astype(int)
+    >>> classifier = WinClassifier(bags=2, linear_strength=1.0).fit(X, y)
+    >>> odds = classifier.predict_proba(pd.DataFrame({"touches": [1, 12], "stage": ["Demo", "Offer"]}))[:, 1]
+    >>> bool(odds[0] < 0.2 and odds[1] > 0.8)
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        bags: int = 6,
+        trees: int = 300,
+        learning_rate: float = 0.03,
+        leaves: int = 15,
+        min_rows_leaf: int = 80,
+        feature_share: float = 0.5,
+        row_share: float = 0.7,
+        l2: float = 5.0,
+        linear_weight: float = 0.5,
+        linear_strength: float = 0.01,
+        monotone: dict[str, int] | None = None,
+        interval: float = 0.8,
+        threads: int = 2,
+        random_state: int = 0,
+    ) -> None:
+        self.bags = bags
+        self.trees = trees
+        self.learning_rate = learning_rate
+        self.leaves = leaves
+        self.min_rows_leaf = min_rows_leaf
+        self.feature_share = feature_share
+        self.row_share = row_share
+        self.l2 = l2
+        self.linear_weight = linear_weight
+        self.linear_strength = linear_strength
+        self.monotone = monotone
+        self.interval = interval
+        self.threads = threads
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        later: ArrayLike | None = None,
+    ) -> Self:
+        """Fit on snapshots of closed deals.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_snapshots, n_features)
+            Numbers (missing is NaN) and, in a frame, text or category columns.
+        y : array of shape (n_snapshots,)
+            Two classes; the greater one is "won".
+        sample_weight : array of shape (n_snapshots,), optional
+        groups : array of shape (n_snapshots,), optional
+            The deal of each snapshot: deals, not snapshots, are reweighted between the models.
+        later : boolean array of shape (n_snapshots,), optional
+            Snapshots of deals that closed later than the others: the calibrator is fitted on these with models fitted
+            on the others; then the models are fitted on all. Without it no calibration is learnt.
+
+        Returns
+        -------
+        WinClassifier
+
+        Raises
+        ------
+        TooLittleDataError
+            When there is only one class.
+        ConfigError
+            When a monotone constraint names an unknown feature.
+        """
+        matrix, labels, weight = self._check_training(X, y, sample_weight)
+        deals = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+        order = canonical_order(matrix, labels, weight, *([] if deals is None else [deals]))
+        deals = np.arange(len(order)) if deals is None else deals[order]
+        rows = _Rows(matrix[order], labels[order], weight[order], deals)
+        calibrator = _no_calibration()
+        if later is not None:
+            calibrator = self._calibrate(rows, np.asarray(later, dtype=np.bool_)[order])
+        self.boosters_, self.linears_ = self._fit_bags(rows)
+        self.calibrator_ = calibrator
+        return self
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probability of each class, shape (n_rows, 2)."""
+        log_odds = self.bag_log_odds(X).mean(axis=0)
+        won = expit(self.calibrator_.transform(log_odds))
+        return np.column_stack([1 - won, won])
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The more likely class."""
+        won = self.predict_proba(X)[:, 1] > 0.5
+        return np.asarray(self.classes_[won.astype(np.int64)])
+
+    def predict_interval(self, X: Any) -> Array:
+        """Low and high end of the interval of the winning probability, shape (n_rows, 2).
+
+        The interval covers what the data leave open about the model, by the spread of the bagged models; not what
+        nobody recorded about the deal.
+        """
+        by_bag = self.bag_log_odds(X)
+        spread = by_bag.std(axis=0, ddof=1) if len(by_bag) > 1 else np.zeros(by_bag.shape[1])
+        middle = by_bag.mean(axis=0)
+        reach = norm.ppf(0.5 + self.interval / 2) * spread
+        ends = [expit(self.calibrator_.transform(middle + side * reach)) for side in (-1, 1)]
+        return np.column_stack(ends)
+
+    def bag_log_odds(self, X: Any) -> Array:
+        """Log-odds of each bagged model before calibration, shape (bags, n_rows)."""
+        matrix = self.to_matrix(X)
+        return self._blend(matrix, self.boosters_, self.linears_)
+
+    def to_matrix(self, X: Any) -> Array:
+        """Features as the models see them: one float matrix, categories as codes."""
+        check_is_fitted(self)
+        if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
+            return to_matrix(select_columns(X, list(self.feature_names_in_)), self.categories_)
+        return np.asarray(validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan"))
+
+    def save(self, folder: Path) -> None:
+        """Write LightGBM text files and ``classifier.json``; nothing that can run code when read."""
+        check_is_fitted(self)
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, booster in enumerate(self.boosters_):
+            (folder / f"booster_{number}.txt").write_text(booster.model_to_string())
+        description = {
+            "params": self.get_params(),
+            "classes": self.classes_.tolist(),
+            "features": [str(name) for name in self.feature_names_in_],
+            "categories": self.categories_,
+            "linears": [linear.to_dict() for linear in self.linears_],
+            "calibrator": {"slope": self.calibrator_.slope_, "intercept": self.calibrator_.intercept_},
+        }
+        (folder / "classifier.json").write_text(json.dumps(description))
+
+    @classmethod
+    def load(cls, folder: Path) -> "WinClassifier":
+        """Read what `save` wrote."""
+        folder = Path(folder)
+        description = json.loads((folder / "classifier.json").read_text())
+        model = cls(**description["params"])
+        model.classes_ = np.array(description["classes"])
+        model.feature_names_in_ = np.array(description["features"], dtype=object)
+        model.n_features_in_ = len(description["features"])
+        model.categories_ = description["categories"]
+        texts = [(folder / f"booster_{number}.txt").read_text() for number in range(len(description["linears"]))]
+        model.boosters_ = [lgb.Booster(model_str=text) for text in texts]
+        model.linears_ = [LinearLogOdds.from_dict(values) for values in description["linears"]]
+        model.calibrator_ = LogOddsCalibrator()
+        model.calibrator_.slope_ = description["calibrator"]["slope"]
+        model.calibrator_.intercept_ = description["calibrator"]["intercept"]
+        return model
+
+    def _check_training(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array]:
+        if isinstance(X, pd.DataFrame):
+            self.categories_ = fit_categories(X)
+            matrix = to_matrix(X, self.categories_)
+            validate_data(self, matrix, np.asarray(y), dtype=np.float64, ensure_all_finite="allow-nan")
+            self.feature_names_in_ = np.array(X.columns, dtype=object)
+        else:
+            self.categories_ = {}
+            matrix, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
+        if len(self.classes_) > 2:
+            raise ValueError(f"Only binary classification is supported; y has {len(self.classes_)} classes")
+        if len(self.classes_) < 2:
+            raise TooLittleDataError(
+                f"all {len(labels)} rows are of one class ({self.classes_[0]}); both won and lost deals are needed"
+            )
+        return matrix, labels.astype(np.float64), weights_of(sample_weight, len(labels))
+
+    def _calibrate(self, rows: "_Rows", later: NDArray[np.bool_]) -> LogOddsCalibrator:
+        earlier, after = rows.take(~later), rows.take(later)
+        if len(np.unique(earlier.y)) < 2 or len(after.y) == 0:
+            return _no_calibration()
+        boosters, linears = self._fit_bags(earlier)
+        log_odds = self._blend(after.matrix, boosters, linears).mean(axis=0)
+        per_deal = 1.0 / np.bincount(after.groups)[after.groups]
+        return LogOddsCalibrator().fit(log_odds, after.y, sample_weight=per_deal)
+
+    def _fit_bags(self, rows: "_Rows") -> tuple[list[lgb.Booster], list[LinearLogOdds]]:
+        n_groups = int(rows.groups.max()) + 1
+        generator = np.random.default_rng(self.random_state)
+        boosters, linears = [], []
+        for _ in range(self.bags):
+            draw = generator.exponential(size=n_groups) if self.bags > 1 else np.ones(n_groups)
+            seed = int(generator.integers(2**31 - 1))
+            weight = rows.weight * draw[rows.groups]
+            weight *= len(weight) / weight.sum()
+            boosters.append(self._fit_trees(rows, weight, seed))
+            linears.append(
+                LinearLogOdds.fit(rows.matrix, rows.y, weight, tuple(self._category_places()), self.linear_strength)
+            )
+        return boosters, linears
+
+    def _fit_trees(self, rows: "_Rows", weight: Array, seed: int) -> lgb.Booster:
+        data = lgb.Dataset(rows.matrix, rows.y, weight=weight, categorical_feature=self._category_places())
+        return lgb.train(self._tree_parameters(seed), data, num_boost_round=self.trees)
+
+    def _tree_parameters(self, seed: int) -> dict[str, Any]:
+        return {
+            "objective": "binary",
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.leaves,
+            "min_data_in_leaf": self.min_rows_leaf,
+            "feature_fraction": self.feature_share,
+            "bagging_fraction": self.row_share,
+            "bagging_freq": 1,
+            "lambda_l2": self.l2,
+            "max_cat_to_onehot": 8,
+            "monotone_constraints": self._monotone_list(),
+            "num_threads": self.threads,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbosity": -1,
+        }
+
+    def _monotone_list(self) -> list[int] | None:
+        if not self.monotone:
+            return None
+        names = list(getattr(self, "feature_names_in_", []))
+        unknown = sorted(set(self.monotone) - set(names))
+        if unknown:
+            raise ConfigError(f"model.monotone names unknown feature(s): {', '.join(unknown)}")
+        return [self.monotone.get(name, 0) for name in names]
+
+    def _category_places(self) -> list[int]:
+        return category_places(list(getattr(self, "feature_names_in_", [])), self.categories_)
+
+    def _blend(self, matrix: Array, boosters: list[lgb.Booster], linears: list[LinearLogOdds]) -> Array:
+        trees = np.array([each.predict(matrix, raw_score=True, num_threads=self.threads) for each in boosters])
+        linear = np.array([each.log_odds(matrix) for each in linears])
+        return (1 - self.linear_weight) * trees + self.linear_weight * linear
+
+
+class _Rows:
+    """Training rows that belong together."""
+
+    def __init__(self, matrix: Array, y: Array, weight: Array, groups: NDArray[np.int64]) -> None:
+        self.matrix, self.y, self.weight, self.groups = matrix, y, weight, groups
+
+    def take(self, which: NDArray[np.bool_]) -> "_Rows":
+        groups = np.unique(self.groups[which], return_inverse=True)[1]
+        return _Rows(self.matrix[which], self.y[which], self.weight[which], groups)
+
+
+def _no_calibration() -> LogOddsCalibrator:
+    """A calibrator that leaves the odds as they are."""
+    calibrator = LogOddsCalibrator()
+    calibrator.slope_, calibrator.intercept_ = 1.0, 0.0
+    return calibrator

@@ -1,0 +1,375 @@
+"""From a CRM to a trained model: snapshots, audit, features, weights, fit."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from winpredict._common.errors import TooLittleDataError
+from winpredict.config import Config
+from winpredict.features.build import FeatureInfo, Features, build_features, builders_from_paths, installed_builders
+from winpredict.features.builders import FeatureBuilder, default_builders
+from winpredict.features.leakage import LeakageAudit, audit_attributes
+from winpredict.features.snapshots import every, labelled, open_at
+from winpredict.models.calibration import censoring_weights
+from winpredict.models.estimator import WinClassifier
+from winpredict.models.timing import ClosingTime
+from winpredict.tables.crm import CRMData, utc
+from winpredict.tables.schema import TIME_DTYPE
+
+Progress = Callable[[str], None]
+LEAST_EACH = 20
+LEAST_FOR_TREES = 200
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Snapshots of past deals, their features and what became of them.
+
+    Parameters
+    ----------
+    snapshots : DataFrame
+        deal_id, as_of, outcome, days_to_close, deal_weight; open deals included.
+    features : Features
+        One row a snapshot.
+    audit : LeakageAudit
+        Which static attributes were used, and why others were not.
+    """
+
+    snapshots: pd.DataFrame
+    features: Features
+    audit: LeakageAudit
+
+    @property
+    def closed(self) -> NDArray[np.bool_]:
+        """Which snapshots belong to deals whose ending is known."""
+        return (self.snapshots["outcome"] != "open").to_numpy(dtype=bool)
+
+    @property
+    def won(self) -> NDArray[np.int64]:
+        """1 where the deal was won."""
+        return np.asarray(self.snapshots["outcome"] == "won", dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model with all that is needed to score a CRM with it.
+
+    Parameters
+    ----------
+    classifier : WinClassifier
+    timing : ClosingTime or None
+        None for undated data.
+    attributes : tuple of str
+        Static attributes it uses.
+    builder_paths : tuple of str
+        Builders from outside the package, as ``module:Class``.
+    info : tuple of FeatureInfo
+    trained_as_of : Timestamp or None
+        Facts recorded at or after this moment were not seen.
+    notes : tuple of str
+        What the reader should know: fall-backs, missing tables, dropped attributes.
+    figures : dict of str to float
+        Counts of the training set.
+    """
+
+    classifier: WinClassifier
+    timing: ClosingTime | None
+    attributes: tuple[str, ...]
+    builder_paths: tuple[str, ...]
+    info: tuple[FeatureInfo, ...]
+    trained_as_of: pd.Timestamp | None
+    notes: tuple[str, ...] = ()
+    figures: dict[str, float] = field(default_factory=dict)
+    dropped_attributes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def builders(self) -> tuple[FeatureBuilder, ...]:
+        """Fresh builders, in the order of training."""
+        return all_builders(self.builder_paths)
+
+    def build_features(self, crm: CRMData, snapshots: pd.DataFrame) -> pd.DataFrame:
+        """The model's feature frame of snapshots."""
+        return build_features(crm, snapshots, attributes=self.attributes, builders=self.builders).frame
+
+    def odds(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Win probability with its interval.
+
+        Parameters
+        ----------
+        features : DataFrame
+            From `build_features`.
+
+        Returns
+        -------
+        DataFrame
+            Columns win_probability, low, high; one row a row of features.
+        """
+        probability = self.classifier.predict_proba(features)[:, 1]
+        low, high = self.classifier.predict_interval(features).T
+        return pd.DataFrame({"win_probability": probability, "low": low, "high": high})
+
+    def win_by(self, features: pd.DataFrame, days: float, win_probability: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probability of being won within so many days; never above the win probability."""
+        if self.timing is None:
+            return np.full(len(features), np.nan)
+        return np.asarray(self.timing.win_by(features, days, win_probability))
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        return "\n".join(
+            [
+                f"trained on {self.figures['deals']:.0f} closed deals ({self.figures['won']:.0f} won) in "
+                f"{self.figures['snapshots']:.0f} snapshots, {len(self.info)} features, "
+                f"facts up to {'(undated)' if self.trained_as_of is None else f'{self.trained_as_of:%Y-%m-%d}'}",
+                *self.notes,
+            ]
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write LightGBM text files and JSON; reading them runs no code."""
+        folder = Path(folder)
+        self.classifier.save(folder / "classifier")
+        if self.timing is not None:
+            self.timing.save(folder / "timing")
+        description = {
+            "attributes": self.attributes,
+            "builder_paths": self.builder_paths,
+            "info": [asdict(each) for each in self.info],
+            "trained_as_of": None if self.trained_as_of is None else self.trained_as_of.isoformat(),
+            "notes": self.notes,
+            "figures": self.figures,
+            "dropped_attributes": self.dropped_attributes,
+        }
+        (folder / "model.json").write_text(json.dumps(description, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> "TrainedModel":
+        """Read what `save` wrote."""
+        folder = Path(folder)
+        description = json.loads((folder / "model.json").read_text())
+        trained_as_of = description["trained_as_of"]
+        return cls(
+            classifier=WinClassifier.load(folder / "classifier"),
+            timing=ClosingTime.load(folder / "timing") if (folder / "timing").exists() else None,
+            attributes=tuple(description["attributes"]),
+            builder_paths=tuple(description["builder_paths"]),
+            info=tuple(FeatureInfo(**each) for each in description["info"]),
+            trained_as_of=None if trained_as_of is None else utc(trained_as_of),
+            notes=tuple(description["notes"]),
+            figures=description["figures"],
+            dropped_attributes=description["dropped_attributes"],
+        )
+
+
+def train(
+    crm: CRMData,
+    config: Config | None = None,
+    *,
+    as_of: pd.Timestamp | str | None = None,
+    progress: Progress | None = None,
+) -> TrainedModel:
+    """Train on everything that was known before a day.
+
+    Parameters
+    ----------
+    crm : CRMData
+    config : Config, optional
+        By default ``Config()``.
+    as_of : Timestamp or str, optional
+        Train as if on that day; by default on all that is recorded.
+    progress : callable, optional
+        Called with a few words before each step.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    TooLittleDataError
+        With fewer than 20 won or 20 lost deals.
+    """
+    config = config or Config()
+    known = crm if as_of is None else crm.as_known_at(as_of)
+    return fit_model(training_set(known, config, progress), known, config, progress)
+
+
+def training_set(crm: CRMData, config: Config, progress: Progress | None = None) -> TrainingSet:
+    """Snapshots and features of all deals of a CRM as it is, audited for leaks.
+
+    Raises
+    ------
+    TooLittleDataError
+        With fewer than 20 won or 20 lost deals.
+    """
+    say = progress or (lambda words: None)
+    require_enough(crm)
+    say("auditing attributes")
+    audit = audit_attributes(crm, keep=config.attributes.keep, drop=config.attributes.drop)
+    say("taking snapshots")
+    snapshots = _snapshots(crm, config)
+    say("building features")
+    builders = all_builders(config.builders)
+    features = build_features(crm, snapshots, attributes=audit.kept, builders=builders)
+    return TrainingSet(snapshots, features, audit)
+
+
+def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progress | None = None) -> TrainedModel:
+    """Fit the classifier and the timing on a training set."""
+    say = progress or (lambda words: None)
+    closed = data.closed
+    rows = data.snapshots[closed].reset_index(drop=True)
+    features = data.features.frame[closed].reset_index(drop=True)
+    won = data.won[closed]
+    deals = rows["deal_id"].nunique()
+    classifier, notes = make_classifier(config, deals)
+    say("fitting the odds")
+    classifier.fit(
+        features,
+        won,
+        sample_weight=row_weights(data.snapshots, config)[closed],
+        groups=rows["deal_id"].to_numpy(),
+        later=_later(rows, config.model.calibration_share) if crm.dated else None,
+    )
+    say("fitting the time to close")
+    timing = _fit_timing(data, config) if crm.dated else None
+    return TrainedModel(
+        classifier,
+        timing,
+        attributes=data.audit.kept,
+        builder_paths=tuple(config.builders),
+        info=data.features.info,
+        trained_as_of=crm.known_until,
+        notes=(*notes, *data.features.skipped),
+        figures={
+            "deals": float(deals),
+            "won": float(rows.loc[won == 1, "deal_id"].nunique()),
+            "snapshots": float(len(rows)),
+            "calibration_slope": classifier.calibrator_.slope_,
+            "calibration_intercept": classifier.calibrator_.intercept_,
+        },
+        dropped_attributes=data.audit.dropped,
+    )
+
+
+def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[str]]:
+    """The classifier that so many closed deals carry, with a sentence where it is not the full one."""
+    model = config.model
+    classifier = WinClassifier(
+        bags=model.bags,
+        trees=model.trees,
+        learning_rate=model.learning_rate,
+        leaves=model.leaves,
+        min_rows_leaf=model.min_rows_leaf,
+        feature_share=model.feature_share,
+        row_share=model.row_share,
+        l2=model.l2,
+        linear_weight=model.linear_weight,
+        linear_strength=model.linear_strength,
+        monotone=dict(model.monotone) or None,
+        interval=model.interval,
+        threads=model.threads,
+        random_state=config.seed,
+    )
+    if deals >= LEAST_FOR_TREES:
+        return classifier, []
+    classifier.set_params(linear_weight=1.0, trees=1, linear_strength=model.linear_strength / 10)
+    return classifier, [
+        f"only {deals} closed deals: a strongly shrunk logistic regression stands in for the full model, which wants "
+        f"{LEAST_FOR_TREES}"
+    ]
+
+
+def require_enough(crm: CRMData) -> None:
+    """Refuse what no model could learn from.
+
+    Raises
+    ------
+    TooLittleDataError
+        With fewer than 20 won or 20 lost deals.
+    """
+    outcomes = crm.deals["outcome"].value_counts()
+    won, lost = int(outcomes.get("won", 0)), int(outcomes.get("lost", 0))
+    if min(won, lost) < LEAST_EACH:
+        raise TooLittleDataError(
+            f"there are {won} won and {lost} lost deals; {LEAST_EACH} of each are the least to learn from. "
+            "Import a longer history, or check that the profile's won and lost stages are right"
+        )
+
+
+def all_builders(paths: Sequence[str]) -> tuple[FeatureBuilder, ...]:
+    """The shipped builders, those of installed plug-ins, and those named in the config."""
+    return (*default_builders(), *installed_builders(), *builders_from_paths(paths))
+
+
+def row_weights(snapshots: pd.DataFrame, config: Config) -> NDArray[np.float64]:
+    """Weight of each snapshot: less for deals with many, more for endings that censoring hides.
+
+    A deal's n snapshots weigh ``n ** (1 - deal_power)`` together. The weights of closed deals are multiplied by the
+    inverse probability of not being censored (see `censoring_weights`); those of open deals are then of no use.
+    """
+    weight = snapshots["deal_weight"].to_numpy() ** config.snapshots.deal_power
+    if config.censoring.method == "ipcw":
+        closed = (snapshots["outcome"] != "open").to_numpy(dtype=bool)
+        days = snapshots["days_to_close"].to_numpy(np.float64)
+        weight = weight * censoring_weights(days, closed, max_weight=config.censoring.max_weight)
+    return np.asarray(weight)
+
+
+def undated_snapshots(crm: CRMData) -> pd.DataFrame:
+    """One row a closed deal, for data without dates."""
+    deals = crm.deals[crm.deals["outcome"] != "open"]
+    return pd.DataFrame(
+        {
+            "deal_id": deals["deal_id"].to_numpy(),
+            "as_of": pd.Series(pd.NaT, index=range(len(deals)), dtype=TIME_DTYPE),
+            "outcome": deals["outcome"].to_numpy(),
+            "days_to_close": np.nan,
+            "deal_weight": 1.0,
+        }
+    )
+
+
+def pipeline(crm: CRMData, as_of: pd.Timestamp | None) -> pd.DataFrame:
+    """The open deals to score: at a moment, or for undated data all that are open."""
+    if crm.dated and as_of is not None:
+        return open_at(crm, as_of)
+    deals = crm.deals[crm.deals["outcome"] == "open"]
+    return pd.DataFrame(
+        {"deal_id": deals["deal_id"].to_numpy(), "as_of": pd.Series(as_of, index=range(len(deals)), dtype=TIME_DTYPE)}
+    )
+
+
+def _snapshots(crm: CRMData, config: Config) -> pd.DataFrame:
+    if not crm.dated:
+        return undated_snapshots(crm)
+    looks = every(crm, config.snapshots.every_days, longest_days=config.snapshots.longest_days)
+    return labelled(crm, looks)
+
+
+def _later(rows: pd.DataFrame, share: float) -> NDArray[np.bool_] | None:
+    """Snapshots of the last-closed share of the deals."""
+    if share <= 0:
+        return None
+    closed_at = rows["as_of"] + pd.to_timedelta(rows["days_to_close"], unit="D")
+    by_deal = closed_at.groupby(rows["deal_id"]).max()
+    return (closed_at >= by_deal.quantile(1 - share)).to_numpy(dtype=bool)
+
+
+def _fit_timing(data: TrainingSet, config: Config) -> ClosingTime:
+    timing = ClosingTime(
+        grid_days=tuple(config.timing.grid_days), threads=config.model.threads, random_state=config.seed
+    )
+    snapshots = data.snapshots
+    return timing.fit(
+        data.features.frame,
+        snapshots["outcome"],
+        snapshots["days_to_close"],
+        sample_weight=snapshots["deal_weight"].to_numpy(),
+        groups=snapshots["deal_id"],
+    )

@@ -1,0 +1,1 @@
+"""Canonical tables of a CRM: schemas, the bundle, its quality."""

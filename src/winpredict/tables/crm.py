@@ -1,0 +1,262 @@
+"""CRMData: the bundle of canonical tables, and the data as one could have exported them on an earlier day."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from winpredict._common.atomic import replacing_folder
+from winpredict._common.errors import TableError
+from winpredict.tables.schema import TABLES, TIME_DTYPE, conform
+
+#: Deal columns whose earlier values stand in deal_history.
+VERSIONED = ("stage", "amount", "expected_close_date", "owner_id")
+#: Of these, the columns that a CRM overwrites at the close: without history their value at an earlier day is unknown.
+OVERWRITTEN_AT_CLOSE = ("stage", "expected_close_date")
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CRMData:
+    """Everything a CRM recorded, as canonical tables (see `winpredict.tables.schema.TABLES`).
+
+    Parameters
+    ----------
+    deals : DataFrame
+        One row a deal. The only table that must be there. Columns beyond the canonical ones are custom attributes.
+    deal_history, activities, team_members, contacts, accounts, line_items, users, quotas : DataFrame, optional
+        The other canonical tables. What needs an absent table is left out, and says so.
+    stage_order : tuple of str
+        Open stages from the first to the last; empty when unknown.
+    known_until : Timestamp, optional
+        The moment of the export: later facts are not in the tables. By default the latest moment at which anything
+        was recorded, plus a microsecond (so that "strictly before" includes it).
+
+    Examples
+    --------
+    >>> deals = pd.DataFrame({
+    ...     "deal_id": ["a", "b"], "stage": ["Won", "Demo"], "outcome": ["won", "open"],
+    ...     "created_at": pd.to_datetime(["2025-01-01", "2025-02-01"], utc=True),
+    ...     "closed_at": pd.to_datetime(["2025-03-01", None], utc=True),
+    ... })
+    >>> crm = CRMData.from_frames(deals)
+    >>> crm.as_known_at("2025-01-15").deals[["deal_id", "outcome"]].values.tolist()
+    [['a', 'open']]
+    """
+
+    deals: pd.DataFrame
+    deal_history: pd.DataFrame | None = None
+    activities: pd.DataFrame | None = None
+    team_members: pd.DataFrame | None = None
+    contacts: pd.DataFrame | None = None
+    accounts: pd.DataFrame | None = None
+    line_items: pd.DataFrame | None = None
+    users: pd.DataFrame | None = None
+    quotas: pd.DataFrame | None = None
+    stage_order: tuple[str, ...] = ()
+    known_until: pd.Timestamp | None = None
+
+    @classmethod
+    def from_frames(
+        cls,
+        deals: pd.DataFrame,
+        *,
+        stage_order: tuple[str, ...] | list[str] = (),
+        known_until: pd.Timestamp | str | None = None,
+        **tables: pd.DataFrame | None,
+    ) -> "CRMData":
+        """Check and convert pandas frames into a bundle.
+
+        Parameters
+        ----------
+        deals : DataFrame
+            The deals table.
+        stage_order : sequence of str
+            Open stages from the first to the last.
+        known_until : Timestamp or str, optional
+            The moment of the export, see the class.
+        **tables : DataFrame
+            Other canonical tables by name; None stands for an absent one.
+
+        Returns
+        -------
+        CRMData
+
+        Raises
+        ------
+        TableError
+            When a table is unknown or breaks its schema.
+        """
+        unknown = sorted(set(tables) - set(TABLES))
+        if unknown:
+            raise TableError(f"unknown table(s) {', '.join(unknown)}; the canonical ones are {', '.join(TABLES)}")
+        conformed: dict[str, Any] = {name: conform(frame, name) for name, frame in tables.items() if frame is not None}
+        crm = cls(conform(deals, "deals"), **conformed, stage_order=tuple(stage_order))
+        moment = crm.last_recorded() if known_until is None else utc(known_until)
+        return replace(crm, known_until=moment)
+
+    def tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Yield (name, frame) of every table that is there."""
+        for name in TABLES:
+            frame = getattr(self, name)
+            if frame is not None:
+                yield name, frame
+
+    @property
+    def dated(self) -> bool:
+        """Whether the deals carry creation times; undated deals allow neither snapshots nor a backtest."""
+        return bool(self.deals["created_at"].notna().any())
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the custom attributes: columns of deals beyond the canonical ones."""
+        return tuple(name for name in self.deals.columns if name not in TABLES["deals"].columns)
+
+    def last_recorded(self) -> pd.Timestamp | None:
+        """A microsecond after the latest moment at which anything was recorded; None for undated data."""
+        moments = [self.deals["created_at"].max(), self.deals["closed_at"].max()]
+        for table, name in (
+            (self.deal_history, "changed_at"),
+            (self.activities, "recorded_at"),
+            (self.team_members, "added_at"),
+            (self.contacts, "added_at"),
+        ):
+            if table is not None and name in table:
+                moments.append(table[name].max())
+        known = [moment for moment in moments if not pd.isna(moment)]
+        return max(known) + pd.Timedelta("1us") if known else None
+
+    def as_known_at(self, moment: pd.Timestamp | str) -> "CRMData":
+        """The data as one could have exported them at an earlier moment.
+
+        Deals closed at or after `moment` are open again; later deals, changes, touches and people are gone. Stage,
+        amount, expected close date and owner take their last value recorded before `moment`. Custom attributes have
+        no history and keep today's value: the leakage audit judges which of them may be used.
+
+        Parameters
+        ----------
+        moment : Timestamp or str
+            The day (UTC unless it carries a zone). Facts recorded strictly before it remain.
+
+        Returns
+        -------
+        CRMData
+
+        Raises
+        ------
+        TableError
+            When the deals carry no creation times.
+        """
+        if not self.dated:
+            raise TableError("these deals carry no dates, so there is no earlier day to look at; see deals.created_at")
+        moment = utc(moment)
+        cut: dict[str, Any] = {
+            "deal_history": _recorded_before(self.deal_history, "changed_at", moment),
+            "activities": _activities_before(self.activities, moment),
+            "team_members": _reset_later(_recorded_before(self.team_members, "added_at", moment), "removed_at", moment),
+            "contacts": _recorded_before(self.contacts, "added_at", moment),
+            "accounts": _recorded_before(self.accounts, "created_at", moment),
+            "line_items": _recorded_before(self.line_items, "added_at", moment),
+        }
+        deals = _deals_as_known_at(self.deals, cut["deal_history"], self.deal_history, moment)
+        known_until = moment if self.known_until is None else min(moment, self.known_until)
+        return replace(self, deals=deals, known_until=known_until, **cut)
+
+    def save(self, folder: Path) -> None:
+        """Write one Parquet file a table and ``crm.json``; the folder is replaced whole or left as it was."""
+        with replacing_folder(Path(folder)) as temporary:
+            for name, frame in self.tables():
+                frame.to_parquet(temporary / f"{name}.parquet", index=False)
+            description = {
+                "schema_version": SCHEMA_VERSION,
+                "stage_order": list(self.stage_order),
+                "known_until": None if self.known_until is None else self.known_until.isoformat(),
+            }
+            (temporary / "crm.json").write_text(json.dumps(description, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "CRMData":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        TableError
+            When the folder holds no tables, or tables of another schema version.
+        """
+        folder = Path(folder)
+        if not (folder / "crm.json").exists():
+            raise TableError(f"{folder} holds no imported tables; run `winpredict import` first")
+        description = json.loads((folder / "crm.json").read_text())
+        if description["schema_version"] != SCHEMA_VERSION:
+            raise TableError(
+                f"{folder} has tables of schema version {description['schema_version']}, this winpredict reads "
+                f"version {SCHEMA_VERSION}; import the data again"
+            )
+        frames: dict[str, Any] = {
+            field.name: pd.read_parquet(folder / f"{field.name}.parquet")
+            for field in fields(cls)
+            if field.name in TABLES and (folder / f"{field.name}.parquet").exists()
+        }
+        return cls.from_frames(stage_order=description["stage_order"], known_until=description["known_until"], **frames)
+
+
+def utc(moment: pd.Timestamp | str) -> pd.Timestamp:
+    """A timestamp in UTC with microseconds; one without a zone is taken as UTC.
+
+    Examples
+    --------
+    >>> utc("2025-03-01T12:00+02:00")
+    Timestamp('2025-03-01 10:00:00+0000', tz='UTC')
+    """
+    stamp = pd.Timestamp(moment)
+    return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).as_unit("us")
+
+
+def _recorded_before(frame: pd.DataFrame | None, time: str, moment: pd.Timestamp) -> pd.DataFrame | None:
+    """Rows recorded strictly before `moment`; a missing time counts as always known."""
+    if frame is None or time not in frame:
+        return frame
+    return frame[frame[time].isna() | (frame[time] < moment)].reset_index(drop=True)
+
+
+def _activities_before(activities: pd.DataFrame | None, moment: pd.Timestamp) -> pd.DataFrame | None:
+    if activities is None:
+        return None
+    recorded = activities["occurred_at"]
+    if "recorded_at" in activities:
+        recorded = activities["recorded_at"].fillna(recorded)
+    return activities[recorded < moment].reset_index(drop=True)
+
+
+def _reset_later(frame: pd.DataFrame | None, time: str, moment: pd.Timestamp) -> pd.DataFrame | None:
+    if frame is None or time not in frame:
+        return frame
+    return frame.assign(**{time: frame[time].where(frame[time] < moment)})
+
+
+def _deals_as_known_at(
+    deals: pd.DataFrame, earlier: pd.DataFrame | None, history: pd.DataFrame | None, moment: pd.Timestamp
+) -> pd.DataFrame:
+    known = deals[deals["created_at"] < moment].reset_index(drop=True)
+    reopened = known["closed_at"].notna() & (known["closed_at"] >= moment)
+    out = known.copy()
+    out.loc[reopened, "outcome"] = "open"
+    out["closed_at"] = known["closed_at"].mask(reopened).astype(TIME_DTYPE)
+    for column in VERSIONED:
+        if column not in out:
+            continue
+        if history is not None and earlier is not None and column in history:
+            out[column] = out["deal_id"].map(_last_recorded(earlier, column)).astype(out[column].dtype)
+        elif column in OVERWRITTEN_AT_CLOSE:
+            out[column] = out[column].mask(reopened)
+    return out
+
+
+def _last_recorded(history: pd.DataFrame, column: str) -> pd.Series:
+    recorded = history[history[column].notna()]
+    # the stage breaks ties of the moment, so that the order of rows never matters
+    recorded = recorded.sort_values(["deal_id", "changed_at", column], kind="stable")
+    return recorded.groupby("deal_id", sort=False)[column].last()

@@ -1,0 +1,279 @@
+"""The canonical tables: their columns, kinds and rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from winpredict._common.errors import TableError
+
+Kind = Literal["id", "text", "time", "number", "flag"]
+
+TIME_DTYPE = pd.DatetimeTZDtype("us", "UTC")
+OUTCOMES = ("won", "lost", "open")
+ACTIVITY_TYPES = ("call", "email", "meeting", "task", "note", "other")
+DIRECTIONS = ("inbound", "outbound")
+DEAL_TYPES = ("new", "existing")
+
+
+def text_dtype() -> Any:
+    """The string dtype of all text columns: Arrow-backed, missing is NaN (pandas 3's default ``str``)."""
+    try:
+        return pd.StringDtype("pyarrow", na_value=np.nan)
+    except TypeError:  # pandas 2.2 spells the same dtype in another way
+        return pd.StringDtype("pyarrow_numpy")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a canonical table.
+
+    Parameters
+    ----------
+    kind : {"id", "text", "time", "number", "flag"}
+        ``id`` and ``text`` are strings, ``time`` is UTC with microseconds, ``number`` is float64, ``flag`` a nullable
+        boolean.
+    required : bool
+        Whether the column must be there (its values may still be missing unless `filled`).
+    filled : bool
+        Whether every row must have a value.
+    allowed : tuple of str
+        The only values a text column may hold; empty for any.
+    meaning : str
+        One line for people.
+    """
+
+    kind: Kind
+    required: bool = False
+    filled: bool = False
+    allowed: tuple[str, ...] = ()
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One canonical table: what a row is, its columns, and the columns that identify a row."""
+
+    row: str
+    columns: Mapping[str, Column]
+    key: tuple[str, ...]
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """Names of the time columns."""
+        return tuple(name for name, column in self.columns.items() if column.kind == "time")
+
+    @property
+    def schema(self) -> pa.DataFrameSchema:
+        """The pandera schema; further columns are allowed (custom attributes on deals)."""
+        return pa.DataFrameSchema(
+            {
+                name: pa.Column(
+                    _dtype(column.kind),
+                    nullable=not column.filled,
+                    required=column.required,
+                    checks=[pa.Check.isin(column.allowed)] if column.allowed else [],
+                    description=column.meaning,
+                )
+                for name, column in self.columns.items()
+            },
+            unique=list(self.key) if self.key else None,
+            strict=False,
+        )
+
+
+def _dtype(kind: Kind) -> Any:
+    return {
+        "id": text_dtype(),
+        "text": text_dtype(),
+        "time": TIME_DTYPE,
+        "number": "float64",
+        "flag": "boolean",
+    }[kind]
+
+
+_ID = Column("id", required=True, filled=True)
+
+TABLES: dict[str, Table] = {
+    "deals": Table(
+        "a deal",
+        {
+            "deal_id": _ID,
+            "created_at": Column("time", required=True, meaning="when the deal was entered; missing in undated data"),
+            "closed_at": Column("time", required=True, meaning="when the outcome became known; missing while open"),
+            "outcome": Column("text", required=True, filled=True, allowed=OUTCOMES),
+            "stage": Column("text", required=True, meaning="the stage as it is now"),
+            "amount": Column("number", meaning="as it is now, in `currency`"),
+            "currency": Column("text"),
+            "owner_id": Column("id"),
+            "account_id": Column("id"),
+            "pipeline": Column("text"),
+            "deal_type": Column("text", allowed=DEAL_TYPES),
+            "lead_source": Column("text"),
+            "product": Column("text"),
+            "expected_close_date": Column("time", meaning="as it is now; overwritten at the close by most CRMs"),
+            "name": Column("text"),
+        },
+        ("deal_id",),
+    ),
+    "deal_history": Table(
+        "a recorded change of a deal; each value is the one after the change, missing where it did not change",
+        {
+            "deal_id": _ID,
+            "changed_at": Column("time", required=True, filled=True),
+            "stage": Column("text"),
+            "amount": Column("number"),
+            "expected_close_date": Column("time"),
+            "owner_id": Column("id"),
+        },
+        (),
+    ),
+    "activities": Table(
+        "a touch",
+        {
+            "activity_id": _ID,
+            "deal_id": _ID,
+            "occurred_at": Column("time", required=True, filled=True, meaning="when it happens or happened"),
+            "recorded_at": Column("time", meaning="when it was entered into the CRM"),
+            "activity_type": Column("text", required=True, filled=True, allowed=ACTIVITY_TYPES),
+            "direction": Column("text", allowed=DIRECTIONS),
+            "user_id": Column("id"),
+            "contact_id": Column("id"),
+            "duration_s": Column("number", meaning="seconds"),
+            "result": Column("text"),
+        },
+        ("activity_id",),
+    ),
+    "team_members": Table(
+        "a person of ours on a deal",
+        {
+            "deal_id": _ID,
+            "user_id": _ID,
+            "role": Column("text"),
+            "added_at": Column("time", required=True, filled=True),
+            "removed_at": Column("time"),
+        },
+        ("deal_id", "user_id", "added_at"),
+    ),
+    "contacts": Table(
+        "a person of theirs on a deal",
+        {
+            "deal_id": _ID,
+            "contact_id": _ID,
+            "role": Column("text"),
+            "added_at": Column("time", required=True, filled=True),
+        },
+        ("deal_id", "contact_id"),
+    ),
+    "accounts": Table(
+        "a customer",
+        {
+            "account_id": _ID,
+            "name": Column("text"),
+            "industry": Column("text"),
+            "employees": Column("number"),
+            "annual_revenue": Column("number"),
+            "country": Column("text"),
+            "created_at": Column("time"),
+        },
+        ("account_id",),
+    ),
+    "line_items": Table(
+        "a product on a deal",
+        {
+            "deal_id": _ID,
+            "product_id": _ID,
+            "quantity": Column("number"),
+            "unit_price": Column("number"),
+            "added_at": Column("time"),
+        },
+        (),
+    ),
+    "users": Table(
+        "one of ours",
+        {
+            "user_id": _ID,
+            "name": Column("text"),
+            "email": Column("text"),
+            "manager_id": Column("id"),
+            "team": Column("text"),
+            "active": Column("flag"),
+        },
+        ("user_id",),
+    ),
+    "quotas": Table(
+        "a sales target of a user or of a team",
+        {
+            "user_id": Column("id"),
+            "team": Column("text"),
+            "period_start": Column("time", required=True, filled=True),
+            "period_end": Column("time", required=True, filled=True),
+            "amount": Column("number", required=True, filled=True),
+        },
+        (),
+    ),
+}
+
+
+def conform(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Give a table its canonical dtypes and check it against its schema.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of the table, in any dtypes that convert without loss. Further columns are kept as they are.
+    table : str
+        A key of `TABLES`.
+
+    Returns
+    -------
+    DataFrame
+        A new frame with a plain 0..n-1 index, canonical columns first.
+
+    Raises
+    ------
+    TableError
+        When a required column is absent, a value does not convert, or a rule of the schema is broken; all breaches
+        are named at once, with counts.
+
+    Examples
+    --------
+    >>> conform(pd.DataFrame({"user_id": [7], "name": ["Ann"]}), "users").dtypes["user_id"]
+    <StringDtype(na_value=nan)>
+    """
+    definition = TABLES[table]
+    missing = [name for name, column in definition.columns.items() if column.required and name not in frame]
+    if missing:
+        raise TableError(
+            f"table {table} lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}"
+        )
+    present = [name for name in definition.columns if name in frame]
+    custom = [name for name in frame.columns if name not in definition.columns]
+    out = frame.loc[:, [*present, *custom]].reset_index(drop=True)
+    for name in present:
+        out[name] = _convert(out[name], definition.columns[name].kind, f"{table}.{name}")
+    try:
+        return cast("pd.DataFrame", definition.schema.validate(out, lazy=True))
+    except pa.errors.SchemaErrors as error:
+        raise TableError(f"table {table}: {_breaches(error)}") from None
+
+
+def _convert(values: pd.Series, kind: Kind, where: str) -> pd.Series:
+    try:
+        if kind == "time":
+            return pd.to_datetime(values, utc=True).astype(TIME_DTYPE)
+        if kind == "number":
+            return values.astype("float64")
+        return values.astype(_dtype(kind))
+    except (TypeError, ValueError) as error:
+        raise TableError(f"{where} does not convert to {kind}: {error}") from error
+
+
+def _breaches(error: pa.errors.SchemaErrors) -> str:
+    counts = error.failure_cases.fillna({"column": ""}).groupby(["column", "check"], sort=True).size()
+    return "; ".join(
+        f"{column or 'rows'} breaks {check} in {count} case(s)" for (column, check), count in counts.items()
+    )
