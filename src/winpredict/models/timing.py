@@ -362,7 +362,8 @@ def _won_until(course: _Course, until: Floats, grid: Floats) -> Floats:
     within: Floats = before + (after - before) * _share_of_closes(course.closes[row, place], part)
     late = np.maximum(until - grid[-1], 0.0) / widths[-1]
     still_open = course.open_after[:, -1]
-    return within + still_open * course.late_win_share * -np.expm1(late * np.log1p(-course.closes[:, -1]))
+    afterwards: Floats = still_open * course.late_win_share * -np.expm1(late * np.log1p(-course.closes[:, -1]))
+    return within + afterwards
 
 
 def _share_of_closes(closes: Floats, part: Floats) -> Floats:
