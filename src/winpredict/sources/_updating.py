@@ -1,0 +1,70 @@
+"""A new import on top of an earlier one, by id."""
+
+from typing import Any
+
+import pandas as pd
+
+from winpredict.sources._values import as_text
+from winpredict.tables.crm import CRMData
+from winpredict.tables.schema import TABLES
+
+#: Tables in which a deal's rows are replaced together, since their rows carry no id.
+_REPLACED_BY_DEAL = ("line_items",)
+
+
+def updated(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...], earlier: CRMData | None) -> CRMData:
+    """New tables merged into earlier ones; of two rows with one id the one of the later export counts.
+
+    Rows without an id (changes of deals) are united: equal ones count once. Rows are sorted, so that the same facts
+    give the same tables in whatever order they came.
+    """
+    new = _bundle(tables, stage_order)
+    if earlier is None:
+        return new
+    older, newer = (new, earlier) if _precedes(new, earlier) else (earlier, new)
+    merged = {}
+    for name in TABLES:
+        parts = [frame for frame in (getattr(older, name), getattr(newer, name)) if frame is not None]
+        if parts:
+            merged[name] = _merged(name, parts)
+    return _bundle(merged, newer.stage_order or older.stage_order)
+
+
+def _precedes(new: CRMData, earlier: CRMData) -> bool:
+    return new.known_until is not None and earlier.known_until is not None and new.known_until < earlier.known_until
+
+
+def _merged(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
+    if len(parts) == 1:
+        return parts[0]
+    if name in _REPLACED_BY_DEAL:
+        older, newer = parts
+        parts = [older[~older["deal_id"].isin(newer["deal_id"])], newer]
+        return pd.concat(parts, ignore_index=True)
+    both = pd.concat(_alike(*parts), ignore_index=True)
+    return both.drop_duplicates(list(TABLES[name].key) or None, keep="last")
+
+
+def _alike(older: pd.DataFrame, newer: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Custom attributes that read as numbers in one export and as text in the other, as text in both."""
+    for name in older.columns.intersection(newer.columns):
+        if older[name].dtype == newer[name].dtype:
+            continue
+        if older[name].isna().all():
+            older = older.assign(**{name: older[name].astype(object).astype(newer[name].dtype)})
+        elif newer[name].isna().all():
+            newer = newer.assign(**{name: newer[name].astype(object).astype(older[name].dtype)})
+        else:
+            older = older.assign(**{name: as_text(older[name])})
+            newer = newer.assign(**{name: as_text(newer[name])})
+    return older, newer
+
+
+def _bundle(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...]) -> CRMData:
+    canonical: dict[str, Any] = {name: _sorted(name, frame) for name, frame in tables.items()}
+    return CRMData.from_frames(stage_order=stage_order, **canonical)
+
+
+def _sorted(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    key = [column for column in (TABLES[name].key or TABLES[name].columns) if column in frame]
+    return frame.sort_values(key, kind="stable").reset_index(drop=True)

@@ -1,0 +1,146 @@
+"""Files of a CRM into canonical tables, by a profile; what does not fit is counted and kept."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from winpredict._common.errors import InputFileError
+from winpredict.sources._left_stages import entered_stages
+from winpredict.sources._quarantine import FILE, ROW, Quarantine
+from winpredict.sources._repairs import repaired
+from winpredict.sources._rows import canonical_rows, matches
+from winpredict.sources._updating import updated
+from winpredict.sources.files import RawFile, read_files
+from winpredict.sources.profiles import Profile, Source
+from winpredict.tables.crm import CRMData
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came of an import.
+
+    Parameters
+    ----------
+    crm : CRMData
+        The canonical tables.
+    repairs : dict of str to int
+        Rows rejected or repaired, by table and cause.
+    quarantine : dict of str to DataFrame
+        Those rows by table, as they came: cause, done (rejected or repaired), file, row, and their values.
+    sources : list of dict
+        What was read: path, sha256, rows, tables they went to, remark.
+    """
+
+    crm: CRMData
+    repairs: dict[str, int]
+    quarantine: dict[str, pd.DataFrame]
+    sources: list[dict[str, Any]]
+
+    def summary(self) -> str:
+        """Rows of each table, and what was rejected or repaired, in words."""
+        lines = [f"{name}: {len(frame):,} rows" for name, frame in self.crm.tables()]
+        if not self.repairs:
+            return "\n".join([*lines, "every row came in as it was"])
+        return "\n".join(
+            [*lines, "rejected or repaired:", *(f"  {n:,} x {cause}" for cause, n in self.repairs.items())]
+        )
+
+
+def import_files(
+    paths: Sequence[Path | str],
+    profile: Profile,
+    *,
+    earlier: CRMData | None = None,
+    now: pd.Timestamp | None = None,
+) -> Imported:
+    r"""Read a CRM export.
+
+    Parameters
+    ----------
+    paths : sequence of Path or str
+        Folders, zips, CSV, JSON lines, Parquet or Excel files.
+    profile : Profile
+        See `winpredict.sources.profiles.load_profile`.
+    earlier : CRMData, optional
+        What was imported before. A later export updates it, by id; importing the same one again changes nothing.
+    now : Timestamp, optional
+        The moment of the import, by default the present: facts recorded later cannot be.
+
+    Returns
+    -------
+    Imported
+
+    Raises
+    ------
+    InputFileError
+        When a file cannot be read, or none of them holds deals.
+    ProfileError
+        When the files lack a column that the profile names for an identifier or a required time.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from winpredict.sources.profiles import load_profile
+    >>> path = Path(tempfile.mkdtemp()) / "deals.csv"
+    >>> _ = path.write_text("deal_id,stage,outcome,created_at,closed_at\n"
+    ...                     "a,Won,won,2025-01-01,2025-02-01\nb,Demo,open,2025-01-05,\nb,Demo,open,2025-01-05,\n")
+    >>> found = import_files([path], load_profile("generic"))
+    >>> found.crm.deals["outcome"].tolist(), found.repairs
+    (['won', 'open'], {'deals: the same row again (rejected)': 1})
+    """
+    quarantine = Quarantine()
+    rows, sources = _collected(list(read_files(paths)), profile, quarantine)
+    moment = pd.Timestamp.now("UTC") if now is None else now
+    known_deals = set() if earlier is None else set(earlier.deals["deal_id"])
+    tables = repaired(rows, profile, known_deals, moment, quarantine)
+    crm = updated(tables, profile.stage_order, earlier)
+    return Imported(crm, quarantine.counts, quarantine.frames, sources)
+
+
+def _collected(
+    files: Sequence[RawFile], profile: Profile, quarantine: Quarantine
+) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
+    """Rows of every canonical table from all files, and what was read."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    read = []
+    for raw in files:
+        used = [(table, source) for table, source in _wanted(raw, profile, alone=len(files) == 1)]
+        for table, source in used:
+            rows = canonical_rows(raw, table, source, profile, quarantine)
+            parts.setdefault(table, []).append(entered_stages(rows) if source.left_stages else rows)
+        if used:
+            quarantine.add(used[0][0], _unreadable(raw), "the line does not fit the header", "rejected")
+        read.append(
+            {
+                "path": raw.path,
+                "sha256": raw.sha256,
+                "rows": len(raw.frame) + len(raw.unreadable),
+                "tables": sorted({table for table, _ in used}),
+                "remark": raw.remark if used else "not used by the profile",
+            }
+        )
+    if "deals" not in parts:
+        raise InputFileError(
+            f"no file holds deals: profile {profile.name} looks for "
+            f"{', '.join(name for source in profile.tables['deals'] for name in source.file)}, "
+            f"there are {', '.join(raw.name for raw in files) or 'none'}"
+        )
+    return {table: pd.concat(frames, ignore_index=True) for table, frames in parts.items()}, read
+
+
+def _wanted(raw: RawFile, profile: Profile, *, alone: bool) -> Iterable[tuple[str, Source]]:
+    """The places of a profile that a file goes to; a single file of whatever name holds the deals."""
+    found = [
+        (table, source)
+        for table, sources in profile.tables.items()
+        for source in sources
+        if matches(raw.name, source.file)
+    ]
+    return found if found or not alone else [("deals", profile.tables["deals"][0])]
+
+
+def _unreadable(raw: RawFile) -> pd.DataFrame:
+    return raw.unreadable.rename(columns={"row": ROW}).assign(**{FILE: raw.path})

@@ -1,0 +1,212 @@
+"""Mapping profiles: which raw file and column is which canonical table and column."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from winpredict._common.errors import ProfileError
+from winpredict.tables.schema import TABLES
+
+#: Names that a profile may map although they are no canonical columns: each is turned into one and left behind.
+HELPERS = {
+    "deals": {
+        "is_won": "true for a won deal",
+        "is_closed": "true for a won or lost deal",
+        "modified_at": "the later of two rows of one deal is kept",
+    },
+    "deal_history": {"owner_before": "the owner before the change"},
+}
+#: Texts that stand for a missing value in one CRM or another.
+MISSING = (
+    "",
+    "-",
+    "--None--",
+    "None",
+    "none",
+    "Select",
+    "-None-",
+    "(No value)",
+    "N/A",
+    "n/a",
+    "NULL",
+    "null",
+    "NaN",
+    "nan",
+)
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str | int | float | bool) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class Source(_Part):
+    """One raw file that gives rows of one canonical table."""
+
+    file: Names = Field(description="names without suffix, case ignored, * for anything: files, zip members, sheets")
+    columns: dict[str, Names] = Field(
+        {}, description="canonical column: raw column, or several, the first found counts"
+    )
+    where: dict[str, Names] = Field({}, description="raw column: values to keep, case ignored, * for anything")
+    explode: str | None = Field(None, description="raw column that holds a list: each element becomes a row")
+    constants: dict[str, str] = Field({}, description="canonical column: the same value in every row")
+    values: dict[str, dict[str, str]] = Field({}, description="canonical column: raw value: canonical value")
+    scale: dict[str, float] = Field({}, description="canonical column: factor from the raw to the canonical unit")
+    left_stages: bool = Field(False, description="rows are written when a stage is left, not when it is entered")
+    never: Names = Field((), description="raw columns never to use, * for anything")
+    others: bool = Field(True, description="whether columns not named here come in as custom attributes")
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _texts(cls, where: Any) -> Any:
+        if not isinstance(where, dict):
+            return where
+        return {name: tuple(map(_plain, _as_tuple(values))) for name, values in where.items()}
+
+
+def _plain(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+class Profile(_Part):
+    """How one CRM's files become canonical tables.
+
+    Examples
+    --------
+    >>> load_profile("salesforce").won
+    ('Closed Won',)
+    """
+
+    name: str = ""
+    description: str = ""
+    time_zone: str = Field("UTC", description="zone of times that carry none, such as Europe/Berlin")
+    dates: Literal["guess", "day_first", "month_first"] = Field("guess", description="how 03/04/2025 is meant")
+    missing: tuple[str, ...] = Field(MISSING, description="texts that stand for a missing value")
+    stage_order: tuple[str, ...] = Field((), description="open stages from the first to the last")
+    won: Names = Field((), description="stages of won deals")
+    lost: Names = Field((), description="stages of lost deals")
+    tables: dict[str, tuple[Source, ...]] = Field(description="canonical table: the files its rows come from")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{zone!r} is no time zone; write it as Europe/Berlin or UTC") from None
+        return zone
+
+    @model_validator(mode="after")
+    def _known_names(self) -> "Profile":
+        if "deals" not in self.tables:
+            raise ValueError("tables must map deals")
+        for table, sources in self.tables.items():
+            if table not in TABLES:
+                raise ValueError(f"{table} is no canonical table; these are {', '.join(TABLES)}")
+            known = {*TABLES[table].columns, *HELPERS.get(table, ())}
+            for source in sources:
+                unknown = sorted({*source.columns, *source.constants, *source.values, *source.scale} - known)
+                if unknown:
+                    raise ValueError(f"{table} has no column {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        return self
+
+
+def profiles_folder() -> Path:
+    """Where the shipped profiles stand."""
+    return Path(__file__).parents[1] / "configs" / "profiles"
+
+
+def shipped_profiles() -> tuple[str, ...]:
+    """Names of the shipped profiles.
+
+    Examples
+    --------
+    >>> "hubspot" in shipped_profiles()
+    True
+    """
+    return tuple(sorted(path.stem for path in profiles_folder().glob("*.yaml")))
+
+
+def load_profile(name: str | Path) -> Profile:
+    """Read a shipped profile by its name, or a YAML file.
+
+    A file may start from another profile with ``extends: salesforce`` and name only what differs; tables that it maps
+    replace those of the other profile.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name from `shipped_profiles`, or a path.
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    ProfileError
+        When there is no such profile, or it does not say what it must; every fault is named.
+    """
+    path = _found(name)
+    values = _values(path)
+    try:
+        return Profile.model_validate({"name": path.stem} | values)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'profile'}: {each['msg']}" for each in error.errors())
+        raise ProfileError(f"profile {path}: {faults}") from None
+
+
+def profile_yaml(profile: Profile) -> str:
+    """A profile as YAML text, without what is left at its default.
+
+    Examples
+    --------
+    >>> deals = {"file": "deals", "columns": {"deal_id": "Number"}}
+    >>> print(profile_yaml(Profile(name="mine", tables={"deals": [deals]})))
+    name: mine
+    tables:
+      deals:
+      - file:
+        - deals
+        columns:
+          deal_id:
+          - Number
+    <BLANKLINE>
+    """
+    values = profile.model_dump(mode="json", exclude_defaults=True)
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _found(name: str | Path) -> Path:
+    if str(name) in shipped_profiles():
+        return profiles_folder() / f"{name}.yaml"
+    path = Path(name)
+    if not path.is_file():
+        raise ProfileError(
+            f"there is no profile {str(name)!r}: neither a file nor one of {', '.join(shipped_profiles())}; "
+            "`winpredict import PATH --guess` proposes one for an unknown file"
+        )
+    return path
+
+
+def _values(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ProfileError(f"cannot read the profile {path}: {error}") from None
+    if not isinstance(values, dict):
+        raise ProfileError(f"profile {path} holds no names with values; see {profiles_folder() / 'generic.yaml'}")
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    below = _values(_found(base))
+    return below | values | {"tables": below.get("tables", {}) | (values.get("tables") or {})}

@@ -1,0 +1,183 @@
+import json
+
+import pandas as pd
+import pytest
+
+from winpredict._common.errors import ProfileError
+from winpredict.sources import import_files, load_profile, profile_yaml, shipped_profiles
+from winpredict.sources.profiles import Profile
+
+NOW = pd.Timestamp("2026-01-01", tz="UTC")
+
+
+def json_lines(path, *records):
+    path.write_text("\n".join(json.dumps(record) for record in records))
+
+
+@pytest.mark.parametrize("name", shipped_profiles())
+def test_shipped_profiles_are_sound(name):
+    profile = load_profile(name)
+    assert profile.description
+    assert Profile.model_validate(profile.model_dump()) == profile
+
+
+def test_all_promised_profiles_are_shipped():
+    assert {"salesforce", "hubspot", "zoho", "generic", "ibm", "maven", "bpic2012", "salvirt"} <= set(
+        shipped_profiles()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tables: {deals: [{file: x, columns: {deal: Id}}]}", "deals has no column deal"),
+        ("tables: {offers: [{file: x}]}", "must map deals"),
+        ("tables: {deals: [{file: x}], offers: [{file: x}]}", "offers is no canonical table"),
+        ("time_zone: Mars/Olympus\ntables: {deals: [{file: x}]}", "no time zone"),
+        ("colour: red\ntables: {deals: [{file: x}]}", "colour"),
+        ("- a\n- b", "no names with values"),
+        ("tables: {deals: [", "cannot read the profile"),
+        ("extends: nothing\ntables: {deals: [{file: x}]}", "there is no profile 'nothing'"),
+    ],
+)
+def test_faulty_profiles_are_refused_with_a_sentence(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ProfileError, match=message):
+        load_profile(path)
+
+
+def test_an_unknown_name_lists_those_that_there_are():
+    with pytest.raises(ProfileError, match="salesforce"):
+        load_profile("pipedrive")
+
+
+def test_a_profile_may_start_from_another(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: salesforce\nstage_order: [Scoping, Contract]\ntime_zone: America/New_York\n")
+    profile = load_profile(path)
+    assert profile.name == "mine"
+    assert profile.stage_order == ("Scoping", "Contract")
+    assert profile.tables == load_profile("salesforce").tables
+
+
+def test_a_profile_survives_being_written(tmp_path):
+    path = tmp_path / "again.yaml"
+    path.write_text(profile_yaml(load_profile("hubspot")))
+    assert load_profile(path) == load_profile("hubspot").model_copy(update={"name": "hubspot"})
+
+
+def test_hubspot_objects(tmp_path):
+    history = {
+        "dealstage": [
+            {"value": "closedwon", "timestamp": "2025-03-01T10:00:00Z"},
+            {"value": "contractsent", "timestamp": "2025-02-01T10:00:00Z"},
+            {"value": "appointmentscheduled", "timestamp": "2025-01-01T10:00:00Z"},
+        ],
+        "amount": [{"value": "500", "timestamp": "2025-01-01T10:00:00Z"}],
+    }
+    properties = {
+        "dealname": "A",
+        "dealstage": "closedwon",
+        "amount": "600",
+        "createdate": "2025-01-01T10:00:00Z",
+        "closedate": "2025-03-05T00:00:00Z",
+        "dealtype": "newbusiness",
+        "hs_is_closed": "true",
+        "hs_is_closed_won": "true",
+        "hs_date_entered_closedwon": "2025-03-01T10:00:00Z",
+        "region": "EMEA",
+    }
+    link = {"deals": {"results": [{"id": "1"}, {"id": "2"}]}, "contacts": {"results": [{"id": "c9"}]}}
+    companies = {"companies": {"results": [{"id": "88"}]}}
+    json_lines(
+        tmp_path / "deals.jsonl",
+        {"id": "1", "properties": properties, "propertiesWithHistory": history, "associations": companies},
+        {"id": "2", "properties": {"dealstage": "contractsent", "createdate": "2025-02-02T00:00:00Z"}},
+    )
+    call = {"hs_timestamp": "1736935200000", "hs_call_direction": "INBOUND", "hs_call_duration": "90000"}
+    json_lines(tmp_path / "calls.jsonl", {"id": "77", "properties": call, "associations": link})
+    found = import_files([tmp_path], load_profile("hubspot"), now=NOW)
+    assert found.repairs == {}
+    won, still_open = found.crm.deals.to_dict("records")
+    assert (won["outcome"], won["stage"], won["deal_type"], won["account_id"]) == ("won", "Closed Won", "new", "88")
+    assert won["closed_at"] == pd.Timestamp("2025-03-01T10:00:00Z")
+    assert (still_open["outcome"], still_open["stage"]) == ("open", "Contract Sent")
+    assert found.crm.attributes == ("region",)
+    stages = found.crm.deal_history["stage"].dropna().tolist()
+    assert stages == ["Appointment Scheduled", "Contract Sent", "Closed Won"]
+    touches = found.crm.activities
+    assert touches["activity_id"].tolist() == ["77@1", "77@2"]
+    assert touches["occurred_at"].iloc[0] == pd.Timestamp("2025-01-15T10:00:00Z")
+    assert touches[["direction", "duration_s", "contact_id"]].iloc[0].tolist() == ["inbound", 90.0, "c9"]
+
+
+def test_hubspot_csv_export(tmp_path):
+    (tmp_path / "hubspot-crm-exports-all-deals-2025-03-01.csv").write_text(
+        "Record ID,Deal Name,Deal Stage,Pipeline,Amount,Close Date,Create Date,Deal owner\n"
+        "1,A,Closed Won,Sales Pipeline,500,2025-03-01 10:00,2025-01-01 10:00,Ann\n"
+        "2,B,Contract Sent (Sales Pipeline),Sales Pipeline,100,2025-06-01 10:00,2025-02-01 10:00,Bob\n"
+    )
+    found = import_files([tmp_path], load_profile("hubspot"), now=NOW)
+    assert found.crm.deals["outcome"].tolist() == ["won", "open"]
+    assert found.crm.deals["stage"].tolist() == ["Closed Won", "Contract Sent"]
+    assert found.repairs == {}
+
+
+def test_zoho_records_date_the_stages_by_when_the_one_before_was_left(tmp_path):
+    json_lines(
+        tmp_path / "Deals.jsonl",
+        {
+            "id": "d1",
+            "Deal_Name": "A",
+            "Stage": "Closed Won",
+            "Created_Time": "2025-01-01T10:00:00+02:00",
+            "Closing_Date": "2025-03-09",
+            "Owner": {"name": "Ann", "id": "u1"},
+            "Account_Name": {"name": "Acme", "id": "a1"},
+        },
+    )
+    left = {"Deal_Name": {"id": "d1"}, "Amount": 100}
+    json_lines(
+        tmp_path / "Stage_History.jsonl",
+        left | {"Stage": "Closed Won", "Moved_To__s": None, "Modified_Time": "2025-03-02T00:00:00+02:00"},
+        left
+        | {"Stage": "Qualification", "Moved_To__s": "Needs Analysis", "Modified_Time": "2025-02-01T00:00:00+02:00"},
+        left | {"Stage": "Needs Analysis", "Moved_To__s": "Closed Won", "Modified_Time": "2025-03-01T00:00:00+02:00"},
+    )
+    call = {"Call_Type": "Missed", "Call_Duration_in_seconds": 30, "What_Id": {"id": "d1"}, "Who_Id": {"id": "c1"}}
+    json_lines(tmp_path / "Calls.jsonl", {"id": "1", "Call_Start_Time": "2025-01-05T09:00:00+02:00"} | call)
+    found = import_files([tmp_path], load_profile("zoho"), now=NOW)
+    assert found.repairs == {}
+    deal = found.crm.deals.iloc[0]
+    assert (deal["owner_id"], deal["account_id"]) == ("u1", "a1")
+    assert deal["closed_at"] == pd.Timestamp("2025-02-28T22:00:00Z")
+    entered = found.crm.deal_history.dropna(subset="stage")
+    assert entered[["stage", "changed_at"]].astype(str).values.tolist() == [
+        ["Qualification", "2025-01-01 08:00:00+00:00"],
+        ["Needs Analysis", "2025-01-31 22:00:00+00:00"],
+        ["Closed Won", "2025-02-28 22:00:00+00:00"],
+    ]
+    assert found.crm.activities["direction"].tolist() == ["inbound"]
+
+
+def test_salesforce_tasks_on_accounts_and_open_ones_are_no_touches(tmp_path):
+    (tmp_path / "Opportunity.csv").write_text(
+        "Id,StageName,CreatedDate,CloseDate,IsClosed,IsWon,IsDeleted,Probability,Region__c\n"
+        "006A,Closed Won,2025-01-01T09:00:00.000+0000,2025-02-01,true,true,false,100,East\n"
+        "006B,Prospecting,2025-01-01T09:00:00.000+0000,2025-09-01,false,false,false,10,West\n"
+        "006C,Prospecting,2025-01-01T09:00:00.000+0000,2025-09-01,false,false,true,10,West\n"
+    )
+    (tmp_path / "Task.csv").write_text(
+        "Id,WhatId,TaskSubtype,Status,ActivityDate,CreatedDate,CompletedDateTime\n"
+        "00T1,006A,Call,Completed,2025-05-01,2025-01-09T09:00:00.000Z,2025-01-08T09:00:00.000Z\n"
+        "00T2,001Z,Call,Completed,2025-05-01,2025-01-09T09:00:00.000Z,2025-01-08T09:00:00.000Z\n"
+        "00T3,006A,Call,Not Started,2025-05-01,2025-01-09T09:00:00.000Z,\n"
+    )
+    found = import_files([tmp_path], load_profile("salesforce"), now=NOW)
+    assert found.repairs == {}
+    assert found.crm.deals["deal_id"].tolist() == ["006A", "006B"]
+    assert found.crm.attributes == ("Region__c",)
+    touch = found.crm.activities.iloc[0]
+    assert (touch["activity_id"], touch["activity_type"]) == ("00T1", "call")
+    assert touch["occurred_at"] == pd.Timestamp("2025-01-08T09:00:00Z")
