@@ -150,7 +150,7 @@ class CRMData:
         TableError
             When the deals carry no creation times.
         """
-        if not self.dated:
+        if len(self.deals) and not self.dated:
             raise TableError("these deals carry no dates, so there is no earlier day to look at; see deals.created_at")
         moment = utc(moment)
         cut: dict[str, Any] = {
@@ -249,7 +249,8 @@ def _deals_as_known_at(
         if column not in out:
             continue
         if history is not None and earlier is not None and column in history:
-            out[column] = out["deal_id"].map(_last_recorded(earlier, column)).astype(out[column].dtype)
+            last = _last_recorded(earlier, column).reindex(out["deal_id"])
+            out[column] = last.set_axis(out.index).astype(out[column].dtype)
         elif column in OVERWRITTEN_AT_CLOSE:
             out[column] = out[column].mask(reopened)
     return out

@@ -1,0 +1,124 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winpredict._common.errors import TableError, WinPredictError
+from winpredict.tables.schema import OUTCOMES, TABLES, TIME_DTYPE, conform, text_dtype
+
+DTYPES = {
+    "id": text_dtype(),
+    "text": text_dtype(),
+    "time": TIME_DTYPE,
+    "number": "float64",
+    "flag": "boolean",
+}
+
+
+def deals(**columns):
+    frame = {
+        "deal_id": ["a", "b"],
+        "created_at": ["2025-01-01", "2025-01-02"],
+        "closed_at": [None, "2025-02-01"],
+        "outcome": ["open", "won"],
+        "stage": ["Demo", "Won"],
+    }
+    return pd.DataFrame(frame | columns)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_an_empty_table_gets_its_canonical_dtypes(table):
+    columns = TABLES[table].columns
+    out = conform(pd.DataFrame({name: [] for name in columns}), table)
+    assert {name: out[name].dtype for name in columns} == {
+        name: pd.api.types.pandas_dtype(DTYPES[column.kind]) for name, column in columns.items()
+    }
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_key_and_time_is_a_column(table):
+    definition = TABLES[table]
+    assert set(definition.key) <= set(definition.columns)
+    assert set(definition.times) <= set(definition.columns)
+    assert definition.row
+
+
+def test_canonical_columns_come_first_and_custom_ones_are_kept_as_they_are():
+    out = conform(deals(Region=[1, 2]).iloc[:, ::-1].set_index(pd.Index([7, 7])), "deals")
+    assert list(out.columns) == ["deal_id", "created_at", "closed_at", "outcome", "stage", "Region"]
+    assert out["Region"].dtype == np.int64
+    assert list(out.index) == [0, 1]
+
+
+def test_the_input_is_not_touched():
+    frame = deals()
+    before = frame.copy(deep=True)
+    conform(frame, "deals")
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@given(st.permutations(["deal_id", "created_at", "closed_at", "outcome", "stage"]))
+def test_the_order_of_columns_does_not_matter(order):
+    pd.testing.assert_frame_equal(conform(deals()[order], "deals"), conform(deals(), "deals"))
+
+
+def test_conforming_twice_changes_nothing():
+    once = conform(deals(), "deals")
+    pd.testing.assert_frame_equal(conform(once, "deals"), once)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2025-03-01T12:00:00+02:00", "2025-03-01T10:00:00Z"),
+        ("2020-10-22T21:03:23.000+0000", "2020-10-22T21:03:23Z"),
+        ("2025-03-01", "2025-03-01T00:00:00Z"),
+    ],
+)
+def test_times_become_utc(written, meant):
+    out = conform(deals(created_at=[written] * 2), "deals")
+    assert (out["created_at"] == pd.Timestamp(meant)).all()
+
+
+def test_numbers_as_ids_become_text():
+    assert conform(deals(deal_id=[1, 2]), "deals")["deal_id"].tolist() == ["1", "2"]
+
+
+def test_missing_columns_are_all_named_with_those_that_are_there():
+    with pytest.raises(TableError, match=r"deals lacks the column\(s\) closed_at, stage; it has deal_id, created_at"):
+        conform(deals().drop(columns=["closed_at", "stage"]), "deals")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"outcome": ["open", "maybe"]}, r"outcome breaks isin.* in 1 case"),
+        ({"outcome": ["open", None]}, r"outcome breaks not_nullable in 1 case"),
+        ({"deal_id": ["a", "a"]}, r"breaks .*uniq.* in \d case"),
+        ({"deal_type": ["new", "renewal"]}, r"deal_type breaks isin.* in 1 case"),
+        ({"created_at": ["2025-01-01", "yesterday-ish"]}, r"deals\.created_at does not convert to time"),
+        ({"amount": ["12", "a lot"]}, r"deals\.amount does not convert to number"),
+    ],
+)
+def test_a_breach_says_which_column_and_how_often(columns, message):
+    with pytest.raises(TableError, match=message) as caught:
+        conform(deals(**columns), "deals")
+    assert isinstance(caught.value, WinPredictError)
+
+
+def test_all_breaches_are_named_at_once():
+    with pytest.raises(TableError) as caught:
+        conform(deals(outcome=["maybe", "perhaps"], deal_type=["x", "y"]), "deals")
+    assert "outcome breaks" in str(caught.value)
+    assert "deal_type breaks" in str(caught.value)
+
+
+def test_a_missing_optional_value_is_fine():
+    out = conform(deals(amount=[None, 5], owner_id=[None, "u"]), "deals")
+    assert out["amount"].isna().tolist() == [True, False]
+    assert out["owner_id"].isna().tolist() == [True, False]
+
+
+def test_outcomes_are_those_of_the_words():
+    assert OUTCOMES == ("won", "lost", "open")
