@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from winpredict._common.times import days
 from winpredict.features._leakage_population import (
     CAUTION,
     FEWEST,
@@ -17,13 +18,13 @@ from winpredict.features._leakage_population import (
     Outcome,
     Population,
     Separation,
-    days,
     effective,
     wilson_low,
 )
 from winpredict.tables.schema import text_dtype
 
 Kind = Literal["number", "category", "date"]
+_Shares = tuple[NDArray[np.float64], float]
 
 #: An honest value may make deals close this many times as fast, and so be as much rarer among open deals.
 HONEST_HAZARD_RATIO = 5.0
@@ -38,11 +39,12 @@ _DAY = pd.Timedelta(days=1)
 
 @dataclass(frozen=True)
 class TellTale:
-    """A value found on (nearly) only one side of a comparison of closed deals with open deals of the same age.
+    """A value found on (nearly) only one side of a comparison of closed deals with open deals.
 
-    ``closed`` and ``open`` are its shares of either side (weighted to the same ages), ``closed_deals`` and
+    ``closed`` and ``open`` are its shares of either side, weighted to the same ages, ``closed_deals`` and
     ``open_deals`` the numbers of deals compared, ``chance`` the probability of so lopsided a find if the value made
-    deals close `HONEST_HAZARD_RATIO` times as fast or as slowly, and nothing else.
+    deals close `HONEST_HAZARD_RATIO` times as fast or as slowly, and nothing else: the larger of those among deals of
+    the same age and among deals created at the same time.
     """
 
     value: str
@@ -89,7 +91,9 @@ class Evidence:
     filled_young: float
     filled_old: float
     filled_with_age: float
+    filled_with_length: float
     distinct: float
+    whole: bool
     won_from_open: Separation
     lost_from_open: Separation
     won_from_lost: Separation
@@ -127,8 +131,8 @@ def measure(column: str, values: pd.Series, population: Population) -> Evidence:
     codes = np.asarray(coded.codes, dtype=np.intp)
     filled = values.notna().to_numpy(dtype=bool)
     still_open = population.of("open")
-    young, old = _halves_by_age(population)
-    beside_open = {each.outcome: _beside_open(codes, population, each) for each in population.comparisons}
+    young, old = _halves_by_age(population, still_open)
+    short, long = _halves_by_age(population, _first_half_created(population))
     closed = np.flatnonzero(population.closed)
     return Evidence(
         column=column,
@@ -142,9 +146,11 @@ def measure(column: str, values: pd.Series, population: Population) -> Evidence:
         filled_young=_share(filled[young]),
         filled_old=_share(filled[old]),
         filled_with_age=_difference_low(filled[old], filled[young]),
+        filled_with_length=_difference_low(filled[long], filled[short]),
         distinct=values.nunique() / max(1, int(filled.sum())),
-        won_from_open=beside_open.get("won", Separation()),
-        lost_from_open=beside_open.get("lost", Separation()),
+        whole=bool(np.all(np.nan_to_num(numbers) % 1 == 0)),
+        won_from_open=_beside_open(codes, population, "won"),
+        lost_from_open=_beside_open(codes, population, "lost"),
         won_from_lost=population.separation(
             codes, closed, population.of("won")[closed], np.ones(len(closed), dtype=np.float64)
         ),
@@ -201,29 +207,44 @@ def _interval(interval: pd.Interval) -> str:
     return f"{interval.left:g} to {interval.right:g}"
 
 
-def _beside_open(codes: NDArray[np.intp], population: Population, comparison: Comparison) -> Separation:
-    return population.separation(codes, comparison.rows, comparison.closed, comparison.weight)
+def _beside_open(codes: NDArray[np.intp], population: Population, outcome: Outcome) -> Separation:
+    """The weaker of the separations from open deals of the same age and from those created at the same time."""
+    found = [
+        population.separation(codes, each.rows, each.closed, each.weight)
+        for each in population.comparisons.get(outcome, ())
+    ]
+    return min(found, key=lambda each: each.low, default=Separation())
 
 
 def _tell_tale(coded: pd.Categorical, population: Population) -> TellTale | None:
-    """The most lopsided value of any comparison; of equally lopsided ones a missing one, then one of closed deals."""
-    found = [each for comparison in population.comparisons for each in _tell_tales(coded, comparison)]
+    """The most lopsided value of any outcome; of equally lopsided ones a missing one, then one of closed deals."""
+    found = [each for outcome in population.comparisons for each in _tell_tales(coded, population, outcome)]
     return min(found, key=lambda each: (max(each.chance, 1e-12), each.value != NO_VALUE, -each.closed), default=None)
 
 
-def _tell_tales(coded: pd.Categorical, comparison: Comparison) -> Iterator[TellTale]:
-    codes = np.asarray(coded.codes, dtype=np.intp)[comparison.rows]
-    sides = []
-    for side in (comparison.closed, ~comparison.closed):
-        weight = comparison.weight[side]
-        shares = np.bincount(codes[side], weights=weight, minlength=len(coded.categories)) / weight.sum()
-        sides.append((shares, effective(weight)))
-    (closed, n_closed), (still_open, n_open) = sides
-    chance = np.minimum(_chance(closed, n_closed, still_open, n_open), _chance(still_open, n_open, closed, n_closed))
-    compared = int(comparison.closed.sum()), int((~comparison.closed).sum())
+def _tell_tales(coded: pd.Categorical, population: Population, outcome: Outcome) -> Iterator[TellTale]:
+    comparisons = population.comparisons[outcome]
+    sides = [_shares_of_sides(coded, comparison) for comparison in comparisons]
+    only_closed = np.max([_chance(*closed, *still_open) for closed, still_open in sides], axis=0)
+    only_open = np.max([_chance(*still_open, *closed) for closed, still_open in sides], axis=0)
+    chance = np.minimum(only_closed, only_open)
+    (closed, _), (still_open, _) = sides[0]
+    n_closed, n_open = int(comparisons[0].closed.sum()), int((~comparisons[0].closed).sum())
     for at, value in enumerate(coded.categories):
-        shares_and_counts = float(closed[at]), float(still_open[at]), *compared
-        yield TellTale(str(value), comparison.outcome, *shares_and_counts, float(chance[at]))
+        shares = float(closed[at]), float(still_open[at])
+        yield TellTale(str(value), outcome, *shares, n_closed, n_open, float(chance[at]))
+
+
+def _shares_of_sides(coded: pd.Categorical, comparison: Comparison) -> tuple[_Shares, _Shares]:
+    """Of closed and of open deals: each value's weighted share, and the number of deals that it rests on."""
+    codes = np.asarray(coded.codes, dtype=np.intp)[comparison.rows]
+    width = len(coded.categories)
+
+    def of(side: NDArray[np.bool_]) -> _Shares:
+        weight = comparison.weight[side]
+        return np.bincount(codes[side], weights=weight, minlength=width) / weight.sum(), effective(weight)
+
+    return of(comparison.closed), of(~comparison.closed)
 
 
 def _chance(
@@ -260,12 +281,18 @@ def _date_use(dates: pd.Series, population: Population) -> DateUse:
     return DateUse(_share(near_close[filled & population.closed]), _share(later[filled]), _share(future[filled]))
 
 
-def _halves_by_age(population: Population) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    still_open = population.of("open") & ~np.isnan(population.age)
-    if not still_open.any():
-        return still_open, still_open
-    middle = np.median(population.age[still_open])
-    return still_open & (population.age <= middle), still_open & (population.age > middle)
+def _halves_by_age(population: Population, deals: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    aged = deals & ~np.isnan(population.age)
+    if not aged.any():
+        return aged, aged
+    middle = np.median(population.age[aged])
+    return aged & (population.age <= middle), aged & (population.age > middle)
+
+
+def _first_half_created(population: Population) -> NDArray[np.bool_]:
+    """Closed deals of the first half of the time, which had time to become old: their length tells no creation date."""
+    created = population.deals["created_at"]
+    return population.closed & (created <= created[population.closed].median()).to_numpy()
 
 
 def _rank_correlation_low(values: NDArray[np.float64], age: NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""The deals that the leakage audit compares: closed ones beside open ones of the same age."""
+"""The deals that the leakage audit compares: closed ones beside open ones of the same age or time of creation."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from winpredict._common.times import days
 from winpredict.tables.crm import CRMData, utc
 
 Outcome = Literal["won", "lost"]
@@ -22,7 +23,6 @@ RARE = 5
 
 _FOLDS = 5
 _PRIOR_DEALS = 10.0
-_SECONDS_PER_DAY = 86400.0
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,8 @@ class Separation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Recently closed deals beside the open deals, weighted to the same ages."""
+    """Deals that ended in one way beside the open deals, weighted to be alike in age or in time of creation."""
 
-    outcome: Outcome
     rows: NDArray[np.intp]
     closed: NDArray[np.bool_]
     weight: NDArray[np.float64]
@@ -84,25 +83,30 @@ class Population:
         return np.where(age >= 0, age, np.nan)
 
     @cached_property
-    def comparisons(self) -> tuple[Comparison, ...]:
-        """Won beside open and lost beside open deals, as far as there are enough of either."""
-        found = (self._same_age(outcome) for outcome in ("won", "lost"))
-        return tuple(comparison for comparison in found if comparison is not None)
+    def comparisons(self) -> dict[Outcome, tuple[Comparison, ...]]:
+        """Won beside open and lost beside open deals: of the same age and, where possible, created at the same time.
 
-    def _same_age(self, outcome: Outcome) -> Comparison | None:
-        still_open = self.of("open") & ~np.isnan(self.age)
-        ended = self.of(outcome) & ~np.isnan(self.age)
+        A leak shows in both. A habit that changed over time shows only among deals of the same age, an attribute that
+        makes deals close faster mainly among deals created at the same time.
+        """
+        born = days(self.deals["created_at"] - self.deals["created_at"].min())
+        outcomes: tuple[Outcome, ...] = ("won", "lost")
+        found: dict[Outcome, tuple[Comparison, ...]] = {}
+        for outcome in outcomes:
+            same_age, same_time = self._alike(self.age, outcome), self._alike(born, outcome)
+            if same_age is not None:
+                found[outcome] = (same_age,) if same_time is None else (same_age, same_time)
+        return found
+
+    def _alike(self, measure: NDArray[np.float64], outcome: Outcome) -> Comparison | None:
+        aged = ~np.isnan(self.age)
+        still_open, ended = self.of("open") & aged, self.of(outcome) & aged
         if min(still_open.sum(), ended.sum()) < FEWEST:
             return None
-        # the latest closings only: of the same age and closed lately means created at the same time, too
-        closings = self.deals["closed_at"][ended]
-        latest = closings.nlargest(max(1000, 3 * int(still_open.sum()))).min()
-        ended &= (self.deals["closed_at"] >= latest).to_numpy()
-        weight = _weights_to_age(self.age, still_open, ended)
+        weight = _weights_to_open(measure, still_open, ended)
         rows = np.flatnonzero(weight > 0)
-        comparison = Comparison(outcome, rows, ended[rows], weight[rows])
-        enough = min(effective(weight[ended]), (weight[still_open] > 0).sum()) >= FEWEST
-        return comparison if enough else None
+        enough = min(effective(weight[ended]), effective(weight[still_open])) >= FEWEST
+        return Comparison(rows, ended[rows], weight[rows]) if enough else None
 
     def separation(
         self, codes: NDArray[np.intp], rows: NDArray[np.intp], positive: NDArray[np.bool_], weight: NDArray[np.float64]
@@ -132,17 +136,17 @@ def _cross_validated_auc(
     return float(np.average(areas, weights=sizes)) if areas else np.nan
 
 
-def _weights_to_age(
-    age: NDArray[np.float64], still_open: NDArray[np.bool_], ended: NDArray[np.bool_]
+def _weights_to_open(
+    measure: NDArray[np.float64], still_open: NDArray[np.bool_], ended: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """One for each open deal; for each ended deal so much that their ages weigh as those of the open deals do."""
+    """One for each open deal; for each ended deal so much that their measures weigh as those of the open deals do."""
     bins = int(np.clip(still_open.sum() // 25, 1, 10))
-    edges = np.unique(np.quantile(age[still_open], np.linspace(0, 1, bins + 1)))
-    place = np.searchsorted(edges, age, side="right") - 1
-    place[age == edges[-1]] = max(0, len(edges) - 2)
-    inside = (place >= 0) & (age <= edges[-1])
-    weight = np.zeros(len(age))
-    for each in range(max(1, len(edges) - 1)):
+    edges = np.unique(np.quantile(measure[still_open], np.linspace(0, 1, bins + 1)))
+    last = max(0, len(edges) - 2)
+    place = np.minimum(np.searchsorted(edges, measure, side="right") - 1, last)
+    inside = (place >= 0) & (measure <= edges[-1])
+    weight = np.zeros(len(measure))
+    for each in range(last + 1):
         here = inside & (place == each)
         n_open, n_ended = int((here & still_open).sum()), int((here & ended).sum())
         if n_open and n_ended >= RARE:
@@ -188,8 +192,3 @@ def wilson_low(share: NDArray[np.float64], n: float | NDArray[np.intp]) -> NDArr
     centre = share + z2 / (2 * n)
     spread = CAUTION * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
     return np.asarray(np.maximum(0.0, (centre - spread) / (1 + z2 / n)))
-
-
-def days(gaps: pd.Series) -> NDArray[np.float64]:
-    """Time differences as numbers of days."""
-    return np.asarray(gaps.dt.total_seconds() / _SECONDS_PER_DAY, dtype=np.float64)

@@ -24,6 +24,8 @@ GROWS = 0.6
 GROWS_WITH_NAME = 0.2
 #: Rise of the share filled from young to old open deals (lower bound) from which a column is filled in on the way.
 FILLED_ON_THE_WAY = 0.25
+#: The same rise from short to long closed deals: what was filled in only in earlier times shows none.
+FILLED_WITH_LENGTH = 0.1
 #: Shares of dates on the closing day, of dates after creation, and of dates in the future.
 ON_CLOSING_DAY = 0.3
 AFTER_CREATION = 0.2
@@ -133,6 +135,21 @@ def _says_nothing(e: Evidence) -> str | None:
     return None
 
 
+def _dates_the_ending(e: Evidence) -> str | None:
+    use = e.date_use
+    if use is None:
+        return None
+    if use.on_closing_day >= ON_CLOSING_DAY:
+        share = _percent(use.on_closing_day)
+        return f"a date that falls within a day of the closing on {share} of the closed deals that have it"
+    if use.after_creation >= AFTER_CREATION and use.in_future < IN_FUTURE:
+        return (
+            f"a date that lies after the deal's creation in {_percent(use.after_creation)} of cases and in the future "
+            f"in {_percent(use.in_future)}: it records something that happened on the way, unknown until then"
+        )
+    return None
+
+
 def _stands_on_one_side(e: Evidence) -> str | None:
     found = e.tell_tale
     if found is None or found.chance >= NO_ACCIDENT:
@@ -145,20 +162,6 @@ def _stands_on_one_side(e: Evidence) -> str | None:
         f"changes at the close: {what} on {_percent(closed)} of {found.closed_deals:,} {found.outcome} deals but on "
         f"{_percent(still_open)} of {found.open_deals:,} open deals of the same age"
     )
-
-
-def _dates_the_ending(e: Evidence) -> str | None:
-    use = e.date_use
-    if use is None:
-        return None
-    if use.on_closing_day >= ON_CLOSING_DAY:
-        return f"a date that falls within a day of the closing on {_percent(use.on_closing_day)} of closed deals"
-    if use.after_creation >= AFTER_CREATION and use.in_future < IN_FUTURE:
-        return (
-            f"a date that lies after the deal's creation in {_percent(use.after_creation)} of cases and in the future "
-            f"in {_percent(use.in_future)}: it records something that happened on the way, unknown until then"
-        )
-    return None
 
 
 def _separates_from_open(e: Evidence) -> str | None:
@@ -205,7 +208,7 @@ def _grows(e: Evidence) -> str | None:
 
 
 def _filled_on_the_way(e: Evidence) -> str | None:
-    if e.filled_with_age > FILLED_ON_THE_WAY:
+    if e.filled_with_age > FILLED_ON_THE_WAY and e.filled_with_length > FILLED_WITH_LENGTH:
         return (
             f"filled in on the way: on {_percent(e.filled_young)} of the younger and {_percent(e.filled_old)} of the "
             "older half of open deals, and nothing records when"
@@ -226,7 +229,7 @@ def _named_for_the_ending(e: Evidence) -> str | None:
 def _identifies(e: Evidence) -> str | None:
     if e.kind == "date" or e.distinct < IDENTIFIES or e.filled * e.deals < FEWEST:
         return None
-    if e.kind == "number" and not words(e.column) & _IDENTIFIER:
+    if e.kind == "number" and not (e.whole and words(e.column) & _IDENTIFIER):
         return None
     return f"like an identifier: {e.values:,} different values on {round(e.filled * e.deals):,} deals, nothing to learn"
 
@@ -234,8 +237,8 @@ def _identifies(e: Evidence) -> str | None:
 #: In the order in which they are tried; the first that fires gives the reason.
 RULES: tuple[Rule, ...] = (
     _says_nothing,
-    _stands_on_one_side,
     _dates_the_ending,
+    _stands_on_one_side,
     _separates_from_open,
     _too_good,
     _pure,
@@ -247,6 +250,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def _percent(share: float) -> str:
+    share = round(share, 3)
     return f"{share:.1%}" if 0 < share < 0.1 or 0.9 < share < 1 else f"{share:.0%}"
 
 

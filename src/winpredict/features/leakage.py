@@ -48,9 +48,10 @@ class LeakageAudit:
     columns : DataFrame
         One row an attribute: column, verdict (keep or drop), reason (a sentence), decided_by (audit or config), and
         the evidence: kind (number, category or date), values (different ones), filled and filled_<group> (shares of
-        all, open, won, lost, younger and older open deals), auc_won_open and auc_lost_open (closed against open deals
-        of the same age), auc_won_lost (closed deals), each with a lower bound ``_low``, grows_open and grows_closed
-        (lower bounds of the rank correlation with the deal's length in days). NaN where the data do not allow a figure.
+        all, open, won, lost, younger and older open deals), auc_won_open and auc_lost_open (closed against open
+        deals, the weaker of those of the same age and those created at the same time), auc_won_lost (closed deals),
+        each with a lower bound ``_low``, grows_open and grows_closed (lower bounds of the rank correlation with the
+        deal's length in days). NaN where the data do not allow a figure.
     """
 
     columns: pd.DataFrame
@@ -114,10 +115,11 @@ def audit_attributes(
 
     Notes
     -----
-    Ages are matched by weighting the latest won (or lost) deals to the ages of the open ones; being closed lately at
-    the same age, they were created at about the same time, too. AUCs are cross-validated, of the smoothed share per
-    value or bin, and every one is held against its threshold at three standard errors below (Hanley and McNeil,
-    Radiology 1982), so that small data do not convict by chance.
+    Closed deals are compared with the open ones twice, weighted to the same ages and weighted to the same times of
+    creation, and only what shows in both convicts: a habit that changed over time shows only in the first, a value
+    that makes deals close faster mainly in the second. AUCs are cross-validated, of the smoothed share per value or
+    bin, and every one is held against its threshold at three standard errors below (Hanley and McNeil, Radiology
+    1982), so that small data do not convict by chance.
 
     Examples
     --------

@@ -106,7 +106,7 @@ class Past:
 
     @cached_property
     def won_stays(self) -> AsOfTable:
-        """Days that won deals spent in each stage; keyed by stage, dated by the close of the deal."""
+        """Days that won deals spent in each stage; known once the stage was left and the deal was won."""
         changes = self._stage_changes
         deals = self.crm.deals.set_index("deal_id")
         won = deals["closed_at"].where(deals["outcome"] == "won")
@@ -114,10 +114,11 @@ class Past:
             {
                 "stage": changes.previous("stage"),
                 "days": changes.gaps(),
-                "closed_at": changes.column("deal_id").map(won),
+                "left_at": changes.column("changed_at"),
+                "won_at": changes.column("deal_id").map(won),
             }
         )
-        return AsOfTable(frame.dropna(), "stage", "closed_at")
+        return AsOfTable(frame.dropna(), "stage", "left_at", recorded="won_at")
 
     def versioned(self, column: str) -> pd.Series:
         """A versioned column's last value recorded before as_of."""
@@ -204,9 +205,22 @@ class Past:
 
     def _creations(self, key: str) -> AsOfTable:
         deals = self.crm.deals
-        grouping = self._at_creation(key) if key == "owner_id" else self._grouping(key)
-        frame = pd.DataFrame({"key": grouping, "created_at": deals["created_at"], "deal_id": deals["deal_id"]})
+        frame = pd.DataFrame(
+            {"key": self._grouping(key), "created_at": deals["created_at"], "deal_id": deals["deal_id"]}
+        )
+        if key == "owner_id" and self.records_changes_of(key):
+            frame = self._first_owners(frame)
         return AsOfTable(frame[frame["created_at"].notna()], "key", "created_at")
+
+    def _first_owners(self, creations: pd.DataFrame) -> pd.DataFrame:
+        """Creations under the owner first recorded, known from when it was."""
+        history = self.table("deal_history")
+        named = history.column("owner_id").notna()
+        first = pd.DataFrame({name: history.column(name)[named] for name in ("deal_id", "owner_id", "changed_at")})
+        first = first.drop_duplicates("deal_id").set_index("deal_id")
+        recorded = creations["deal_id"].map(first["changed_at"])
+        known = recorded.where(recorded > creations["created_at"], creations["created_at"])
+        return creations.assign(key=creations["deal_id"].map(first["owner_id"]), created_at=known)
 
     def _at_close(self, column: str) -> pd.Series:
         """A versioned column just before each deal's close (a CRM may overwrite it then), by row of deals."""
@@ -217,14 +231,6 @@ class Past:
         if column == "owner_id" or column in self.attributes:
             return deals[column]
         return pd.Series(np.nan, index=deals.index)
-
-    def _at_creation(self, column: str) -> pd.Series:
-        """A versioned column as first recorded, by row of deals."""
-        deals = self.crm.deals
-        if not self.records_changes_of(column):
-            return deals[column]
-        seen = self.table("deal_history").at(deals["deal_id"], deals["created_at"] + pd.Timedelta("1D"))
-        return seen.first(column).set_axis(deals.index)
 
     def _grouping(self, key: str) -> pd.Series:
         deals = self.crm.deals
