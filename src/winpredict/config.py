@@ -23,7 +23,7 @@ class Snapshots(_Section):
 
     every_days: float = Field(7.0, gt=0, description="days between two looks at a deal")
     longest_days: float = Field(730.0, gt=0, description="no looks beyond this age in days")
-    deal_power: Share = Field(0.5, description="0: a deal counts as often as it was looked at; 1: once")
+    deal_power: Share = Field(0.25, description="0: a deal counts as often as it was looked at; 1: once")
 
 
 class Attributes(_Section):
@@ -39,9 +39,9 @@ class Model(_Section):
     bags: int = Field(6, ge=1, description="number of models")
     trees: int = Field(300, ge=1, description="boosting rounds of each")
     learning_rate: float = Field(0.03, gt=0, le=1)
-    leaves: int = Field(15, ge=2, description="leaves of a tree")
+    leaves: int = Field(7, ge=2, description="leaves of a tree")
     min_rows_leaf: int = Field(80, ge=1, description="least snapshots in a leaf")
-    feature_share: float = Field(0.5, gt=0, le=1, description="share of the features a tree may look at")
+    feature_share: float = Field(0.2, gt=0, le=1, description="share of the features a tree may look at")
     row_share: float = Field(0.7, gt=0, le=1, description="share of the snapshots a tree is fitted on")
     l2: float = Field(5.0, ge=0, description="penalty on leaf values")
     linear_weight: Share = Field(0.5, description="weight of the linear model in the blend")

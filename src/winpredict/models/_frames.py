@@ -71,7 +71,7 @@ def to_matrix(X: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> Float
     matrix = np.empty((len(X), X.shape[1]), dtype=np.float64, order="F")
     for place, name in enumerate(X.columns):
         known = categories.get(str(name))
-        matrix[:, place] = _numbers(X[name]) if known is None else _codes(X[name], known)
+        matrix[:, place] = numbers(X[name]) if known is None else _codes(X[name], known)
     return matrix
 
 
@@ -150,7 +150,7 @@ def person_periods(outcome: NDArray[np.str_], days: Floats, weight: Floats, grid
 
 
 def thinned(periods: Periods, most: int, rng: np.random.Generator) -> Periods:
-    """At most about `most` entries; what is left out without a close is made up for by weight."""
+    """At most `most` entries, half of them kept for those with a close; weights make up for what is left out."""
     open_ones, closed_ones = np.flatnonzero(~periods.closed), np.flatnonzero(periods.closed)
     if periods.row.size <= most:
         return periods
@@ -203,7 +203,8 @@ def weights_of(sample_weight: ArrayLike | None, n: int) -> Floats:
     return weight
 
 
-def _numbers(values: pd.Series) -> Floats:
+def numbers(values: pd.Series) -> Floats:
+    """A numeric feature column as float64, flags as 0 and 1, missing as NaN."""
     try:
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:

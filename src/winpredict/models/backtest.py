@@ -124,9 +124,10 @@ def backtest(
 
     Notes
     -----
-    At each cut-off only what was known then is used: endings, histories, touches, the leakage audit and the choice of
-    attributes. Undated data allow no such thing: they get a cross-validation whose folds never share a deal or a
-    duplicate of one, and the result says so.
+    At each cut-off only what was known then is used: endings, histories and touches. Only the leakage audit looks at
+    the whole export: static attributes stand as they are there, and only there does it show what closing filled in;
+    what it drops, it drops at every cut-off. Undated data allow no such thing: they get a cross-validation whose folds
+    never share a deal or a duplicate of one, and the result says so.
     """
     config = config or Config()
     folds = folds or config.backtest.folds
@@ -166,7 +167,7 @@ def _rolling(crm: CRMData, config: Config, folds: int, progress: Progress | None
         if progress:
             progress(f"backtest as of {cutoff:%Y-%m-%d}")
         known = crm.as_known_at(cutoff)
-        data = training_set(known, config)
+        data = training_set(known, config, exported=crm)
         model = fit_model(data, known, config)
         looks = pipeline(known, cutoff)
         features = model.build_features(known, looks)

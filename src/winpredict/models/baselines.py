@@ -1,7 +1,7 @@
 """What must be beaten: overall rate, stage win rate, frequency-table naive Bayes and logistic regression."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from winpredict.models._frames import (
     canonical_order,
     fit_categories,
     is_category,
+    numbers,
     outcomes,
     select_columns,
     to_matrix,
@@ -259,23 +260,22 @@ class LogisticBaseline(_Baseline):
 
     def _plain(self, X: pd.DataFrame) -> pd.DataFrame:
         """Numbers as float64 and labels as Python strings, which is what scikit-learn's encoders expect."""
-        kinds: dict[str, Any] = {name: object if name in self.labels_ else np.float64 for name in self.columns_}
-        plain = select_columns(X, self.columns_).astype(kinds)
-        return plain.assign(**{name: plain[name].where(plain[name].notna(), "(missing)") for name in self.labels_})
+        X = select_columns(X, self.columns_)
+        return pd.DataFrame({n: _texts(X[n]) if n in self.labels_ else numbers(X[n]) for n in self.columns_})
 
     def _pipeline(self, rows: int) -> Pipeline:
         # without a subsample the quantiles do not depend on the order of the rows
         quantiles = QuantileTransformer(n_quantiles=min(rows, 1000), subsample=None)
         impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-        numbers = Pipeline([("impute", impute), ("rank", quantiles), ("scale", StandardScaler())])
-        labels = OneHotEncoder(
+        scaled = Pipeline([("impute", impute), ("rank", quantiles), ("scale", StandardScaler())])
+        indicators = OneHotEncoder(
             handle_unknown="infrequent_if_exist",
             min_frequency=self.rare_share,
             max_categories=self.max_labels,
             sparse_output=False,
         )
         numeric = [name for name in self.columns_ if name not in self.labels_]
-        prepare = ColumnTransformer([("numbers", numbers, numeric), ("labels", labels, self.labels_)])
+        prepare = ColumnTransformer([("numbers", scaled, numeric), ("labels", indicators, self.labels_)])
         return Pipeline([("prepare", prepare), ("classify", LogisticRegression(C=self.strength, max_iter=1000))])
 
 
@@ -309,6 +309,10 @@ def _totals(values: pd.Series, amount: Floats, weight: Floats) -> pd.Series:
     return pd.Series((amount * weight)[present]).groupby(labels, sort=True).sum()
 
 
+def _texts(values: pd.Series) -> NDArray[np.object_]:
+    return values.astype(object).map(str, na_action="ignore").where(values.notna(), "(missing)").to_numpy(dtype=object)
+
+
 def _looked_up(values: pd.Series, table: pd.Series, otherwise: float) -> Floats:
-    found = values.astype(object).where(values.notna(), None).map(table.to_dict())
+    found = values.astype(object).map(str, na_action="ignore").map(table.to_dict())
     return np.asarray(found.astype(np.float64).fillna(otherwise), dtype=np.float64)

@@ -226,10 +226,9 @@ def calibration_slope(y: Floats, p: Floats, weight: Floats) -> Measure:
 def calibration_intercept(y: Floats, p: Floats, weight: Floats) -> Measure:
     """Shift of the log-odds that makes the mean odds right, the slope held at 1 (Van Calster et al. 2019)."""
     log_odds = logit(np.clip(p, CLIP, 1.0 - CLIP))
-    share = (weight @ y) / weight.sum()
-    if share in (0.0, 1.0):
+    if np.ptp(y[weight > 0]) == 0.0:
         return _undetermined
-    shift = float(brentq(lambda by: weight @ (expit(log_odds + by) - y), -40.0, 40.0))
+    shift = float(brentq(lambda by: weight @ (expit(log_odds + by) - y), -100.0, 100.0))
     mean = expit(log_odds + shift)
     miss, spread = y - mean, mean * (1.0 - mean)
     return lambda weights: ratio(weights @ miss, weights @ spread) + shift

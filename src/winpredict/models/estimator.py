@@ -28,6 +28,8 @@ from winpredict.models.calibration import LogOddsCalibrator
 from winpredict.models.linear import LinearLogOdds
 
 Array = NDArray[np.float64]
+#: The calibration line has a normal prior of this inverse variance around leaving the odds as they are.
+_CALIBRATION_RIDGE = 50.0
 
 
 class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -94,9 +96,9 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         bags: int = 6,
         trees: int = 300,
         learning_rate: float = 0.03,
-        leaves: int = 15,
+        leaves: int = 7,
         min_rows_leaf: int = 80,
-        feature_share: float = 0.5,
+        feature_share: float = 0.2,
         row_share: float = 0.7,
         l2: float = 5.0,
         linear_weight: float = 0.5,
@@ -270,8 +272,11 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return _no_calibration()
         boosters, linears = self._fit_bags(earlier)
         log_odds = self._blend(after.matrix, boosters, linears).mean(axis=0)
-        per_deal = 1.0 / np.bincount(after.groups)[after.groups]
-        return LogOddsCalibrator().fit(log_odds, after.y, sample_weight=per_deal)
+        deals = len(np.unique(after.groups))
+        # as in the pipeline of a day, a long deal counts more often; together the rows weigh as many as there are deals
+        return LogOddsCalibrator(ridge=_CALIBRATION_RIDGE).fit(
+            log_odds, after.y, sample_weight=after.weight * deals / after.weight.sum()
+        )
 
     def _fit_bags(self, rows: "_Rows") -> tuple[list[lgb.Booster], list[LinearLogOdds]]:
         n_groups = int(rows.groups.max()) + 1

@@ -264,10 +264,6 @@ def compare(
     n_resamples : int
     seed : int
 
-    Returns
-    -------
-    Comparison
-
     Raises
     ------
     ConfigError

@@ -89,14 +89,11 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
     ----------
     grid_days : sequence of float
         Ends of the intervals in days after the snapshot, rising, the first above 0.
-    trees : int
-        Boosting rounds of each model.
-    learning_rate : float
-    leaves : int
-        Leaves of each tree.
+    trees, learning_rate, leaves
+        Boosting rounds, step and leaves a tree, of each model.
     most_rows : int
-        At most about so many (snapshot, interval) rows are fitted. Beyond it rows without a close are thinned at
-        random and the remaining ones weighted up; rows with a close are thinned only if they alone are too many.
+        At most so many (snapshot, interval) rows are fitted. Beyond it rows are thinned at random and the remaining
+        ones weighted up; those with a close, which say most, keep half of the places or all they need.
     threads : int
         Threads of LightGBM.
     random_state : int
@@ -121,7 +118,7 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
     >>> X = pd.DataFrame({"touches": rng.poisson(4.0, 600).astype(float)})
     >>> won = rng.random(600) < X["touches"] / 10
     >>> days = rng.exponential(np.where(won, 60.0, 20.0))
-    >>> timing = ClosingTime(trees=20).fit(X, np.where(won, "won", "lost"), days)
+    >>> timing = ClosingTime(trees=20, threads=1).fit(X, np.where(won, "won", "lost"), days)
     >>> soon, later = (timing.win_by(X[:1], within, np.array([0.4]))[0] for within in (30.0, 300.0))
     >>> bool(0.05 < soon < 0.25 and 0.35 < later <= 0.4)
     True
@@ -130,10 +127,10 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         grid_days: Sequence[float] = GRID_DAYS,
-        trees: int = 150,
-        learning_rate: float = 0.05,
+        trees: int = 100,
+        learning_rate: float = 0.08,
         leaves: int = 15,
-        most_rows: int = 150_000,
+        most_rows: int = 100_000,
         threads: int = 2,
         random_state: int = 0,
     ) -> None:
@@ -359,17 +356,15 @@ def _won_until(course: _Course, until: Floats, grid: Floats) -> Floats:
     part = np.clip((until - ends[place]) / widths[place], 0.0, 1.0)
     won_by = np.column_stack([np.zeros(until.size), course.won_by])
     before, after = won_by[row, place], won_by[row, place + 1]
-    within: Floats = before + (after - before) * _share_of_closes(course.closes[row, place], part)
+    within = before + (after - before) * _share_of_closes(course.closes[row, place], part)
     late = np.maximum(until - grid[-1], 0.0) / widths[-1]
-    still_open = course.open_after[:, -1]
-    afterwards: Floats = still_open * course.late_win_share * -np.expm1(late * np.log1p(-course.closes[:, -1]))
-    return within + afterwards
+    closed_late = -np.expm1(late * np.log1p(-course.closes[:, -1]))
+    return np.asarray(within + course.open_after[:, -1] * course.late_win_share * closed_late)
 
 
 def _share_of_closes(closes: Floats, part: Floats) -> Floats:
     """Of the closes in an interval, those in the first `part` of it, at a steady rate."""
-    share: Floats = np.expm1(part * np.log1p(-closes)) / -closes
-    return share
+    return np.asarray(np.expm1(part * np.log1p(-closes)) / -closes)
 
 
 def _grid(days: Sequence[float]) -> Floats:

@@ -196,11 +196,24 @@ def train(
     """
     config = config or Config()
     known = crm if as_of is None else crm.as_known_at(as_of)
-    return fit_model(training_set(known, config, progress), known, config, progress)
+    return fit_model(training_set(known, config, progress, exported=crm), known, config, progress)
 
 
-def training_set(crm: CRMData, config: Config, progress: Progress | None = None) -> TrainingSet:
-    """Snapshots and features of all deals of a CRM as it is, audited for leaks.
+def training_set(
+    crm: CRMData, config: Config, progress: Progress | None = None, *, exported: CRMData | None = None
+) -> TrainingSet:
+    """Snapshots and features of all deals of a CRM as it was known, audited for leaks.
+
+    Parameters
+    ----------
+    crm : CRMData
+        What was known.
+    config : Config
+    progress : callable, optional
+    exported : CRMData, optional
+        The data as they were exported, if `crm` is a view of an earlier day. Static attributes stand as they are in
+        the export, so it is there that leaks show: in the earlier view, deals closed since look open and already carry
+        what was typed at their close.
 
     Raises
     ------
@@ -210,7 +223,8 @@ def training_set(crm: CRMData, config: Config, progress: Progress | None = None)
     say = progress or (lambda words: None)
     require_enough(crm)
     say("auditing attributes")
-    audit = audit_attributes(crm, keep=config.attributes.keep, drop=config.attributes.drop)
+    overrules = config.attributes
+    audit = audit_attributes(crm if exported is None else exported, keep=overrules.keep, drop=overrules.drop)
     say("taking snapshots")
     snapshots = _snapshots(crm, config)
     say("building features")

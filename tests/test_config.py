@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from winpredict._common.errors import ConfigError
+from winpredict.config import Config, default_config_file, load_config
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "my.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_no_file_means_defaults() -> None:
+    assert load_config() == Config()
+
+
+def test_the_shipped_file_says_what_the_code_says() -> None:
+    assert load_config(default_config_file()) == Config()
+
+
+def leaves(model: BaseModel, place: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    names: list[tuple[str, ...]] = []
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        names += leaves(value, (*place, name)) if isinstance(value, BaseModel) else [(*place, name)]
+    return names
+
+
+@pytest.mark.parametrize("place", leaves(Config()), ids=".".join)
+def test_every_knob_stands_in_the_shipped_file_with_a_comment(place: tuple[str, ...]) -> None:
+    values = yaml.safe_load(default_config_file().read_text())
+    for name in place:
+        values = values[name]
+    lines = default_config_file().read_text().splitlines()
+    number = next(i for i, line in enumerate(lines) if line.strip().startswith(f"{place[-1]}:"))
+    assert "#" in lines[number] or lines[number - 1].startswith("#")
+
+
+def test_named_knobs_change_and_others_stay(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "model:\n  bags: 2\n"))
+    assert config.model.bags == 2
+    assert config.model.trees == Config().model.trees
+
+
+def test_an_empty_file_means_defaults(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "# nothing yet\n")) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model:\n  bagz: 2\n", ["model.bagz is no knob", "bags", "learning_rate"]),
+        ("modle: {}\n", ["modle is no knob", "snapshots"]),
+        ("model:\n  bags: 0\n", ["model.bags", "greater than or equal to 1", "it is 0"]),
+        ("model:\n  bags: many\nseed: -1\n", ["model.bags", "seed"]),
+        ("model:\n  monotone:\n    touches: 2\n", ["model.monotone.touches", "-1 or 1"]),
+        ("- 1\n", ["and not names with values"]),
+        ("model: [\n", ["cannot read the config"]),
+    ],
+)
+def test_faults_are_named_with_file_and_key(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.yaml"):
+        load_config(tmp_path / "absent.yaml")
