@@ -1,0 +1,64 @@
+"""Tables for people's spreadsheets: written whole, and harmless to open."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from winpredict._common.atomic import replacing
+from winpredict._common.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def write_table(frame: "pd.DataFrame", path: Path) -> None:
+    """Write a table as CSV or Parquet, whole or not at all.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Its index is not written.
+    path : Path
+        Ends in .csv or .parquet. CSV is guarded, see `without_formulas`.
+
+    Raises
+    ------
+    WorkspaceError
+        When the name ends in anything else, or the file cannot be written.
+    """
+    path = Path(path)
+    require_suffix(path)
+    with replacing(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            frame.to_parquet(temporary, index=False)
+        else:
+            without_formulas(frame).to_csv(temporary, index=False)
+
+
+def require_suffix(path: Path) -> None:
+    """Refuse a name that says neither CSV nor Parquet.
+
+    Raises
+    ------
+    WorkspaceError
+        When it does not.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise WorkspaceError(f"cannot write to {path.name}: the name must end in {' or '.join(SUFFIXES)}")
+
+
+def without_formulas(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Text with an apostrophe before everything that a spreadsheet would run as a formula.
+
+    Such text starts with ``=``, ``+``, ``-``, ``@``, a tab or a line break (OWASP, CSV injection). Numbers stay.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> without_formulas(pd.DataFrame({"deal_id": ["=1+1", "D7"], "odds": [-1.0, 0.5]}))["deal_id"].tolist()
+    ["'=1+1", 'D7']
+    """
+    text = frame.select_dtypes(include=["object", "string", "category"]).columns
+    guarded = {name: frame[name].astype(object).replace(r"^([=+\-@\t\r\n])", r"'\1", regex=True) for name in text}
+    return frame.assign(**guarded)

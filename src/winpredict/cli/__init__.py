@@ -1,0 +1,49 @@
+"""The command line: each command calls one public function or two and tells what came of it."""
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from winpredict._common.errors import WinPredictError
+from winpredict.cli import data, demo, modelling, models, scoring
+
+USER_MUST_CHANGE_SOMETHING = 2
+INTERRUPTED = 130
+
+
+class _Commands(TyperGroup):
+    """All commands; errors made for people become a sentence and an exit code, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WinPredictError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(USER_MUST_CHANGE_SOMETHING) from None
+        except KeyboardInterrupt:
+            print("stopped; the workspace is as it was before the step under way", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Honest odds of winning every open sales deal, and the reasons why. To try it out: winpredict demo",
+)
+app.command("demo")(demo.demo)
+app.command("import")(data.import_)
+app.command("check")(data.check)
+app.command("train")(modelling.train)
+app.command("backtest")(modelling.backtest)
+app.command("score")(scoring.score)
+app.command("explain")(scoring.explain)
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """Entry point of the ``winpredict`` command."""
+    app()

@@ -1,0 +1,184 @@
+"""``winpredict train`` and ``winpredict backtest``."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from winpredict._common.progress import progress
+from winpredict.cli.options import AsOfOption, ConfigOption, JsonOption, WorkspaceOption, moment, workspace_at
+from winpredict.cli.output import respond, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from winpredict.config import Config
+    from winpredict.models.backtest import Backtest
+    from winpredict.models.registry import ModelVersion
+    from winpredict.models.training import TrainedModel
+    from winpredict.tables.crm import CRMData
+    from winpredict.workspace import Workspace
+
+_SHOWN_DRIVERS = 15
+#: The figures of merit that a terminal has room for, and their formats.
+_FORMATS = {
+    "log_loss": ".4f",
+    "brier": ".4f",
+    "auc": ".3f",
+    "calibration_slope": ".2f",
+    "expected_calibration_error": ".3f",
+    "lift_top_decile": ".2f",
+    "n": ",.0f",
+    "won": ",.0f",
+}
+
+
+def train(
+    workspace: WorkspaceOption = None,
+    as_of: AsOfOption = None,
+    config: ConfigOption = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Search for better knobs first, see tuning in the config.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a calibrated model and register it.
+
+    It sees everything known before a day. The first model becomes champion; later ones are challenger until promoted.
+
+    Example: winpredict train --as-of 2025-03-13
+    """
+    from winpredict.config import load_config
+
+    knobs = load_config(config)
+    place = workspace_at(workspace)
+    crm = place.crm()
+    day = moment(as_of)
+    with place.writing():
+        if tune:
+            knobs = _tuned(crm, knobs, day)
+        model, version, drivers = train_workspace(place, crm, knobs, as_of=day)
+
+    def show(console: "Console") -> None:
+        console.print(model.summary())
+        for name, reason in model.dropped_attributes.items():
+            console.print(f"- attribute {name} is not used: {reason}")
+        if drivers is not None:
+            console.print(table(drivers.head(_SHOWN_DRIVERS), "Top drivers", {"points": ".1%"}))
+        console.print(f"registered as version {version.version} ({', '.join(version.aliases)}) in {place.folder}")
+
+    respond(training_facts(model, version, drivers), show, as_json=as_json)
+
+
+def backtest(
+    workspace: WorkspaceOption = None,
+    folds: Annotated[
+        int | None, typer.Option("--folds", min=1, help="Number of cut-offs; default: the config's.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the model on past days, beside baselines.
+
+    Train on what was known then, score what was open, compare with what happened.
+
+    Example: winpredict backtest --folds 4
+    """
+    from winpredict.config import load_config
+
+    knobs = load_config(config)
+    place = workspace_at(workspace)
+    found, run_id = backtest_workspace(place, place.crm(), knobs, folds=folds)
+    respond(backtest_facts(found, run_id), lambda console: show_backtest(console, found), as_json=as_json)
+
+
+def train_workspace(
+    place: "Workspace", crm: "CRMData", config: "Config", *, as_of: "pd.Timestamp | None" = None
+) -> "tuple[TrainedModel, ModelVersion, pd.DataFrame | None]":
+    """Train on a workspace's tables and register the model; the drivers are those of the deals open then."""
+    from winpredict.explain.drivers import top_drivers
+    from winpredict.models.registry import log_training
+    from winpredict.models.training import pipeline
+    from winpredict.models.training import train as train_model
+    from winpredict.workspace import fingerprint
+
+    known = crm if as_of is None else crm.as_known_at(as_of)
+    with progress("training") as say:
+        model = train_model(known, config, progress=say)
+        say("recording the run in MLflow")
+        features = model.build_features(known, pipeline(known, known.known_until))
+        drivers = top_drivers(model, features) if len(features) else None
+        version = log_training(
+            place.folder, model, config=config, fingerprint=fingerprint(known), example=features, drivers=drivers
+        )
+    return model, version, drivers
+
+
+def backtest_workspace(
+    place: "Workspace", crm: "CRMData", config: "Config", *, folds: int | None = None
+) -> "tuple[Backtest, str]":
+    """Backtest on a workspace's tables and record the run."""
+    from winpredict.models.backtest import backtest as backtest_model
+    from winpredict.models.registry import log_backtest
+    from winpredict.workspace import fingerprint
+
+    with progress("backtest") as say:
+        found = backtest_model(crm, config, folds=folds, progress=say)
+        say("recording the run in MLflow")
+        run_id = log_backtest(place.folder, found, config=config, fingerprint=fingerprint(crm))
+    return found, run_id
+
+
+def show_backtest(console: "Console", found: "Backtest", *, details: bool = True) -> None:
+    """The model beside its baselines, with `details` also by cut-off, stage and age, and the verdict."""
+    parts = [(found.overall, "Backtest, all cut-offs together")]
+    if details:
+        parts += [(found.by_cutoff, "By cut-off"), (found.by_stage, "By stage"), (found.by_age, "By age")]
+    for frame, title in parts:
+        if not frame.empty:
+            console.print(table(_figures(frame), title, _FORMATS))
+    console.print(found.verdict)
+
+
+def _figures(frame: "pd.DataFrame") -> "pd.DataFrame":
+    shown = [name for name in _FORMATS if name in frame]
+    return frame[shown].reset_index()
+
+
+def training_facts(model: "TrainedModel", version: "ModelVersion", drivers: "pd.DataFrame | None") -> dict[str, Any]:
+    """What ``train --json`` prints."""
+    return {
+        "version": version.version,
+        "aliases": version.aliases,
+        "run_id": version.run_id,
+        "trained_as_of": model.trained_as_of,
+        "figures": model.figures,
+        "features": len(model.info),
+        "attributes": model.attributes,
+        "dropped_attributes": model.dropped_attributes,
+        "notes": model.notes,
+        "drivers": drivers,
+    }
+
+
+def backtest_facts(found: "Backtest", run_id: str) -> dict[str, Any]:
+    """What ``backtest --json`` prints."""
+    return {
+        "verdict": found.verdict,
+        "kind": found.kind,
+        "still_open": found.still_open,
+        "run_id": run_id,
+        "overall": found.overall.reset_index(),
+        "intervals": found.intervals.reset_index(),
+        "by_cutoff": found.by_cutoff.reset_index(),
+        "by_stage": found.by_stage.reset_index(),
+        "by_age": found.by_age.reset_index(),
+        "comparisons": found.comparisons,
+    }
+
+
+def _tuned(crm: "CRMData", config: "Config", as_of: "pd.Timestamp | None") -> "Config":
+    from winpredict.models.tuning import tune
+
+    with progress("tuning") as say:
+        return tune(crm if as_of is None else crm.as_known_at(as_of), config, progress=say)

@@ -1,0 +1,108 @@
+"""``winpredict score`` and ``winpredict explain``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from winpredict.cli.options import AsOfOption, JsonOption, ModelOption, WorkspaceOption, moment, workspace_at
+from winpredict.cli.output import respond, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+    from winpredict.workspace import Workspace
+
+_SHOWN = 10
+_REASONS = ("reason_1", "reason_2", "reason_3")
+
+
+def score(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write, .csv or .parquet; by default only in the workspace.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_of: AsOfOption = None,
+    model: ModelOption = "champion",
+    as_json: JsonOption = False,
+) -> None:
+    """Score every open deal, with reasons.
+
+    One row a deal: win odds with their interval, odds within 30 days and by the end of the quarter, five reasons.
+
+    Example: winpredict score --out scores.csv
+    """
+    from winpredict._common.spreadsheets import require_suffix, write_table
+
+    if out is not None:
+        require_suffix(out)
+    place = workspace_at(workspace)
+    scores = score_workspace(place, as_of=moment(as_of), which=model)
+    if out is not None:
+        write_table(scores, out)
+    written = str(out or place.scores_folder)
+    respond(
+        {"deals": len(scores), "written": written, "scores": scores},
+        lambda console: console.print(
+            *(() if scores.empty else (scores_table(scores),)), f"{len(scores)} open deals scored, written to {written}"
+        ),
+        as_json=as_json,
+    )
+
+
+def explain(
+    deal_id: Annotated[str, typer.Argument(help="Id of the deal, as the CRM has it.")],
+    workspace: WorkspaceOption = None,
+    as_of: AsOfOption = None,
+    model: ModelOption = "champion",
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a deal has its odds.
+
+    Example: winpredict explain 0065g00000XyZab
+    """
+    from winpredict.explain.reasons import explain_deal
+    from winpredict.models.registry import load_model
+
+    place = workspace_at(workspace)
+    crm = place.crm()
+    found = explain_deal(load_model(place.folder, model), crm, deal_id, as_of=moment(as_of))
+    respond(found.to_dict(), lambda console: console.print(found.summary()), as_json=as_json)
+
+
+def score_workspace(place: "Workspace", *, as_of: "pd.Timestamp | None", which: str) -> "pd.DataFrame":
+    """Score a workspace's open deals with one of its models and keep the scores in it."""
+    from winpredict._common.spreadsheets import write_table
+    from winpredict.explain.scores import score as score_deals
+    from winpredict.models.registry import find_model, load_model
+
+    crm = place.crm()
+    found = find_model(place.folder, which)
+    model = load_model(place.folder, str(found.version))
+    scores = score_deals(model, crm, as_of=as_of, model_version=str(found.version))
+    day = as_of if as_of is not None else crm.known_until
+    write_table(scores, place.scores_folder / f"scores-{'undated' if day is None else f'{day:%Y-%m-%d}'}.parquet")
+    return scores
+
+
+def scores_table(scores: "pd.DataFrame") -> "Table":
+    """The deals with the best odds, for people."""
+    import pandas as pd
+
+    top = scores.head(_SHOWN)
+    shown = pd.DataFrame(
+        {
+            "deal": top["deal_id"],
+            "win_odds": top["win_probability"],
+            "low": top["low"],
+            "high": top["high"],
+            "in_30_days": top["p_win_30d"],
+            "reasons": ["\n".join(filter(None, row)) for row in top[[*_REASONS]].itertuples(index=False)],
+        }
+    )
+    return table(
+        shown,
+        f"The {len(top)} open deals with the best odds",
+        dict.fromkeys(("win_odds", "low", "high", "in_30_days"), ".0%"),
+    )

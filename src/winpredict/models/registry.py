@@ -1,0 +1,413 @@
+"""Runs and models in MLflow: what was trained on what, how good it was, and which version is in use.
+
+The only module that knows MLflow, and it imports it inside functions: it takes seconds, and most commands need none.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from winpredict._common.errors import WinPredictError
+from winpredict.config import Config
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+    from winpredict.models.backtest import Backtest
+    from winpredict.models.training import TrainedModel
+
+#: Name of the experiment and of the registered model.
+NAME = "winpredict"
+CHAMPION, CHALLENGER = "champion", "challenger"
+_DATABASE, _ARTIFACTS = "mlflow.db", "artifacts"
+_DRIVERS = "drivers.json"
+_EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered model.
+
+    Parameters
+    ----------
+    version : int
+        1 for the first.
+    aliases : tuple of str
+        ``champion`` is used for scoring, ``challenger`` is the latest that was not promoted.
+    created_at : Timestamp
+        When it was registered.
+    trained_as_of : str
+        Facts recorded at or after this moment were not seen; empty for undated data.
+    fingerprint : str
+        Hash of the tables it was trained on.
+    run_id : str
+        MLflow's id of the run.
+    metrics : dict of str to float
+        Figures of the training run.
+    params : dict of str to str
+        Every knob.
+    notes : tuple of str
+        Sentences such as fall-backs taken.
+    """
+
+    version: int
+    aliases: tuple[str, ...]
+    created_at: "pd.Timestamp"
+    trained_as_of: str
+    fingerprint: str
+    run_id: str
+    metrics: dict[str, float]
+    params: dict[str, str]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {"created_at": self.created_at.isoformat()}
+
+
+def log_training(
+    folder: Path,
+    model: "TrainedModel",
+    *,
+    config: Config,
+    fingerprint: str,
+    example: "pd.DataFrame",
+    drivers: "pd.DataFrame | None" = None,
+) -> ModelVersion:
+    """Record a training run and register its model.
+
+    The first model becomes champion; a later one is challenger until it is promoted.
+
+    Parameters
+    ----------
+    folder : Path
+        The workspace.
+    model : TrainedModel
+    config : Config
+        Its knobs become parameters of the run.
+    fingerprint : str
+        Hash of the tables.
+    example : DataFrame
+        Some rows of features; the first few become the model's input example.
+    drivers : DataFrame, optional
+        Columns feature, sentence and points, see `winpredict.models.charts.drivers_chart`.
+
+    Returns
+    -------
+    ModelVersion
+    """
+    from winpredict.models.charts import drivers_chart
+
+    with _run(folder, "train") as mlflow:
+        mlflow.log_params(_knobs(config))
+        mlflow.set_tags(_training_tags(model, fingerprint))
+        mlflow.log_metrics(model.figures)
+        mlflow.log_dict([asdict(each) for each in model.info], "features.json")
+        mlflow.log_dict(model.dropped_attributes, "dropped_attributes.json")
+        if drivers is not None:
+            mlflow.log_dict(drivers.to_dict("records"), _DRIVERS)
+            _log_charts(mlflow, {"drivers": drivers_chart(drivers)})
+        version = _register(mlflow, model, example)
+    return find_model(folder, str(version))
+
+
+def log_backtest(folder: Path, found: "Backtest", *, config: Config, fingerprint: str) -> str:
+    """Record a backtest as a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The workspace.
+    found : Backtest
+    config : Config
+    fingerprint : str
+        Hash of the tables.
+
+    Returns
+    -------
+    str
+        MLflow's id of the run.
+    """
+    from winpredict.models.charts import quality_charts
+
+    with _run(folder, "backtest") as mlflow:
+        mlflow.log_params(_knobs(config))
+        mlflow.set_tags({"data_fingerprint": fingerprint, "verdict": found.verdict, "kind": found.kind})
+        mlflow.log_metrics(_backtest_metrics(found.overall))
+        for name in ("overall", "intervals", "by_cutoff", "by_stage", "by_age", "predictions", "reliability"):
+            mlflow.log_text(getattr(found, name).to_csv(), f"{name}.csv")
+        _log_charts(mlflow, quality_charts(found.predictions["won"], found.predictions[NAME]))
+        return str(mlflow.active_run().info.run_id)
+
+
+def list_models(folder: Path) -> list[ModelVersion]:
+    """Every registered model, the latest first; none where nothing was trained."""
+    if not (Path(folder) / _DATABASE).exists():
+        return []
+    with _mlflow(folder) as mlflow:
+        client = mlflow.MlflowClient()
+        versions = client.search_model_versions(f"name = '{NAME}'")
+        aliases = _aliases(client)
+        return sorted((_describe(client, each, aliases) for each in versions), key=lambda each: -each.version)
+
+
+def find_model(folder: Path, which: str = CHAMPION) -> ModelVersion:
+    """One registered model.
+
+    Parameters
+    ----------
+    folder : Path
+        The workspace.
+    which : str
+        An alias (champion, challenger) or a version number.
+
+    Returns
+    -------
+    ModelVersion
+
+    Raises
+    ------
+    WinPredictError
+        When there is none; the message lists those that there are.
+    """
+    models = list_models(folder)
+    for each in models:
+        if which in (str(each.version), *each.aliases):
+            return each
+    if not models:
+        raise WinPredictError(f"{folder} has no trained model yet; run `winpredict train` first")
+    there = ", ".join(
+        f"{each.version} ({', '.join(each.aliases)})" if each.aliases else f"{each.version}" for each in models
+    )
+    raise WinPredictError(f"there is no model {which!r} in {folder}; there are {there}")
+
+
+def load_model(folder: Path, which: str = CHAMPION) -> "TrainedModel":
+    """A registered model, ready to score.
+
+    Parameters
+    ----------
+    folder : Path
+        The workspace.
+    which : str
+        An alias (champion, challenger) or a version number.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    WinPredictError
+        When there is no such model, or its files are gone.
+    """
+    from winpredict.models.training import TrainedModel
+
+    found = find_model(folder, which)
+    with _mlflow(folder) as mlflow:
+        source = mlflow.MlflowClient().get_model_version(NAME, str(found.version)).source
+    # looked up below the folder and not by MLflow's absolute address, so that a workspace can be moved
+    data = Path(folder) / _ARTIFACTS / "models" / source.rpartition("/")[2] / "artifacts" / "data"
+    if not data.exists():
+        raise WinPredictError(f"the files of model {found.version} are missing ({data}); train again")
+    return TrainedModel.load(next(data.iterdir()))
+
+
+def read_drivers(folder: Path, model: ModelVersion) -> "pd.DataFrame":
+    """The drivers that were logged with a model; empty where there was no open deal to look at.
+
+    Parameters
+    ----------
+    folder : Path
+        The workspace.
+    model : ModelVersion
+
+    Returns
+    -------
+    DataFrame
+        feature, sentence, builder, points.
+    """
+    import pandas as pd
+
+    path = Path(folder) / _ARTIFACTS / model.run_id / "artifacts" / _DRIVERS
+    return pd.DataFrame(json.loads(path.read_text()) if path.exists() else [])
+
+
+def promote(folder: Path, version: int) -> ModelVersion:
+    """Make a version the champion; the former champion becomes challenger, so there is a way back.
+
+    Parameters
+    ----------
+    folder : Path
+        The workspace.
+    version : int
+
+    Returns
+    -------
+    ModelVersion
+        The new champion.
+
+    Raises
+    ------
+    WinPredictError
+        When there is no such version.
+    """
+    chosen, former = find_model(folder, str(version)), find_model(folder)
+    if chosen.version == former.version:
+        return chosen
+    with _mlflow(folder) as mlflow:
+        client = mlflow.MlflowClient()
+        client.set_registered_model_alias(NAME, CHAMPION, str(chosen.version))
+        client.set_registered_model_alias(NAME, CHALLENGER, str(former.version))
+    return find_model(folder, str(version))
+
+
+@contextmanager
+def _mlflow(folder: Path) -> Iterator[Any]:
+    """Yield the mlflow module pointed at a workspace; what it pointed at before is restored."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # else the current folder's uv.lock goes into the model
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    address = f"sqlite:///{Path(folder).resolve() / _DATABASE}"
+    mlflow.set_tracking_uri(address)
+    mlflow.set_registry_uri(address)
+    try:
+        yield mlflow
+    finally:
+        mlflow.set_tracking_uri(tracking)
+        mlflow.set_registry_uri(registry)
+
+
+@contextmanager
+def _run(folder: Path, kind: str) -> Iterator[Any]:
+    """Yield the mlflow module with a run open in the workspace's experiment."""
+    with _mlflow(folder) as mlflow:
+        client = mlflow.MlflowClient()
+        experiment = client.get_experiment_by_name(NAME)
+        if experiment is None:
+            place = (Path(folder).resolve() / _ARTIFACTS).as_uri()
+            number = client.create_experiment(NAME, artifact_location=place)
+        else:
+            number = experiment.experiment_id
+        with mlflow.start_run(experiment_id=number, run_name=kind, tags={"kind": kind}):
+            yield mlflow
+
+
+def _register(mlflow: Any, model: "TrainedModel", example: "pd.DataFrame") -> int:
+    with tempfile.TemporaryDirectory() as temporary:
+        data = Path(temporary) / "model"
+        data.mkdir()
+        model.save(data)
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            loader_module="winpredict.models.pyfunc",
+            data_path=str(data),
+            signature=_signature(model),
+            input_example=_plain(example.head(_EXAMPLE_ROWS)) if len(example) else None,
+            pip_requirements=_requirements(),
+        )
+    # by the client, since mlflow.register_model prints
+    client = mlflow.MlflowClient()
+    if not client.search_registered_models(f"name = '{NAME}'"):
+        client.create_registered_model(NAME)
+    registered = client.create_model_version(NAME, logged.model_uri, logged.run_id, model_id=logged.model_id)
+    first = CHAMPION not in client.get_registered_model(NAME).aliases
+    client.set_registered_model_alias(NAME, CHAMPION if first else CHALLENGER, registered.version)
+    return int(registered.version)
+
+
+def _signature(model: "TrainedModel") -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    features = [ColSpec("string" if each.unit == "category" else "double", each.name) for each in model.info]
+    return ModelSignature(
+        inputs=Schema(features),
+        outputs=Schema([ColSpec("double", name) for name in ("win_probability", "low", "high")]),
+    )
+
+
+def _plain(example: "pd.DataFrame") -> "pd.DataFrame":
+    """Text as plain objects with None for missing, which is what JSON and MLflow understand."""
+    text = example.select_dtypes(exclude="number").columns
+    plain = {name: example[name].astype(object).where(example[name].notna(), None) for name in text}
+    return example.assign(**plain).reset_index(drop=True)
+
+
+def _requirements() -> list[str]:
+    # given outright: MLflow would else find them by loading the model in a further process, which takes long
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in ("winpredict", "lightgbm", "numpy", "pandas", "scikit-learn")]
+
+
+def _knobs(config: Config) -> dict[str, str]:
+    return dict(_flattened(config.model_dump(mode="json")))
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", json.dumps(value) if not isinstance(value, str) else value
+
+
+def _training_tags(model: "TrainedModel", fingerprint: str) -> dict[str, str]:
+    return {
+        "data_fingerprint": fingerprint,
+        "trained_as_of": "" if model.trained_as_of is None else model.trained_as_of.isoformat(),
+        "notes": json.dumps(model.notes),
+    }
+
+
+def _backtest_metrics(overall: "pd.DataFrame") -> dict[str, float]:
+    """The model's figures by name, every baseline's as baseline.name."""
+    figures = {}
+    for scorer, row in overall.iterrows():
+        prefix = "" if scorer == NAME else f"{scorer}."
+        figures.update({f"{prefix}{name}": float(row[name]) for name in row.index if row[name] == row[name]})
+    return figures
+
+
+def _log_charts(mlflow: Any, charts: "Mapping[str, alt.TopLevelMixin]") -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, chart in charts.items():
+            chart.save(str(Path(temporary) / f"{name}.png"), scale_factor=2)
+        mlflow.log_artifacts(temporary, "charts")
+
+
+def _aliases(client: Any) -> dict[int, tuple[str, ...]]:
+    """Aliases of each version: the search for versions does not bring them along."""
+    named = [pair for model in client.search_registered_models(f"name = '{NAME}'") for pair in model.aliases.items()]
+    return {int(version): tuple(sorted(n for n, v in named if v == version)) for _, version in named}
+
+
+def _describe(client: Any, found: Any, aliases: Mapping[int, tuple[str, ...]]) -> ModelVersion:
+    import pandas as pd
+
+    data = client.get_run(found.run_id).data
+    return ModelVersion(
+        version=int(found.version),
+        aliases=aliases.get(int(found.version), ()),
+        created_at=pd.Timestamp(found.creation_timestamp, unit="ms", tz="UTC"),
+        trained_as_of=data.tags.get("trained_as_of", ""),
+        fingerprint=data.tags.get("data_fingerprint", ""),
+        run_id=found.run_id,
+        metrics=dict(data.metrics),
+        params=dict(data.params),
+        notes=tuple(json.loads(data.tags.get("notes", "[]"))),
+    )

@@ -1,0 +1,262 @@
+"""The folder a project lives in: tables, manifest, quarantine, models and scores."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from winpredict._common.atomic import replacing_folder
+from winpredict._common.errors import WorkspaceError
+from winpredict._common.spreadsheets import without_formulas
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from winpredict.tables.crm import CRMData
+
+SCHEMA_VERSION = 1
+DEFAULT_FOLDER = "winpredict-workspace"
+ENVIRONMENT_VARIABLE = "WINPREDICT_WORKSPACE"
+_TABLES, _QUARANTINE, _MANIFEST = "tables", "quarantine", "manifest.json"
+#: A finished import that waits for its parts to be moved to their places; see `Workspace.save_import`.
+_INCOMING = ".incoming"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder that holds everything of one project.
+
+    It holds ``tables/`` (Parquet), ``manifest.json`` (schema version, source hashes, profile, history of imports),
+    ``quarantine/`` (rejected and repaired rows), ``mlflow.db`` and ``artifacts/`` (MLflow), and ``scores/``.
+
+    Parameters
+    ----------
+    folder : Path
+        See `default_folder` for what the command line takes when none is named.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> Workspace(Path(tempfile.mkdtemp())).exists
+    False
+    """
+
+    folder: Path
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was imported."""
+        return (self.folder / _MANIFEST).exists() or (self.folder / _INCOMING).exists()
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Schema version, fingerprint, profile, rows of each table and the history of imports.
+
+        Raises
+        ------
+        WorkspaceError
+            When nothing was imported, or by a winpredict with another layout.
+        """
+        self._settle_if_idle()
+        path = self.folder / _MANIFEST
+        if not path.exists():
+            raise WorkspaceError(
+                f"{self.folder} holds no imported data; run `winpredict import PATH --profile NAME --workspace "
+                f"{self.folder}` first, or `winpredict demo` to try it out"
+            )
+        return _read_manifest(path)
+
+    def crm(self) -> "CRMData":
+        """The imported tables.
+
+        Raises
+        ------
+        WorkspaceError
+            When nothing was imported.
+        TableError
+            When the tables are of another schema version.
+        """
+        from winpredict.tables.crm import CRMData
+
+        _ = self.manifest
+        return CRMData.load(self.folder / _TABLES)
+
+    def save_import(
+        self,
+        crm: "CRMData",
+        *,
+        profile: str,
+        sources: Sequence[Mapping[str, Any]] = (),
+        repairs: Mapping[str, int] | None = None,
+        quarantine: "Mapping[str, pd.DataFrame] | None" = None,
+    ) -> None:
+        """Store imported tables; all of them or, if this is killed or the disk is full, none.
+
+        Parameters
+        ----------
+        crm : CRMData
+        profile : str
+            Name or path of the mapping profile.
+        sources : sequence of mapping
+            What was read: path and sha256 of each file, and whatever else is worth remembering.
+        repairs : mapping of str to int
+            Rows repaired or rejected, by cause.
+        quarantine : mapping of str to DataFrame
+            Those rows, by table.
+
+        Raises
+        ------
+        WorkspaceError
+            When the disk is full or the folder cannot be written; the earlier state stands.
+        """
+        self._settle()
+        earlier = self.manifest["imports"] if self.exists else []
+        record = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "profile": profile,
+            "sources": list(sources),
+            "repairs": dict(repairs or {}),
+        }
+        # The rename that ends this block is the one moment at which the import becomes true.
+        with replacing_folder(self.folder / _INCOMING) as staging:
+            crm.save(staging / _TABLES)
+            (staging / _QUARANTINE).mkdir()
+            for name, rows in (quarantine or {}).items():
+                without_formulas(rows).to_csv(staging / _QUARANTINE / f"{name}.csv", index=False)
+            manifest = _manifest(crm, profile, [*earlier, record])
+            (staging / _MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n")
+        self._settle()
+
+    @property
+    def scores_folder(self) -> Path:
+        """Where scores are kept."""
+        return self.folder / "scores"
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the workspace's lock; for everything that changes tables or models.
+
+        The system lets go of the lock when its holder ends in whatever way, so a lock file left behind by a killed
+        process stands in nobody's way.
+
+        Raises
+        ------
+        WorkspaceError
+            When another process holds it, or the folder cannot be made.
+        """
+        with self._lock_file() as file:
+            if not _locked(file):
+                file.seek(0)
+                raise WorkspaceError(
+                    f"{self.folder} is being written by process {file.read().strip() or 'unknown'}; "
+                    "wait until that has ended, or stop it, and run the command again"
+                )
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            self._settle()
+            yield
+
+    def _lock_file(self) -> IO[str]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return (self.folder / ".lock").open("a+")
+        except OSError as error:
+            raise WorkspaceError(
+                f"cannot write in {self.folder}: {error.strerror}; name another folder with --workspace"
+            ) from error
+
+    def _settle(self) -> None:
+        """Move the parts of a finished import to their places; goes on where a killed process stopped."""
+        incoming = self.folder / _INCOMING
+        if not incoming.exists():
+            return
+        for name in (_TABLES, _QUARANTINE, _MANIFEST):
+            if (incoming / name).exists():
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+                os.replace(incoming / name, self.folder / name)
+        incoming.rmdir()
+
+    def _settle_if_idle(self) -> None:
+        """For readers, who hold no lock: finish a killed import, but keep off one that is running."""
+        if not (self.folder / _INCOMING).exists():
+            return
+        with self.writing():
+            pass
+
+
+def default_folder() -> Path:
+    """``$WINPREDICT_WORKSPACE``, else ``./winpredict-workspace``."""
+    return Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER)
+
+
+def fingerprint(crm: "CRMData") -> str:
+    """A hash of what the tables hold; the order of rows does not matter.
+
+    Parameters
+    ----------
+    crm : CRMData
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits (SHA-256).
+    """
+    import numpy as np
+    import pandas as pd
+
+    digest = hashlib.sha256(str((crm.stage_order, crm.known_until)).encode())
+    for name, frame in crm.tables():
+        digest.update(str((name, [(column, str(dtype)) for column, dtype in frame.dtypes.items()])).encode())
+        digest.update(np.sort(pd.util.hash_pandas_object(frame, index=False).to_numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def _manifest(crm: "CRMData", profile: str, imports: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "winpredict": version("winpredict"),
+        "profile": profile,
+        "fingerprint": fingerprint(crm),
+        "known_until": None if crm.known_until is None else crm.known_until.isoformat(),
+        "rows": {name: len(frame) for name, frame in crm.tables()},
+        "imports": imports,
+    }
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(f"{path} cannot be read ({error}); import the data again into a new folder") from None
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        raise WorkspaceError(
+            f"{path.parent} has layout version {manifest.get('schema_version')}, this winpredict reads "
+            f"{SCHEMA_VERSION}; import the data again into a new folder"
+        )
+    return manifest
+
+
+def _locked(file: IO[str]) -> bool:
+    """Try to lock an open file until it is closed."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
