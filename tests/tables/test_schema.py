@@ -44,10 +44,15 @@ def test_every_key_and_time_is_a_column(table):
     assert definition.row
 
 
-def test_canonical_columns_come_first_and_custom_ones_are_kept_as_they_are():
-    out = conform(deals(Region=[1, 2]).iloc[:, ::-1].set_index(pd.Index([7, 7])), "deals")
-    assert list(out.columns) == ["deal_id", "created_at", "closed_at", "outcome", "stage", "Region"]
-    assert out["Region"].dtype == np.int64
+def test_canonical_columns_come_first_and_custom_ones_become_numbers_times_or_text():
+    when = pd.to_datetime(["2025-01-01", None])
+    custom = {"Region": [1, 2], "Kind": ["x", None], "Checked": [True, False], "Signed": when}
+    out = conform(deals(**custom).iloc[:, ::-1].set_index(pd.Index([7, 7])), "deals")
+    assert list(out.columns) == ["deal_id", "created_at", "closed_at", "outcome", "stage", *reversed(custom)]
+    assert out["Region"].dtype == np.float64
+    assert out["Kind"].dtype == out["Checked"].dtype == out["stage"].dtype
+    assert out["Kind"].isna().tolist() == [False, True]
+    assert str(out["Signed"].dtype) == "datetime64[us, UTC]"
     assert list(out.index) == [0, 1]
 
 

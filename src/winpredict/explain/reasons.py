@@ -109,9 +109,10 @@ def explain_deal(
     Raises
     ------
     WinPredictError
-        When the deal is unknown or was not open then.
+        When the deal is unknown or was not open then, or the model was trained on later facts.
     """
     moment = crm.known_until if as_of is None else utc(as_of)
+    model.refuse_hindsight(moment)
     looks = pipeline(crm, moment)
     look = looks[looks["deal_id"] == str(deal_id)].reset_index(drop=True)
     if look.empty:
@@ -196,7 +197,11 @@ def _row_reasons(
 def _speaker(points: Any, members: Any, total: float, info: Sequence[FeatureInfo]) -> int | None:
     """The member that speaks for its theme: the strongest that points the same way."""
     able = [m for m in members if info[m].builder not in _QUIET_BUILDERS and points[m] * total > 0]
-    return max(able, key=lambda m: (abs(points[m]), -m)) if able else None
+    if not able:
+        return None
+    strongest: int = max(able, key=lambda m: (abs(points[m]), -m))
+    names = [m for m in members if info[strongest].unit == "place" and info[m].unit == "category"]
+    return names[0] if names else strongest  # a stage's name says more than its place
 
 
 def theme(info: FeatureInfo) -> str:
@@ -241,7 +246,29 @@ def _fact(info: FeatureInfo, value: Any) -> str:
     number = (
         f"{float(value):,.0f}" if abs(float(value)) >= 10 or float(value) == round(float(value)) else f"{value:.1f}"
     )
-    return f"{number} {info.sentence}"
+    return f"{number} {_singular(info.sentence) if number == '1' else info.sentence}"
+
+
+def _singular(words: str) -> str:
+    """A phrase about several things, said of one."""
+    first, _, rest = words.partition(" ")
+    return f"{_ONE.get(first, first)} {rest}"
+
+
+_ONE = {
+    "calls": "call",
+    "changes": "change",
+    "contacts": "contact",
+    "days": "day",
+    "deals": "deal",
+    "emails": "email",
+    "meetings": "meeting",
+    "minutes": "minute",
+    "moves": "move",
+    "people": "person",
+    "times": "time",
+    "touches": "touch",
+}
 
 
 def _points(points: float) -> str:

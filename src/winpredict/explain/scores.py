@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.errors import WinPredictError
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import reasons_of_rows
 from winpredict.models.training import TrainedModel, pipeline
@@ -49,7 +48,7 @@ def score(
         When the model was trained on facts later than `as_of`.
     """
     moment = crm.known_until if as_of is None else utc(as_of)
-    _refuse_hindsight(model, moment)
+    model.refuse_hindsight(moment)
     looks = pipeline(crm, moment)
     features = model.build_features(crm, looks)
     out = looks[["deal_id", "as_of"]].reset_index(drop=True)
@@ -85,11 +84,3 @@ def _days_to_quarter_end(moment: pd.Timestamp | None) -> float:
         return np.nan
     end = (moment.tz_localize(None).normalize() + pd.offsets.QuarterEnd(0) + pd.Timedelta(days=1)).tz_localize("UTC")
     return float((end - moment) / pd.Timedelta(days=1))
-
-
-def _refuse_hindsight(model: TrainedModel, moment: pd.Timestamp | None) -> None:
-    if moment is not None and model.trained_as_of is not None and moment < model.trained_as_of:
-        raise WinPredictError(
-            f"this model was trained on facts up to {model.trained_as_of}, so its odds as of {moment} would know the "
-            f"future; train one with --as-of {moment:%Y-%m-%d} and score with that"
-        )

@@ -1,6 +1,6 @@
 """From snapshots to a feature frame, with a description of every column."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -88,6 +88,9 @@ def build_features(
         if absent:
             skipped.append(f"{builder.name} left out: there is no table {' or '.join(absent)}")
             continue
+        if builder.needs_dates and not crm.dated:
+            skipped.append(f"{builder.name} left out: the deals carry no dates")
+            continue
         for feature in builder.build(past):
             columns[feature.name] = _column(feature, len(past))
             info.append(FeatureInfo(feature.name, feature.unit, feature.sentence, builder.name))
@@ -129,8 +132,3 @@ def _column(feature: Feature, length: int) -> pd.Series:
     values = feature.values.to_numpy() if isinstance(feature.values, pd.Series) else feature.values
     column = pd.Series(values, index=range(length), dtype=dtype)
     return column.replace([np.inf, -np.inf], np.nan) if feature.unit != "category" else column
-
-
-def describe(info: Sequence[FeatureInfo]) -> Iterator[str]:
-    """One line a feature: name, unit and sentence."""
-    return (f"{each.name} [{each.unit}] {each.sentence} ({each.builder})" for each in info)

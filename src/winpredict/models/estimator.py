@@ -38,7 +38,7 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Several models are fitted, each on the deals under random weights (Bayesian bootstrap, Rubin 1981). Each is a
     LightGBM model blended with a logistic regression; the odds are the mean over all in log-odds, so that
     contributions of features add up exactly. The spread of the models gives the interval. A calibrator that is linear
-    in log-odds (Platt 1999) is fitted on deals later than those that its model was fitted on.
+    in log-odds (Platt 1999) is fitted on deals later than those that its models were fitted on; only its slope is kept.
 
     Parameters
     ----------
@@ -274,9 +274,13 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         log_odds = self._blend(after.matrix, boosters, linears).mean(axis=0)
         deals = len(np.unique(after.groups))
         # as in the pipeline of a day, a long deal counts more often; together the rows weigh as many as there are deals
-        return LogOddsCalibrator(ridge=_CALIBRATION_RIDGE).fit(
+        calibrator = LogOddsCalibrator(ridge=_CALIBRATION_RIDGE).fit(
             log_odds, after.y, sample_weight=after.weight * deals / after.weight.sum()
         )
+        # the slope tells how far such models are overconfident; a drift of the level the models learn themselves when
+        # they are fitted on all deals, so correcting it here would count it twice
+        calibrator.intercept_ = 0.0
+        return calibrator
 
     def _fit_bags(self, rows: "_Rows") -> tuple[list[lgb.Booster], list[LinearLogOdds]]:
         n_groups = int(rows.groups.max()) + 1

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.errors import TooLittleDataError
+from winpredict._common.errors import TooLittleDataError, WinPredictError
 from winpredict.config import Config
 from winpredict.features.build import FeatureInfo, Features, build_features, builders_from_paths, installed_builders
 from winpredict.features.builders import FeatureBuilder, default_builders
@@ -118,6 +118,20 @@ class TrainedModel:
         if self.timing is None:
             return np.full(len(features), np.nan)
         return np.asarray(self.timing.win_by(features, days, win_probability))
+
+    def refuse_hindsight(self, moment: pd.Timestamp | None) -> None:
+        """Refuse to look at a day before the end of training.
+
+        Raises
+        ------
+        WinPredictError
+            When the model was trained on facts later than `moment`.
+        """
+        if moment is not None and self.trained_as_of is not None and moment < self.trained_as_of:
+            raise WinPredictError(
+                f"this model was trained on facts up to {self.trained_as_of}, so its odds as of {moment} would know "
+                f"the future; train one with --as-of {moment:%Y-%m-%d} and use that"
+            )
 
     def summary(self) -> str:
         """A few lines for people."""
@@ -328,7 +342,8 @@ def row_weights(snapshots: pd.DataFrame, config: Config) -> NDArray[np.float64]:
     inverse probability of not being censored (see `censoring_weights`); those of open deals are then of no use.
     """
     weight = snapshots["deal_weight"].to_numpy() ** config.snapshots.deal_power
-    if config.censoring.method == "ipcw":
+    dated = snapshots["days_to_close"].notna().all()
+    if dated and config.censoring.method == "ipcw":
         closed = (snapshots["outcome"] != "open").to_numpy(dtype=bool)
         days = snapshots["days_to_close"].to_numpy(np.float64)
         weight = weight * censoring_weights(days, closed, max_weight=config.censoring.max_weight)

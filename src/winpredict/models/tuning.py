@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupKFold
 from winpredict.config import Config
 from winpredict.features.build import build_features
 from winpredict.features.snapshots import labelled, open_at
-from winpredict.models.backtest import cutoffs
+from winpredict.models.backtest import cutoffs, duplicate_groups
 from winpredict.models.training import Progress, all_builders, make_classifier, row_weights, training_set
 from winpredict.tables.crm import CRMData
 
@@ -133,7 +133,7 @@ def _dated_exams(crm: CRMData, config: Config) -> Iterator[_Exam]:
 def _undated_exams(crm: CRMData, config: Config) -> Iterator[_Exam]:
     data = training_set(crm, config)
     frame = data.features.frame
-    alike = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    alike = duplicate_groups(frame)
     for train, test in GroupKFold(_FOLDS).split(frame, data.won, alike):
         yield _Exam(
             features=frame.iloc[train].reset_index(drop=True),

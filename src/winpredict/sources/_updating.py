@@ -27,7 +27,7 @@ def updated(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...], earli
         parts = [frame for frame in (getattr(older, name), getattr(newer, name)) if frame is not None]
         if parts:
             merged[name] = _merged(name, parts)
-    return _bundle(merged, newer.stage_order or older.stage_order)
+    return _bundle(merged, stage_order)
 
 
 def _precedes(new: CRMData, earlier: CRMData) -> bool:
@@ -62,7 +62,14 @@ def _alike(older: pd.DataFrame, newer: pd.DataFrame) -> tuple[pd.DataFrame, pd.D
 
 def _bundle(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...]) -> CRMData:
     canonical: dict[str, Any] = {name: _sorted(name, frame) for name, frame in tables.items()}
-    return CRMData.from_frames(stage_order=stage_order, **canonical)
+    return CRMData.from_frames(stage_order=_seen(stage_order, canonical), **canonical)
+
+
+def _seen(stage_order: tuple[str, ...], tables: dict[str, Any]) -> tuple[str, ...]:
+    """The stages of a profile that this CRM uses: the others would count as skipped by every deal."""
+    columns = [frame["stage"] for frame in tables.values() if "stage" in frame]
+    used = {stage for column in columns for stage in column.dropna().unique()}
+    return tuple(stage for stage in stage_order if stage in used)
 
 
 def _sorted(name: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -224,7 +224,7 @@ def conform(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     Parameters
     ----------
     frame : DataFrame
-        Rows of the table, in any dtypes that convert without loss. Further columns are kept as they are.
+        Rows of the table, in any dtypes that convert without loss. Further columns become float64, UTC times or text.
     table : str
         A key of `TABLES`.
 
@@ -255,10 +255,21 @@ def conform(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     out = frame.loc[:, [*present, *custom]].reset_index(drop=True)
     for name in present:
         out[name] = _convert(out[name], definition.columns[name].kind, f"{table}.{name}")
+    for name in custom:
+        out[name] = _attribute(out[name])
     try:
         return cast("pd.DataFrame", definition.schema.validate(out, lazy=True))
     except pa.errors.SchemaErrors as error:
         raise TableError(f"table {table}: {_breaches(error)}") from None
+
+
+def _attribute(values: pd.Series) -> pd.Series:
+    """A custom column as numbers, times or text."""
+    if isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
+        return pd.to_datetime(values, utc=True).astype(TIME_DTYPE)
+    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
+        return values.astype("float64")
+    return values.astype(object).where(values.notna(), None).map(str, na_action="ignore").astype(text_dtype())
 
 
 def _convert(values: pd.Series, kind: Kind, where: str) -> pd.Series:

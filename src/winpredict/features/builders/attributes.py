@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from winpredict._common.times import days
-from winpredict.features.builders.base import Feature, FeatureBuilder
+from winpredict.features.builders.base import Feature, FeatureBuilder, label_of
 from winpredict.features.past import Past
 
 MAX_CATEGORIES = 30
@@ -18,6 +18,8 @@ class Attributes(FeatureBuilder):
     not leak the target.
     """
 
+    needs_dates = False
+
     def __init__(self, max_categories: int = MAX_CATEGORIES) -> None:
         self.max_categories = max_categories
 
@@ -26,7 +28,7 @@ class Attributes(FeatureBuilder):
             if name == "amount":  # the Amount builder's
                 continue
             values = past.attribute(name)
-            label = name.replace("_", " ")
+            label = label_of(name)
             if isinstance(values.dtype, pd.DatetimeTZDtype):
                 yield Feature(name, days(values - past.created_at), "days", f"days from the start to {label}")
             elif not isinstance(values.dtype, pd.StringDtype):

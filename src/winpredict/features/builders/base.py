@@ -39,6 +39,8 @@ class FeatureBuilder(ABC):
     ----------
     needs : tuple of str
         Tables without which the builder has nothing to say; it is then skipped, and the skip is reported.
+    needs_dates : bool
+        Whether it has nothing to say of deals without a creation time.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class FeatureBuilder(ABC):
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    needs_dates: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -62,6 +65,17 @@ class FeatureBuilder(ABC):
     @abstractmethod
     def build(self, past: Past) -> Iterator[Feature]:
         """Yield the features of every snapshot, reading nothing but `past`."""
+
+
+def label_of(name: str) -> str:
+    """A column's name for people.
+
+    Examples
+    --------
+    >>> label_of("Competitor__c"), label_of("lead_source")
+    ('Competitor', 'lead source')
+    """
+    return name.removesuffix("__c").replace("_", " ")
 
 
 def ratio(numerator: Any, denominator: Any) -> Any:

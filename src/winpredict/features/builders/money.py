@@ -5,12 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from winpredict.features.asof import AsOfView
 from winpredict.features.builders.base import Feature, FeatureBuilder
 from winpredict.features.past import Past
 
 
 class Amount(FeatureBuilder):
     """Amount as of then, its changes, and its ratio to what the owner, the account and the product usually close."""
+
+    needs_dates = False
 
     def build(self, past: Past) -> Iterator[Feature]:
         amount = past.versioned("amount").to_numpy(np.float64)
@@ -20,7 +23,7 @@ class Amount(FeatureBuilder):
         yield Feature("amount", amount, "currency", "amount")
         if past.records_changes_of("amount"):
             yield from self._changes(past, amount)
-        for label, closings in self._norms(past):
+        for label, closings in self._norms(past) if past.crm.dated else ():
             mean = np.exp(closings.mean(np.log(positive(closings.column("amount").to_numpy(np.float64)))))
             yield Feature(f"amount_vs_{label}", amount / mean, "ratio", f"amount against the usual one of the {label}")
 
@@ -33,7 +36,7 @@ class Amount(FeatureBuilder):
         first = history.first("amount").to_numpy(np.float64)
         yield Feature("amount_growth", amount / positive(first), "ratio", "amount against the first one entered")
 
-    def _norms(self, past: Past):  # type: ignore[no-untyped-def]
+    def _norms(self, past: Past) -> Iterator[tuple[str, AsOfView]]:
         yield "company", past.closings_of_all()
         if past.has("deals", "owner_id"):
             yield "owner", past.closings("owner_id", past.versioned("owner_id"))

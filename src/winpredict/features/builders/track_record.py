@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.features.asof import AsOfView
-from winpredict.features.builders.base import Feature, FeatureBuilder
+from winpredict.features.builders.base import Feature, FeatureBuilder, label_of
 from winpredict.features.past import Past
 
 #: Pseudo-deals at the overall win rate that a track record starts from.
@@ -44,7 +44,7 @@ class TrackRecord(FeatureBuilder):
                 continue
             closings = past.closings(name, values)
             rate = self._rate(closings, overall)
-            label = name.replace("_", " ")
+            label = label_of(name)
             yield Feature(f"win_rate_{name}", rate, "share", f"win rate so far of the same {label}")
             lately = self._rate(closings, rate, self.recent_days)
             yield Feature(f"win_rate_{name}_recent", lately, "share", f"recent win rate of the same {label}")

@@ -1,0 +1,23 @@
+"""A small simulated company, and a model trained on it, for all tests."""
+
+import pytest
+
+from winpredict import Config, train
+from winpredict.sources.simulate import simulate
+
+QUICK = {"bags": 2, "trees": 60, "learning_rate": 0.1, "threads": 1}
+
+
+@pytest.fixture(scope="session")
+def quick_config():
+    return Config.model_validate({"model": QUICK})
+
+
+@pytest.fixture(scope="session")
+def world():
+    return simulate(700, seed=5)
+
+
+@pytest.fixture(scope="session")
+def model(world, quick_config):
+    return train(world.crm, quick_config)
