@@ -40,11 +40,12 @@ class Model(_Section):
     trees: int = Field(300, ge=1, description="boosting rounds of each")
     learning_rate: float = Field(0.03, gt=0, le=1)
     leaves: int = Field(7, ge=2, description="leaves of a tree")
+    large_leaves: int = Field(31, ge=0, description="leaves of the larger trees to choose from; 0: none")
     min_rows_leaf: int = Field(80, ge=1, description="least snapshots in a leaf")
     feature_share: float = Field(0.2, gt=0, le=1, description="share of the features a tree may look at")
     row_share: float = Field(0.7, gt=0, le=1, description="share of the snapshots a tree is fitted on")
     l2: float = Field(5.0, ge=0, description="penalty on leaf values")
-    linear_weight: Share = Field(0.5, description="weight of the linear model in the blend")
+    linear_weight: Share | None = Field(None, description="weight of the linear model in the blend; none: chosen")
     linear_strength: float = Field(0.01, gt=0, description="inverse of the linear model's penalty")
     monotone: dict[str, Literal[-1, 1]] = Field({}, description="feature: 1 (odds only rise with it) or -1 (only fall)")
     calibration_share: float = Field(0.2, ge=0, le=0.5, description="share of the last-closed deals to calibrate on")
@@ -68,7 +69,7 @@ class Timing(_Section):
 class Backtest(_Section):
     """The rolling-origin evaluation."""
 
-    folds: int = Field(4, ge=1, description="number of cut-offs")
+    folds: int = Field(5, ge=1, description="number of cut-offs")
     horizon_days: float = Field(60.0, ge=0, description="days between the last cut-off and the end of the data")
     min_history_days: float = Field(180.0, ge=0, description="days of history before the first cut-off")
 

@@ -89,7 +89,7 @@ def contributions(classifier: WinClassifier, features: pd.DataFrame) -> Contribu
     )
     linear = np.mean([each.contributions(matrix) for each in classifier.linears_], axis=0)
     intercept = float(np.mean([each.intercept for each in classifier.linears_]))
-    weight = classifier.linear_weight
+    weight = classifier.linear_weight_
     values = (1 - weight) * trees[:, :-1] + weight * linear
     base = (1 - weight) * float(trees[0, -1]) + weight * intercept if len(matrix) else intercept
     return Contributions(

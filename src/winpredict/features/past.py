@@ -85,9 +85,13 @@ class Past:
             frame = getattr(self.crm, table)
             occurred, recorded = _CLOCKS[table]
             recorded = recorded if recorded in frame else None
-            ties = ("_stage_rank",) if table == "deal_history" else ()
-            if ties:
+            ties: tuple[str, ...] = ()
+            if table == "deal_history":
+                ties = ("_stage_rank",)
                 frame = frame.assign(_stage_rank=self.stage_rank(frame["stage"]) if "stage" in frame else 0.0)
+            elif table == "activities" and self.has("activities", "result"):
+                ties = ("_result_rank",)
+                frame = frame.assign(_result_rank=frame["result"].factorize(sort=True)[0].astype(np.float64))
             self._tables[table] = AsOfTable(frame, "deal_id", occurred, recorded=recorded, tiebreak=ties)
         return self._tables[table]
 
@@ -152,6 +156,11 @@ class Past:
     def number_of_values(self, name: str) -> int:
         """How many different values an attribute has over all deals."""
         return int(self._grouping(name).nunique())
+
+    def number_of_results(self) -> int:
+        """How many different results touches have over all deals."""
+        assert self.crm.activities is not None, "asked for where touches have results"
+        return int(self.crm.activities["result"].nunique())
 
     def account_id(self) -> pd.Series:
         """The deal's account (no history: today's)."""

@@ -22,6 +22,7 @@ from winpredict.models.training import (
     Progress,
     TrainingSet,
     fit_model,
+    later_rows,
     make_classifier,
     pipeline,
     require_enough,
@@ -31,6 +32,9 @@ from winpredict.models.training import (
 from winpredict.tables.crm import CRMData
 
 MODEL = "winpredict"
+#: Odds whose AUC may be lower put a won deal before a lost one hardly more often than chance does; what they gain in
+#: log loss over the overall rate is the drift of that rate.
+USABLE_AUC = 0.55
 AGE_BANDS = (0, 14, 30, 60, 90, 180, np.inf)
 
 
@@ -72,9 +76,10 @@ class Backtest:
     @property
     def verdict(self) -> str:
         """What the comparison with the baselines amounts to, in plain words."""
-        if not self.comparisons["overall_rate"].beats_baseline:
+        if not self.comparisons["overall_rate"].beats_baseline or self._ranking_at_least < USABLE_AUC:
             return (
-                "No usable signal: these attributes do not tell won from lost deals better than the overall win rate. "
+                "No usable signal: these attributes hardly tell won from lost deals "
+                f"(AUC {self.overall['auc'].loc[MODEL]:.2f}, at least {self._ranking_at_least:.2f}). "
                 + self.comparisons["overall_rate"].sentence
             )
         rival = "stage_win_rate" if "stage_win_rate" in self.comparisons else "overall_rate"
@@ -87,6 +92,11 @@ class Backtest:
         if equal:
             words += f" Not shown to beat: {', '.join(name.replace('_', ' ') for name in equal)}."
         return words
+
+    @property
+    def _ranking_at_least(self) -> float:
+        """Lower end of the 95 % interval of the model's AUC."""
+        return float(self.intervals["low_95"].loc["auc"])
 
     def summary(self) -> str:
         """The figures of every scorer and the verdict, as text."""
@@ -145,17 +155,22 @@ def backtest(
 
 
 def cutoffs(crm: CRMData, folds: int, config: Config) -> list[pd.Timestamp]:
-    """Evenly spaced calendar days between the first that leaves enough history and the last that leaves a horizon."""
+    """Evenly spaced calendar days in the later half of the history, each with enough before and a horizon after it.
+
+    A history too short for the config's days before the first and after the last cut-off gives a third and a sixth of
+    itself instead.
+    """
+    assert crm.known_until is not None
     closed = crm.deals[crm.deals["closed_at"].notna()]
     enough = max(_nth_close(closed, "won", LEAST_EACH), _nth_close(closed, "lost", LEAST_EACH))
     start = crm.deals["created_at"].min()
-    first = max(enough, start + pd.Timedelta(days=config.backtest.min_history_days))
-    assert crm.known_until is not None
-    last = crm.known_until - pd.Timedelta(days=config.backtest.horizon_days)
-    first = max(first, start + (last - start) / 2)  # the first half is for learning
-    if last <= first:
-        return [start + (crm.known_until - start) * 2 / 3] if start + (crm.known_until - start) * 2 / 3 > enough else []
-    return list(pd.date_range(first, last, periods=folds).normalize())
+    span = crm.known_until - start
+    history = min(pd.Timedelta(days=config.backtest.min_history_days), span / 3)
+    last = crm.known_until - min(pd.Timedelta(days=config.backtest.horizon_days), span / 6)
+    first = max(enough, start + history, start + (last - start) / 2).ceil("D")
+    if last < first:
+        return []
+    return list(pd.date_range(first, last, periods=folds).normalize().unique())
 
 
 def _nth_close(closed: pd.DataFrame, outcome: str, n: int) -> pd.Timestamp:
@@ -189,7 +204,8 @@ def _grouped(crm: CRMData, config: Config, folds: int, progress: Progress | None
             progress(f"fold {number + 1}")
         part = _take(data, train)
         classifier, _ = make_classifier(config, len(train))
-        classifier.fit(part.features.frame, part.won, groups=alike[train])
+        later = later_rows(part.snapshots, config.model.calibration_share)
+        classifier.fit(part.features.frame, part.won, groups=alike[train], later=later)
         features = frame.iloc[test].reset_index(drop=True)
         odds = {MODEL: classifier.predict_proba(features)[:, 1], **_baseline_odds(part, crm, config, features)}
         snapshots = data.snapshots.iloc[test].reset_index(drop=True)

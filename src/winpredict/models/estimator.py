@@ -1,6 +1,7 @@
 """WinClassifier: calibrated close-win odds from a bag of boosted trees blended with a linear model."""
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +30,15 @@ from winpredict.models.linear import LinearLogOdds
 
 Array = NDArray[np.float64]
 #: The calibration line has a normal prior of this inverse variance around leaving the odds as they are.
-_CALIBRATION_RIDGE = 50.0
+_CALIBRATION_RIDGE = 100.0
+#: Weights of the linear model to choose from.
+_BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: Log loss, summed over deals, by which larger trees, or one half of the blend alone, must be better to be taken.
+_DOUBT = 8.0
+#: Models a candidate; fewer than in the end, to be quick.
+_CHOOSING_BAGS = 2
+#: A tree may look at no fewer features than this.
+_LEAST_FEATURES = 8
 
 
 class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -37,8 +46,9 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Several models are fitted, each on the deals under random weights (Bayesian bootstrap, Rubin 1981). Each is a
     LightGBM model blended with a logistic regression; the odds are the mean over all in log-odds, so that
-    contributions of features add up exactly. The spread of the models gives the interval. A calibrator that is linear
-    in log-odds (Platt 1999) is fitted on deals later than those that its models were fitted on; only its slope is kept.
+    contributions of features add up exactly. The spread of the models gives the interval. How large the trees are and
+    what the blend's weights are is chosen on deals later than those that the candidates were fitted on, and so is the
+    slope of a calibrator that is linear in log-odds (Platt 1999).
 
     Parameters
     ----------
@@ -49,16 +59,19 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     learning_rate : float
     leaves : int
         Leaves of a tree.
+    large_leaves : int
+        Leaves of larger trees, which also learn twice as fast and see at least half of the features; taken where they
+        are clearly better on later deals, and doubled while that helps. 0 never tries them.
     min_rows_leaf : int
         Least rows (snapshots) in a leaf.
     feature_share : float
-        Share of the features that a tree may look at.
+        Share of the features that a tree may look at, but at least eight features.
     row_share : float
         Share of the rows that a tree is fitted on.
     l2 : float
         L2 penalty on leaf values.
-    linear_weight : float
-        Weight of the linear model in the blend, 0 to 1.
+    linear_weight : float, optional
+        Weight of the linear model in the blend, 0 to 1. By default it is chosen on later deals, one half without them.
     linear_strength : float
         Inverse of the linear model's L2 penalty (scikit-learn's ``C``).
     monotone : dict of str to {-1, 1}, optional
@@ -77,6 +90,10 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Known values of each category feature.
     boosters_ : list of lightgbm.Booster
     linears_ : list of LinearLogOdds
+    linear_weight_ : float
+        Weight of the linear models.
+    size_ : TreeSize
+        The trees that were fitted.
     calibrator_ : LogOddsCalibrator
 
     Examples
@@ -97,11 +114,12 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         trees: int = 300,
         learning_rate: float = 0.03,
         leaves: int = 7,
+        large_leaves: int = 31,
         min_rows_leaf: int = 80,
         feature_share: float = 0.2,
         row_share: float = 0.7,
         l2: float = 5.0,
-        linear_weight: float = 0.5,
+        linear_weight: float | None = None,
         linear_strength: float = 0.01,
         monotone: dict[str, int] | None = None,
         interval: float = 0.8,
@@ -112,6 +130,7 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.trees = trees
         self.learning_rate = learning_rate
         self.leaves = leaves
+        self.large_leaves = large_leaves
         self.min_rows_leaf = min_rows_leaf
         self.feature_share = feature_share
         self.row_share = row_share
@@ -150,8 +169,9 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         groups : array of shape (n_snapshots,), optional
             The deal of each snapshot: deals, not snapshots, are reweighted between the models.
         later : boolean array of shape (n_snapshots,), optional
-            Snapshots of deals that closed later than the others: the calibrator is fitted on these with models fitted
-            on the others; then the models are fitted on all. Without it no calibration is learnt.
+            Snapshots of deals that closed later than the others: with models fitted on the others, these decide how
+            large the trees are, what the blend's weights are, and the calibration; then the models are fitted on all.
+            Without it all three stay as they are set, and no calibration is learnt.
 
         Returns
         -------
@@ -169,11 +189,11 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         order = canonical_order(matrix, labels, weight, *([] if deals is None else [deals]))
         deals = np.arange(len(order)) if deals is None else deals[order]
         rows = _Rows(matrix[order], labels[order], weight[order], deals)
-        calibrator = _no_calibration()
+        choice = _Choice(self._sizes(matrix.shape[1])[0], self._default_linear_weight(), _no_calibration())
         if later is not None:
-            calibrator = self._calibrate(rows, np.asarray(later, dtype=np.bool_)[order])
-        self.boosters_, self.linears_ = self._fit_bags(rows)
-        self.calibrator_ = calibrator
+            choice = self._choose(rows, np.asarray(later, dtype=np.bool_)[order]) or choice
+        self.boosters_, self.linears_ = self._fit_bags(rows, choice.size, self.bags)
+        self.size_, self.linear_weight_, self.calibrator_ = choice.size, choice.linear_weight, choice.calibrator
         return self
 
     def predict_proba(self, X: Any) -> Array:
@@ -203,7 +223,7 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def bag_log_odds(self, X: Any) -> Array:
         """Log-odds of each bagged model before calibration, shape (bags, n_rows)."""
         matrix = self.to_matrix(X)
-        return self._blend(matrix, self.boosters_, self.linears_)
+        return self._blend(matrix, self.boosters_, self.linears_, self.linear_weight_)
 
     def to_matrix(self, X: Any) -> Array:
         """Features as the models see them: one float matrix, categories as codes."""
@@ -225,6 +245,8 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "features": [str(name) for name in self.feature_names_in_],
             "categories": self.categories_,
             "linears": [linear.to_dict() for linear in self.linears_],
+            "linear_weight": self.linear_weight_,
+            "size": asdict(self.size_),
             "calibrator": {"slope": self.calibrator_.slope_, "intercept": self.calibrator_.intercept_},
         }
         (folder / "classifier.json").write_text(json.dumps(description))
@@ -242,6 +264,8 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         texts = [(folder / f"booster_{number}.txt").read_text() for number in range(len(description["linears"]))]
         model.boosters_ = [lgb.Booster(model_str=text) for text in texts]
         model.linears_ = [LinearLogOdds.from_dict(values) for values in description["linears"]]
+        model.linear_weight_ = description["linear_weight"]
+        model.size_ = TreeSize(**description["size"])
         model.calibrator_ = LogOddsCalibrator()
         model.calibrator_.slope_ = description["calibrator"]["slope"]
         model.calibrator_.intercept_ = description["calibrator"]["intercept"]
@@ -266,48 +290,75 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         return matrix, labels.astype(np.float64), weights_of(sample_weight, len(labels))
 
-    def _calibrate(self, rows: "_Rows", later: NDArray[np.bool_]) -> LogOddsCalibrator:
+    def _choose(self, rows: "_Rows", later: NDArray[np.bool_]) -> "_Choice | None":
+        """Tree size, blend and calibration that do best on later deals; None where these teach nothing."""
         earlier, after = rows.take(~later), rows.take(later)
         if len(np.unique(earlier.y)) < 2 or len(after.y) == 0:
-            return _no_calibration()
-        boosters, linears = self._fit_bags(earlier)
-        log_odds = self._blend(after.matrix, boosters, linears).mean(axis=0)
-        deals = len(np.unique(after.groups))
-        # as in the pipeline of a day, a long deal counts more often; together the rows weigh as many as there are deals
-        calibrator = LogOddsCalibrator(ridge=_CALIBRATION_RIDGE).fit(
-            log_odds, after.y, sample_weight=after.weight * deals / after.weight.sum()
-        )
+            return None
+        # as in the pipeline of a day, a long deal counts more often; together the rows weigh as many as the deals that
+        # would say as much if all weighed the same (Kish 1965)
+        by_deal = np.bincount(after.groups, weights=after.weight)
+        weight = after.weight * by_deal.sum() / (by_deal**2).sum()
+        best: tuple[float, TreeSize, float, Array] | None = None
+        for size in self._sizes(rows.matrix.shape[1]):
+            boosters, linears = self._fit_bags(earlier, size, min(self.bags, _CHOOSING_BAGS))
+            tried = []
+            for share in _BLENDS if self.linear_weight is None else (self.linear_weight,):
+                log_odds = self._blend(after.matrix, boosters, linears, share).mean(axis=0)
+                loss = float(weight @ (np.logaddexp(0, log_odds) - after.y * log_odds))
+                tried.append((loss + _DOUBT * (2 * share - 1) ** 2, size, share, log_odds))
+            found = min(tried, key=lambda each: each[0])
+            if best is not None and found[0] > best[0] - _DOUBT:
+                break  # larger still would not be better either
+            best = found
+        assert best is not None, "there is a size to try"
+        _, size, share, log_odds = best
+        calibrator = LogOddsCalibrator(ridge=_CALIBRATION_RIDGE).fit(log_odds, after.y, sample_weight=weight)
         # the slope tells how far such models are overconfident; a drift of the level the models learn themselves when
         # they are fitted on all deals, so correcting it here would count it twice
         calibrator.intercept_ = 0.0
-        return calibrator
+        return _Choice(size, share, calibrator)
 
-    def _fit_bags(self, rows: "_Rows") -> tuple[list[lgb.Booster], list[LinearLogOdds]]:
+    def _default_linear_weight(self) -> float:
+        return 0.5 if self.linear_weight is None else self.linear_weight
+
+    def _sizes(self, features: int) -> list["TreeSize"]:
+        """The trees as they are set, then larger and larger ones."""
+        least = min(1.0, _LEAST_FEATURES / features)
+        sizes = [TreeSize(self.leaves, self.learning_rate, max(self.feature_share, least))]
+        if self.large_leaves > self.leaves and self.linear_weight != 1.0:
+            share = max(sizes[0].feature_share, 0.5)
+            for times in (1, 2, 4):
+                rate = min(1.0, 2 * times * self.learning_rate)
+                sizes.append(TreeSize(times * self.large_leaves, rate, share))
+        return sizes
+
+    def _fit_bags(self, rows: "_Rows", size: "TreeSize", bags: int) -> tuple[list[lgb.Booster], list[LinearLogOdds]]:
         n_groups = int(rows.groups.max()) + 1
         generator = np.random.default_rng(self.random_state)
         boosters, linears = [], []
-        for _ in range(self.bags):
-            draw = generator.exponential(size=n_groups) if self.bags > 1 else np.ones(n_groups)
+        for _ in range(bags):
+            draw = generator.exponential(size=n_groups) if bags > 1 else np.ones(n_groups)
             seed = int(generator.integers(2**31 - 1))
             weight = rows.weight * draw[rows.groups]
             weight *= len(weight) / weight.sum()
-            boosters.append(self._fit_trees(rows, weight, seed))
+            boosters.append(self._fit_trees(rows, weight, size, seed))
             linears.append(
                 LinearLogOdds.fit(rows.matrix, rows.y, weight, tuple(self._category_places()), self.linear_strength)
             )
         return boosters, linears
 
-    def _fit_trees(self, rows: "_Rows", weight: Array, seed: int) -> lgb.Booster:
+    def _fit_trees(self, rows: "_Rows", weight: Array, size: "TreeSize", seed: int) -> lgb.Booster:
         data = lgb.Dataset(rows.matrix, rows.y, weight=weight, categorical_feature=self._category_places())
-        return lgb.train(self._tree_parameters(seed), data, num_boost_round=self.trees)
+        return lgb.train(self._tree_parameters(size, seed), data, num_boost_round=self.trees)
 
-    def _tree_parameters(self, seed: int) -> dict[str, Any]:
+    def _tree_parameters(self, size: "TreeSize", seed: int) -> dict[str, Any]:
         return {
             "objective": "binary",
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.leaves,
+            "learning_rate": size.learning_rate,
+            "num_leaves": size.leaves,
             "min_data_in_leaf": self.min_rows_leaf,
-            "feature_fraction": self.feature_share,
+            "feature_fraction": size.feature_share,
             "bagging_fraction": self.row_share,
             "bagging_freq": 1,
             "lambda_l2": self.l2,
@@ -332,10 +383,28 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _category_places(self) -> list[int]:
         return category_places(list(getattr(self, "feature_names_in_", [])), self.categories_)
 
-    def _blend(self, matrix: Array, boosters: list[lgb.Booster], linears: list[LinearLogOdds]) -> Array:
+    def _blend(self, matrix: Array, boosters: list[lgb.Booster], linears: list[LinearLogOdds], share: float) -> Array:
         trees = np.array([each.predict(matrix, raw_score=True, num_threads=self.threads) for each in boosters])
         linear = np.array([each.log_odds(matrix) for each in linears])
-        return (1 - self.linear_weight) * trees + self.linear_weight * linear
+        return (1 - share) * trees + share * linear
+
+
+@dataclass(frozen=True)
+class TreeSize:
+    """How large and how quickly learning the trees are."""
+
+    leaves: int
+    learning_rate: float
+    feature_share: float
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What later deals decided."""
+
+    size: TreeSize
+    linear_weight: float
+    calibrator: LogOddsCalibrator
 
 
 class _Rows:

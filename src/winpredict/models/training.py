@@ -262,7 +262,7 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
         won,
         sample_weight=row_weights(data.snapshots, config)[closed],
         groups=rows["deal_id"].to_numpy(),
-        later=_later(rows, config.model.calibration_share) if crm.dated else None,
+        later=later_rows(rows, config.model.calibration_share),
     )
     say("fitting the time to close")
     timing = _fit_timing(data, config) if crm.dated else None
@@ -298,6 +298,7 @@ def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[str
         row_share=model.row_share,
         l2=model.l2,
         linear_weight=model.linear_weight,
+        large_leaves=model.large_leaves,
         linear_strength=model.linear_strength,
         monotone=dict(model.monotone) or None,
         interval=model.interval,
@@ -381,10 +382,13 @@ def _snapshots(crm: CRMData, config: Config) -> pd.DataFrame:
     return labelled(crm, looks)
 
 
-def _later(rows: pd.DataFrame, share: float) -> NDArray[np.bool_] | None:
-    """Snapshots of the last-closed share of the deals."""
+def later_rows(rows: pd.DataFrame, share: float) -> NDArray[np.bool_] | None:
+    """Snapshots of the last-closed share of the deals; for undated deals, of a share picked by their ids."""
     if share <= 0:
         return None
+    if rows["days_to_close"].isna().any():
+        place = pd.util.hash_pandas_object(rows["deal_id"], index=False).to_numpy() / 2.0**64
+        return np.asarray(place < share)
     closed_at = rows["as_of"] + pd.to_timedelta(rows["days_to_close"], unit="D")
     by_deal = closed_at.groupby(rows["deal_id"]).max()
     return (closed_at >= by_deal.quantile(1 - share)).to_numpy(dtype=bool)

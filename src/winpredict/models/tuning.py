@@ -71,7 +71,9 @@ def tune(crm: CRMData, config: Config, *, progress: Progress | None = None) -> C
     if not exams:
         return config
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.seed))
-    study.enqueue_trial({name: getattr(config.model, name) for name in _SPACE})
+    # a weight that the model would choose by itself starts in the middle
+    given = {name: getattr(config.model, name) for name in _SPACE}
+    study.enqueue_trial({name: 0.5 if value is None else value for name, value in given.items()})
     end = time.monotonic() + 60 * config.tuning.minutes
     for number in range(config.tuning.trials):
         trial = study.ask(_SPACE)
@@ -79,7 +81,7 @@ def tune(crm: CRMData, config: Config, *, progress: Progress | None = None) -> C
         say(f"setting {number + 1} of {config.tuning.trials}, best log loss {study.best_value:.4f}")
         if time.monotonic() > end:
             break
-    return _with(config, study.best_params)
+    return config if study.best_trial.number == 0 else _with(config, study.best_params)
 
 
 _SPACE: dict[str, optuna.distributions.BaseDistribution] = {

@@ -9,6 +9,8 @@ from winpredict.features.past import Past
 from winpredict.tables.schema import ACTIVITY_TYPES
 
 _PLURAL = {"call": "calls", "email": "emails", "meeting": "meetings", "task": "tasks", "note": "notes"}
+#: With more different results than this they are texts, and no categories.
+MAX_RESULTS = 30
 
 
 class Touches(FeatureBuilder):
@@ -34,6 +36,8 @@ class Touches(FeatureBuilder):
         yield from self._silence(past)
         if past.has("activities", "direction"):
             yield from self._by_direction(past)
+        if past.has("activities", "result") and past.number_of_results() <= MAX_RESULTS:
+            yield Feature("last_result", touches.last("result"), "category", "result of the last touch that has one")
 
     def _by_type(self, past: Past) -> Iterator[Feature]:
         touches = past.events("activities")
