@@ -22,6 +22,7 @@ from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import TIME_DTYPE
 
 Progress = Callable[[str], None]
+MODEL_FORMAT = 1
 LEAST_EACH = 20
 LEAST_FOR_TREES = 200
 
@@ -151,6 +152,7 @@ class TrainedModel:
         if self.timing is not None:
             self.timing.save(folder / "timing")
         description = {
+            "format": MODEL_FORMAT,
             "attributes": self.attributes,
             "builder_paths": self.builder_paths,
             "info": [asdict(each) for each in self.info],
@@ -163,9 +165,17 @@ class TrainedModel:
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
-        """Read what `save` wrote."""
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        WinPredictError
+            When it was written by a version with another format.
+        """
         folder = Path(folder)
         description = json.loads((folder / "model.json").read_text())
+        if description.get("format") != MODEL_FORMAT:
+            raise WinPredictError(f"{folder} was written by another version of winpredict; train the model again")
         trained_as_of = description["trained_as_of"]
         return cls(
             classifier=WinClassifier.load(folder / "classifier"),

@@ -1,0 +1,155 @@
+"""The commands as a user runs them: what they print, what they leave, how they end."""
+
+import json
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from winpredict.cli import app
+from winpredict.sources.simulate import simulate, write_salesforce_export
+
+QUICK = "model: {bags: 2, trees: 60, learning_rate: 0.1}\n"
+
+
+def run(*words, code=0):
+    found = CliRunner().invoke(app, [str(word) for word in words])
+    assert found.exit_code == code, found.output
+    return found
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A workspace with data and a model."""
+    folder = tmp_path_factory.mktemp("project")
+    write_salesforce_export(simulate(700, seed=5), folder / "export.zip")
+    (folder / "quick.yaml").write_text(QUICK)
+    run("import", folder / "export.zip", "--profile", "salesforce", "--workspace", folder / "w")
+    run("train", "--workspace", folder / "w", "--config", folder / "quick.yaml")
+    return folder
+
+
+COMMANDS = ["demo", "import", "check", "train", "backtest", "score", "explain"]
+
+
+@pytest.mark.parametrize(
+    "command", [[name] for name in COMMANDS] + [["models", name] for name in ("list", "show", "promote")]
+)
+def test_every_command_has_help_with_an_example(command):
+    assert "Example: winpredict" in run(*command, "--help").output
+
+
+def test_import_counts_what_it_repaired_and_twice_is_once(place):
+    again = ["import", place / "export.zip", "--profile", "salesforce", "--workspace", place / "w"]
+    before = json.loads((place / "w" / "manifest.json").read_text())
+    found = json.loads(run(*again, "--json").output)
+    assert found["fingerprint"] == before["fingerprint"]
+    assert found["import"]["repairs"]["deals: the same row again (rejected)"] > 0
+    assert (place / "w" / "quarantine" / "deals.csv").exists()
+    assert "repaired or rejected" in run(*again).output.lower()
+
+
+def test_check_tells_quality_and_leaks(place):
+    output = run("check", "--workspace", place / "w").output
+    assert "drop Loss_Reason__c" in output
+    assert "Data quality" in output
+    found = json.loads(run("check", "--workspace", place / "w", "--json").output)
+    verdicts = {row["column"]: row["verdict"] for row in found["leakage"]}
+    assert verdicts["Contract_Signed__c"] == "drop"
+    assert verdicts["Region__c"] == "keep"
+
+
+def test_score_writes_one_row_an_open_deal(place):
+    for name in ("scores.csv", "scores.parquet"):
+        run("score", "--workspace", place / "w", "--out", place / name)
+    csv, parquet = pd.read_csv(place / "scores.csv"), pd.read_parquet(place / "scores.parquet")
+    assert list(csv.columns) == list(parquet.columns)
+    assert len(csv) == len(parquet) > 0
+    assert csv["win_probability"].between(0, 1).all()
+    assert (csv["model_version"] == 1).all()
+
+
+def test_explain_says_why(place):
+    run("score", "--workspace", place / "w", "--out", place / "scores.csv")
+    deal = pd.read_csv(place / "scores.csv")["deal_id"].iloc[0]
+    assert "win odds" in run("explain", deal, "--workspace", place / "w").output
+    found = json.loads(run("explain", deal, "--workspace", place / "w", "--json").output)
+    told = sum(each["points"] for each in found["reasons"]) + found["other_points"]
+    assert found["base_probability"] + told == pytest.approx(found["win_probability"])
+
+
+def test_models_are_listed_shown_and_promoted(place):
+    run("train", "--workspace", place / "w", "--config", place / "quick.yaml", "--as-of", "2025-01-15")
+    listed = json.loads(run("models", "list", "--workspace", place / "w", "--json").output)["models"]
+    assert [each["version"] for each in listed] == [2, 1]
+    assert "champion now" in run("models", "promote", "2", "--workspace", place / "w").output
+    assert "Top drivers" in run("models", "show", "champion", "--workspace", place / "w").output
+    run("models", "promote", "1", "--workspace", place / "w")
+
+
+def test_backtest_tells_whether_the_model_beats_the_stage_win_rate(place):
+    options = ["--workspace", place / "w", "--folds", "1", "--config", place / "quick.yaml"]
+    found = json.loads(run("backtest", *options, "--json").output)
+    assert found["verdict"]
+    assert {row["scorer"] for row in found["overall"]} >= {"winpredict", "stage_win_rate", "logistic"}
+
+
+def test_guess_prints_a_profile(tmp_path):
+    rows = "".join(f"{number},{'Won' if number % 2 else 'Lost'},{number}\n" for number in range(40))
+    (tmp_path / "crm.csv").write_text("Deal Number,Result,Amount\n" + rows)
+    assert "outcome:" in run("import", tmp_path / "crm.csv", "--guess").output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check"], "winpredict import"),
+        (["train"], "winpredict import"),
+        (["score", "--out", "scores.pdf"], "must end in .csv or .parquet"),
+        (["import", "nowhere.csv", "--profile", "generic"], "does not exist"),
+        (["import", "nowhere.csv"], "name a mapping profile"),
+        (["import", "nowhere.csv", "--profile", "pipedrive"], "no profile 'pipedrive'"),
+        (["models", "show", "--workspace", "w"], "winpredict import"),
+    ],
+)
+def test_what_the_user_must_change_is_a_sentence_and_exit_code_2(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    found = run(*words, code=2)
+    assert message in found.output + found.stderr
+    assert "Traceback" not in found.output + found.stderr
+
+
+def test_wrong_knobs_dates_and_deals_are_sentences(place):
+    w = ["--workspace", place / "w"]
+    (place / "wrong.yaml").write_text("model: {bag: 2}\n")
+    for words, message in (
+        (["train", *w, "--config", place / "wrong.yaml"], "model.bag is no knob"),
+        (["train", *w, "--as-of", "soon"], "is no date"),
+        (["train", *w, "--as-of", "2023-01-20"], "20 of each"),
+        (["explain", "nobody", *w], "no deal 'nobody'"),
+        (["score", *w, "--as-of", "2024-01-01"], "would know the future"),
+        (["score", *w, "--model", "9"], "no model '9'"),
+    ):
+        found = run(*words, code=2)
+        assert message in found.output + found.stderr
+
+
+def test_one_deal_and_no_lost_deals_can_be_checked_but_not_learnt_from(tmp_path):
+    header = "deal_id,outcome,stage,created_at,closed_at\n"
+    won = "".join(
+        f"d{number},won,Won,2025-01-{number % 28 + 1:02},2025-02-{number % 28 + 1:02}\n" for number in range(60)
+    )
+    for name, text in (("one", "a,open,Demo,2025-01-01,\n"), ("won", won)):
+        (tmp_path / f"{name}.csv").write_text(header + text)
+        w = ["--workspace", tmp_path / name]
+        run("import", tmp_path / f"{name}.csv", "--profile", "generic", *w)
+        assert "serious" in run("check", *w).output
+        found = run("train", *w, code=2)
+        assert "20 of each are the least" in found.output + found.stderr
+
+
+def test_the_demo_runs_from_end_to_end(tmp_path):
+    found = json.loads(run("demo", "--deals", "400", "--workspace", tmp_path / "demo", "--json").output)
+    assert found["scores"]
+    assert found["backtest"]["verdict"]
+    assert (tmp_path / "demo" / "mlflow.db").exists()

@@ -1,0 +1,132 @@
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winpredict import Config, WinPredictError, backtest
+from winpredict.explain.drivers import top_drivers
+from winpredict.models.registry import (
+    find_model,
+    list_models,
+    load_model,
+    log_backtest,
+    log_training,
+    promote,
+    read_drivers,
+)
+from winpredict.models.training import pipeline
+
+
+@pytest.fixture(scope="module")
+def features(world, model):
+    return model.build_features(world.crm, pipeline(world.crm, world.crm.known_until))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, model, features, quick_config):
+    place = tmp_path_factory.mktemp("workspace")
+    for _ in range(2):
+        drivers = top_drivers(model, features)
+        log_training(place, model, config=quick_config, fingerprint="f" * 64, example=features, drivers=drivers)
+    return place
+
+
+def artifact(folder: Path) -> Path:
+    return next(path.parent for path in folder.rglob("MLmodel"))
+
+
+def test_the_first_model_is_champion_and_the_next_challenger(folder):
+    assert [(each.version, each.aliases) for each in list_models(folder)] == [(2, ("challenger",)), (1, ("champion",))]
+    first = find_model(folder)
+    assert first.fingerprint == "f" * 64
+    assert first.metrics["deals"] > 0
+    assert json.loads(first.params["model.trees"]) == 60
+
+
+def test_promoting_swaps_the_two_and_there_is_a_way_back(folder):
+    assert promote(folder, 2).aliases == ("champion",)
+    assert find_model(folder, "1").aliases == ("challenger",)
+    promote(folder, 1)
+    assert find_model(folder, "champion").version == 1
+
+
+def test_an_unknown_model_lists_those_that_there_are(folder, tmp_path):
+    with pytest.raises(WinPredictError, match=r"there are 2 \(challenger\), 1 \(champion\)"):
+        find_model(folder, "7")
+    with pytest.raises(WinPredictError, match="winpredict train"):
+        find_model(tmp_path)
+
+
+def test_a_loaded_model_gives_the_same_odds_also_after_a_move(folder, model, features, tmp_path):
+    expected = model.odds(features)
+    pd.testing.assert_frame_equal(load_model(folder, "1").odds(features), expected)
+    shutil.copytree(folder, tmp_path / "moved")
+    pd.testing.assert_frame_equal(load_model(tmp_path / "moved", "champion").odds(features), expected)
+
+
+def test_drivers_charts_and_features_are_logged_and_nothing_is_pickled(folder):
+    assert read_drivers(folder, find_model(folder))["points"].iloc[0] > 0
+    names = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert {"drivers.png", "features.json", "MLmodel"} <= names
+    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib"))]
+
+
+def test_a_fresh_process_elsewhere_loads_the_pyfunc_model(folder, model, features, tmp_path):
+    features.to_parquet(tmp_path / "features.parquet")
+    code = (
+        "import sys, mlflow, pandas as pd\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
+        "model.predict(pd.read_parquet('features.parquet')).to_parquet('odds.parquet')\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(artifact(folder))], cwd=tmp_path, check=True, capture_output=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "odds.parquet"), model.odds(features))
+
+
+def test_mlflow_serves_the_model(folder, model, features):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(artifact(folder)), "-p", str(port)]
+    # the server starts a process of its own, which must find uvicorn and must end with it
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command += ["--env-manager", "local"]
+    with subprocess.Popen(command, env=environment, start_new_session=True, **quiet) as server:
+        try:
+            found = _answer(f"http://127.0.0.1:{port}", features.head(3))
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+    odds = pd.DataFrame(found["predictions"])
+    np.testing.assert_allclose(odds["win_probability"], model.odds(features.head(3))["win_probability"], atol=1e-9)
+
+
+def _answer(address: str, rows: pd.DataFrame) -> dict:
+    body = json.dumps({"dataframe_split": json.loads(rows.to_json(orient="split"))}).encode()
+    request = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
+    for _ in range(120):
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except (urllib.error.URLError, ConnectionError) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                raise AssertionError(error.read().decode()) from error
+            time.sleep(0.5)
+    raise AssertionError("the server did not answer within a minute")
+
+
+def test_a_backtest_is_a_run_with_charts(tmp_path, world, quick_config):
+    found = backtest(world.crm, quick_config, folds=1)
+    log_backtest(tmp_path, found, config=Config(), fingerprint="0")
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"overall.csv", "predictions.csv", "calibration.png", "roc.png", "precision_recall.png"} <= names
