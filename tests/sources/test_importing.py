@@ -289,6 +289,19 @@ def test_a_later_export_updates_by_id_and_an_older_one_does_not(tmp_path):
     same(imported(tmp_path / "old", {}, earlier=updated.crm), updated)
 
 
+def test_an_export_of_new_changes_only_completes_the_history(tmp_path):
+    first = "deal_id,changed_at,stage\na,2025-01-01T10:00:00Z,Demo\n"
+    files = {"deals.csv": HEADER + ROWS, "deal_history.csv": first}
+    earlier = imported(tmp_path, files).crm
+    files["deals.csv"] += "z,Demo,open,2025-03-01,,1,u1\n"
+    files["deal_history.csv"] = "deal_id,changed_at,stage\na,2025-01-20T10:00:00Z,Won\n"
+    completed = imported(tmp_path, files, earlier=earlier).crm.deal_history
+    assert completed["stage"].tolist() == ["Demo", "Won"]
+    files["deal_history.csv"] = first.replace("10:00", "12:00") + "a,2025-01-20T10:00:00Z,Won\n"
+    retold = imported(tmp_path, files, earlier=earlier).crm.deal_history
+    assert retold["changed_at"].dt.hour.tolist() == [12, 10]
+
+
 def test_the_order_of_rows_does_not_matter(tmp_path):
     (tmp_path / "turned").mkdir()
     lines = ROWS.splitlines(keepends=True)

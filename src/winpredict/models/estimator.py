@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
@@ -216,7 +216,8 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         by_bag = self.bag_log_odds(X)
         spread = by_bag.std(axis=0, ddof=1) if len(by_bag) > 1 else np.zeros(by_bag.shape[1])
         middle = by_bag.mean(axis=0)
-        reach = norm.ppf(0.5 + self.interval / 2) * spread
+        # Student's quantile, since a few models tell their spread only roughly
+        reach = student.ppf(0.5 + self.interval / 2, max(1, len(by_bag) - 1)) * spread
         ends = [expit(self.calibrator_.transform(middle + side * reach)) for side in (-1, 1)]
         return np.column_stack(ends)
 

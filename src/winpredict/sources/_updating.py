@@ -8,15 +8,17 @@ from winpredict.sources._values import as_text
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TABLES
 
-#: Tables in which a deal's rows are replaced together, since their rows carry no id.
-_REPLACED_BY_DEAL = ("line_items",)
+#: Tables whose rows carry no id of their own, with the time that dates them: a deal's rows are replaced together by
+#: an export that holds them from their beginning, and completed by one that holds only what is new.
+_WITHOUT_ID = {"deal_history": "changed_at", "team_members": "added_at", "line_items": "added_at"}
+#: Two exports may date the same change a little differently.
+_SLACK = pd.Timedelta("1D")
 
 
 def updated(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...], earlier: CRMData | None) -> CRMData:
     """New tables merged into earlier ones; of two rows with one id the one of the later export counts.
 
-    Rows without an id (changes of deals) are united: equal ones count once. Rows are sorted, so that the same facts
-    give the same tables in whatever order they came.
+    Rows are sorted, so that the same facts give the same tables in whatever order they came.
     """
     new = _bundle(tables, stage_order)
     if earlier is None:
@@ -37,12 +39,21 @@ def _precedes(new: CRMData, earlier: CRMData) -> bool:
 def _merged(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
     if len(parts) == 1:
         return parts[0]
-    if name in _REPLACED_BY_DEAL:
+    if name in _WITHOUT_ID:
         older, newer = parts
-        parts = [older[~older["deal_id"].isin(newer["deal_id"])], newer]
-        return pd.concat(parts, ignore_index=True)
+        parts = [_not_retold(older, newer, _WITHOUT_ID[name]), newer]
     both = pd.concat(_alike(*parts), ignore_index=True)
     return both.drop_duplicates(list(TABLES[name].key) or None, keep="last")
+
+
+def _not_retold(older: pd.DataFrame, newer: pd.DataFrame, time: str) -> pd.DataFrame:
+    """Rows of deals that the newer export does not tell from their beginning to their end."""
+    if time not in older or time not in newer:
+        return older[~older["deal_id"].isin(newer["deal_id"])]
+    told, again = (frame.groupby("deal_id")[time].agg(["min", "max"]) for frame in (older, newer))
+    again = again.reindex(told.index)
+    whole = (again["min"] <= told["min"] + _SLACK) & (again["max"] >= told["max"] - _SLACK)
+    return older[~older["deal_id"].isin(told.index[whole])]
 
 
 def _alike(older: pd.DataFrame, newer: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -1,0 +1,71 @@
+"""Real and simulated exports that lie beside the project: what the tool must make of them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from winpredict import Config, backtest, score, train
+from winpredict.features.leakage import audit_attributes
+from winpredict.sources import import_files, load_profile
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the data folder is not beside the project")
+QUICK = Config.model_validate({"model": {"bags": 2, "trees": 120, "learning_rate": 0.06}})
+
+
+def read(name, folder):
+    return import_files([DATA / folder], load_profile(name))
+
+
+@pytest.fixture(scope="module")
+def first():
+    return read("salesforce", "salesforce_export/WE_export_2025-03-13.zip")
+
+
+def test_a_later_salesforce_export_updates_the_first(first):
+    profile = load_profile("salesforce")
+    path = DATA / "salesforce_export" / "WE_export_2025-06-11.zip"
+    alone, updated = import_files([path], profile), import_files([path], profile, earlier=first.crm)
+    assert first.repairs == {"deals: the same row again (rejected)": 9}
+    for (name, frame), (_, again) in zip(alone.crm.tables(), updated.crm.tables(), strict=True):
+        pd.testing.assert_frame_equal(frame, again, obj=name)
+
+
+def test_the_salesforce_leaks_are_dropped_and_what_has_no_effect_is_no_driver(first):
+    audit = audit_attributes(first.crm)
+    assert set(audit.dropped) == {"Loss_Reason__c", "Contract_Signed__c"}
+    model = train(first.crm, QUICK)
+    scores = score(model, first.crm)
+    assert len(scores) == 330
+    told = pd.concat([scores[f"reason_{n}"] for n in range(1, 6)])
+    assert told.str.contains("Region|Campaign").mean() < 0.05
+
+
+def test_ibm_is_not_fooled_by_columns_of_the_close():
+    crm = read("ibm", "ibm_sales_win_loss").crm
+    dropped = set(audit_attributes(crm).dropped)
+    assert {name for name in crm.attributes if "Days" in name or "Stage Change Count" in name} <= dropped
+
+
+def test_maven_carries_no_signal_and_it_is_said():
+    found = backtest(read("maven", "maven_crm_sales").crm, QUICK, folds=2)
+    assert "No usable signal" in found.verdict
+    losses = found.overall["log_loss"]
+    assert losses["winpredict"] < losses["overall_rate"] + 0.005
+
+
+def test_salvirt_duplicates_stay_in_one_fold():
+    crm = read("salvirt", "salvirt_b2b").crm
+    scored = backtest(crm, QUICK).predictions.set_index("deal_id")["cutoff"]
+    alike = crm.deals.drop(columns="deal_id").astype(object).map(str).agg("|".join, axis=1)
+    twins = alike.duplicated(keep=False)
+    folds = crm.deals[twins]["deal_id"].map(scored).groupby(alike[twins]).nunique()
+    assert len(folds) > 0
+    assert (folds == 1).all()
+
+
+def test_bpic2012_beats_the_stage_win_rate():
+    found = backtest(read("bpic2012", "bpic2012").crm, QUICK, folds=2)
+    assert found.comparisons["stage_win_rate"].beats_baseline
+    assert {"O_SENT", "O_SENT_BACK"} <= set(found.by_stage.index.get_level_values(0))
