@@ -62,7 +62,7 @@ def test_reasons_of_a_deal_add_up(world, model, scores):
     found = explain_deal(model, world.crm, deal)
     told = sum(reason.points for reason in found.reasons) + found.other_points
     assert found.base_probability + told == pytest.approx(found.win_probability)
-    assert found.win_probability == scores["win_probability"].iloc[0]
+    assert found.win_probability == pytest.approx(scores["win_probability"].iloc[0], abs=1e-12)
     assert f"{found.win_probability:.0%}" in found.summary()
     assert all(f"{100 * reason.points:+.1f} pts" in reason.sentence for reason in found.reasons)
     assert found.reasons[0].sentence == scores["reason_1"].iloc[0]

@@ -208,7 +208,7 @@ def theme(info: FeatureInfo) -> str:
     """The story that a feature belongs to; correlated features share one, so that a story is told once."""
     name = info.name
     if info.builder in ("TrackRecord", "Attributes"):
-        bare = name.removeprefix("win_rate_").removesuffix("_recent")
+        bare = name.removeprefix("win_rate_").removesuffix("_change")
         return (
             bare if bare not in ("account", "account_wins", "account_losses", "days_since_account_win") else "customer"
         )
@@ -239,6 +239,8 @@ def _fact(info: FeatureInfo, value: Any) -> str:
         return f"{info.sentence}: {value}"
     if info.unit == "share":
         return f"{float(value):.0%} {info.sentence}"
+    if info.unit == "points":
+        return f"{info.sentence}: {100 * float(value):+.0f} points"
     if info.unit == "ratio":
         return f"{float(value):.2g} times: {info.sentence}"
     if info.unit == "currency":

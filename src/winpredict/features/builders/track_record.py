@@ -33,29 +33,36 @@ class TrackRecord(FeatureBuilder):
         company = past.closings_of_all()
         overall = self._rate(company, np.full(len(past), 0.5))
         recent = self._rate(company, overall, self.recent_days)
-        yield Feature("win_rate_recent", recent, "share", f"company's win rate over the last {self.recent_days} days")
+        yield Feature("win_rate", overall, "share", "company's win rate so far")
+        change = recent - overall
+        yield Feature(
+            "win_rate_change", change, "points", f"change of the company's win rate in {self.recent_days} days"
+        )
         if past.has("deals", "owner_id"):
             yield from self._owner(past, overall)
         if past.has("deals", "account_id"):
             yield from self._account(past, overall)
         for name in past.attributes:
             values = past.attribute(name)
-            if not isinstance(values.dtype, pd.StringDtype):
-                continue
-            closings = past.closings(name, values)
-            rate = self._rate(closings, overall)
-            label = label_of(name)
-            yield Feature(f"win_rate_{name}", rate, "share", f"win rate so far of the same {label}")
-            lately = self._rate(closings, rate, self.recent_days)
-            yield Feature(f"win_rate_{name}_recent", lately, "share", f"recent win rate of the same {label}")
+            if isinstance(values.dtype, pd.StringDtype):
+                yield from self._lift(past.closings(name, values), overall, name, f"the same {label_of(name)}")
+
+    def _lift(self, closings: AsOfView, overall: NDArray[np.float64], name: str, label: str) -> Iterator[Feature]:
+        """A group's win rate against the company's, and how it changed lately.
+
+        Differences, since levels would all carry the company's own drift, and a group without any effect would look
+        like a driver for it.
+        """
+        rate = self._rate(closings, overall)
+        yield Feature(f"win_rate_{name}", rate - overall, "points", f"win rate of {label} against the company's")
+        change = self._rate(closings, rate, self.recent_days) - rate
+        sentence = f"change of the win rate of {label} in {self.recent_days} days"
+        yield Feature(f"win_rate_{name}_change", change, "points", sentence)
 
     def _owner(self, past: Past, overall: NDArray[np.float64]) -> Iterator[Feature]:
         owner = past.versioned("owner_id")
         closings = past.closings("owner_id", owner)
-        rate = self._rate(closings, overall)
-        yield Feature("win_rate_owner", rate, "share", "win rate of the owner so far")
-        lately = self._rate(closings, rate, self.recent_days)
-        yield Feature("win_rate_owner_recent", lately, "share", "recent win rate of the owner")
+        yield from self._lift(closings, overall, "owner", "the owner")
         yield Feature("owner_closed", closings.count(), "deals", "deals the owner has closed")
         created = past.creations("owner_id", owner).count()
         yield Feature("owner_load", created - closings.count(), "deals", "open deals of the owner")
@@ -65,7 +72,8 @@ class TrackRecord(FeatureBuilder):
         closings = past.closings("account_id", account)
         won = (closings.column("won") == 1).to_numpy(dtype=bool)
         wins = closings.count(where=won)
-        yield Feature("win_rate_account", self._rate(closings, overall), "share", "win rate with this customer so far")
+        lift = self._rate(closings, overall) - overall
+        yield Feature("win_rate_account", lift, "points", "win rate with this customer against the company's")
         yield Feature("account_wins", wins, "deals", "deals won with this customer before")
         yield Feature("account_losses", closings.count() - wins, "deals", "deals lost with this customer before")
         yield Feature("days_since_account_win", closings.since_last(where=won), "days", "days since the last win there")
