@@ -181,4 +181,4 @@ def _tuned(crm: "CRMData", config: "Config", as_of: "pd.Timestamp | None") -> "C
     from winpredict.models.tuning import tune
 
     with progress("tuning") as say:
-        return tune(crm if as_of is None else crm.as_known_at(as_of), config, progress=say)
+        return tune(crm, config, as_of=as_of, progress=say)
