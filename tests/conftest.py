@@ -1,6 +1,11 @@
 """A small simulated company, and a model trained on it, for all tests."""
 
+import os
+
 import pytest
+
+# test processes run beside each other: threads that wait for work must not hold a core while they wait
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from winpredict import Config, train
 from winpredict.sources.simulate import simulate

@@ -11,7 +11,7 @@ from winpredict.sources import import_files, load_profile
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the data folder is not beside the project")
-QUICK = Config.model_validate({"model": {"bags": 2, "trees": 120, "learning_rate": 0.06}})
+QUICK = Config.model_validate({"model": {"bags": 2, "trees": 120, "learning_rate": 0.06, "threads": 1}})
 
 
 def read(name, folder):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from winpredict.cli import app
 from winpredict.sources.simulate import simulate, write_salesforce_export
 
-QUICK = "model: {bags: 2, trees: 60, learning_rate: 0.1}\n"
+QUICK = "model: {bags: 2, trees: 60, learning_rate: 0.1, threads: 1}\n"
 
 
 def run(*words, code=0):

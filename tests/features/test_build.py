@@ -1,5 +1,7 @@
 """The promises of the feature frame: nothing later matters, order does not matter, the past is the past."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,6 +91,16 @@ class Doubled(FeatureBuilder):
 
     def build(self, past):
         yield Feature("doubled", past.days_open * 2, "days", "twice the days open")
+
+
+def test_an_attribute_called_like_a_figure_keeps_apart_from_it():
+    crm = random_crm(0)
+    named = dataclasses.replace(crm, deals=crm.deals.assign(touches=crm.deals["score"]))
+    built = build_features(named, every(named, 7), attributes=("touches",))
+    plain = build_features(crm, every(crm, 7))
+    pd.testing.assert_series_equal(built.frame["touches"], plain.frame["touches"])
+    assert "attributes_touches" in built.frame
+    assert [each.name for each in built.info] == list(built.frame.columns)
 
 
 def test_a_builder_from_outside_is_found_by_its_path():

@@ -92,8 +92,10 @@ def build_features(
             skipped.append(f"{builder.name} left out: the deals carry no dates")
             continue
         for feature in builder.build(past):
-            columns[feature.name] = _column(feature, len(past))
-            info.append(FeatureInfo(feature.name, feature.unit, feature.sentence, builder.name))
+            # an attribute of the CRM may be called what a figure is called
+            name = feature.name if feature.name not in columns else f"{builder.name.lower()}_{feature.name}"
+            columns[name] = _column(feature, len(past))
+            info.append(FeatureInfo(name, feature.unit, feature.sentence, builder.name))
     return Features(pd.DataFrame(columns, index=range(len(past))), tuple(info), tuple(skipped))
 
 
