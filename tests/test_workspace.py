@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -49,21 +50,53 @@ def test_another_layout_is_refused(tmp_path, small):
         _ = place.manifest
 
 
-def test_a_full_disk_leaves_the_earlier_import(tmp_path, small, monkeypatch):
+@pytest.mark.parametrize("writer", [(pd.DataFrame, "to_parquet"), (pd.DataFrame, "to_csv"), (Path, "write_text")])
+def test_a_full_disk_leaves_the_earlier_import(tmp_path, small, monkeypatch, writer):
+    rejected = {"deals": pd.DataFrame({"cause": ["odd"]})}
     place = saved(tmp_path, small)
+    before = place.manifest
 
-    def full(self, folder):
+    def full(*args, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(CRMData, "save", full)
+    monkeypatch.setattr(*writer, full)
     with pytest.raises(WinPredictError, match="No space left on device"):
-        saved(tmp_path, CRMData.from_frames(small.deals.head(3)))
+        saved(tmp_path, CRMData.from_frames(small.deals.head(3)), quarantine=rejected)
     monkeypatch.undo()
     assert len(place.crm().deals) == 30
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".incoming-")]
+    assert place.manifest == before
+    assert not list(tmp_path.glob(".incoming*"))
 
 
-def test_an_import_killed_while_its_parts_are_moved_is_finished_later(tmp_path, small, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkspaceError, match="--workspace"), Workspace(tmp_path / "file").writing():
+        pass
+
+
+def test_a_disk_too_full_for_the_lock_is_told_in_a_sentence(tmp_path, small, monkeypatch):
+    place = saved(tmp_path, small)
+
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module.os, "getpid", full)
+    with pytest.raises(WorkspaceError, match="No space left on device"), place.writing():
+        pass
+    monkeypatch.undo()
+    assert len(place.crm().deals) == 30
+
+
+def test_what_a_killed_import_left_half_written_is_swept_away(tmp_path, small):
+    place = saved(tmp_path, small)
+    (tmp_path / ".incoming-abc" / "tables").mkdir(parents=True)
+    assert len(place.crm().deals) == 30
+    with place.writing():
+        assert not list(tmp_path.glob(".incoming*"))
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2])
+def test_an_import_killed_while_its_parts_are_moved_is_finished_later(tmp_path, small, monkeypatch, moves):
     place = saved(tmp_path / "project", small)
     saved(tmp_path / "later", CRMData.from_frames(small.deals.head(3)))
     (tmp_path / "later" / ".lock").unlink()
@@ -71,7 +104,7 @@ def test_an_import_killed_while_its_parts_are_moved_is_finished_later(tmp_path, 
     real, moved = os.replace, []
 
     def killed(source, target):
-        if moved:
+        if len(moved) == moves:
             raise KeyboardInterrupt
         moved.append(source)
         real(source, target)

@@ -156,34 +156,48 @@ class Workspace:
             if not _locked(file):
                 file.seek(0)
                 raise WorkspaceError(
-                    f"{self.folder} is being written by process {file.read().strip() or 'unknown'}; "
+                    f"{self.folder} is being written by process {file.read().decode() or 'unknown'}; "
                     "wait until that has ended, or stop it, and run the command again"
                 )
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            with self._written():
+                file.truncate(0)
+                file.write(str(os.getpid()).encode())
             self._settle()
+            self._sweep()
             yield
 
-    def _lock_file(self) -> IO[str]:
-        try:
+    def _lock_file(self) -> IO[bytes]:
+        with self._written():
             self.folder.mkdir(parents=True, exist_ok=True)
-            return (self.folder / ".lock").open("a+")
+            return (self.folder / ".lock").open("a+b", buffering=0)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Say in a sentence why the folder cannot be written."""
+        try:
+            yield
         except OSError as error:
             raise WorkspaceError(
-                f"cannot write in {self.folder}: {error.strerror}; name another folder with --workspace"
+                f"cannot write in {self.folder}: {error.strerror or error}. Free some space, or name a folder you may "
+                "write to with --workspace, then run the command again"
             ) from error
+
+    def _sweep(self) -> None:
+        """Remove what a killed import left half written; only under the lock, since a running one looks the same."""
+        for left in self.folder.glob(f"{_INCOMING}-*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _settle(self) -> None:
         """Move the parts of a finished import to their places; goes on where a killed process stopped."""
         incoming = self.folder / _INCOMING
         if not incoming.exists():
             return
-        for name in (_TABLES, _QUARANTINE, _MANIFEST):
-            if (incoming / name).exists():
-                shutil.rmtree(self.folder / name, ignore_errors=True)
-                os.replace(incoming / name, self.folder / name)
-        incoming.rmdir()
+        with self._written():
+            for name in (_TABLES, _QUARANTINE, _MANIFEST):
+                if (incoming / name).exists():
+                    shutil.rmtree(self.folder / name, ignore_errors=True)
+                    os.replace(incoming / name, self.folder / name)
+            shutil.rmtree(incoming)
 
     def _settle_if_idle(self) -> None:
         """For readers, who hold no lock: finish a killed import, but keep off one that is running."""
@@ -245,7 +259,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _locked(file: IO[str]) -> bool:
+def _locked(file: IO[bytes]) -> bool:
     """Try to lock an open file until it is closed."""
     try:
         if sys.platform == "win32":

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 
 from winpredict import Config, WinPredictError, backtest
 from winpredict.explain.drivers import top_drivers
+from winpredict.models import registry
 from winpredict.models.registry import (
     find_model,
     list_models,
@@ -71,8 +73,46 @@ def test_an_unknown_model_lists_those_that_there_are(folder, tmp_path):
 def test_a_loaded_model_gives_the_same_odds_also_after_a_move(folder, model, features, tmp_path):
     expected = model.odds(features)
     pd.testing.assert_frame_equal(load_model(folder, "1").odds(features), expected)
-    shutil.copytree(folder, tmp_path / "moved")
-    pd.testing.assert_frame_equal(load_model(tmp_path / "moved", "champion").odds(features), expected)
+    shutil.copytree(folder, tmp_path / "here")
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    pd.testing.assert_frame_equal(load_model(tmp_path / "there", "champion").odds(features), expected)
+
+
+def test_a_moved_workspace_keeps_new_models_where_it_stands(tmp_path, model, features, quick_config):
+    def log(place):
+        return log_training(place, model, config=quick_config, fingerprint="f", example=features.head(2)).version
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    log(here)
+    shutil.move(here, there)
+    assert log(there) == 2
+    assert not here.exists()
+    shutil.move(there, here)
+    assert [log(here), log(here)] == [3, 4]
+    assert not there.exists()
+    for version in (1, 2, 3, 4):
+        pd.testing.assert_frame_equal(load_model(here, str(version)).odds(features), model.odds(features))
+    assert find_model(here, "2").metrics == find_model(here, "4").metrics
+
+
+def test_a_full_disk_leaves_the_earlier_models(tmp_path, model, features, quick_config, monkeypatch):
+    options = {"config": quick_config, "fingerprint": "f", "example": features.head(2)}
+    log_training(tmp_path, model, **options)
+
+    def full(self, folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(model), "save", full)
+    with pytest.raises(WinPredictError, match="No space left on device"):
+        log_training(tmp_path, model, **options)
+    assert [(each.version, each.aliases) for each in list_models(tmp_path)] == [(1, ("champion",))]
+
+
+def test_a_model_can_be_promoted_where_none_is_in_use(tmp_path, model, features, quick_config):
+    log_training(tmp_path, model, config=quick_config, fingerprint="f", example=features.head(2))
+    with registry._mlflow(tmp_path) as mlflow:  # as if killed between registering the first model and naming it
+        mlflow.MlflowClient().delete_registered_model_alias(registry.NAME, registry.CHAMPION)
+    assert promote(tmp_path, 1).aliases == ("champion",)
 
 
 def test_drivers_charts_and_features_are_logged_and_nothing_is_pickled(folder):

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from winpredict._common.errors import WinPredictError
+from winpredict._common.errors import WinPredictError, WorkspaceError
 from winpredict.config import Config
 
 if TYPE_CHECKING:
@@ -259,24 +259,33 @@ def promote(folder: Path, version: int) -> ModelVersion:
     WinPredictError
         When there is no such version.
     """
-    chosen, former = find_model(folder, str(version)), find_model(folder)
-    if chosen.version == former.version:
+    chosen = find_model(folder, str(version))
+    if CHAMPION in chosen.aliases:
         return chosen
+    former = next((each for each in list_models(folder) if CHAMPION in each.aliases), None)
     with _mlflow(folder) as mlflow:
         client = mlflow.MlflowClient()
         client.set_registered_model_alias(NAME, CHAMPION, str(chosen.version))
-        client.set_registered_model_alias(NAME, CHALLENGER, str(former.version))
+        if former is not None:
+            client.set_registered_model_alias(NAME, CHALLENGER, str(former.version))
     return find_model(folder, str(version))
 
 
 @contextmanager
 def _mlflow(folder: Path) -> Iterator[Any]:
-    """Yield the mlflow module pointed at a workspace; what it pointed at before is restored."""
+    """Yield the mlflow module pointed at a workspace; what it pointed at before is restored.
+
+    Raises
+    ------
+    WorkspaceError
+        When the disk is full, or MLflow cannot read or write there.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # else the current folder's uv.lock goes into the model
     import mlflow
+    from mlflow.exceptions import MlflowException
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -286,6 +295,12 @@ def _mlflow(folder: Path) -> Iterator[Any]:
     mlflow.set_registry_uri(address)
     try:
         yield mlflow
+    except (OSError, MlflowException) as error:
+        reason = str(error).partition("\n")[0]
+        raise WorkspaceError(
+            f"MLflow cannot read or write the runs in {folder}: {reason}. Free some space or check that you may write "
+            "there, then run the command again; earlier runs and models stand"
+        ) from error
     finally:
         mlflow.set_tracking_uri(tracking)
         mlflow.set_registry_uri(registry)
@@ -295,15 +310,27 @@ def _mlflow(folder: Path) -> Iterator[Any]:
 def _run(folder: Path, kind: str) -> Iterator[Any]:
     """Yield the mlflow module with a run open in the workspace's experiment."""
     with _mlflow(folder) as mlflow:
-        client = mlflow.MlflowClient()
-        experiment = client.get_experiment_by_name(NAME)
-        if experiment is None:
-            place = (Path(folder).resolve() / _ARTIFACTS).as_uri()
-            number = client.create_experiment(NAME, artifact_location=place)
-        else:
-            number = experiment.experiment_id
+        number = _experiment(mlflow.MlflowClient(), (Path(folder).resolve() / _ARTIFACTS).as_uri())
         with mlflow.start_run(experiment_id=number, run_name=kind, tags={"kind": kind}):
             yield mlflow
+
+
+def _experiment(client: Any, place: str) -> str:
+    """The experiment whose artifacts are kept at a place.
+
+    MLflow fixes an experiment's place for good. Once a workspace was moved, its experiment would go on writing to the
+    old place, so it is set aside under another name and a new one takes over.
+    """
+    current = client.get_experiment_by_name(NAME)
+    if current is not None and current.artifact_location == place:
+        return str(current.experiment_id)
+    if current is not None:
+        client.rename_experiment(current.experiment_id, f"{NAME} ({current.artifact_location})")
+    returned = client.get_experiment_by_name(f"{NAME} ({place})")
+    if returned is None:
+        return str(client.create_experiment(NAME, artifact_location=place))
+    client.rename_experiment(returned.experiment_id, NAME)
+    return str(returned.experiment_id)
 
 
 def _register(mlflow: Any, model: "TrainedModel", example: "pd.DataFrame") -> int:

@@ -18,10 +18,6 @@ TOO_FEW_ENDED = 20
 ODD_WIN_RATES = (0.05, 0.90)
 #: A deal closed so soon after its creation was entered afterwards.
 BACK_FILLED = pd.Timedelta("10min")
-#: A touch entered so much later than it happened was not known in between.
-ENTERED_LATE = pd.Timedelta("2D")
-#: Changes this long after the close were not part of it.
-AFTER_CLOSE = pd.Timedelta("1D")
 #: Times the median amount from which an amount looks mistyped.
 HUGE_AMOUNT = 1000.0
 #: How many times as common zero amounts are among lost as among open deals where they are set at the close.
@@ -119,6 +115,15 @@ def outcome_contradicts_dates(crm: CRMData) -> Iterator[Finding]:
     yield from counted(dated, "deals", "closed_at", "are open and carry a closing time", advice)
 
 
+def _usual_outcome(deals: pd.DataFrame) -> dict[str, str]:
+    """For each stage whose deals nearly all have one outcome: that outcome."""
+    shares = (
+        pd.crosstab(deals["stage"], deals["outcome"], normalize="index").reindex(columns=list(OUTCOMES)).fillna(0.0)
+    )
+    clear = shares[shares.max(axis=1) >= STAGE_MEANS_OUTCOME]
+    return {str(stage): str(outcome) for stage, outcome in clear.idxmax(axis=1).items()}
+
+
 def outcome_contradicts_stage(crm: CRMData) -> Iterator[Finding]:
     """Deals in a stage that (nearly) always goes with another outcome, closed deals in an open stage."""
     stage, outcome = crm.deals["stage"], crm.deals["outcome"]
@@ -129,15 +134,6 @@ def outcome_contradicts_stage(crm: CRMData) -> Iterator[Finding]:
     contradicts = usual.notna() & (usual != outcome) & ~stage.isin(crm.stage_order)
     what = "in a closing stage have another outcome than that stage stands for"
     yield from counted(contradicts, "deals", "outcome", what, advice)
-
-
-def _usual_outcome(deals: pd.DataFrame) -> dict[str, str]:
-    """For each stage whose deals nearly all have one outcome: that outcome."""
-    shares = (
-        pd.crosstab(deals["stage"], deals["outcome"], normalize="index").reindex(columns=list(OUTCOMES)).fillna(0.0)
-    )
-    clear = shares[shares.max(axis=1) >= STAGE_MEANS_OUTCOME]
-    return {str(stage): str(outcome) for stage, outcome in clear.idxmax(axis=1).items()}
 
 
 def unknown_stages(crm: CRMData) -> Iterator[Finding]:
@@ -159,6 +155,18 @@ def unknown_stages(crm: CRMData) -> Iterator[Finding]:
         yield from counted(unknown, table, "stage", f"name a stage that stage_order lacks ({names})", advice)
 
 
+def _zeroed_at_the_close(crm: CRMData) -> Iterator[Finding]:
+    """Amounts of zero that stand on lost deals only."""
+    zero = crm.deals["amount"] == 0
+    lost, is_open = crm.deals["outcome"] == "lost", crm.deals["outcome"] == "open"
+    if is_open.any() and zero[lost].mean() > ZEROED * max(zero[is_open].mean(), 1 / is_open.sum()):
+        what = (
+            f"are lost with an amount of zero, against {int(zero[is_open].sum()):,} of {int(is_open.sum()):,} open ones"
+        )
+        advice = "amounts are zeroed at the close; only amounts from the history say what was asked for"
+        yield from counted(zero & lost, "deals", "amount", what, advice, "info")
+
+
 def money(crm: CRMData) -> Iterator[Finding]:
     """Amounts that cannot be, and several currencies."""
     deals = crm.deals
@@ -177,18 +185,6 @@ def money(crm: CRMData) -> Iterator[Finding]:
         what = f"are not in the commonest of {len(counts)} currencies ({', '.join(counts.index[:6])})"
         advice = "amounts are compared as they stand; convert them to one currency before the import"
         yield from counted(other, "deals", "currency", what, advice)
-
-
-def _zeroed_at_the_close(crm: CRMData) -> Iterator[Finding]:
-    """Amounts of zero that stand on lost deals only."""
-    zero = crm.deals["amount"] == 0
-    lost, is_open = crm.deals["outcome"] == "lost", crm.deals["outcome"] == "open"
-    if is_open.any() and zero[lost].mean() > ZEROED * max(zero[is_open].mean(), 1 / is_open.sum()):
-        what = (
-            f"are lost with an amount of zero, against {int(zero[is_open].sum()):,} of {int(is_open.sum()):,} open ones"
-        )
-        advice = "amounts are zeroed at the close; only amounts from the history say what was asked for"
-        yield from counted(zero & lost, "deals", "amount", what, advice, "info")
 
 
 def endings(crm: CRMData) -> Iterator[Finding]:

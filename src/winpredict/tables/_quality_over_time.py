@@ -6,9 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict.tables._quality_checks import AFTER_CLOSE, ENTERED_LATE, Finding, Severity, counted
+from winpredict.tables._quality_checks import Finding, Severity, counted
 from winpredict.tables.crm import CRMData
 
+#: A touch entered so much later than it happened was not known in between.
+ENTERED_LATE = pd.Timedelta("2D")
+#: Changes this long after the close were not part of it.
+AFTER_CLOSE = pd.Timedelta("1D")
 #: New deals a week from which a week without any is a gap.
 USUAL_DEALS_A_WEEK = 5.0
 #: Factor between touches per open deal before and after a month from which they are not comparable.
