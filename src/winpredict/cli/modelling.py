@@ -104,7 +104,7 @@ def train_workspace(
 
     known = crm if as_of is None else crm.as_known_at(as_of)
     with progress("training") as say:
-        model = train_model(known, config, progress=say)
+        model = train_model(crm, config, as_of=as_of, progress=say)
         say("recording the run in MLflow")
         features = model.build_features(known, pipeline(known, known.known_until))
         drivers = top_drivers(model, features) if len(features) else None

@@ -162,12 +162,15 @@ def cutoffs(crm: CRMData, folds: int, config: Config) -> list[pd.Timestamp]:
     """
     assert crm.known_until is not None
     closed = crm.deals[crm.deals["closed_at"].notna()]
+    if min((closed["outcome"] == outcome).sum() for outcome in ("won", "lost")) < LEAST_EACH:
+        return []
     enough = max(_nth_close(closed, "won", LEAST_EACH), _nth_close(closed, "lost", LEAST_EACH))
     start = crm.deals["created_at"].min()
     span = crm.known_until - start
     history = min(pd.Timedelta(days=config.backtest.min_history_days), span / 3)
     last = crm.known_until - min(pd.Timedelta(days=config.backtest.horizon_days), span / 6)
-    first = max(enough, start + history, start + (last - start) / 2).ceil("D")
+    # a close at the very moment of a cut-off is not yet known then
+    first = (max(enough, start + history, start + (last - start) / 2) + pd.Timedelta("1us")).ceil("D")
     if last < first:
         return []
     return list(pd.date_range(first, last, periods=folds).normalize().unique())
