@@ -46,6 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
+        temporary.chmod(_readable(0o666))  # mkstemp and mkdtemp make theirs for the owner alone
         os.replace(temporary, path)
     except OSError as error:
         raise WorkspaceError(
@@ -82,6 +83,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         yield temporary
+        temporary.chmod(_readable(0o777))
         earlier = folder.with_name(f".{folder.name}-earlier")
         shutil.rmtree(earlier, ignore_errors=True)
         if folder.exists():
@@ -96,3 +98,10 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _readable(mode: int) -> int:
+    """The mode that a file made in the ordinary way would have."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mode & ~mask

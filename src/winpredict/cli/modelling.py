@@ -63,8 +63,7 @@ def train(
         console.print(model.summary())
         for name, reason in model.dropped_attributes.items():
             console.print(f"- attribute {name} is not used: {reason}")
-        if drivers is not None:
-            console.print(table(drivers.head(_SHOWN_DRIVERS), "Top drivers", {"points": ".1%"}))
+        console.print(table(drivers.head(_SHOWN_DRIVERS), "Top drivers", {"points": ".1%"}))
         console.print(f"registered as version {version.version} ({', '.join(version.aliases)}) in {place.folder}")
 
     respond(training_facts(model, version, drivers), show, as_json=as_json)
@@ -94,11 +93,14 @@ def backtest(
 
 def train_workspace(
     place: "Workspace", crm: "CRMData", config: "Config", *, as_of: "pd.Timestamp | None" = None
-) -> "tuple[TrainedModel, ModelVersion, pd.DataFrame | None]":
-    """Train on a workspace's tables and register the model; the drivers are those of the deals open then."""
+) -> "tuple[TrainedModel, ModelVersion, pd.DataFrame]":
+    """Train on a workspace's tables and register the model.
+
+    The drivers are those of the deals open then, or where none is open of those it was trained on.
+    """
     from winpredict.explain.drivers import top_drivers
     from winpredict.models.registry import log_training
-    from winpredict.models.training import pipeline
+    from winpredict.models.training import pipeline, training_looks
     from winpredict.models.training import train as train_model
     from winpredict.workspace import fingerprint
 
@@ -106,8 +108,9 @@ def train_workspace(
     with progress("training") as say:
         model = train_model(crm, config, as_of=as_of, progress=say)
         say("recording the run in MLflow")
-        features = model.build_features(known, pipeline(known, known.known_until))
-        drivers = top_drivers(model, features) if len(features) else None
+        looks = pipeline(known, known.known_until)
+        features = model.build_features(known, looks if len(looks) else training_looks(known, config))
+        drivers = top_drivers(model, features)
         version = log_training(
             place.folder, model, config=config, fingerprint=fingerprint(known), example=features, drivers=drivers
         )
@@ -145,7 +148,7 @@ def _figures(frame: "pd.DataFrame") -> "pd.DataFrame":
     return frame[shown].reset_index()
 
 
-def training_facts(model: "TrainedModel", version: "ModelVersion", drivers: "pd.DataFrame | None") -> dict[str, Any]:
+def training_facts(model: "TrainedModel", version: "ModelVersion", drivers: "pd.DataFrame") -> dict[str, Any]:
     """What ``train --json`` prints."""
     return {
         "version": version.version,

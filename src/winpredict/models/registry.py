@@ -343,7 +343,7 @@ def _register(mlflow: Any, model: "TrainedModel", example: "pd.DataFrame") -> in
             loader_module="winpredict.models.pyfunc",
             data_path=str(data),
             signature=_signature(model),
-            input_example=_plain(example.head(_EXAMPLE_ROWS)) if len(example) else None,
+            input_example=_plain(example.head(_EXAMPLE_ROWS)),
             pip_requirements=_requirements(),
         )
     # by the client, since mlflow.register_model prints

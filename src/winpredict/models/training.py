@@ -250,7 +250,7 @@ def training_set(
     overrules = config.attributes
     audit = audit_attributes(crm if exported is None else exported, keep=overrules.keep, drop=overrules.drop)
     say("taking snapshots")
-    snapshots = _snapshots(crm, config)
+    snapshots = training_looks(crm, config)
     say("building features")
     builders = all_builders(config.builders)
     features = build_features(crm, snapshots, attributes=audit.kept, builders=builders)
@@ -385,7 +385,8 @@ def pipeline(crm: CRMData, as_of: pd.Timestamp | None) -> pd.DataFrame:
     )
 
 
-def _snapshots(crm: CRMData, config: Config) -> pd.DataFrame:
+def training_looks(crm: CRMData, config: Config) -> pd.DataFrame:
+    """The snapshots that training looks at, with what became of the deals."""
     if not crm.dated:
         return undated_snapshots(crm)
     looks = every(crm, config.snapshots.every_days, longest_days=config.snapshots.longest_days)
