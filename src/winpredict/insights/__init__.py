@@ -1,0 +1,1 @@
+"""What a manager reads: closed-won analysis, funnel, signal or noise, forecast."""

@@ -1,0 +1,66 @@
+"""One look for all charts: colours that hold in light and dark, on paper and for colour-blind eyes."""
+
+from typing import Any
+
+import altair as alt
+
+#: Width in pixels of a chart on a page, and on a phone.
+WIDE, NARROW = 620, 300
+
+# Every colour is used under its name, and no two are alike: a page swaps them one by one for dark screens.
+INK = "#1f2933"
+MUTED = "#5b6673"
+GRID = "#e3e7ec"
+PAPER = "#ffffff"
+ACCENT = "#1f5fbf"
+UP = "#0b7a5b"
+DOWN = "#b5470f"
+QUIET = "#8793a1"
+BAND = "#c9d8f0"
+
+#: What each colour becomes on a dark screen.
+DARK = {
+    INK: "#e5e9ee",
+    MUTED: "#aab4c0",
+    GRID: "#323a44",
+    PAPER: "#14181d",
+    ACCENT: "#7db0ff",
+    UP: "#4fd1a5",
+    DOWN: "#ff9d66",
+    QUIET: "#6f7b88",
+    BAND: "#2b4266",
+}
+_FONT = "Helvetica, Arial, sans-serif"
+
+
+def styled(chart: Any, title: str, subtitle: str | list[str] = "") -> Any:
+    """The chart with the house's title, fonts and colours; the last thing that a chart function does.
+
+    Parameters
+    ----------
+    chart : altair chart
+        Single, layered or concatenated.
+    title : str
+        What is to be seen, as a sentence where there is one.
+    subtitle : str or list of str
+        What is drawn, with units; a list gives one line each.
+
+    Returns
+    -------
+    altair chart
+    """
+    heading = alt.TitleParams(
+        title, subtitle=subtitle or alt.Undefined, anchor="start", frame="group", color=INK, fontSize=15,
+        subtitleColor=MUTED, subtitleFontSize=12, offset=12,
+    )  # fmt: skip
+    return (
+        chart.properties(title=heading, background=PAPER)
+        .configure(font=_FONT, autosize=alt.AutoSizeParams(type="pad"), padding=8)
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=INK, titleColor=MUTED, gridColor=GRID, domainColor=QUIET, tickColor=QUIET,
+            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=220,
+        )
+        .configure_legend(labelColor=INK, titleColor=MUTED, labelFontSize=12, titleFontSize=12, orient="top")
+        .configure_header(labelColor=INK, titleColor=MUTED)
+    )  # fmt: skip
