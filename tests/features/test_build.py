@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from random_crm import STAGES, START, random_crm, random_tables
 
 from winpredict import CRMData, Feature, FeatureBuilder
-from winpredict._common.errors import ConfigError
+from winpredict._common.errors import ConfigError, TableError
 from winpredict.features.build import build_features, builders_from_paths
 from winpredict.features.builders import Calendar
+from winpredict.features.past import Past
 from winpredict.features.snapshots import every, on_dates
 
-ATTRIBUTES = ("product", "region", "score", "account_industry")
+ATTRIBUTES = ("account_id", "product", "region", "score", "account_industry")
 AS_OF = START + pd.Timedelta(days=35)
 
 
@@ -114,3 +115,77 @@ def test_a_builder_from_outside_is_found_by_its_path():
 def test_a_wrong_path_is_said(path):
     with pytest.raises(ConfigError, match="builders"):
         builders_from_paths([path])
+
+
+def deals_of(*rows, **columns):
+    """Deals out of (id, owner, created, closed, outcome)."""
+    table = pd.DataFrame(rows, columns=["deal_id", "owner_id", "created_at", "closed_at", "outcome"])
+    return table.assign(stage="Demo", **columns)
+
+
+def test_an_unknown_deal_or_attribute_is_named():
+    crm = CRMData.from_frames(deals_of(("x", "ann", "2025-01-01", None, "open")))
+    look = pd.DataFrame({"deal_id": ["nope"], "as_of": pd.to_datetime(["2025-02-01"], utc=True)})
+    with pytest.raises(TableError, match="'nope'"):
+        build_features(crm, look)
+    with pytest.raises(TableError, match="zzz"):
+        build_features(crm, look.assign(deal_id="x"), attributes=("zzz",))
+
+
+def test_a_moment_without_a_zone_is_utc():
+    crm = CRMData.from_frames(deals_of(("x", "ann", "2025-01-01", None, "open")))
+    look = pd.DataFrame({"deal_id": ["x"], "as_of": pd.to_datetime(["2025-01-03"])})
+    assert build_features(crm, look).frame["days_open"].tolist() == [2.0]
+
+
+def test_the_owner_s_open_deals_follow_those_handed_on():
+    deals = deals_of(("x", "bob", "2025-01-01", "2025-03-01", "won"), ("y", "bob", "2025-01-01", None, "open"))
+    history = pd.DataFrame(
+        {
+            "deal_id": ["x", "x", "y", "y", "x"],
+            "owner_id": ["ann", "bob", "ann", "bob", "success"],
+            "changed_at": ["2025-01-01", "2025-02-01", "2025-01-01", "2025-02-10", "2025-03-01"],
+        }
+    )
+    crm = CRMData.from_frames(deals, deal_history=history)
+    days = ["2025-01-15", "2025-02-05", "2025-02-20", "2025-03-02"]
+    looks = pd.DataFrame({"deal_id": "y", "as_of": pd.to_datetime(days, utc=True)})
+    assert build_features(crm, looks).frame["owner_load"].tolist() == [2.0, 1.0, 2.0, 1.0]
+
+
+def test_owner_and_account_without_a_history_are_used_only_where_the_audit_kept_them():
+    crm = CRMData.from_frames(deals_of(("x", "ann", "2025-01-01", None, "open"), account_id="acme"))
+    look = on_dates(crm, ["2025-02-01"])
+    names = set(build_features(crm, look).frame)
+    assert not {"owner_load", "account_wins"} & names
+    assert {"owner_load", "account_wins"} <= set(build_features(crm, look, attributes=("owner_id", "account_id")).frame)
+
+
+def test_an_account_entered_later_says_nothing_yet():
+    crm = CRMData.from_frames(
+        deals_of(("x", "ann", "2025-01-01", None, "open"), account_id="acme"),
+        accounts=pd.DataFrame({"account_id": ["acme"], "industry": ["Media"], "created_at": ["2025-06-01"]}),
+    )
+    found = build_features(crm, on_dates(crm, ["2025-04-01", "2025-07-01"]), attributes=("account_industry",)).frame
+    assert found["account_industry"].isna().tolist() == [True, False]
+
+
+def test_closings_can_be_asked_for_several_values():
+    deals = deals_of(
+        ("x", "ann", "2025-01-01", "2025-02-01", "won"),
+        ("y", "bob", "2025-01-01", "2025-02-01", "lost"),
+        ("z", "bob", "2025-01-01", "2025-02-01", "lost"),
+    )
+    crm = CRMData.from_frames(deals)
+    past = Past(crm, pd.DataFrame({"deal_id": ["x"], "as_of": pd.to_datetime(["2025-03-01"], utc=True)}), ("owner_id",))
+    counts = [past.closings("owner_id", pd.Series([name])).count()[0] for name in ("ann", "bob")]
+    assert counts == [1, 2]
+
+
+def test_names_that_come_out_alike_stay_apart():
+    crm = random_crm(1)
+    stages = ("Demo/Call", "Demo Call", "Demo-Call")
+    crm = dataclasses.replace(crm, stage_order=stages)
+    found = build_features(crm, on_dates(crm, [AS_OF]))
+    assert [each.name for each in found.info] == list(found.frame.columns)
+    assert sum(each.sentence.startswith("days spent in Demo") for each in found.info) == 3

@@ -323,7 +323,7 @@ def accounts(number=50):
 
 def test_attributes_of_accounts_are_joined():
     found = with_accounts(lambda deals: [f"a{i % 50}" for i in range(len(deals))], accounts())
-    assert found.kept == ("account_industry", "account_tier")
+    assert found.kept == ("account_id", "account_industry", "account_tier")
 
 
 def test_attributes_of_accounts_fall_with_an_account_that_is_named_at_the_close():
@@ -332,14 +332,21 @@ def test_attributes_of_accounts_fall_with_an_account_that_is_named_at_the_close(
         return ids.where(deals["outcome"] != "open", None)
 
     found = with_accounts(named_at_close, accounts())
-    assert set(found.dropped) == {"account_industry", "account_tier"}
+    assert set(found.dropped) == {"account_id", "account_industry", "account_tier"}
     assert "the deal's account itself changes at the close" in found.dropped["account_tier"]
 
 
 def test_amount_is_audited_only_without_a_history_of_it():
     deals, _, _ = world()
     deals = deals.assign(amount=1.0, currency="EUR", product="p", name="n", owner_id="u", Zone="z", Area="a")
-    assert static_attributes(CRMData.from_frames(deals)) == ("amount", "product", "currency", "Area", "Zone")
+    assert static_attributes(CRMData.from_frames(deals)) == (
+        "amount",
+        "owner_id",
+        "product",
+        "currency",
+        "Area",
+        "Zone",
+    )
     history = pd.DataFrame({"deal_id": ["d00000"], "changed_at": [START], "amount": [1.0]})
     assert "amount" not in static_attributes(CRMData.from_frames(deals, deal_history=history))
 

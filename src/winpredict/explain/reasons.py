@@ -65,8 +65,9 @@ class DealExplanation:
 
     def summary(self) -> str:
         """The explanation as text."""
+        day = "" if pd.isna(self.as_of) else f" as of {self.as_of:%Y-%m-%d}"
         lines = [
-            f"{self.deal_id} as of {self.as_of:%Y-%m-%d}: {self.win_probability:.0%} win odds "
+            f"{self.deal_id}{day}: {self.win_probability:.0%} win odds "
             f"({self.low:.0%} to {self.high:.0%}); an average deal here has {self.base_probability:.0%}"
         ]
         lines += [f"  {reason.sentence}" for reason in self.reasons]
@@ -77,7 +78,7 @@ class DealExplanation:
         """Plain values for JSON."""
         return {
             "deal_id": self.deal_id,
-            "as_of": self.as_of.isoformat(),
+            "as_of": None if pd.isna(self.as_of) else self.as_of.isoformat(),
             "win_probability": self.win_probability,
             "low": self.low,
             "high": self.high,

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
+from itertools import chain, count
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,11 @@ def build_features(
     -------
     Features
 
+    Raises
+    ------
+    TableError
+        When a snapshot's deal or an attribute is unknown.
+
     Examples
     --------
     >>> from winpredict.features.snapshots import open_at
@@ -93,7 +99,7 @@ def build_features(
             continue
         for feature in builder.build(past):
             # an attribute of the CRM may be called what a figure is called
-            name = feature.name if feature.name not in columns else f"{builder.name.lower()}_{feature.name}"
+            name = _free(feature.name, builder.name.lower(), columns)
             columns[name] = _column(feature, len(past))
             info.append(FeatureInfo(name, feature.unit, feature.sentence, builder.name))
     return Features(pd.DataFrame(columns, index=range(len(past))), tuple(info), tuple(skipped))
@@ -127,6 +133,12 @@ def _from_path(path: str) -> FeatureBuilder:
     if not isinstance(builder, FeatureBuilder):
         raise ConfigError(f"builders: {path!r} is no FeatureBuilder; derive the class from winpredict.FeatureBuilder")
     return builder
+
+
+def _free(name: str, builder: str, taken: Collection[str]) -> str:
+    """The name, or where it is taken one made of it."""
+    candidates = chain([name, f"{builder}_{name}"], (f"{builder}_{name}_{number}" for number in count(2)))
+    return next(candidate for candidate in candidates if candidate not in taken)
 
 
 def _column(feature: Feature, length: int) -> pd.Series:

@@ -139,12 +139,16 @@ def audit_attributes(
     population = Population(crm, as_of)
     attributes = static_attributes(crm)
     _check_overrules(attributes, keep, drop)
-    unlinked = _account_link_leaks(crm, population)
+    unlinked = None
     rows = []
     for name in attributes:
         evidence = measure(name, _values(crm, name, population), population)
+        found = leak(evidence)
+        if name == "account_id":
+            found = None if evidence.filled == 1 else found
+            unlinked = None if found is None else f"the deal's account itself {found}"
         of_account = unlinked if name not in crm.deals else None
-        rows.append(_row(evidence, of_account or leak(evidence), keep, drop))
+        rows.append(_row(evidence, of_account or found, keep, drop))
     return LeakageAudit(pd.DataFrame(rows, columns=["column", "verdict", "reason", "decided_by", *_FIGURES]))
 
 
@@ -157,16 +161,11 @@ def static_attributes(crm: CRMData) -> tuple[str, ...]:
     ...                       "closed_at": [None], "account_id": ["x"], "product": ["Plus"], "Region": ["East"]})
     >>> accounts = pd.DataFrame({"account_id": ["x"], "industry": ["Media"]})
     >>> static_attributes(CRMData.from_frames(deals, accounts=accounts))
-    ('product', 'Region', 'account_industry')
+    ('account_id', 'product', 'Region', 'account_industry')
     """
-    canonical = [name for name in (*_static_amount(crm), *STATIC_DEAL_COLUMNS) if name in crm.deals]
+    versioned = [name for name in ("amount", "owner_id") if not crm.records_changes_of(name)]
+    canonical = [name for name in (*versioned, "account_id", *STATIC_DEAL_COLUMNS) if name in crm.deals]
     return (*canonical, *sorted(crm.attributes), *_account_attributes(crm))
-
-
-def _static_amount(crm: CRMData) -> tuple[str, ...]:
-    history = crm.deal_history
-    recorded = history is not None and "amount" in history and bool(history["amount"].notna().any())
-    return () if recorded else ("amount",)
 
 
 def _account_attributes(crm: CRMData) -> list[str]:
@@ -177,22 +176,13 @@ def _account_attributes(crm: CRMData) -> list[str]:
 
 
 def _values(crm: CRMData, name: str, population: Population) -> pd.Series:
+    if name == "account_id":  # which account it is may tell a lot; that there is one must not
+        return population.deals[name].notna().map({True: "named", False: None})
     if name in population.deals:
         return population.deals[name]
     assert crm.accounts is not None, "account attributes come from an accounts table"
     of_account = crm.accounts.set_index("account_id")[name.removeprefix("account_")]
     return of_account.reindex(population.deals["account_id"]).reset_index(drop=True)
-
-
-def _account_link_leaks(crm: CRMData, population: Population) -> str | None:
-    """Why no attribute of accounts may be used: the account itself is named at the close. None where it is not."""
-    if not _account_attributes(crm):
-        return None
-    named = population.deals["account_id"].notna()
-    if named.all():
-        return None
-    found = leak(measure("account_id", named.map({True: "named", False: None}), population))
-    return None if found is None else f"the deal's account itself {found}"
 
 
 def _check_overrules(attributes: Collection[str], keep: Collection[str], drop: Collection[str]) -> None:

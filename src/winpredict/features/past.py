@@ -8,11 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from winpredict._common.errors import TableError
 from winpredict._common.times import days
 from winpredict.features.asof import AsOfTable, AsOfView
 from winpredict.tables.crm import VERSIONED, CRMData
+from winpredict.tables.schema import TIME_DTYPE, text_dtype
 
 T = TypeVar("T")
+#: Columns of deals that link to people and customers; without a history they stand as they are today, like attributes.
+LINKS = ("owner_id", "account_id")
+_ALL = "\0all"
 _CLOCKS = {
     "deal_history": ("changed_at", None),
     "activities": ("occurred_at", "recorded_at"),
@@ -30,28 +35,49 @@ class Past:
     crm : CRMData
         Everything recorded, also later than the snapshots: it is cut here.
     snapshots : DataFrame
-        Columns deal_id and as_of (UTC).
+        Columns deal_id and as_of (UTC; without a zone it is taken as UTC).
     attributes : collection of str
         The static attributes that may be used: those that the leakage audit kept.
+
+    Raises
+    ------
+    TableError
+        When a snapshot's deal is not among the deals, or an attribute is none of deals or accounts.
 
     Notes
     -----
     A versioned column (stage, amount, expected close date, owner) is read from ``deal_history`` before as_of. Without
-    a history of it, stage and expected close date are missing, the amount counts as a static attribute, and the owner
-    is today's.
+    a history of it, stage and expected close date are missing, and amount and owner count as static attributes. So does
+    the account.
     """
 
     def __init__(self, crm: CRMData, snapshots: pd.DataFrame, attributes: Collection[str] = ()) -> None:
         self.crm = crm
-        self.snapshots = snapshots
+        self.snapshots = _conformed(snapshots)
         self.attributes = tuple(attributes)
-        deal_ids = pd.Index(crm.deals["deal_id"])
-        self._row = deal_ids.get_indexer(pd.Index(snapshots["deal_id"]))
+        self._row = pd.Index(crm.deals["deal_id"]).get_indexer(pd.Index(self.snapshots["deal_id"]))
+        self._refuse_unknown()
         self._tables: dict[str, AsOfTable] = {}
         self._cache: dict[str, Any] = {}
 
     def __len__(self) -> int:
         return len(self.snapshots)
+
+    def _refuse_unknown(self) -> None:
+        unknown = self.snapshots.loc[self._row < 0, "deal_id"]
+        if len(unknown):
+            raise TableError(
+                f"{len(unknown)} of {len(self)} snapshots are of deals that are not in the deals table, such as "
+                f"{unknown.iloc[0]!r}; ids are text and case-sensitive"
+            )
+        accounts = () if self.crm.accounts is None else self.crm.accounts.columns
+        absent = [
+            name
+            for name in self.attributes
+            if name not in self.crm.deals and name.removeprefix("account_") not in accounts
+        ]
+        if absent:
+            raise TableError(f"there is no attribute {', '.join(absent)} among the columns of deals and accounts")
 
     @property
     def as_of(self) -> pd.Series:
@@ -74,6 +100,12 @@ class Past:
         if frame is None or frame.empty:
             return False
         return column is None or (column in frame and bool(frame[column].notna().any()))
+
+    def has_link(self, column: str) -> bool:
+        """Whether the owner or the account of deals may be used: by its history, or because the audit kept it."""
+        if not self.has("deals", column):
+            return False
+        return (column == "owner_id" and self.records_changes_of(column)) or column in self.attributes
 
     def events(self, table: str) -> AsOfView:
         """The rows of a table that belong to each snapshot's deal, as of then."""
@@ -133,13 +165,13 @@ class Past:
     def _versioned(self, column: str) -> pd.Series:
         if self.records_changes_of(column):
             return self.events("deal_history").last(column)
-        if column in self.crm.deals and (column == "owner_id" or column in self.attributes):
+        if column in self.crm.deals and column in self.attributes:
             return self._of_deal(column)
         return pd.Series(np.nan, index=range(len(self)), dtype=self.crm.deals.get(column, pd.Series(dtype=float)).dtype)
 
     def records_changes_of(self, column: str) -> bool:
         """Whether deal_history holds the values of a versioned column."""
-        return self.crm.deal_history is not None and column in self.crm.deal_history
+        return self.crm.records_changes_of(column)
 
     def attribute(self, name: str) -> pd.Series:
         """A static attribute that the audit kept: a column of deals, or of accounts as ``account_<column>``.
@@ -181,15 +213,30 @@ class Past:
         AsOfView
             Events with the columns won (0.0 or 1.0), amount, cycle_days and deal_id.
         """
-        return self._once(f"closings {key}", lambda: self._closings(key).at(values, self.as_of))
+        return self._looked_at(f"closings {key}", lambda: self._closings(key), values)
 
     def closings_of_all(self) -> AsOfView:
         """All deals closed before as_of; see `closings`."""
-        return self.closings("all", pd.Series("all", index=range(len(self))))
+        return self.closings(_ALL, pd.Series(_ALL, index=range(len(self))))
 
     def creations(self, key: str, values: pd.Series) -> AsOfView:
-        """Deals created before as_of that share each snapshot's value of a column; see `closings`."""
-        return self._once(f"creations {key}", lambda: self._creations(key).at(values, self.as_of))
+        """Deals created before as_of that share each snapshot's value of a static column; see `closings`."""
+        return self._looked_at(f"creations {key}", lambda: self._creations(key), values)
+
+    def ownerships(self, owners: pd.Series) -> AsOfView:
+        """Moments at which each owner got a deal (``change`` 1.0) or was rid of it, closed or handed on (-1.0).
+
+        Their sum is the number of open deals that the owner has.
+        """
+        return self._looked_at("ownerships", self._ownerships, owners)
+
+    def _looked_at(self, name: str, make: Callable[[], AsOfTable], values: pd.Series) -> AsOfView:
+        """A table made once, looked at by keys; the last look is kept, as several builders ask the same."""
+        table = self._once(name, make)
+        looked = self._cache.get(f"view of {name}")
+        if looked is None or not looked[0].equals(values):
+            looked = self._cache[f"view of {name}"] = (values, table.at(values, self.as_of))
+        return cast("AsOfView", looked[1])
 
     def stage_rank(self, stages: pd.Series) -> NDArray[np.float64]:
         """Place of each stage in the stage order, 0 first; NaN for one that is not in it (closed stages)."""
@@ -210,26 +257,38 @@ class Past:
                 "amount": self._at_close("amount").reindex(closed.index),
             }
         )
-        return AsOfTable(frame, "key", "closed_at")
+        if key in deals or key == _ALL:
+            return AsOfTable(frame, "key", "closed_at")
+        frame["known_at"] = self._account_created().reindex(closed.index)
+        return AsOfTable(frame, "key", "closed_at", recorded="known_at")
 
     def _creations(self, key: str) -> AsOfTable:
         deals = self.crm.deals
         frame = pd.DataFrame(
             {"key": self._grouping(key), "created_at": deals["created_at"], "deal_id": deals["deal_id"]}
         )
-        if key == "owner_id" and self.records_changes_of(key):
-            frame = self._first_owners(frame)
-        return AsOfTable(frame[frame["created_at"].notna()], "key", "created_at")
+        return AsOfTable(frame[_lived(deals)], "key", "created_at")
 
-    def _first_owners(self, creations: pd.DataFrame) -> pd.DataFrame:
-        """Creations under the owner first recorded, known from when it was."""
+    def _ownerships(self) -> AsOfTable:
+        deals = self.crm.deals[_lived(self.crm.deals)].set_index("deal_id")
+        held = self._owners_over_time().join(deals[["created_at", "closed_at"]], on="deal_id", how="inner")
+        held["since"] = held["since"].where(held["since"] > held["created_at"], held["created_at"])
+        held = held[~(held["since"] >= held["closed_at"])]  # what is typed at the close hands nothing on
+        until = held.groupby("deal_id", sort=False)["since"].shift(-1).fillna(held["closed_at"])
+        got = pd.DataFrame({"owner": held["owner"], "at": held["since"], "change": 1.0})
+        rid = pd.DataFrame({"owner": held["owner"], "at": until, "change": -1.0})
+        return AsOfTable(pd.concat([got, rid[rid["at"].notna()]], ignore_index=True), "owner", "at")
+
+    def _owners_over_time(self) -> pd.DataFrame:
+        """Each deal's owners with the moment from which they had it, in order; without a history today's owner."""
+        if not self.records_changes_of("owner_id"):
+            deals = self.crm.deals
+            return pd.DataFrame({"deal_id": deals["deal_id"], "owner": deals["owner_id"], "since": deals["created_at"]})
         history = self.table("deal_history")
-        named = history.column("owner_id").notna()
-        first = pd.DataFrame({name: history.column(name)[named] for name in ("deal_id", "owner_id", "changed_at")})
-        first = first.drop_duplicates("deal_id").set_index("deal_id")
-        recorded = creations["deal_id"].map(first["changed_at"])
-        known = recorded.where(recorded > creations["created_at"], creations["created_at"])
-        return creations.assign(key=creations["deal_id"].map(first["owner_id"]), created_at=known)
+        owner = history.column("owner_id")
+        new = (owner.notna() & ~(owner == history.previous("owner_id"))).to_numpy(dtype=bool)
+        columns = {"deal_id": "deal_id", "owner": "owner_id", "since": "changed_at"}
+        return pd.DataFrame({name: history.column(source)[new] for name, source in columns.items()})
 
     def _at_close(self, column: str) -> pd.Series:
         """A versioned column just before each deal's close (a CRM may overwrite it then), by row of deals."""
@@ -237,14 +296,14 @@ class Past:
         if self.records_changes_of(column):
             seen = self.table("deal_history").at(deals["deal_id"], deals["closed_at"].fillna(self.crm.known_until))
             return seen.last(column).set_axis(deals.index)
-        if column == "owner_id" or column in self.attributes:
+        if column in deals and column in self.attributes:
             return deals[column]
         return pd.Series(np.nan, index=deals.index)
 
     def _grouping(self, key: str) -> pd.Series:
         deals = self.crm.deals
-        if key == "all":
-            return pd.Series("all", index=deals.index)
+        if key == _ALL:
+            return pd.Series(_ALL, index=deals.index)
         if key in deals:
             return deals[key]
         return self._account_column(key).reindex(deals["account_id"]).set_axis(deals.index)
@@ -253,7 +312,16 @@ class Past:
         return self.crm.deals[column].take(self._row).reset_index(drop=True)
 
     def _of_account(self, name: str) -> pd.Series:
-        return self._account_column(name).reindex(self.account_id()).reset_index(drop=True)
+        values = self._account_column(name).reindex(self.account_id()).reset_index(drop=True)
+        created = self._account_created().take(self._row).reset_index(drop=True)
+        return values.mask(created >= self.as_of)
+
+    def _account_created(self) -> pd.Series:
+        """When each deal's account was entered, by row of deals; missing where that is not recorded."""
+        deals, accounts = self.crm.deals, self.crm.accounts
+        if accounts is None or "created_at" not in accounts:
+            return pd.Series(pd.NaT, index=deals.index, dtype=TIME_DTYPE)
+        return accounts.set_index("account_id")["created_at"].reindex(deals["account_id"]).set_axis(deals.index)
 
     def _account_column(self, name: str) -> pd.Series:
         accounts = self.crm.accounts
@@ -264,3 +332,13 @@ class Past:
         if name not in self._cache:
             self._cache[name] = make()
         return cast("T", self._cache[name])
+
+
+def _conformed(snapshots: pd.DataFrame) -> pd.DataFrame:
+    as_of = pd.to_datetime(snapshots["as_of"], utc=True).astype(TIME_DTYPE)
+    return snapshots.assign(deal_id=snapshots["deal_id"].astype(text_dtype()), as_of=as_of)
+
+
+def _lived(deals: pd.DataFrame) -> pd.Series:
+    """Deals whose time of being open is known: a closed one without the day of its close would seem open for good."""
+    return deals["created_at"].notna() & (deals["closed_at"].notna() | (deals["outcome"] == "open"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from winpredict._common.times import days
 from winpredict.features.build import build_features
 from winpredict.features.builders import Amount, Contacts, Stage, Team, Touches, TrackRecord
+from winpredict.features.past import LINKS
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TIME_DTYPE, text_dtype
 
@@ -79,8 +81,9 @@ def deals_at_end(crm: CRMData, attributes: Sequence[str] = ()) -> pd.DataFrame:
     deals = crm.deals
     end = deals["closed_at"].fillna(crm.known_until) if crm.known_until is not None else deals["closed_at"]
     looks = pd.DataFrame({"deal_id": deals["deal_id"], "as_of": end.astype(TIME_DTYPE)}).reset_index(drop=True)
-    usable = [name for name in attributes if name == "amount" or name in deals]
-    found = build_features(crm, looks, attributes=usable, builders=_BUILDERS).frame
+    usable = [name for name in attributes if name in deals]
+    links = [name for name in LINKS if name in deals]
+    found = build_features(crm, looks, attributes={*usable, *links}, builders=_BUILDERS).frame
     out = deals[["deal_id", "outcome", "created_at", "closed_at"]].reset_index(drop=True)
     out["days"] = np.asarray(days(looks["as_of"] - out["created_at"]), dtype=np.float64)
     for name, sources in _FIGURES.items():
@@ -172,7 +175,7 @@ def _of_owner(crm: CRMData, column: str) -> pd.Series:
     if column == "name":
         twice = values.duplicated(keep=False) & values.notna()
         values = values.mask(twice, values + " (" + values.index.astype(text_dtype()) + ")")
-    return pd.Series(crm.deals["owner_id"].map(values).to_numpy(), dtype=text_dtype())
+    return cast("pd.Series", values.reindex(crm.deals["owner_id"]).reset_index(drop=True).astype(text_dtype()))
 
 
 def _missing(length: int) -> pd.Series:

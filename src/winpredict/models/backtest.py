@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold
 
-from winpredict._common.errors import TooLittleDataError
+from winpredict._common.errors import ConfigError, TooLittleDataError
 from winpredict.config import Config
 from winpredict.features.build import Features
 from winpredict.features.snapshots import labelled
@@ -22,6 +22,7 @@ from winpredict.models.training import (
     Progress,
     TrainingSet,
     fit_model,
+    known_before,
     later_rows,
     make_classifier,
     pipeline,
@@ -129,6 +130,8 @@ def backtest(
 
     Raises
     ------
+    ConfigError
+        When `folds` is below 1.
     TooLittleDataError
         When there is not enough history for a single cut-off.
 
@@ -140,7 +143,10 @@ def backtest(
     never share a deal or a duplicate of one, and the result says so.
     """
     config = config or Config()
-    folds = folds or config.backtest.folds
+    folds = config.backtest.folds if folds is None else folds
+    if folds < 1:
+        raise ConfigError(f"cannot backtest with {folds} cut-offs; give at least 1")
+    crm = known_before(crm)
     require_enough(crm)
     parts = list(_rolling(crm, config, folds, progress) if crm.dated else _grouped(crm, config, folds, progress))
     if not parts:
@@ -201,7 +207,7 @@ def _grouped(crm: CRMData, config: Config, folds: int, progress: Progress | None
     data = training_set(crm, config)
     frame = data.features.frame
     alike = duplicate_groups(frame)
-    splitter = StratifiedGroupKFold(n_splits=max(folds, 5), shuffle=True, random_state=config.seed)
+    splitter = StratifiedGroupKFold(n_splits=min(max(folds, 5), LEAST_EACH), shuffle=True, random_state=config.seed)
     for number, (train, test) in enumerate(splitter.split(frame, data.won, alike)):
         if progress:
             progress(f"fold {number + 1}")

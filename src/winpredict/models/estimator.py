@@ -243,7 +243,8 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         description = {
             "params": self.get_params(),
             "classes": self.classes_.tolist(),
-            "features": [str(name) for name in self.feature_names_in_],
+            "features": [str(name) for name in self.feature_names_in_] if hasattr(self, "feature_names_in_") else None,
+            "n_features": self.n_features_in_,
             "categories": self.categories_,
             "linears": [linear.to_dict() for linear in self.linears_],
             "linear_weight": self.linear_weight_,
@@ -259,8 +260,9 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         description = json.loads((folder / "classifier.json").read_text())
         model = cls(**description["params"])
         model.classes_ = np.array(description["classes"])
-        model.feature_names_in_ = np.array(description["features"], dtype=object)
-        model.n_features_in_ = len(description["features"])
+        if description["features"] is not None:
+            model.feature_names_in_ = np.array(description["features"], dtype=object)
+        model.n_features_in_ = description["n_features"]
         model.categories_ = description["categories"]
         texts = [(folder / f"booster_{number}.txt").read_text() for number in range(len(description["linears"]))]
         model.boosters_ = [lgb.Booster(model_str=text) for text in texts]
@@ -318,6 +320,7 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         # the slope tells how far such models are overconfident; a drift of the level the models learn themselves when
         # they are fitted on all deals, so correcting it here would count it twice
         calibrator.intercept_ = 0.0
+        calibrator.slope_ = max(calibrator.slope_, 0.0)  # odds that rank the wrong way round are worth nothing
         return _Choice(size, share, calibrator)
 
     def _default_linear_weight(self) -> float:

@@ -1,6 +1,7 @@
 """From a CRM to a trained model: snapshots, audit, features, weights, fit."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,18 +13,19 @@ from numpy.typing import NDArray
 from winpredict._common.errors import TooLittleDataError, WinPredictError
 from winpredict.config import Config
 from winpredict.features.build import FeatureInfo, Features, build_features, builders_from_paths, installed_builders
-from winpredict.features.builders import FeatureBuilder, default_builders
+from winpredict.features.builders import Attributes, FeatureBuilder, Touches, default_builders
 from winpredict.features.leakage import LeakageAudit, audit_attributes
 from winpredict.features.snapshots import every, labelled, open_at
 from winpredict.models.calibration import censoring_weights
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.timing import ClosingTime
 from winpredict.tables.crm import CRMData, utc
-from winpredict.tables.schema import TIME_DTYPE
+from winpredict.tables.schema import TIME_DTYPE, text_dtype
 
 Progress = Callable[[str], None]
-MODEL_FORMAT = 1
+MODEL_FORMAT = 2
 LEAST_EACH = 20
+LEAST_SEEN = 10
 LEAST_FOR_TREES = 200
 
 
@@ -90,12 +92,19 @@ class TrainedModel:
 
     @property
     def builders(self) -> tuple[FeatureBuilder, ...]:
-        """Fresh builders, in the order of training."""
-        return all_builders(self.builder_paths)
+        """Fresh builders, in the order of training, with what training settled about categories."""
+        texts = {each.name for each in self.info if each.unit == "category"}
+        settled: dict[type[FeatureBuilder], FeatureBuilder] = {
+            Attributes: Attributes(categories=texts),
+            Touches: Touches(max_results=sys.maxsize if "last_result" in texts else 0),
+        }
+        return tuple(settled.get(type(each), each) for each in all_builders(self.builder_paths))
 
     def build_features(self, crm: CRMData, snapshots: pd.DataFrame) -> pd.DataFrame:
-        """The model's feature frame of snapshots."""
-        return build_features(crm, snapshots, attributes=self.attributes, builders=self.builders).frame
+        """The model's feature frame of snapshots; a column that these data do not have is missing throughout."""
+        attributes = [name for name in self.attributes if has_attribute(crm, name)]
+        found = build_features(crm, snapshots, attributes=attributes, builders=self.builders).frame
+        return pd.DataFrame({each.name: _column_of(found, each) for each in self.info}, index=found.index)
 
     def odds(self, features: pd.DataFrame) -> pd.DataFrame:
         """Win probability with its interval.
@@ -219,8 +228,29 @@ def train(
         With fewer than 20 won or 20 lost deals.
     """
     config = config or Config()
-    known = crm if as_of is None else crm.as_known_at(as_of)
+    known = known_before(crm, as_of)
     return fit_model(training_set(known, config, progress, exported=crm), known, config, progress)
+
+
+def known_before(crm: CRMData, as_of: pd.Timestamp | str | None = None) -> CRMData:
+    """The data without anything dated at or after a moment, by default the end of knowledge."""
+    moment = crm.known_until if as_of is None else utc(as_of)
+    last = crm.last_recorded()
+    if moment is None or (as_of is None and (last is None or last <= moment)):
+        return crm
+    return crm.as_known_at(moment)
+
+
+def has_attribute(crm: CRMData, name: str) -> bool:
+    """Whether a static attribute is a column of these deals or accounts."""
+    accounts = () if crm.accounts is None else crm.accounts.columns
+    return name in crm.deals or ("account_id" in crm.deals and name.removeprefix("account_") in accounts)
+
+
+def _column_of(found: pd.DataFrame, info: FeatureInfo) -> pd.Series:
+    if info.name in found:
+        return found[info.name]
+    return pd.Series(None, index=found.index, dtype=text_dtype() if info.unit == "category" else np.float64)
 
 
 def training_set(
@@ -242,7 +272,7 @@ def training_set(
     Raises
     ------
     TooLittleDataError
-        With fewer than 20 won or 20 lost deals.
+        With fewer than 20 won or 20 lost deals, or fewer that were open long enough to be looked at.
     """
     say = progress or (lambda words: None)
     require_enough(crm)
@@ -250,7 +280,8 @@ def training_set(
     overrules = config.attributes
     audit = audit_attributes(crm if exported is None else exported, keep=overrules.keep, drop=overrules.drop)
     say("taking snapshots")
-    snapshots = training_looks(crm, config)
+    snapshots = training_looks(crm, config).sort_values(["deal_id", "as_of"], ignore_index=True)
+    _require_looks(snapshots)
     say("building features")
     builders = all_builders(config.builders)
     features = build_features(crm, snapshots, attributes=audit.kept, builders=builders)
@@ -341,6 +372,18 @@ def require_enough(crm: CRMData) -> None:
         )
 
 
+def _require_looks(snapshots: pd.DataFrame) -> None:
+    """Refuse deals that were never seen open: entered on the day they closed, say."""
+    seen = snapshots.drop_duplicates("deal_id")["outcome"].value_counts()
+    won, lost = int(seen.get("won", 0)), int(seen.get("lost", 0))
+    if min(won, lost) < LEAST_SEEN:
+        raise TooLittleDataError(
+            f"only {won} won and {lost} lost deals were open on any day that is looked at; {LEAST_SEEN} of each are "
+            "the least to learn from. Deals entered when already closed teach nothing about open ones; import a "
+            "longer history, or set snapshots.every_days lower"
+        )
+
+
 def all_builders(paths: Sequence[str]) -> tuple[FeatureBuilder, ...]:
     """The shipped builders, those of installed plug-ins, and those named in the config."""
     return (*default_builders(), *installed_builders(), *builders_from_paths(paths))
@@ -401,8 +444,8 @@ def later_rows(rows: pd.DataFrame, share: float) -> NDArray[np.bool_] | None:
         place = pd.util.hash_pandas_object(rows["deal_id"], index=False).to_numpy() / 2.0**64
         return np.asarray(place < share)
     closed_at = rows["as_of"] + pd.to_timedelta(rows["days_to_close"], unit="D")
-    by_deal = closed_at.groupby(rows["deal_id"]).max()
-    return (closed_at >= by_deal.quantile(1 - share)).to_numpy(dtype=bool)
+    by_deal = closed_at.groupby(rows["deal_id"]).max().dt.round("s")  # the sum above is not exact, ties must stay ties
+    return rows["deal_id"].map(by_deal >= by_deal.quantile(1 - share)).to_numpy(dtype=bool)
 
 
 def _fit_timing(data: TrainingSet, config: Config) -> ClosingTime:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from winpredict._common.atomic import replacing_folder
-from winpredict._common.errors import TableError
+from winpredict._common.errors import TableError, WinPredictError
 from winpredict.tables.schema import TABLES, TIME_DTYPE, conform
 
 #: Deal columns whose earlier values stand in deal_history.
@@ -32,8 +32,9 @@ class CRMData:
     stage_order : tuple of str
         Open stages from the first to the last; empty when unknown.
     known_until : Timestamp, optional
-        The moment of the export: later facts are not in the tables. By default the latest moment at which anything
-        was recorded, plus a microsecond (so that "strictly before" includes it).
+        The moment of the export: what is dated later counts as unknown. By default the latest moment at which anything
+        was recorded, plus a microsecond (so that "strictly before" includes it), but not after today: a mistyped year
+        does not move it.
 
     Examples
     --------
@@ -94,9 +95,14 @@ class CRMData:
         if unknown:
             raise TableError(f"unknown table(s) {', '.join(unknown)}; the canonical ones are {', '.join(TABLES)}")
         conformed: dict[str, Any] = {name: conform(frame, name) for name, frame in tables.items() if frame is not None}
+        if "deal_history" in conformed:
+            conformed["deal_history"] = _without_empty(conformed["deal_history"])
         crm = cls(conform(deals, "deals"), **conformed, stage_order=tuple(stage_order))
-        moment = crm.last_recorded() if known_until is None else utc(known_until)
-        return replace(crm, known_until=moment)
+        return replace(crm, known_until=crm._end_of_knowledge() if known_until is None else utc(known_until))
+
+    def _end_of_knowledge(self) -> pd.Timestamp | None:
+        last = self.last_recorded()
+        return None if last is None else min(last, pd.Timestamp.now("UTC").as_unit("us"))
 
     def tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Yield (name, frame) of every table that is there."""
@@ -114,6 +120,10 @@ class CRMData:
     def attributes(self) -> tuple[str, ...]:
         """Names of the custom attributes: columns of deals beyond the canonical ones."""
         return tuple(name for name in self.deals.columns if name not in TABLES["deals"].columns)
+
+    def records_changes_of(self, column: str) -> bool:
+        """Whether deal_history has a column; one without a single value was left out by `from_frames`."""
+        return self.deal_history is not None and column in self.deal_history
 
     def last_recorded(self) -> pd.Timestamp | None:
         """A microsecond after the latest moment at which anything was recorded; None for undated data."""
@@ -153,6 +163,7 @@ class CRMData:
         if len(self.deals) and not self.dated:
             raise TableError("these deals carry no dates, so there is no earlier day to look at; see deals.created_at")
         moment = utc(moment)
+        recorded = [column for column in VERSIONED if self.records_changes_of(column)]
         cut: dict[str, Any] = {
             "deal_history": _recorded_before(self.deal_history, "changed_at", moment),
             "activities": _activities_before(self.activities, moment),
@@ -161,7 +172,8 @@ class CRMData:
             "accounts": _recorded_before(self.accounts, "created_at", moment),
             "line_items": _recorded_before(self.line_items, "added_at", moment),
         }
-        deals = _deals_as_known_at(self.deals, cut["deal_history"], self.deal_history, moment)
+        ranks = {stage: rank for rank, stage in enumerate(self.stage_order)}
+        deals = _deals_as_known_at(self.deals, cut["deal_history"], recorded, ranks, moment)
         known_until = moment if self.known_until is None else min(moment, self.known_until)
         return replace(self, deals=deals, known_until=known_until, **cut)
 
@@ -206,13 +218,28 @@ class CRMData:
 def utc(moment: pd.Timestamp | str) -> pd.Timestamp:
     """A timestamp in UTC with microseconds; one without a zone is taken as UTC.
 
+    Raises
+    ------
+    WinPredictError
+        When it is no moment.
+
     Examples
     --------
     >>> utc("2025-03-01T12:00+02:00")
     Timestamp('2025-03-01 10:00:00+0000', tz='UTC')
     """
-    stamp = pd.Timestamp(moment)
+    try:
+        stamp = pd.Timestamp(moment)
+    except ValueError as error:
+        raise WinPredictError(f"{moment!r} is no moment ({error}); write a day as 2025-03-31") from None
+    if pd.isna(stamp):
+        raise WinPredictError("a missing value is no moment; write a day as 2025-03-31")
     return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).as_unit("us")
+
+
+def _without_empty(history: pd.DataFrame) -> pd.DataFrame:
+    """A history without the columns that it records nothing of."""
+    return history.drop(columns=[name for name in VERSIONED if name in history and history[name].isna().all()])
 
 
 def _recorded_before(frame: pd.DataFrame | None, time: str, moment: pd.Timestamp) -> pd.DataFrame | None:
@@ -238,7 +265,11 @@ def _reset_later(frame: pd.DataFrame | None, time: str, moment: pd.Timestamp) ->
 
 
 def _deals_as_known_at(
-    deals: pd.DataFrame, earlier: pd.DataFrame | None, history: pd.DataFrame | None, moment: pd.Timestamp
+    deals: pd.DataFrame,
+    earlier: pd.DataFrame | None,
+    recorded: list[str],
+    stage_ranks: dict[str, int],
+    moment: pd.Timestamp,
 ) -> pd.DataFrame:
     known = deals[deals["created_at"] < moment].reset_index(drop=True)
     reopened = known["closed_at"].notna() & (known["closed_at"] >= moment)
@@ -248,16 +279,18 @@ def _deals_as_known_at(
     for column in VERSIONED:
         if column not in out:
             continue
-        if history is not None and earlier is not None and column in history:
-            last = _last_recorded(earlier, column).reindex(out["deal_id"])
+        if earlier is not None and column in recorded:
+            last = _last_recorded(earlier, column, stage_ranks).reindex(out["deal_id"])
             out[column] = last.set_axis(out.index).astype(out[column].dtype)
         elif column in OVERWRITTEN_AT_CLOSE:
             out[column] = out[column].mask(reopened)
     return out
 
 
-def _last_recorded(history: pd.DataFrame, column: str) -> pd.Series:
+def _last_recorded(history: pd.DataFrame, column: str, stage_ranks: dict[str, int]) -> pd.Series:
     recorded = history[history[column].notna()]
-    # the stage breaks ties of the moment, so that the order of rows never matters
-    recorded = recorded.sort_values(["deal_id", "changed_at", column], kind="stable")
+    # the stage breaks ties of the moment as it does for features; the value is the last word whatever the rows' order
+    rank = recorded["stage"].map(stage_ranks) if "stage" in recorded else 0.0
+    recorded = recorded.assign(_rank=rank)
+    recorded = recorded.sort_values(["deal_id", "changed_at", "_rank", column], na_position="last", kind="stable")
     return recorded.groupby("deal_id", sort=False)[column].last()

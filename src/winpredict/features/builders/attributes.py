@@ -1,12 +1,12 @@
 """Static attributes that the leakage audit kept."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pandas as pd
 
 from winpredict._common.times import days
 from winpredict.features.builders.base import Feature, FeatureBuilder, label_of
-from winpredict.features.past import Past
+from winpredict.features.past import LINKS, Past
 
 MAX_CATEGORIES = 30
 
@@ -16,16 +16,24 @@ class Attributes(FeatureBuilder):
 
     Text with more than `max_categories` values enters through its track record alone (see `TrackRecord`), which does
     not leak the target.
+
+    Parameters
+    ----------
+    max_categories : int
+    categories : collection of str, optional
+        The text attributes that are categories, whatever the number of their values: those of a trained model, for
+        which a further value in a later export changes nothing.
     """
 
     needs_dates = False
 
-    def __init__(self, max_categories: int = MAX_CATEGORIES) -> None:
+    def __init__(self, max_categories: int = MAX_CATEGORIES, categories: Collection[str] | None = None) -> None:
         self.max_categories = max_categories
+        self.categories = categories
 
     def build(self, past: Past) -> Iterator[Feature]:
         for name in past.attributes:
-            if name == "amount":  # the Amount builder's
+            if name in ("amount", *LINKS):  # those of the builders Amount and TrackRecord
                 continue
             values = past.attribute(name)
             label = label_of(name)
@@ -33,5 +41,10 @@ class Attributes(FeatureBuilder):
                 yield Feature(name, days(values - past.created_at), "days", f"days from the start to {label}")
             elif not isinstance(values.dtype, pd.StringDtype):
                 yield Feature(name, values.astype("float64"), "number", label)
-            elif past.number_of_values(name) <= self.max_categories:
+            elif self._is_category(past, name):
                 yield Feature(name, values, "category", label)
+
+    def _is_category(self, past: Past, name: str) -> bool:
+        if self.categories is not None:
+            return name in self.categories
+        return past.number_of_values(name) <= self.max_categories

@@ -16,10 +16,9 @@ class Amount(FeatureBuilder):
     needs_dates = False
 
     def build(self, past: Past) -> Iterator[Feature]:
-        amount = past.versioned("amount").to_numpy(np.float64)
-        if np.isnan(amount).all():
+        if not past.records_changes_of("amount") and not ("amount" in past.attributes and past.has("deals", "amount")):
             return
-        amount = np.where(amount > 0, amount, np.nan)
+        amount = positive(past.versioned("amount").to_numpy(np.float64))
         yield Feature("amount", amount, "currency", "amount")
         if past.records_changes_of("amount"):
             yield from self._changes(past, amount)
@@ -38,9 +37,9 @@ class Amount(FeatureBuilder):
 
     def _norms(self, past: Past) -> Iterator[tuple[str, AsOfView]]:
         yield "company", past.closings_of_all()
-        if past.has("deals", "owner_id"):
+        if past.has_link("owner_id"):
             yield "owner", past.closings("owner_id", past.versioned("owner_id"))
-        if past.has("deals", "account_id"):
+        if past.has_link("account_id"):
             yield "account", past.closings("account_id", past.account_id())
         if "product" in past.attributes:
             yield "product", past.closings("product", past.attribute("product"))

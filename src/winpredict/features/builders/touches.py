@@ -18,8 +18,9 @@ class Touches(FeatureBuilder):
 
     needs = ("activities",)
 
-    def __init__(self, windows: tuple[int, ...] = (7, 14, 30, 90)) -> None:
+    def __init__(self, windows: tuple[int, ...] = (7, 14, 30, 90), max_results: int = MAX_RESULTS) -> None:
         self.windows = windows
+        self.max_results = max_results
 
     def build(self, past: Past) -> Iterator[Feature]:
         touches = past.events("activities")
@@ -36,7 +37,7 @@ class Touches(FeatureBuilder):
         yield from self._silence(past)
         if past.has("activities", "direction"):
             yield from self._by_direction(past)
-        if past.has("activities", "result") and past.number_of_results() <= MAX_RESULTS:
+        if past.has("activities", "result") and past.number_of_results() <= self.max_results:
             yield Feature("last_result", touches.last("result"), "category", "result of the last touch that has one")
 
     def _by_type(self, past: Past) -> Iterator[Feature]:

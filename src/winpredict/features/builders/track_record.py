@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from winpredict.features.asof import AsOfView
 from winpredict.features.builders.base import Feature, FeatureBuilder, label_of
-from winpredict.features.past import Past
+from winpredict.features.past import LINKS, Past
 
 #: Pseudo-deals at the overall win rate that a track record starts from.
 PRIOR_DEALS = 10.0
@@ -38,11 +38,13 @@ class TrackRecord(FeatureBuilder):
         yield Feature(
             "win_rate_change", change, "points", f"change of the company's win rate in {self.recent_days} days"
         )
-        if past.has("deals", "owner_id"):
+        if past.has_link("owner_id"):
             yield from self._owner(past, overall)
-        if past.has("deals", "account_id"):
+        if past.has_link("account_id"):
             yield from self._account(past, overall)
         for name in past.attributes:
+            if name in LINKS:
+                continue
             values = past.attribute(name)
             if isinstance(values.dtype, pd.StringDtype):
                 yield from self._lift(past.closings(name, values), overall, name, f"the same {label_of(name)}")
@@ -64,8 +66,8 @@ class TrackRecord(FeatureBuilder):
         closings = past.closings("owner_id", owner)
         yield from self._lift(closings, overall, "owner", "the owner")
         yield Feature("owner_closed", closings.count(), "deals", "deals the owner has closed")
-        created = past.creations("owner_id", owner).count()
-        yield Feature("owner_load", created - closings.count(), "deals", "open deals of the owner")
+        load = past.ownerships(owner).sum("change")
+        yield Feature("owner_load", np.where(owner.isna(), np.nan, load), "deals", "open deals of the owner")
 
     def _account(self, past: Past, overall: NDArray[np.float64]) -> Iterator[Feature]:
         account = past.account_id()
