@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winpredict._common.errors import WinPredictError
 from winpredict.workspace import DEFAULT_FOLDER, ENVIRONMENT_VARIABLE, Workspace, default_folder
 
 if TYPE_CHECKING:
@@ -54,12 +53,4 @@ def moment(text: str | None) -> "pd.Timestamp | None":
     """
     from winpredict.tables.crm import utc
 
-    if text is None:
-        return None
-    try:
-        stamp = utc(text)
-    except (ValueError, OverflowError):
-        raise WinPredictError(f"--as-of {text!r} is no date; write it as 2025-03-13 or 2025-03-13T12:00") from None
-    if stamp != stamp:
-        raise WinPredictError(f"--as-of {text!r} is no date; write it as 2025-03-13")
-    return stamp
+    return None if text is None else utc(text)

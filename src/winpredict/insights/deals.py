@@ -1,8 +1,7 @@
 """Every deal in one row as it stood just before its end, with the segments that managers ask about."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -175,8 +174,13 @@ def _of_owner(crm: CRMData, column: str) -> pd.Series:
     if column == "name":
         twice = values.duplicated(keep=False) & values.notna()
         values = values.mask(twice, values + " (" + values.index.astype(text_dtype()) + ")")
-    return cast("pd.Series", values.reindex(crm.deals["owner_id"]).reset_index(drop=True).astype(text_dtype()))
+    return _text(values.reindex(crm.deals["owner_id"]))
 
 
 def _missing(length: int) -> pd.Series:
-    return pd.Series(None, index=range(length), dtype=text_dtype())
+    return _text([None] * length)
+
+
+def _text(values: Iterable[str | None]) -> pd.Series:
+    column: pd.Series = pd.Series(list(values), dtype=text_dtype())
+    return column

@@ -228,12 +228,9 @@ def utc(moment: pd.Timestamp | str) -> pd.Timestamp:
     >>> utc("2025-03-01T12:00+02:00")
     Timestamp('2025-03-01 10:00:00+0000', tz='UTC')
     """
-    try:
-        stamp = pd.Timestamp(moment)
-    except ValueError as error:
-        raise WinPredictError(f"{moment!r} is no moment ({error}); write a day as 2025-03-31") from None
+    stamp = pd.to_datetime(moment, errors="coerce")
     if pd.isna(stamp):
-        raise WinPredictError("a missing value is no moment; write a day as 2025-03-31")
+        raise WinPredictError(f"{str(moment)!r} is no date; write it as 2025-03-13 or 2025-03-13T12:00")
     return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).as_unit("us")
 
 
