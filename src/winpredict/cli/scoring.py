@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from winpredict._common.errors import WinPredictError
 from winpredict.cli.options import AsOfOption, JsonOption, ModelOption, WorkspaceOption, moment, workspace_at
 from winpredict.cli.output import respond, table
 
@@ -55,20 +56,58 @@ def explain(
     deal_id: Annotated[str, typer.Argument(help="Id of the deal, as the CRM has it.")],
     workspace: WorkspaceOption = None,
     as_of: AsOfOption = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Earlier day: tell also what moved the odds from then on.")
+    ] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option("--what-if", help="FEATURE=VALUE: the odds of such deals with another figure; can be repeated."),
+    ] = None,
+    similar: Annotated[
+        bool, typer.Option("--similar", help="Tell also how the most similar closed deals ended.")
+    ] = False,
     model: ModelOption = "champion",
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a deal has its odds.
+    """Say why a deal has its odds, and if asked what moved them.
 
-    Example: winpredict explain 0065g00000XyZab
+    Example: winpredict explain 0065g00000XyZab --since 2025-03-01
     """
+    from winpredict.explain.changes import changes
     from winpredict.explain.reasons import explain_deal
+    from winpredict.explain.similar import similar as similar_deals
+    from winpredict.explain.what_if import what_if as ask
     from winpredict.models.registry import load_model
 
     place = workspace_at(workspace)
-    crm = place.crm()
-    found = explain_deal(load_model(place.folder, model), crm, deal_id, as_of=moment(as_of))
-    respond(found.to_dict(), lambda console: console.print(found.summary()), as_json=as_json)
+    crm, trained, day = place.crm(), load_model(place.folder, model), moment(as_of)
+    why = explain_deal(trained, crm, deal_id, as_of=day)
+    facts, lines = why.to_dict(), [why.summary()]
+    if (start := moment(since)) is not None:
+        moved = changes(trained, crm, deal_id, start, day)
+        facts["changes"] = moved.to_dict()
+        lines.append(moved.summary())
+    if what_if:
+        answer = ask(trained, crm, deal_id, _figures(what_if), as_of=day)
+        facts["what_if"] = answer.to_dict()
+        lines.append(answer.sentence)
+    if similar:
+        alike = similar_deals(trained, crm, deal_id, as_of=day)
+        facts["similar"] = alike.deals
+        lines.append(alike.summary())
+    respond(facts, lambda console: console.print("\n\n".join(lines), soft_wrap=True), as_json=as_json)
+
+
+def _figures(asked: list[str]) -> dict[str, float]:
+    """``touches_30d=6`` as a mapping."""
+    figures = {}
+    for each in asked:
+        name, _, value = each.partition("=")
+        try:
+            figures[name.strip()] = float(value)
+        except ValueError:
+            raise WinPredictError(f"--what-if {each!r}: write it as FEATURE=NUMBER, such as touches_30d=6") from None
+    return figures
 
 
 def score_workspace(place: "Workspace", *, as_of: "pd.Timestamp | None", which: str) -> "pd.DataFrame":

@@ -1,6 +1,8 @@
 """Exact contributions of features to the log-odds of a blend of trees and linear models."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -8,6 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from winpredict.models.estimator import WinClassifier
+
+if TYPE_CHECKING:
+    import shap
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,41 @@ class Contributions:
         """Uncalibrated log-odds, shape (n_rows,)."""
         return np.asarray(self.base + self.values.to_numpy(np.float64).sum(axis=1))
 
+    def explanation(
+        self,
+        features: pd.DataFrame,
+        *,
+        unit: Literal["log-odds", "points"] = "log-odds",
+        groups: Mapping[str, str] | None = None,
+    ) -> "shap.Explanation":
+        """The contributions as SHAP's own object, on which every plot of shap works.
+
+        Parameters
+        ----------
+        features : DataFrame of shape (n_rows, n_features)
+            What the contributions are of.
+        unit : {"log-odds", "points"}
+            Calibrated log-odds, or probability (0.05 is five percentage points).
+        groups : mapping of str to str, optional
+            Feature to group, such as its builder; the contributions of a group are added up and carry no data.
+
+        Returns
+        -------
+        shap.Explanation
+            Rows add up to (odds - base odds) in the unit; the base is ``base_values``.
+        """
+        import shap
+
+        values = self.calibrated if unit == "log-odds" else self.in_points()
+        base = self.calibrated_base if unit == "log-odds" else float(expit(self.calibrated_base))
+        data: NDArray[np.object_] | None = features[values.columns].to_numpy(dtype=object)
+        if groups is not None:
+            names = pd.Index([groups[name] for name in values.columns])
+            values = values.set_axis(names, axis=1).T.groupby(level=0, sort=False).sum().T
+            data = None
+        base_values = np.full(len(values), base)
+        return shap.Explanation(values.to_numpy(), base_values, data=data, feature_names=list(values.columns))
+
     def in_points(self) -> pd.DataFrame:
         """Contributions in probability: each row adds up to (odds - base odds).
 
@@ -56,11 +96,36 @@ class Contributions:
         the slope of the chord between the two; where they are equal, by the slope of the curve there.
         """
         calibrated = self.calibrated
-        total = calibrated.to_numpy().sum(axis=1)
-        base = expit(self.calibrated_base)
-        flat = np.abs(total) < 1e-9
-        chord = (expit(self.calibrated_base + total) - base) / np.where(flat, 1.0, total)
-        return calibrated.mul(np.where(flat, base * (1 - base), chord), axis=0)
+        points = shared_out(calibrated.to_numpy(), np.full(len(calibrated), self.calibrated_base))
+        return pd.DataFrame(points, columns=calibrated.columns, index=calibrated.index)
+
+
+def shared_out(log_odds: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Moves in log-odds as moves in probability, by the slope of the chord between start and end.
+
+    Parameters
+    ----------
+    log_odds : ndarray of shape (n_rows, n_features)
+        Moves of the log-odds.
+    start : ndarray of shape (n_rows,)
+        Log-odds that each row starts from.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_features)
+        Each row adds up to the difference of the probabilities at its end and its start.
+
+    Examples
+    --------
+    >>> moves = shared_out(np.array([[2.0, -0.5]]), np.array([0.0]))
+    >>> bool(np.isclose(moves.sum(), expit(1.5) - 0.5))
+    True
+    """
+    total = log_odds.sum(axis=1)
+    base = expit(start)
+    flat = np.abs(total) < 1e-9
+    chord = (expit(start + total) - base) / np.where(flat, 1.0, total)
+    return np.asarray(log_odds * np.where(flat, base * (1 - base), chord)[:, None])
 
 
 def contributions(classifier: WinClassifier, features: pd.DataFrame) -> Contributions:
@@ -83,17 +148,17 @@ def contributions(classifier: WinClassifier, features: pd.DataFrame) -> Contribu
     contributions.
     """
     matrix = classifier.to_matrix(features)
-    trees = np.mean(
-        [each.predict(matrix, pred_contrib=True, num_threads=classifier.threads) for each in classifier.boosters_],
-        axis=0,
-    )
-    linear = np.mean([each.contributions(matrix) for each in classifier.linears_], axis=0)
-    intercept = float(np.mean([each.intercept for each in classifier.linears_]))
     weight = classifier.linear_weight_
-    values = (1 - weight) * trees[:, :-1] + weight * linear
-    base = (1 - weight) * float(trees[0, -1]) + weight * intercept if len(matrix) else intercept
+    values = np.zeros((len(matrix), matrix.shape[1] + 1))
+    for booster in classifier.boosters_ if weight < 1 else []:
+        values += booster.predict(matrix, pred_contrib=True, num_threads=classifier.threads)
+    values *= (1 - weight) / len(classifier.boosters_)
+    for linear in classifier.linears_ if weight > 0 else []:
+        values[:, :-1] += weight / len(classifier.linears_) * linear.contributions(matrix)
+    intercept = float(np.mean([each.intercept for each in classifier.linears_]))
+    base = weight * intercept + (float(values[0, -1]) if len(matrix) else 0.0)
     return Contributions(
-        pd.DataFrame(values, columns=list(classifier.feature_names_in_)),
+        pd.DataFrame(values[:, :-1], columns=list(classifier.feature_names_in_)),
         base,
         classifier.calibrator_.slope_,
         classifier.calibrator_.intercept_,

@@ -6,15 +6,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
 
 from winpredict._common.errors import WinPredictError
 from winpredict.explain.contributions import Contributions, contributions
+from winpredict.explain.themes import fact, in_points, theme, usually
 from winpredict.features.build import FeatureInfo
 from winpredict.models.training import TrainedModel, pipeline
 from winpredict.tables.crm import CRMData, utc
 
-#: Features that a rep can neither see nor act upon are told in reasons only when nothing else is left.
-_QUIET_BUILDERS = ("Calendar",)
+Floats = NDArray[np.float64]
+
+#: Themes that a rep can neither see in the CRM nor act upon; what they add is told as part of "everything else".
+_QUIET_THEMES = ("Calendar", "company")
 LEAST_POINTS = 0.005
 
 
@@ -27,7 +32,7 @@ class Reason:
     feature : str
         The leading feature of the group.
     sentence : str
-        "12 touches in the last 30 days (+4.1 pts)".
+        "12 touches in the last 30 days; won deals at this stage: 4 to 9 (+4.1 pts)".
     points : float
         Contribution to the win probability, -1 to 1, of all the features told together.
     """
@@ -64,14 +69,16 @@ class DealExplanation:
     other_points: float
 
     def summary(self) -> str:
-        """The explanation as text."""
+        """The explanation as text: what speaks for the deal, then what speaks against it."""
         day = "" if pd.isna(self.as_of) else f" as of {self.as_of:%Y-%m-%d}"
         lines = [
             f"{self.deal_id}{day}: {self.win_probability:.0%} win odds "
             f"({self.low:.0%} to {self.high:.0%}); an average deal here has {self.base_probability:.0%}"
         ]
-        lines += [f"  {reason.sentence}" for reason in self.reasons]
-        lines.append(f"  everything else ({_points(self.other_points)})")
+        for title, sign in (("for", 1), ("against", -1)):
+            told = [reason.sentence for reason in self.reasons if reason.points * sign > 0]
+            lines += [f"{title}:", *(f"  {sentence}" for sentence in told)] if told else []
+        lines.append(f"everything else ({in_points(self.other_points)})")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,168 +121,128 @@ def explain_deal(
     """
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
-    looks = pipeline(crm, moment)
-    look = looks[looks["deal_id"] == str(deal_id)].reset_index(drop=True)
-    if look.empty:
-        raise WinPredictError(_why_absent(crm, str(deal_id), moment))
+    look = look_at(crm, deal_id, moment)
     features = model.build_features(crm, look)
     found = contributions(model.classifier, features)
     odds = model.odds(features).iloc[0]
-    reasons, other = deal_reasons(found, features, model.info, row=0, most=most)
-    base = float(1 / (1 + np.exp(-found.calibrated_base)))
+    reasons, other = reasons_of_rows(found, features, model, most=most)[0]
     return DealExplanation(
         deal_id=str(deal_id),
         as_of=look["as_of"].iloc[0],
         win_probability=float(odds["win_probability"]),
         low=float(odds["low"]),
         high=float(odds["high"]),
-        base_probability=base,
+        base_probability=float(expit(found.calibrated_base)),
         reasons=reasons,
         other_points=other,
     )
 
 
-def deal_reasons(
-    found: Contributions, features: pd.DataFrame, info: Sequence[FeatureInfo], *, row: int, most: int
-) -> tuple[tuple[Reason, ...], float]:
-    """The strongest reasons of one row, and the points of everything that they leave out."""
-    return reasons_of_rows(found, features.iloc[[row]], info, most=most, rows=[row])[0]
+def look_at(crm: CRMData, deal_id: str, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """The snapshot of one open deal, a frame of one row.
+
+    Raises
+    ------
+    WinPredictError
+        When the deal is unknown or was not open then.
+    """
+    looks = pipeline(crm, moment)
+    look = looks[looks["deal_id"] == str(deal_id)].reset_index(drop=True)
+    if look.empty:
+        raise WinPredictError(_why_absent(crm, str(deal_id), moment))
+    return look
 
 
 def reasons_of_rows(
-    found: Contributions,
-    features: pd.DataFrame,
-    info: Sequence[FeatureInfo],
-    *,
-    most: int,
-    rows: Sequence[int] | None = None,
+    found: Contributions, features: pd.DataFrame, model: TrainedModel, *, most: int
 ) -> list[tuple[tuple[Reason, ...], float]]:
-    """Reasons of many rows.
+    """The strongest reasons of each row, and the points of everything that they leave out.
 
-    Features that tell the same story are told once: those of one theme (see `theme`) are added up, and the one with
-    the strongest contribution speaks for them.
+    Features that tell the same story are told once: those of one theme (see `winpredict.explain.themes.theme`) are
+    added up, and the one with the strongest contribution speaks for them.
 
     Parameters
     ----------
     found : Contributions
     features : DataFrame
         The rows' features.
-    info : sequence of FeatureInfo
+    model : TrainedModel
     most : int
         Reasons a row at the most.
-    rows : sequence of int, optional
-        Which rows of `found` the features belong to; by default all, in order.
 
     Returns
     -------
     list of (reasons, other points)
     """
-    points = found.in_points().to_numpy()[list(rows) if rows is not None else slice(None)]
-    themes = pd.factorize(np.array([theme(each) for each in info]))[0]
-    by_theme = np.zeros((len(points), themes.max() + 1))
-    np.add.at(by_theme.T, themes, points.T)
-    members = [np.flatnonzero(themes == number) for number in range(themes.max() + 1)]
+    points = found.in_points().to_numpy()
     values = features.to_numpy(dtype=object)
-    return [_row_reasons(points[i], by_theme[i], members, values[i], info, most) for i in range(len(points))]
+    stages = features["stage"].to_numpy(dtype=object) if "stage" in features else [None] * len(features)
+    groups = Themes(model.info)
+
+    def told(row: int) -> tuple[tuple[Reason, ...], float]:
+        def sentence(speaker: int) -> str:
+            info = model.info[speaker]
+            usual = usually(info, stages[row], model.usual)
+            return fact(info, values[row, speaker]) + (f"; {usual}" if usual else "")
+
+        return groups.told(points[row], sentence, most)
+
+    return [told(row) for row in range(len(points))]
 
 
-def _row_reasons(
-    points: Any, by_theme: Any, members: list[Any], values: Any, info: Sequence[FeatureInfo], most: int
-) -> tuple[tuple[Reason, ...], float]:
-    told: list[Reason] = []
-    for number in np.argsort(-np.abs(by_theme), kind="stable"):
-        if len(told) == most or abs(by_theme[number]) < LEAST_POINTS:
-            break
-        speaker = _speaker(points, members[number], by_theme[number], info)
-        if speaker is None:
-            continue
-        told.append(
-            Reason(info[speaker].name, _sentence(info[speaker], values[speaker], by_theme[number]), by_theme[number])
-        )
-    return tuple(told), float(points.sum() - sum(reason.points for reason in told))
+class Themes:
+    """Features grouped by theme, for adding up what one story contributes.
 
+    Parameters
+    ----------
+    info : sequence of FeatureInfo
+    """
 
-def _speaker(points: Any, members: Any, total: float, info: Sequence[FeatureInfo]) -> int | None:
-    """The member that speaks for its theme: the strongest that points the same way."""
-    able = [m for m in members if info[m].builder not in _QUIET_BUILDERS and points[m] * total > 0]
-    if not able:
-        return None
-    strongest: int = max(able, key=lambda m: (abs(points[m]), -m))
-    names = [m for m in members if info[strongest].unit == "place" and info[m].unit == "category"]
-    return names[0] if names else strongest  # a stage's name says more than its place
+    def __init__(self, info: Sequence[FeatureInfo]) -> None:
+        self.info = info
+        codes, names = pd.factorize(np.array([theme(each) for each in info], dtype=object))
+        self.codes: NDArray[np.intp] = codes
+        self.names: list[str] = [str(name) for name in names]
+        self.members = [np.flatnonzero(codes == number) for number in range(len(names))]
 
+    def sums(self, points: Floats) -> Floats:
+        """Contributions added up by theme, shape (n_rows, n_themes)."""
+        out = np.zeros((len(points), len(self.names)))
+        np.add.at(out.T, self.codes, points.T)
+        return out
 
-def theme(info: FeatureInfo) -> str:
-    """The story that a feature belongs to; correlated features share one, so that a story is told once."""
-    name = info.name
-    if info.builder in ("TrackRecord", "Attributes"):
-        bare = name.removeprefix("win_rate_").removesuffix("_change")
-        return (
-            bare if bare not in ("account", "account_wins", "account_losses", "days_since_account_win") else "customer"
-        )
-    if info.builder == "Stage":
-        return "time in stages" if name.startswith(("days_in_", "stay_")) else "stage"
-    if info.builder == "Touches":
-        return _touch_theme(name)
-    return info.builder
+    def told(self, points: Floats, sentence: Any, most: int) -> tuple[tuple[Reason, ...], float]:
+        """The strongest themes of one row as reasons, and the points that are left.
 
+        Parameters
+        ----------
+        points : ndarray of shape (n_features,)
+        sentence : callable
+            The words for the feature at a place.
+        most : int
+        """
+        sums = self.sums(points[None])[0]
+        reasons: list[Reason] = []
+        for number in np.argsort(-np.abs(sums), kind="stable").tolist():
+            if len(reasons) == most or abs(sums[number]) < LEAST_POINTS:
+                break
+            speaker = self._speaker(points, number, sums[number])
+            if speaker is not None:
+                words = f"{sentence(speaker)} ({in_points(sums[number])})"
+                reasons.append(Reason(self.info[speaker].name, words, float(sums[number])))
+        return tuple(reasons), float(points.sum() - sum(reason.points for reason in reasons))
 
-def _touch_theme(name: str) -> str:
-    for word in ("meeting", "call", "email", "inbound"):
-        if word in name:
-            return f"{word}s"
-    return "silence" if "since" in name or "silence" in name else "touches"
-
-
-def _sentence(info: FeatureInfo, value: Any, points: float) -> str:
-    return f"{_fact(info, value)} ({_points(points)})"
-
-
-def _fact(info: FeatureInfo, value: Any) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return (
-            f"not known: {info.sentence}" if not info.sentence.startswith("days since") else f"no {info.sentence[11:]}"
-        )
-    if info.unit == "category":
-        return f"{info.sentence}: {value}"
-    if info.unit == "share":
-        return f"{float(value):.0%} {info.sentence}"
-    if info.unit == "points":
-        return f"{info.sentence}: {100 * float(value):+.0f} points"
-    if info.unit == "ratio":
-        return f"{float(value):.2g} times: {info.sentence}"
-    if info.unit == "currency":
-        return f"{info.sentence} {float(value):,.0f}"
-    number = (
-        f"{float(value):,.0f}" if abs(float(value)) >= 10 or float(value) == round(float(value)) else f"{value:.1f}"
-    )
-    return f"{number} {_singular(info.sentence) if number == '1' else info.sentence}"
-
-
-def _singular(words: str) -> str:
-    """A phrase about several things, said of one."""
-    first, _, rest = words.partition(" ")
-    return f"{_ONE.get(first, first)} {rest}"
-
-
-_ONE = {
-    "calls": "call",
-    "changes": "change",
-    "contacts": "contact",
-    "days": "day",
-    "deals": "deal",
-    "emails": "email",
-    "meetings": "meeting",
-    "minutes": "minute",
-    "moves": "move",
-    "people": "person",
-    "times": "time",
-    "touches": "touch",
-}
-
-
-def _points(points: float) -> str:
-    return f"{100 * points:+.1f} pts"
+    def _speaker(self, points: Floats, number: int, total: float) -> int | None:
+        """The member that speaks for its theme: the strongest that points the same way."""
+        members = self.members[number]
+        able = [int(m) for m in members if points[m] * total > 0]
+        if not able or self.names[number] in _QUIET_THEMES:
+            return None
+        strongest: int = max(able, key=lambda m: (abs(float(points[m])), -m))
+        if self.info[strongest].unit not in ("place", "points"):
+            return strongest
+        named = [int(m) for m in members if self.info[m].unit == "category"]
+        return named[0] if named else strongest  # a stage's name says more than its place, a product's than its rate
 
 
 def _why_absent(crm: CRMData, deal_id: str, moment: pd.Timestamp | None) -> str:

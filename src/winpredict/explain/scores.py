@@ -74,7 +74,7 @@ def _reason_columns(model: TrainedModel, features: pd.DataFrame) -> pd.DataFrame
     if features.empty:
         return pd.DataFrame(columns=names, dtype=object)
     found = contributions(model.classifier, features)
-    told = [reasons for reasons, _ in reasons_of_rows(found, features, model.info, most=REASONS)]
+    told = [reasons for reasons, _ in reasons_of_rows(found, features, model, most=REASONS)]
     rows = [[reason.sentence for reason in reasons] + [""] * (REASONS - len(reasons)) for reasons in told]
     return pd.DataFrame(rows, columns=names)
 

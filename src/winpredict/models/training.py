@@ -19,6 +19,7 @@ from winpredict.features.snapshots import every, labelled, open_at
 from winpredict.models.calibration import censoring_weights
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.timing import ClosingTime
+from winpredict.models.usual import UsualRanges
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import TIME_DTYPE, text_dtype
 
@@ -78,6 +79,10 @@ class TrainedModel:
         What the reader should know: fall-backs, missing tables, dropped attributes.
     figures : dict of str to float
         Counts of the training set.
+    dropped_attributes : dict of str to str
+        Why the leakage audit left an attribute out.
+    usual : UsualRanges
+        What is usual among won deals, and what the training data cover.
     """
 
     classifier: WinClassifier
@@ -89,6 +94,7 @@ class TrainedModel:
     notes: tuple[str, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
     dropped_attributes: dict[str, str] = field(default_factory=dict)
+    usual: UsualRanges = field(default_factory=UsualRanges)
 
     @property
     def builders(self) -> tuple[FeatureBuilder, ...]:
@@ -169,6 +175,7 @@ class TrainedModel:
             "notes": self.notes,
             "figures": self.figures,
             "dropped_attributes": self.dropped_attributes,
+            "usual": asdict(self.usual),
         }
         (folder / "model.json").write_text(json.dumps(description, indent=1))
 
@@ -196,6 +203,7 @@ class TrainedModel:
             notes=tuple(description["notes"]),
             figures=description["figures"],
             dropped_attributes=description["dropped_attributes"],
+            usual=UsualRanges.from_dict(description["usual"]),
         )
 
 
@@ -323,6 +331,7 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
             "calibration_intercept": classifier.calibrator_.intercept_,
         },
         dropped_attributes=data.audit.dropped,
+        usual=UsualRanges.fit(features, won),
     )
 
 

@@ -1,0 +1,129 @@
+"""What moved a deal's odds between two days, adding up exactly."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from winpredict._common.errors import WinPredictError
+from winpredict.explain.contributions import contributions, shared_out
+from winpredict.explain.reasons import Reason, Themes, look_at
+from winpredict.explain.themes import amount, in_points
+from winpredict.models.training import TrainedModel
+from winpredict.tables.crm import CRMData, utc
+
+
+@dataclass(frozen=True)
+class DealChanges:
+    """What moved one deal's odds.
+
+    Parameters
+    ----------
+    deal_id : str
+    start, end : Timestamp
+    before, after : float
+        Win probability on either day, both by the same model.
+    reasons : tuple of Reason
+        What moved the odds, strongest first.
+    other_points : float
+        What everything else adds: before + reasons + other = after.
+    """
+
+    deal_id: str
+    start: pd.Timestamp
+    end: pd.Timestamp
+    before: float
+    after: float
+    reasons: tuple[Reason, ...]
+    other_points: float
+
+    def summary(self) -> str:
+        """The changes as text."""
+        lines = [
+            f"{self.deal_id}: {self.before:.0%} on {self.start:%Y-%m-%d}, {self.after:.0%} on {self.end:%Y-%m-%d} "
+            f"({in_points(self.after - self.before)}), both by today's model"
+        ]
+        lines += [f"  {reason.sentence}" for reason in self.reasons]
+        return "\n".join([*lines, f"  everything else ({in_points(self.other_points)})"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "deal_id": self.deal_id,
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "before": self.before,
+            "after": self.after,
+            "reasons": [{"feature": r.feature, "sentence": r.sentence, "points": r.points} for r in self.reasons],
+            "other_points": self.other_points,
+        }
+
+
+def changes(
+    model: TrainedModel,
+    crm: CRMData,
+    deal_id: str,
+    start: pd.Timestamp | str,
+    end: pd.Timestamp | str | None = None,
+    *,
+    most: int = 10,
+) -> DealChanges:
+    """What moved the odds of an open deal from one day to another.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        Scores both days, so that a difference is the deal's and not the model's. The earlier day may lie before the
+        end of training: the deal's own ending is unknown in any case.
+    crm : CRMData
+    deal_id : str
+    start : Timestamp or str
+        The earlier day.
+    end : Timestamp or str, optional
+        The later day, by default the end of the data.
+    most : int
+        Reasons at the most.
+
+    Returns
+    -------
+    DealChanges
+
+    Raises
+    ------
+    WinPredictError
+        When the deal was not open on both days, the days are in the wrong order, the data are undated, or the model
+        was trained on facts later than `end`.
+
+    Notes
+    -----
+    The difference of every feature's calibrated contribution in log-odds, shared out over the difference of the two
+    probabilities by the slope of the chord between them.
+    """
+    if not crm.dated:
+        raise WinPredictError("these deals carry no dates, so nothing is known of an earlier day")
+    first, last = utc(start), utc(crm.known_until if end is None else end)
+    if not first < last:
+        raise WinPredictError(f"{first} is not before {last}; give the earlier day first")
+    model.refuse_hindsight(last)
+    looks = pd.concat([look_at(crm, deal_id, moment) for moment in (first, last)], ignore_index=True)
+    features = model.build_features(crm, looks)
+    found = contributions(model.classifier, features)
+    moved = found.calibrated.to_numpy()
+    log_odds = found.calibrated_base + moved.sum(axis=1)
+    points = shared_out(np.diff(moved, axis=0), log_odds[:1])[0]
+    before, after = expit(log_odds)
+    values = features.to_numpy(dtype=object)
+
+    def sentence(speaker: int) -> str:
+        info = model.info[speaker]
+        was, now = (amount(info, value) for value in values[:, speaker])
+        return (
+            f"{info.sentence}: {was} → {now}"
+            if was != now
+            else f"{info.sentence}: still {now}, which weighs differently now"
+        )
+
+    reasons, other = Themes(model.info).told(points, sentence, most)
+    return DealChanges(str(deal_id), first, last, float(before), float(after), reasons, other)

@@ -1,0 +1,192 @@
+"""Features in people's words: which story one belongs to, whose doing it is, and how its value is said."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from winpredict.features.build import FeatureInfo
+from winpredict.models.usual import UsualRanges
+
+Influence = Literal["in our hands", "the deal's nature", "the customer's"]
+
+#: Names of the themes that are not called after a column, for titles and tables.
+THEME_NAMES = {
+    "Age": "age of the deal",
+    "Amount": "amount",
+    "Calendar": "time of the month and quarter",
+    "Contacts": "contacts involved",
+    "ExpectedClose": "expected close date",
+    "Team": "people of ours involved",
+    "calls": "calls",
+    "company": "the company's win rate lately",
+    "customer": "history with the customer",
+    "emails": "emails",
+    "inbound": "touches begun by the customer",
+    "meetings": "meetings",
+    "owner": "the owner's track record",
+    "senior contacts": "senior contacts",
+    "silence": "silence since the last touch",
+    "stage": "stage",
+    "time in stages": "time spent in stages",
+    "touches": "number of touches",
+}
+_OUR_THEMES = {"Contacts", "Team", "calls", "emails", "meetings", "senior contacts", "silence", "touches"}
+_OUR_THEMES |= {"time in stages", "ExpectedClose"}
+_THEIR_THEMES = {"customer", "inbound", "last result"}
+_CUSTOMER = ("account", "account_wins", "account_losses", "account_open", "days_since_account_win")
+_KINDS = ("meeting", "call", "email", "inbound")
+
+
+def theme(info: FeatureInfo) -> str:
+    """The story that a feature belongs to; correlated features share one, so that a story is told once."""
+    if info.builder == "TrackRecord":
+        return _track_record(info.name)
+    if info.builder == "Attributes":
+        return info.name
+    if info.builder == "Stage":
+        return "time in stages" if info.name.startswith(("days_in_", "stay_")) else "stage"
+    if info.builder == "Touches":
+        return _touches(info.name)
+    if info.builder == "Contacts" and "senior" in info.name:
+        return "senior contacts"
+    return info.builder
+
+
+def theme_name(of: str) -> str:
+    """A theme in words.
+
+    Examples
+    --------
+    >>> theme_name("Team"), theme_name("Region__c")
+    ('people of ours involved', 'Region')
+    """
+    return THEME_NAMES.get(of, of.removesuffix("__c").replace("_", " "))
+
+
+def influence(of: str) -> Influence:
+    """Whose doing the facts of a theme are: ours, the customer's, or given with the deal.
+
+    Examples
+    --------
+    >>> influence("touches"), influence("inbound"), influence("product")
+    ('in our hands', "the customer's", "the deal's nature")
+    """
+    if of in _OUR_THEMES:
+        return "in our hands"
+    return "the customer's" if of in _THEIR_THEMES or of.startswith("account_") else "the deal's nature"
+
+
+def fact(info: FeatureInfo, value: Any) -> str:
+    """A feature's value as a rep would say it: "12 touches in the last 30 days"."""
+    if is_missing(value):
+        words = info.sentence
+        return f"no {words[11:]}" if words.startswith("days since") else f"not known: {words}"
+    if info.unit == "category":
+        return f"{info.sentence}: {value}"
+    if info.unit == "share":
+        return f"{float(value):.0%} {info.sentence}"
+    if info.unit == "points":
+        return _comparison(info.sentence, float(value))
+    if info.unit == "ratio":
+        return f"{float(value):.2g} times: {info.sentence}"
+    if info.unit == "currency":
+        return f"{info.sentence} {float(value):,.0f}"
+    number = amount(info, value)
+    return f"{number} {_singular(info.sentence) if number == '1' else info.sentence}"
+
+
+def amount(info: FeatureInfo, value: Any) -> str:
+    """A feature's value alone, with as many digits as people need."""
+    if is_missing(value):
+        return "none"
+    if info.unit == "category":
+        return str(value)
+    if info.unit == "share":
+        return f"{float(value):.0%}"
+    if info.unit == "points":
+        return _points(value)
+    if info.unit == "ratio":
+        return f"{float(value):.2g}"
+    number = float(value)
+    return f"{number:,.0f}" if abs(number) >= 10 or number == round(number) else f"{number:.1f}"
+
+
+def usually(info: FeatureInfo, stage: object, usual: UsualRanges) -> str:
+    """What won deals have of it: "won deals at this stage: 2 to 4"; empty where that cannot be said."""
+    found = usual.of_won(info.name, stage)
+    if found is None or info.unit in ("category", "points"):
+        return ""
+    low, high, at_stage = found
+    first, last = amount(info, low), amount(info, high)
+    words = first if first == last else f"{first} to {last}"
+    return f"won deals{' at this stage' if at_stage else ''}: {words}"
+
+
+def in_points(points: float) -> str:
+    """A contribution in percentage points.
+
+    Examples
+    --------
+    >>> in_points(0.0412)
+    '+4.1 pts'
+    """
+    return f"{100 * points:+.1f} pts"
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a feature has no value."""
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
+def _track_record(name: str) -> str:
+    bare = name.removeprefix("win_rate_").removesuffix("_change")
+    if bare in _CUSTOMER:
+        return "customer"
+    if bare in ("owner", "owner_closed", "owner_load"):
+        return "owner"
+    return "company" if bare in ("win_rate", "change") else bare
+
+
+def _touches(name: str) -> str:
+    if name == "last_result":
+        return "last result"
+    for word in _KINDS:
+        if word in name:
+            return word if word == "inbound" else f"{word}s"
+    return "silence" if "since" in name or "silence" in name else "touches"
+
+
+def _comparison(sentence: str, value: float) -> str:
+    """A difference in win rates as a clause: "deals of the owner are won 8 points more often than the company's"."""
+    more = "more" if value >= 0 else "less"
+    points = f"{abs(100 * value):.0f} points {more} often"
+    if sentence.startswith("win rate") and sentence.endswith(" against the company's"):
+        whose = sentence.removeprefix("win rate ").removesuffix(" against the company's")
+        return f"deals {whose} are won {points} than the company's"
+    return f"{sentence}: {_points(value)}"
+
+
+def _points(value: Any) -> str:
+    return f"{100 * float(value):+.0f} points"
+
+
+def _singular(words: str) -> str:
+    """A phrase about several things, said of one."""
+    first, _, rest = words.partition(" ")
+    return f"{_ONE.get(first, first)} {rest}"
+
+
+_ONE = {
+    "calls": "call",
+    "changes": "change",
+    "contacts": "contact",
+    "days": "day",
+    "deals": "deal",
+    "emails": "email",
+    "meetings": "meeting",
+    "minutes": "minute",
+    "moves": "move",
+    "people": "person",
+    "times": "time",
+    "touches": "touch",
+}

@@ -1,0 +1,113 @@
+"""The odds of a deal if some of its figures were others: an association that the data show, and no promise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from winpredict._common.errors import WinPredictError
+from winpredict.explain.reasons import look_at
+from winpredict.explain.themes import amount, in_points, influence, theme
+from winpredict.features.build import FeatureInfo
+from winpredict.models.training import TrainedModel
+from winpredict.tables.crm import CRMData, utc
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A deal's odds as it is, and as deals like it have with other figures.
+
+    Parameters
+    ----------
+    deal_id : str
+    before, after : float
+        Win probabilities.
+    figures : dict of str to (float, float)
+        Feature to its value now and the one asked for.
+    sentence : str
+        The answer in words, with what it does not say.
+    """
+
+    deal_id: str
+    before: float
+    after: float
+    figures: dict[str, tuple[float, float]]
+    sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "deal_id": self.deal_id,
+            "before": self.before,
+            "after": self.after,
+            "figures": {name: list(values) for name, values in self.figures.items()},
+            "sentence": self.sentence,
+        }
+
+
+def what_if(
+    model: TrainedModel,
+    crm: CRMData,
+    deal_id: str,
+    figures: Mapping[str, float],
+    *,
+    as_of: pd.Timestamp | str | None = None,
+) -> WhatIf:
+    """The odds of a deal under another touch count, team or the like.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    crm : CRMData
+    deal_id : str
+    figures : mapping of str to float
+        Feature to value, such as ``{"touches_30d": 6, "contacts": 3}``; only what is in our hands (touches, people,
+        speed), and only inside the range that the training data cover.
+    as_of : Timestamp or str, optional
+        By default the end of the data.
+
+    Returns
+    -------
+    WhatIf
+
+    Raises
+    ------
+    WinPredictError
+        When the deal was not open, or a figure is unknown, not in our hands or outside what the data cover; the
+        message lists what may be asked.
+    """
+    moment = crm.known_until if as_of is None else utc(as_of)
+    model.refuse_hindsight(moment)
+    possible = {each.name: each for each in model.info if _askable(model, each)}
+    for name, value in figures.items():
+        _check(name, value, possible, model)
+    features = model.build_features(crm, look_at(crm, deal_id, moment))
+    changed = features.assign(**{name: float(value) for name, value in figures.items()})
+    before, after = (float(model.odds(each)["win_probability"].iloc[0]) for each in (features, changed))
+    now = {name: (float(features[name].iloc[0]), float(value)) for name, value in figures.items()}
+    asked = ", ".join(
+        f"{possible[name].sentence}: {amount(possible[name], to)} instead of {amount(possible[name], was)}"
+        for name, (was, to) in now.items()
+    )
+    sentence = (
+        f"Deals like this one, but with {asked}, have {after:.0%} win odds instead of {before:.0%} "
+        f"({in_points(after - before)}). This is what the data show side by side, not what a change would bring about: "
+        "deals that go well draw touches and people."
+    )
+    return WhatIf(str(deal_id), before, after, now, sentence)
+
+
+def _askable(model: TrainedModel, info: FeatureInfo) -> bool:
+    return info.name in model.usual.covered and influence(theme(info)) == "in our hands"
+
+
+def _check(name: str, value: float, possible: Mapping[str, FeatureInfo], model: TrainedModel) -> None:
+    if name not in possible:
+        raise WinPredictError(f"what if {name}: that cannot be asked; ask about {', '.join(sorted(possible))}")
+    low, high = model.usual.covered[name]
+    if not low <= float(value) <= high:
+        raise WinPredictError(
+            f"what if {name} were {value:g}: the data cover {low:g} to {high:g} ({possible[name].sentence}); beyond "
+            "that the model would only guess"
+        )

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import shap
+
+from winpredict.explain.contributions import contributions
+from winpredict.models.training import pipeline
+
+
+@pytest.fixture(scope="module")
+def features(world, model):
+    return model.build_features(world.crm, pipeline(world.crm, world.crm.known_until))
+
+
+def test_the_fast_path_equals_shap_s_tree_explainer(model, features):
+    """The trees of the blend, one by one: LightGBM's own values against shap's."""
+    classifier = model.classifier
+    matrix = classifier.to_matrix(features)
+    slow = np.mean([shap.TreeExplainer(each).shap_values(matrix) for each in classifier.boosters_], axis=0)
+    linear = np.mean([each.contributions(matrix) for each in classifier.linears_], axis=0)
+    weight = classifier.linear_weight_
+    blended = (1 - weight) * slow + weight * linear
+    np.testing.assert_allclose(contributions(classifier, features).values.to_numpy(), blended, atol=1e-6)
+
+
+@pytest.mark.parametrize("unit", ["log-odds", "points"])
+def test_an_explanation_adds_up_by_feature_and_by_builder(model, features, unit):
+    found = contributions(model.classifier, features)
+    builders = {each.name: each.builder for each in model.info}
+    whole, grouped = (found.explanation(features, unit=unit, groups=groups) for groups in (None, builders))
+    assert isinstance(whole, shap.Explanation)
+    assert set(grouped.feature_names) == set(builders.values())
+    odds = model.odds(features)["win_probability"].to_numpy()
+    target = odds if unit == "points" else np.log(odds / (1 - odds))
+    for each in (whole, grouped):
+        np.testing.assert_allclose(each.base_values + each.values.sum(axis=1), target, atol=1e-6)
+
+
+def test_plots_of_shap_work_on_it(model, features):
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    found = contributions(model.classifier, features).explanation(features)
+    shap.plots.bar(found, show=False)
+    shap.plots.waterfall(found[0], show=False)
