@@ -101,9 +101,10 @@ def changes(
     The difference of every feature's calibrated contribution in log-odds, shared out over the difference of the two
     probabilities by the slope of the chord between them.
     """
-    if not crm.dated:
+    until = crm.known_until if end is None else end
+    if not crm.dated or until is None:
         raise WinPredictError("these deals carry no dates, so nothing is known of an earlier day")
-    first, last = utc(start), utc(crm.known_until if end is None else end)
+    first, last = utc(start), utc(until)
     if not first < last:
         raise WinPredictError(f"{first} is not before {last}; give the earlier day first")
     model.refuse_hindsight(last)

@@ -203,7 +203,7 @@ class Themes:
         codes, names = pd.factorize(np.array([theme(each) for each in info], dtype=object))
         self.codes: NDArray[np.intp] = codes
         self.names: list[str] = [str(name) for name in names]
-        self.members = [np.flatnonzero(codes == number) for number in range(len(names))]
+        self.members = [np.flatnonzero(codes == number).tolist() for number in range(len(names))]
 
     def sums(self, points: Floats) -> Floats:
         """Contributions added up by theme, shape (n_rows, n_themes)."""
@@ -235,13 +235,13 @@ class Themes:
     def _speaker(self, points: Floats, number: int, total: float) -> int | None:
         """The member that speaks for its theme: the strongest that points the same way."""
         members = self.members[number]
-        able = [int(m) for m in members if points[m] * total > 0]
+        able = [m for m in members if points[m] * total > 0]
         if not able or self.names[number] in _QUIET_THEMES:
             return None
-        strongest: int = max(able, key=lambda m: (abs(float(points[m])), -m))
+        strongest = max(able, key=lambda m: (abs(float(points[m])), -m))
         if self.info[strongest].unit not in ("place", "points"):
             return strongest
-        named = [int(m) for m in members if self.info[m].unit == "category"]
+        named = [m for m in members if self.info[m].unit == "category"]
         return named[0] if named else strongest  # a stage's name says more than its place, a product's than its rate
 
 
