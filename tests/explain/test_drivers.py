@@ -1,10 +1,87 @@
-from winpredict.explain.drivers import top_drivers
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winpredict import CRMData, train
+from winpredict.explain.drivers import drivers, top_drivers
 from winpredict.models.training import pipeline
+from winpredict.sources.simulate import simulate
 
 
-def test_every_feature_is_named_with_its_mean_effect(world, model):
+@pytest.fixture(scope="module")
+def larger():
+    return simulate(2500, seed=12)
+
+
+@pytest.fixture(scope="module")
+def found(larger, quick_config):
+    crm = larger.crm
+    model = train(crm, quick_config)
+    return drivers(model, crm, groups=crm.deals.set_index("deal_id")["deal_type"])
+
+
+def test_every_feature_is_listed_with_its_mean_effect(world, model):
     features = model.build_features(world.crm, pipeline(world.crm, world.crm.known_until))
-    drivers = top_drivers(model, features)
-    assert set(drivers["feature"]) == {each.name for each in model.info}
-    assert drivers["points"].is_monotonic_decreasing
-    assert drivers["points"].iloc[0] > 0.01
+    table = top_drivers(model, features)
+    assert sorted(table["feature"]) == sorted(each.name for each in model.info)
+    assert table["points"].is_monotonic_decreasing
+
+
+def test_planted_drivers_are_found_and_noise_is_not(found):
+    themes = found.themes.set_index("theme")
+    planted = ["stage", "deal_type", "Amount", "lead_source", "owner", "touches"]
+    assert themes.loc[planted, "evidence"].all()
+    assert not themes.loc[["region", "campaign_code"], "evidence"].any()
+
+
+def test_planted_drivers_have_the_right_sign(found):
+    direction = found.themes.set_index("theme")["direction"]
+    assert direction["Amount"] == "less is better"
+    assert direction[["stage", "touches", "owner"]].tolist() == ["more is better"] * 3
+    shape = found.dependence.query("theme == 'deal_type'").set_index("label")["points"]
+    assert len(shape) >= 2
+
+
+def test_strengths_lie_in_their_bands_and_are_sorted(found):
+    themes = found.themes
+    assert themes["strength"].is_monotonic_decreasing
+    assert (themes["low"] <= themes["strength"]).all()
+    assert (themes["strength"] <= themes["high"]).all()
+    assert themes["stability"].between(0, 1).all()
+
+
+def test_groups_and_interactions_are_told(found):
+    assert set(found.groups["group"]) == {"new", "existing"}
+    assert found.interactions["points"].is_monotonic_decreasing
+    assert "moves the odds most" in found.sentences()[0]
+    assert any("No evidence" in sentence for sentence in found.sentences())
+
+
+def test_the_order_of_the_rows_does_not_matter(world, model):
+    shuffled = dataclasses.replace(
+        world.crm, deals=world.crm.deals.sample(frac=1, random_state=3).reset_index(drop=True)
+    )
+    one, two = drivers(model, world.crm), drivers(model, shuffled)
+    pd.testing.assert_frame_equal(one.themes, two.themes)
+
+
+def test_undated_deals_give_what_they_can(quick_config):
+    rng = np.random.default_rng(1)
+    n = 600
+    product, noise = rng.choice(["a", "b"], n), rng.choice(["x", "y"], n)
+    won = rng.random(n) < np.where(product == "a", 0.7, 0.2)
+    deals = pd.DataFrame(
+        {
+            "deal_id": [f"d{i}" for i in range(n)], "stage": "any", "outcome": np.where(won, "won", "lost"),
+            "created_at": None, "closed_at": None, "product": product, "noise": noise,
+        }
+    )  # fmt: skip
+    crm = CRMData.from_frames(deals)
+    found = drivers(train(crm, quick_config), crm)
+    evidence = found.themes.set_index("theme")["evidence"]
+    assert evidence["product"]
+    assert not evidence["noise"]
+    assert found.themes["stability"].isna().all()
+    assert any("no dates" in note for note in found.notes)

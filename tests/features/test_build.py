@@ -189,3 +189,12 @@ def test_names_that_come_out_alike_stay_apart():
     found = build_features(crm, on_dates(crm, [AS_OF]))
     assert [each.name for each in found.info] == list(found.frame.columns)
     assert sum(each.sentence.startswith("days spent in Demo") for each in found.info) == 3
+
+
+def test_a_history_without_rows_is_no_history():
+    crm = CRMData.from_frames(
+        deals_of(("x", "ann", "2025-01-01", None, "open")),
+        deal_history=pd.DataFrame({"deal_id": ["x"], "owner_id": ["ann"], "changed_at": ["2025-01-01"]}),
+    )
+    crm = dataclasses.replace(crm, deal_history=crm.deal_history.iloc[:0])
+    assert len(build_features(crm, on_dates(crm, ["2025-02-01"])).frame) == 1

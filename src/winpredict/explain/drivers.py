@@ -1,9 +1,91 @@
-"""What moves the odds of a whole pipeline."""
+"""Drivers: what moves the odds of all deals, by how much, which way, how surely."""
 
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
+from winpredict.explain._evidence import Evidence, evidence_of
 from winpredict.explain.contributions import contributions
-from winpredict.models.training import TrainedModel
+from winpredict.explain.reasons import Themes
+from winpredict.explain.themes import influence, theme, theme_name
+from winpredict.features.build import FeatureInfo
+from winpredict.features.snapshots import every
+from winpredict.models.training import TrainedModel, undated_snapshots
+from winpredict.tables.crm import CRMData
+
+Floats = NDArray[np.float64]
+
+#: Deals looked at, once each; more would sharpen the figures by less than they vary from deal to deal.
+DEALS = 3000
+BOOTSTRAPS = 400
+#: Rank correlation between a figure and its effect from which more of it is called better or worse.
+CLEAR = 0.3
+LEAST_IN_GROUP = 50
+_TOLD = 5
+_BINS = 8
+#: Figures that stand for their theme where the data have them, since people count them.
+_COUNTED = ("touches", "team_members", "active_users", "contacts", "contacts_touched", "senior_contacts", "stage_rank")
+_EVERY_DAYS = 7.0
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """What moves the odds.
+
+    Parameters
+    ----------
+    themes : DataFrame
+        One row a theme, strongest first: theme, name, influence (in our hands, the deal's nature, the customer's),
+        strength (mean absolute contribution as a probability: 0.05 is five percentage points) with ``low`` and
+        ``high`` (95 %, bootstrap over deals), leading (its strongest feature), sentence (that feature's), direction
+        (more is better, less is better, depends, by value), evidence (bool: whether it tells endings of deals that
+        it was not learnt from), p_value (adjusted for the number of themes), stability (share of past cut-offs at
+        which it was a driver of about this rank; NaN where there is no past).
+    features : DataFrame
+        One row a feature: feature, sentence, builder, theme, points (mean absolute contribution).
+    dependence : DataFrame
+        Shape: theme, feature, sentence, unit, value (mean of a bin, or NaN), label (the bin's or the category's), n,
+        points (mean contribution of the theme there), low, high (middle half of the deals).
+    interactions : DataFrame
+        Pairs of themes whose effects depend on each other: first, second, points (mean absolute interaction).
+    groups : DataFrame
+        The same strengths within each group that was asked for: group, deals, theme, name, strength, low, high.
+    deals : int
+        Deals looked at.
+    notes : tuple of str
+    """
+
+    themes: pd.DataFrame
+    features: pd.DataFrame
+    dependence: pd.DataFrame
+    interactions: pd.DataFrame
+    groups: pd.DataFrame
+    deals: int
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def proven(self) -> pd.DataFrame:
+        """The themes with evidence."""
+        return self.themes[self.themes["evidence"]].reset_index(drop=True)
+
+    def sentences(self) -> list[str]:
+        """The drivers in words, most important first."""
+        proven = self.proven
+        if proven.empty:
+            return ["No figure or attribute tells won from lost deals beyond chance.", *self.notes]
+        told = [_told(row, place) for place, row in enumerate(proven.head(_TOLD).to_dict("records"))]
+        ours = proven[proven["influence"] == "in our hands"]
+        if len(ours):
+            told.append(f"In our own hands are {_listed(ours['name'].tolist())}.")
+        unproven = self.themes.loc[~self.themes["evidence"], "name"].tolist()
+        if unproven:
+            told.append(f"No evidence that it matters was found for {_listed(unproven)}.")
+        return [*told, *self.notes]
 
 
 def top_drivers(model: TrainedModel, features: pd.DataFrame) -> pd.DataFrame:
@@ -21,8 +103,195 @@ def top_drivers(model: TrainedModel, features: pd.DataFrame) -> pd.DataFrame:
         feature, sentence, builder, and points: the mean absolute contribution as a probability (0.05 is five
         percentage points).
     """
-    points = contributions(model.classifier, features).in_points().abs().mean()
-    described = pd.DataFrame([(each.name, each.sentence, each.builder) for each in model.info])
-    described.columns = ["feature", "sentence", "builder"]
-    described["points"] = points[described["feature"]].to_numpy()
+    return _by_feature(contributions(model.classifier, features).in_points(), model).drop(columns="theme")
+
+
+def drivers(
+    model: TrainedModel,
+    crm: CRMData,
+    *,
+    groups: pd.Series | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Drivers:
+    """What moves the odds, over all deals and within groups of them.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    crm : CRMData
+        What it was trained on, or later data.
+    groups : Series, optional
+        A group a deal, indexed by deal_id, such as the product or the team.
+    seed : int
+        Of the bootstrap and the folds.
+    progress : callable, optional
+        Called with a few words before each step.
+
+    Returns
+    -------
+    Drivers
+
+    Notes
+    -----
+    Strength is the mean absolute SHAP value of a theme (Lundberg et al. 2020), in points, over one look at each deal.
+    A large SHAP value alone is no evidence, since a model also contributes what it learnt from noise. So each theme is
+    put to a test on deals that small models did not see: if its contributions are worth anything, they tell endings
+    beyond all other contributions (Wald test of their coefficient in a logistic regression, errors clustered by deal,
+    false discovery rate 5 % by Benjamini and Hochberg 1995).
+    """
+    say = progress or (lambda words: None)
+    say("looking at every deal once")
+    looks = _one_look_a_deal(crm)
+    features = model.build_features(crm, looks)
+    points = contributions(model.classifier, features).in_points()
+    grouped = Themes(model.info)
+    by_theme = grouped.sums(points.to_numpy(np.float64))
+    say("testing each driver on deals that were not learnt from")
+    evidence = evidence_of(model, crm, seed=seed)
+    by_feature = _by_feature(points, model)
+    table = _themes(model, features, by_feature, by_theme, grouped, evidence, seed)
+    say("reading off shapes and segments")
+    return Drivers(
+        table,
+        by_feature,
+        _dependence(table, model, features, by_theme, grouped),
+        evidence.interactions,
+        _groups(looks, groups, by_theme, grouped, seed),
+        len(looks),
+        evidence.notes,
+    )
+
+
+def _one_look_a_deal(crm: CRMData) -> pd.DataFrame:
+    looks = every(crm, _EVERY_DAYS) if crm.dated else undated_snapshots(crm)
+    draw = pd.util.hash_pandas_object(looks[["deal_id", "as_of"]], index=False).to_numpy()
+    looks = looks.assign(_draw=draw).sort_values("_draw").drop_duplicates("deal_id").head(DEALS)
+    return looks.sort_values("deal_id", ignore_index=True)[["deal_id", "as_of"]]
+
+
+def _by_feature(points: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
+    described = pd.DataFrame(
+        [(each.name, each.sentence, each.builder, theme(each)) for each in model.info],
+        columns=["feature", "sentence", "builder", "theme"],
+    )
+    described["points"] = points.abs().mean()[described["feature"]].to_numpy()
     return described.sort_values(["points", "feature"], ascending=[False, True], ignore_index=True)
+
+
+def _themes(
+    model: TrainedModel,
+    features: pd.DataFrame,
+    by_feature: pd.DataFrame,
+    by_theme: Floats,
+    grouped: Themes,
+    evidence: Evidence,
+    seed: int,
+) -> pd.DataFrame:
+    strength, low, high = _strengths(by_theme, seed)
+    counted = by_feature["feature"].map({name: place for place, name in enumerate(_COUNTED)})
+    leading = by_feature.assign(counted=counted).sort_values("counted", kind="stable")  # others keep their order
+    leading = leading.drop_duplicates("theme").set_index("theme")
+    info = {each.name: each for each in model.info}
+    table = pd.DataFrame({"theme": grouped.names, "strength": strength, "low": low, "high": high})
+    table.insert(1, "name", [theme_name(each) for each in grouped.names])
+    table.insert(2, "influence", [influence(each) for each in grouped.names])
+    table["leading"] = leading["feature"].reindex(grouped.names).to_numpy()
+    table["sentence"] = leading["sentence"].reindex(grouped.names).to_numpy()
+    table["direction"] = [
+        _direction(info[name], features[name], by_theme[:, place]) for place, name in enumerate(table["leading"])
+    ]
+    table = table.merge(evidence.themes, on="theme", how="left")
+    table["evidence"] = table["evidence"].fillna(False).astype(bool)
+    return table.sort_values(["strength", "theme"], ascending=[False, True], ignore_index=True)
+
+
+def _strengths(by_theme: Floats, seed: int) -> tuple[Floats, Floats, Floats]:
+    """Mean absolute contribution of each theme, with a 95 % interval by resampling deals."""
+    size = np.abs(by_theme)
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), BOOTSTRAPS) / len(size)
+    low, high = np.quantile(weights @ size, (0.025, 0.975), axis=0)
+    return size.mean(axis=0), low, high
+
+
+def _direction(info: FeatureInfo, values: pd.Series, points: Floats) -> str:
+    if info.unit == "category":
+        return "by value"
+    known = values.notna().to_numpy()
+    if known.sum() < LEAST_IN_GROUP or values[known].nunique() < 2 or np.ptp(points[known]) == 0:
+        return "depends"
+    correlation = spearmanr(values[known], points[known]).statistic
+    if abs(correlation) < CLEAR:
+        return "depends"
+    return "more is better" if correlation > 0 else "less is better"
+
+
+def _dependence(
+    table: pd.DataFrame, model: TrainedModel, features: pd.DataFrame, by_theme: Floats, grouped: Themes
+) -> pd.DataFrame:
+    info = {each.name: each for each in model.info}
+    parts = []
+    for name, leading in zip(table["theme"], table["leading"], strict=True):
+        about, values = info[leading], features[leading]
+        bins = _binned(about, values)
+        frame = pd.DataFrame({"bin": bins, "points": by_theme[:, grouped.names.index(name)]})
+        if about.unit != "category":
+            frame["value"] = values.to_numpy(np.float64)
+        found = frame.groupby("bin", observed=True, sort=False)
+        part = (
+            found["points"].describe()[["count", "mean", "25%", "75%"]].set_axis(["n", "points", "low", "high"], axis=1)
+        )
+        part["value"] = found["value"].mean() if "value" in frame else np.nan
+        part = part.reset_index(names="label").sort_values(["value", "points"])
+        parts.append(part.assign(theme=name, feature=about.name, sentence=about.sentence, unit=about.unit))
+    columns = ["theme", "feature", "sentence", "unit", "value", "label", "n", "points", "low", "high"]
+    out = pd.concat(parts, ignore_index=True)[columns]
+    return out.assign(label=out["label"].astype(str), n=out["n"].astype(int))
+
+
+def _binned(info: FeatureInfo, values: pd.Series) -> pd.Series:
+    """Bins of about as many deals each; few different values stand for themselves."""
+    if info.unit == "category":
+        return values.astype(object).fillna("not known")
+    known = values.dropna()
+    if known.nunique() <= _BINS:
+        return values.map(lambda value: "not known" if np.isnan(value) else f"{value:g}")
+    edges = np.unique(known.quantile(np.linspace(0, 1, _BINS + 1)[1:-1]))
+    places = np.searchsorted(edges, values.to_numpy(), side="right")
+    return pd.Series(np.where(values.isna(), "not known", [f"bin {place + 1}" for place in places]))
+
+
+def _groups(
+    looks: pd.DataFrame, groups: pd.Series | None, by_theme: Floats, grouped: Themes, seed: int
+) -> pd.DataFrame:
+    columns = ["group", "deals", "theme", "name", "strength", "low", "high"]
+    if groups is None:
+        return pd.DataFrame(columns=columns)
+    mine = looks["deal_id"].map(groups).to_numpy(dtype=object)
+    parts = [pd.DataFrame(columns=columns)]
+    for group in pd.unique(pd.Series(mine).dropna().sort_values()):
+        rows = mine == group
+        if rows.sum() < LEAST_IN_GROUP:
+            continue
+        strength, low, high = _strengths(by_theme[rows], seed)
+        part = pd.DataFrame({"theme": grouped.names, "strength": strength, "low": low, "high": high})
+        parts.append(part.assign(group=group, deals=int(rows.sum()), name=[theme_name(each) for each in grouped.names]))
+    found = [part for part in parts if len(part)]
+    return pd.concat(found, ignore_index=True)[columns] if found else parts[0]
+
+
+def _told(row: Mapping[Hashable, Any], place: int) -> str:
+    ways = {"more is better": "the more the better", "less is better": "the less the better"}
+    way = ways.get(row["direction"])
+    told = f", {way} ({row['sentence']})" if way else ""
+    verb = " moves the odds most, by" if place == 0 else ":"
+    return f"{_upper(row['name'])}{verb} {100 * row['strength']:.0f} points on average{told}."
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _upper(words: str) -> str:
+    return words[:1].upper() + words[1:]

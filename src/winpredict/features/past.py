@@ -274,6 +274,7 @@ class Past:
         held = self._owners_over_time().join(deals[["created_at", "closed_at"]], on="deal_id", how="inner")
         held["since"] = held["since"].where(held["since"] > held["created_at"], held["created_at"])
         held = held[~(held["since"] >= held["closed_at"])]  # what is typed at the close hands nothing on
+        held = held.reset_index(drop=True)
         until = held.groupby("deal_id", sort=False)["since"].shift(-1).fillna(held["closed_at"])
         got = pd.DataFrame({"owner": held["owner"], "at": held["since"], "change": 1.0})
         rid = pd.DataFrame({"owner": held["owner"], "at": until, "change": -1.0})

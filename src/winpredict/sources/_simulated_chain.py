@@ -174,6 +174,36 @@ def _live_some(lives: Lives, first: int, rng: np.random.Generator) -> Ints:
     return np.concatenate(rows, axis=1)
 
 
+def won_between(lives: Lives, first: int, last: int) -> Floats:
+    """Exact probability of being won on a day of the deal's life after `first` and up to `last`, if open after `first`.
+
+    Parameters
+    ----------
+    lives : Lives
+        The deals.
+    first, last : int
+        Days since creation, ``0 <= first < last``.
+
+    Returns
+    -------
+    ndarray of float64, shape (deals,)
+    """
+    odds = daily_odds(lives.quality), daily_odds(lives.later_quality)
+    standing = np.zeros((len(lives.born), STATES))
+    standing[np.arange(len(lives.born)), lives.state] = 1.0
+    won, still_open = np.zeros(len(lives.born)), np.ones(len(lives.born))
+    for day in range(1, last + 1):
+        turned = (lives.born + day >= lives.turn)[:, None]
+        step = [np.einsum("ds,dst->dt", standing, each) for each in odds]
+        after = np.where(turned, step[1], step[0])
+        standing = after[:, :STATES]
+        if day > first:
+            won += after[:, WON]
+        elif day == first:
+            still_open = standing.sum(axis=1)
+    return won / still_open
+
+
 def odds_of_winning(lives: Lives, day: int, state: Ints) -> Floats:
     """Exact probability of being won in the end, of deals that stand in `state` in the morning of `day`.
 

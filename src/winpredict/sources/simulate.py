@@ -4,16 +4,27 @@ Deals live as `_simulated_chain` says, the CRM records them as `_simulated_recor
 deals' attributes and which of them matter.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
 
 from winpredict._common.errors import ConfigError
 from winpredict.sources import _simulated_export
-from winpredict.sources._simulated_chain import ENGAGEMENTS, WON, Days, Floats, Lives, live, odds_of_winning
+from winpredict.sources._simulated_chain import (
+    ENGAGEMENTS,
+    WON,
+    Days,
+    Floats,
+    Lives,
+    live,
+    odds_of_winning,
+    won_between,
+)
 from winpredict.sources._simulated_records import DAYS, FIRST_DAY, LAST_DAY, record
 from winpredict.sources._simulated_tables import canonical_tables, text_ids
 from winpredict.tables.crm import CRMData, utc
@@ -36,7 +47,9 @@ _LEAD_SOURCES = {
 _PRODUCTS = {"Core": (0.1, 0.40), "Plus": (0.2, 0.31), "Analytics": (0.0, 0.19), "Enterprise": (-0.4, 0.10)}
 _REGIONS = dict.fromkeys(("Central", "East", "North", "Overseas", "South", "West"), (0.0, 1 / 6))
 _COMPETITORS = {"No": (0.17, 0.70), "Yes": (-0.53, 0.30)}
-_SENIOR_FIRST = (0.6, 0.06)
+#: What an executive sponsor as first contact adds, and when one is brought in: where winning is hard anyway.
+_SENIOR_FIRST = 0.6
+_SENIOR_USUAL, _SENIOR_PER_LOG_AMOUNT, _SENIOR_FOR_NEW = -2.0, 1.0, 1.0
 _PER_LOG_AMOUNT = -0.42
 _USUAL_LOG_AMOUNT = 9.5
 _AVERAGE = -0.3
@@ -52,7 +65,8 @@ PLANTED = {
     "lead_source": "true effect: referrals and partners above, cold calls below the rest",
     "product": f"true effect: Core loses a good part of its win rate for good on {_MARKET_TURNS:%Y-%m-%d}",
     "competitor": "true effect: a competitor lowers the odds",
-    "contacts.role": "true effect: an executive sponsor as first contact raises the odds",
+    "contacts.role": "true effect: an executive sponsor as first contact raises the odds; brought in for large deals "
+    "with new customers, which are hard to win, so that the raw win rates hide it",
     "owner_id": "true effect: hidden quality of the first owner, which a deal keeps when it is handed on",
     "account_id": "true effect: hidden quality of the account",
     "region": "no effect",
@@ -82,6 +96,7 @@ class World:
     planted: dict[str, str]
     _seed: int = field(repr=False)
     _lives: Lives = field(repr=False)
+    _senior: NDArray[np.bool_] = field(repr=False)
     _days: Days = field(repr=False)
 
     def win_probability(self, as_of: pd.Timestamp | str) -> pd.Series:
@@ -107,6 +122,31 @@ class World:
         deal, state = self._days.deal[rows], self._days.state[rows]
         odds = odds_of_winning(self._lives.part(deal), day, state)
         return pd.Series(odds, index=self.outcomes.index[deal], name="win_probability")
+
+    def senior_contact_effect(self, *, open_after: int, within: int, created_before: pd.Timestamp) -> float:
+        """The true mean effect of an executive sponsor as first contact on the chance of a win.
+
+        Parameters
+        ----------
+        open_after : int
+            Days since creation: of deals still open then,
+        within : int
+            days since creation until which a win counts,
+        created_before : Timestamp
+            among deals created before this moment.
+
+        Returns
+        -------
+        float
+            Difference of probabilities: every deal with one, less every deal without one.
+        """
+        rows = np.flatnonzero(self._lives.born < (utc(created_before) - FIRST_DAY).days)
+        lives, gained = self._lives.part(rows), self._senior[rows] * _SENIOR_FIRST
+        without = replace(lives, quality=lives.quality - gained, later_quality=lives.later_quality - gained)
+        having = replace(
+            without, quality=without.quality + _SENIOR_FIRST, later_quality=without.later_quality + _SENIOR_FIRST
+        )
+        return float((won_between(having, open_after, within) - won_between(without, open_after, within)).mean())
 
     def _within(self, as_of: pd.Timestamp | str) -> pd.Timestamp:
         moment = utc(as_of)
@@ -161,9 +201,8 @@ def simulate(deals: int = 3000, seed: int = 0) -> World:
         np.where(table["won"], "won", "lost"), index=pd.Index(text_ids("006", table.index.to_series()), name="deal_id")
     )
     open_days = days.where((days.day <= DAYS) & ~table["back_filled"].to_numpy()[days.deal])
-    return World(
-        canonical_tables(table, accounts, reps, records, rng), LAST_DAY, outcomes, dict(PLANTED), seed, lives, open_days
-    )
+    crm = canonical_tables(table, accounts, reps, records, rng)
+    return World(crm, LAST_DAY, outcomes, dict(PLANTED), seed, lives, table["senior"].to_numpy(), open_days)
 
 
 def write_salesforce_export(world: World, path: Path, *, as_of: pd.Timestamp | str | None = None) -> None:
@@ -236,7 +275,7 @@ def _deals(count: int, reps: int, accounts: pd.DataFrame, rng: np.random.Generat
             "campaign_code": [f"C{code:05d}" for code in rng.integers(0, max(1, count // 2), count)],
             "log_amount": log_amount,
             "amount": np.where(rng.random(count) < 0.027, np.nan, amount),
-            "senior": rng.random(count) < _SENIOR_FIRST[1],
+            "senior": rng.random(count) < _senior_odds(log_amount, accounts["customer"].to_numpy()[account]),
             "expected_close_day": born + rng.integers(30, 119, count),
             "back_filled": rng.random(count) < 0.004,
             "lost_amount": rng.choice(["zero", "blank", "kept"], count, p=[0.66, 0.06, 0.28]),
@@ -244,10 +283,15 @@ def _deals(count: int, reps: int, accounts: pd.DataFrame, rng: np.random.Generat
     )
 
 
+def _senior_odds(log_amount: Floats, customer: NDArray[np.object_]) -> Floats:
+    log_odds = _SENIOR_USUAL + _SENIOR_PER_LOG_AMOUNT * (log_amount - _USUAL_LOG_AMOUNT)
+    return cast("Floats", expit(log_odds + _SENIOR_FOR_NEW * (customer == "new")))
+
+
 def _lives(deals: pd.DataFrame, accounts: pd.DataFrame, reps: Floats, rng: np.random.Generator) -> Lives:
     """Quality and first state of every deal: recorded effects and hidden ones come together here."""
     quality = _AVERAGE + reps[deals["owner"]] + accounts["quality"].to_numpy()[deals["account"]]
-    quality += rng.normal(0, _SPREAD_OF_DEALS, len(deals)) + deals["senior"].to_numpy() * _SENIOR_FIRST[0]
+    quality += rng.normal(0, _SPREAD_OF_DEALS, len(deals)) + deals["senior"].to_numpy() * _SENIOR_FIRST
     quality += _PER_LOG_AMOUNT * (deals["log_amount"].to_numpy() - _USUAL_LOG_AMOUNT)
     for column, values in (
         ("deal_type", _DEAL_TYPES),

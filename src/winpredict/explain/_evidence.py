@@ -1,0 +1,184 @@
+"""Whether a driver tells the endings of deals that it was not learnt from, and did so in the past too."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import shap
+import statsmodels.api as sm
+from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import norm
+from sklearn.model_selection import StratifiedGroupKFold
+from statsmodels.stats.multitest import multipletests
+
+from winpredict.explain.contributions import contributions
+from winpredict.explain.reasons import Themes
+from winpredict.explain.themes import theme_name
+from winpredict.features.snapshots import every, labelled
+from winpredict.models.estimator import WinClassifier
+from winpredict.models.training import TrainedModel, undated_snapshots
+from winpredict.tables.crm import CRMData
+
+Floats = NDArray[np.float64]
+
+#: Closed deals that the test rests on, the latest first, and looks at each.
+DEALS = 8000
+LOOKS = 2
+FALSE_DISCOVERIES = 0.05
+_FOLDS = 4
+_PAST_SHARES = (0.4, 0.55, 0.7, 0.85)
+_INTERACTION_ROWS = 150
+_PAIRS = 8
+_EVERY_DAYS = 7.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the test found.
+
+    Parameters
+    ----------
+    themes : DataFrame
+        theme, p_value (adjusted), evidence (bool), stability (share of past cut-offs with a like rank).
+    interactions : DataFrame
+        first, second (names of themes), points.
+    notes : tuple of str
+    """
+
+    themes: pd.DataFrame
+    interactions: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Exam:
+    rows: pd.DataFrame
+    features: pd.DataFrame
+    won: NDArray[np.int64]
+    themes: Themes
+    threads: int
+
+
+def evidence_of(model: TrainedModel, crm: CRMData, *, seed: int) -> Evidence:
+    """Test every theme of a model on deals that small models, fitted anew, did not see.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        Its features and themes are tested.
+    crm : CRMData
+    seed : int
+    """
+    exam = _exam(model, crm)
+    log_odds, by_theme, fitted = _held_out(exam, seed)
+    p_values = np.array([_p_value(exam, log_odds, by_theme[:, place]) for place in range(by_theme.shape[1])])
+    found, adjusted, _, _ = multipletests(p_values, FALSE_DISCOVERIES, method="fdr_bh")
+    table = pd.DataFrame({"theme": exam.themes.names, "p_value": adjusted, "evidence": found})
+    table["stability"] = _stability(exam, np.abs(by_theme).mean(axis=0), seed) if crm.dated else np.nan
+    notes = () if crm.dated else ("The deals carry no dates, so nothing can be said of stability over time.",)
+    return Evidence(table, _interactions(exam, fitted, log_odds), notes)
+
+
+def _exam(model: TrainedModel, crm: CRMData) -> _Exam:
+    """A few looks at each of the latest closed deals, with their endings."""
+    looks = labelled(crm, every(crm, _EVERY_DAYS) if crm.dated else undated_snapshots(crm))
+    looks = looks[looks["outcome"] != "open"]
+    looks = looks.assign(draw=pd.util.hash_pandas_object(looks[["deal_id", "as_of"]], index=False).to_numpy())
+    looks = looks.sort_values(["deal_id", "draw"]).groupby("deal_id", sort=False).head(LOOKS)
+    closed_at = crm.deals.set_index("deal_id")["closed_at"]
+    looks = looks.assign(closed_at=looks["deal_id"].map(closed_at))
+    latest = looks.drop_duplicates("deal_id").sort_values(["closed_at", "deal_id"])["deal_id"].tail(DEALS)
+    rows = looks[looks["deal_id"].isin(latest)].reset_index(drop=True)
+    rows["weight"] = 1.0 / rows.groupby("deal_id")["deal_id"].transform("size")
+    won = np.asarray(rows["outcome"] == "won", dtype=np.int64)
+    features = model.build_features(crm, rows[["deal_id", "as_of"]])
+    return _Exam(rows, features, won, Themes(model.info), model.classifier.threads)
+
+
+def _fit(exam: _Exam, rows: NDArray[np.int64], seed: int) -> WinClassifier:
+    """A small blend of trees and a linear model."""
+    small = WinClassifier(
+        bags=1,
+        trees=100,
+        learning_rate=0.08,
+        large_leaves=0,
+        linear_weight=0.5,
+        threads=exam.threads,
+        random_state=seed,
+    )
+    part = exam.features.iloc[rows].reset_index(drop=True)
+    weight = exam.rows["weight"].to_numpy()[rows]
+    return small.fit(part, exam.won[rows], sample_weight=weight, groups=exam.rows["deal_id"].to_numpy()[rows])
+
+
+def _held_out(exam: _Exam, seed: int) -> tuple[Floats, Floats, WinClassifier]:
+    """Log-odds and contributions by theme of every row, by a model that did not see its deal."""
+    log_odds = np.empty(len(exam.won))
+    by_theme = np.empty((len(exam.won), len(exam.themes.names)))
+    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
+    for train, test in folds.split(exam.features, exam.won, exam.rows["deal_id"]):
+        fitted = _fit(exam, train, seed)
+        found = contributions(fitted, exam.features.iloc[test].reset_index(drop=True))
+        log_odds[test] = found.log_odds
+        by_theme[test] = exam.themes.sums(found.values.to_numpy(np.float64))
+    return log_odds, by_theme, fitted
+
+
+def _p_value(exam: _Exam, log_odds: Floats, contributed: Floats) -> float:
+    """Chance that a worthless theme's contributions would tell endings this well, beyond all other themes."""
+    spread = contributed.std()
+    if spread < 1e-9:
+        return 1.0
+    rest = log_odds - contributed
+    design = np.column_stack([np.ones(len(rest)), rest, (contributed - contributed.mean()) / spread])
+    codes = pd.factorize(exam.rows["deal_id"])[0]
+    model = sm.GLM(exam.won, design, family=sm.families.Binomial())
+    fitted = model.fit(cov_type="cluster", cov_kwds={"groups": codes})
+    return float(norm.sf(fitted.params[2] / fitted.bse[2]))
+
+
+def _stability(exam: _Exam, strength: Floats, seed: int) -> Floats:
+    """Share of past cut-offs at which a theme was a driver of about its present rank.
+
+    At each, a small model is fitted on what had closed by then.
+    """
+    closed_at = exam.rows["closed_at"]
+    half = len(strength) // 2
+    strong = strength.argsort().argsort() >= half
+    agreed = np.zeros(len(strength))
+    cutoffs = closed_at.quantile(list(_PAST_SHARES))
+    usable = 0
+    for cutoff in cutoffs:
+        rows = np.flatnonzero((closed_at < cutoff).to_numpy())
+        if len(rows) < 2 or min(exam.won[rows].sum(), (1 - exam.won[rows]).sum()) < 40:
+            continue
+        fitted = _fit(exam, rows, seed)
+        sample = exam.features.iloc[rows[:: max(1, len(rows) // 2000)]].reset_index(drop=True)
+        then = np.abs(exam.themes.sums(contributions(fitted, sample).values.to_numpy(np.float64))).mean(axis=0)
+        agreed += (then.argsort().argsort() >= half) == strong
+        usable += 1
+    return agreed / usable if usable else np.full(len(strength), np.nan)
+
+
+def _interactions(exam: _Exam, fitted: WinClassifier, log_odds: Floats) -> pd.DataFrame:
+    """Pairs of themes with the largest SHAP interaction values, of the trees of a small model on some rows."""
+    rows = np.linspace(0, len(exam.won) - 1, min(_INTERACTION_ROWS, len(exam.won))).astype(np.int64)
+    matrix = fitted.to_matrix(exam.features.iloc[rows].reset_index(drop=True))
+    values = np.asarray(shap.TreeExplainer(fitted.boosters_[0]).shap_interaction_values(matrix))
+    count = len(exam.themes.names)
+    member = (exam.themes.codes[:, None] == np.arange(count)).astype(np.float64)
+    pairs = np.einsum("rij,ia,jb->rab", values, member, member, optimize=True)
+    odds = expit(log_odds[rows])
+    # a pair's share stands half in either order; near the present odds a point is a log-odds times p (1 - p)
+    points = (1 - fitted.linear_weight_) * 2 * (np.abs(pairs) * (odds * (1 - odds))[:, None, None]).mean(axis=0)
+    first, second = np.triu_indices(count, 1)
+    order = np.argsort(-points[first, second], kind="stable")[:_PAIRS]
+    names = [theme_name(name) for name in exam.themes.names]
+    return pd.DataFrame(
+        {
+            "first": [names[place] for place in first[order]],
+            "second": [names[place] for place in second[order]],
+            "points": points[first[order], second[order]],
+        }
+    )
