@@ -1,0 +1,331 @@
+"""The funnel: where open deals stand, how they move, where they stall, and what the pipeline is worth."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from winpredict.features.past import Past
+from winpredict.features.snapshots import open_at
+from winpredict.insights import _funnel_sentences as say
+from winpredict.insights._funnel_coverage import coverage, quota_rows
+from winpredict.insights._funnel_stays import HORIZONS, Stages, incidence, median_stay, open_stages, passages, stays
+from winpredict.insights._rates import difference, share, wilson
+from winpredict.insights.deals import deals_at_end
+from winpredict.insights.winrates import PERIOD_DAYS, several_currencies
+from winpredict.tables.crm import CRMData, utc
+
+MONTHS = 12
+#: A stay is unusually long beyond this quantile of the stays of won deals, of which there must be so many.
+LONG_STAY, FEWEST_STAYS = 0.9, 10
+_FEW_GO_BACK_BEFORE = 0.05
+UNKNOWN_STAGE = "(unknown)"
+
+_NOW = ("stage", "deals", "amount", "median_age_days", "median_days_in_stage", "oldest_days", "oldest_deal")
+_HISTORY = ("month_end", "stage", "deals", "amount")
+_COUNTS = ("deals", "skipped", "moved_on", "lost", "still_there")
+_CONVERSION = (
+    "stage",
+    *_COUNTS,
+    *(f"share_{name}" for name in _COUNTS[2:]),
+    *(f"{name}_{when}" for name in ("moved_on", "lost") for when in (*HORIZONS, "finally")),
+    "median_days",
+    "median_days_low",
+    "median_days_high",
+)
+_STALLED = ("deal_id", "stage", "days_in_stage", "usual_days", "long_days", "amount", "owner")
+_BACK = ("stage", "deals", "went_back", "moves", "within_a_day", "share")
+_BACK_WON = (
+    "deals",
+    "reached",
+    "n",
+    "won",
+    "win_rate",
+    "win_rate_low",
+    "win_rate_high",
+    "change",
+    "change_low",
+    "change_high",
+)
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """The open pipeline and how deals move through it.
+
+    Parameters
+    ----------
+    now : DataFrame
+        By open stage in order: stage, deals, amount (NaN where unknown for all), median_age_days,
+        median_days_in_stage, oldest_days (age of the oldest deal) and oldest_deal (its deal_id).
+    history : DataFrame
+        month_end (the moment at which the month is over), stage, deals, amount, of the last 12 month ends.
+    conversion : DataFrame
+        By stage: deals that reached it, of which skipped it, moved_on (beyond it, or won), lost, still_there, their
+        shares (share_moved_on, ...), the Aalen-Johansen shares moved_on_30 ... moved_on_180, moved_on_finally and
+        lost_30 ... lost_finally after so many days, with deals still there censored, and the Kaplan-Meier median_days
+        in the stage with its 95 % interval (NaN where not reached). See `_funnel_stays.passages`.
+    stalled : DataFrame
+        Open deals longer in their stage than nine in ten stays of won deals, the largest amount first: deal_id, stage,
+        days_in_stage, usual_days (median of won deals), long_days (their 90th percentile), amount, owner.
+    moves_back : DataFrame
+        By stage: deals that were in it, of which went_back to an earlier one, moves (back, from it),
+        within_a_day (of these moves, those within a day of entering the stage: likely slips put right), share.
+    after_moving_back : DataFrame
+        Two rows, deals ("went back" and "never went back"), both of those that got as far as the stage `reached`,
+        from which deals go back: n (closed), won, win_rate, win_rate_low, win_rate_high, and the change (went back
+        minus never) with its 95 % interval.
+    velocity : DataFrame
+        period ("now", "before"), start, end, open_deals (at the end), closed, win_rate, mean_won_amount,
+        mean_days_won, per_day and per_30_days (amount won).
+    coverage : DataFrame
+        level (overall, team, rep), name, period_start, period_end, quota, won (since the start), remaining,
+        open_deals, open_amount, coverage (open amount / remaining; NaN once the quota is met).
+    notes : tuple of str
+        What is missing or has to be borne in mind, and why.
+    """
+
+    now: pd.DataFrame
+    history: pd.DataFrame
+    conversion: pd.DataFrame
+    stalled: pd.DataFrame
+    moves_back: pd.DataFrame
+    after_moving_back: pd.DataFrame
+    velocity: pd.DataFrame
+    coverage: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """What a sales manager must know, the most important first."""
+        return [
+            *say.now(self.now, self.history),
+            *say.coverage(self.coverage),
+            *say.velocity(self.velocity),
+            *say.stalled(self.stalled),
+            *say.conversion(self.conversion),
+            *say.moves_back(self.moves_back, self.after_moving_back),
+        ]
+
+
+def funnel(
+    crm: CRMData, *, as_of: pd.Timestamp | str | None = None, quota: pd.DataFrame | float | None = None
+) -> Funnel:
+    """Prospects by stage now and over time, conversion, stalling, moves back, sales velocity and quota coverage.
+
+    Parameters
+    ----------
+    crm : CRMData
+    as_of : Timestamp or str, optional
+        Nothing recorded at or after it is used. By default the moment of the export.
+    quota : DataFrame or float, optional
+        A quotas table instead of ``crm.quotas``, or what all are to sell in the calendar quarter of `as_of`.
+
+    Returns
+    -------
+    Funnel
+
+    Raises
+    ------
+    TableError
+        When `quota` is negative or no quotas table.
+
+    Examples
+    --------
+    >>> deals = pd.DataFrame({
+    ...     "deal_id": list("abc"), "stage": ["End", "Demo", "Call"], "outcome": ["won", "open", "open"],
+    ...     "created_at": "2025-01-01", "closed_at": ["2025-03-01", None, None], "amount": [5, 7, 9],
+    ... })
+    >>> found = funnel(CRMData.from_frames(deals, stage_order=["Call", "Demo"]))
+    >>> found.now[["stage", "deals", "amount"]].values.tolist()
+    [['Call', 1, 9.0], ['Demo', 1, 7.0]]
+    """
+    latest = as_of is None or crm.known_until is None or utc(as_of) >= crm.known_until
+    cut = crm if as_of is None or not crm.dated else crm.as_known_at(as_of)
+    stages = open_stages(cut)
+    visits, quotas = stays(cut, stages.order), quota_rows(cut, quota)
+    table = _deals(cut, visits, latest)
+    return Funnel(
+        _now(table, stages),
+        _history(cut, visits, stages),
+        _conversion(cut, visits, stages),
+        _stalled(table, visits),
+        _moves_back(visits, stages),
+        _after_moving_back(visits),
+        _velocity(cut, table),
+        coverage(table, quotas, cut.users),
+        tuple(_notes(cut, table, visits, stages, len(quotas) > 0)),
+    )
+
+
+def _deals(crm: CRMData, visits: pd.DataFrame, latest: bool) -> pd.DataFrame:
+    """Every deal at its end or now: with age, days in stage, amount, owner."""
+    table = deals_at_end(crm)
+    deals = crm.deals.reset_index(drop=True)
+    table["stage"] = deals["stage"].fillna(table["stage"])
+    if "amount" in deals:
+        # booked amounts of won deals, and present ones of open deals, are none that a lost deal's close has changed
+        typed = table["outcome"].isin(["won", "open"] if latest else ["won"])
+        table["amount"] = table["amount"].fillna(deals["amount"].where(typed))
+    table["owner_id"] = deals.get("owner_id")
+    table["owner"] = table["rep"]
+    last = visits.drop_duplicates(["deal_id", "stage"], keep="last").set_index(["deal_id", "stage"])["days"]
+    here = pd.MultiIndex.from_frame(table[["deal_id", "stage"]])
+    table["days_in_stage"] = last.reindex(here).to_numpy(np.float64)
+    table.loc[table["outcome"] != "open", "days_in_stage"] = np.nan
+    return table
+
+
+def _notes(crm: CRMData, table: pd.DataFrame, visits: pd.DataFrame, stages: Stages, has_quota: bool) -> Iterator[str]:
+    is_open = table["outcome"] == "open"
+    if len(table) and not crm.dated:
+        yield "The deals carry no dates: all are as they stand now; ages, history, conversion and velocity are unknown."
+    elif not len(visits):
+        yield "There is no history of stages, so time in stage, conversion and moves back are unknown."
+    if stages.guessed and stages.order:
+        yield f"No stage order is given; taken from the data: {', '.join(stages.order)}."
+    outside = int((is_open & ~table["stage"].isin(stages.order)).sum())
+    if outside:
+        yield f"Open deals without a stage, or in one that the stage order lacks: {outside:,}."
+    unpriced = int(table.loc[is_open, "amount"].isna().sum())
+    if unpriced:
+        yield f"Open deals without a known amount, left out of sums: {unpriced:,}."
+    if not has_quota:
+        missing = (
+            "There is no table of quotas" if crm.quotas is None else "No quota in the quotas table is for this day"
+        )
+        yield f"{missing}, so how far the open deals cover it is unknown."
+    if crm.known_until is not None and crm.dated:
+        yield from _short_past(crm, crm.known_until)
+    yield from several_currencies(crm)
+
+
+def _short_past(crm: CRMData, known_until: pd.Timestamp) -> Iterator[str]:
+    first = crm.deals["created_at"].min()
+    if first > known_until - pd.Timedelta(days=2 * PERIOD_DAYS):
+        yield f"The data begin on {first:%Y-%m-%d}, so the period that velocity is compared with is not whole."
+
+
+def _now(table: pd.DataFrame, stages: Stages) -> pd.DataFrame:
+    at = table[table["outcome"] == "open"].sort_values(["days", "deal_id"], ascending=[False, True])
+    at = at.assign(stage=at["stage"].astype(object).where(at["stage"].notna(), UNKNOWN_STAGE))
+    groups = at.groupby("stage", sort=True)
+    found = pd.DataFrame(
+        {
+            "deals": groups.size(),
+            "amount": groups["amount"].sum(min_count=1),
+            "median_age_days": groups["days"].median(),
+            "median_days_in_stage": groups["days_in_stage"].median(),
+            "oldest_days": groups["days"].max(),
+            "oldest_deal": groups["deal_id"].first(),
+        }
+    )
+    further = [name for name in found.index if name not in stages.order]
+    found = found.reindex([*stages.order, *further])
+    found["amount"] = found["amount"].mask(found["deals"].isna(), 0.0)
+    found["deals"] = found["deals"].fillna(0).astype(np.int64)
+    return found.rename_axis("stage").reset_index()[list(_NOW)]
+
+
+def _history(crm: CRMData, visits: pd.DataFrame, stages: Stages) -> pd.DataFrame:
+    """Every open deal at each month end, as recorded strictly before it."""
+    parts = []
+    for moment in _month_ends(crm) if len(visits) else []:
+        there = (visits["entered_at"] < moment) & ~(visits["left_at"] < moment)
+        parts.append(visits.loc[there, ["deal_id", "stage"]].assign(as_of=moment))
+    if not parts:
+        return pd.DataFrame(columns=list(_HISTORY))
+    looks = pd.concat(parts, ignore_index=True)
+    looks["amount"] = Past(crm, looks[["deal_id", "as_of"]]).versioned("amount").to_numpy(np.float64)
+    groups = looks.groupby(["as_of", "stage"])
+    found = pd.DataFrame({"deals": groups.size(), "amount": groups["amount"].sum(min_count=1)})
+    every = pd.MultiIndex.from_product([_month_ends(crm), stages.order], names=["month_end", "stage"])
+    found = found.reindex(every)
+    if looks["amount"].notna().any():
+        found["amount"] = found["amount"].mask(found["deals"].isna(), 0.0)
+    return found.fillna({"deals": 0}).astype({"deals": np.int64}).reset_index()[list(_HISTORY)]
+
+
+def _month_ends(crm: CRMData) -> list[pd.Timestamp]:
+    """The last 12 moments at which a month was over and deals were known, the earliest first."""
+    if crm.known_until is None or not crm.dated:
+        return []
+    ends = pd.date_range(end=crm.known_until.normalize(), periods=MONTHS, freq="MS", unit="us")
+    return [moment for moment in ends if moment > crm.deals["created_at"].min()]
+
+
+def _conversion(crm: CRMData, visits: pd.DataFrame, stages: Stages) -> pd.DataFrame:
+    rows: list[dict[str, object]] = []
+    if crm.known_until is not None:
+        for stage, passage in passages(visits, stages.order, crm.known_until):
+            counts = np.bincount(passage.status, minlength=3)
+            whole = len(passage.status)
+            figures = {"moved_on": counts[1], "lost": counts[2], "still_there": counts[0]}
+            shares = {f"share_{name}": count / whole if whole else np.nan for name, count in figures.items()}
+            entered = {"stage": stage, "deals": whole, "skipped": int(passage.skipped.sum())}
+            rows.append({**entered, **figures, **shares, **incidence(passage), **median_stay(passage)})
+    return pd.DataFrame(rows, columns=list(_CONVERSION))
+
+
+def _stalled(table: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
+    won = visits[visits["outcome"] == "won"].groupby("stage")["days"]
+    usual = pd.DataFrame({"usual_days": won.median(), "long_days": won.quantile(LONG_STAY), "n": won.size()})
+    usual = usual[usual["n"] >= FEWEST_STAYS]
+    found = table[table["outcome"] == "open"].join(usual, on="stage")
+    found = found[found["days_in_stage"] > found["long_days"]]
+    return found.sort_values(["amount", "deal_id"], ascending=[False, True])[list(_STALLED)].reset_index(drop=True)
+
+
+def _moves_back(visits: pd.DataFrame, stages: Stages) -> pd.DataFrame:
+    if not len(visits):
+        return pd.DataFrame(columns=list(_BACK))
+    back = visits[visits["next_rank"] < visits["rank"]]
+    found = pd.DataFrame(
+        {
+            "deals": visits.groupby("stage")["deal_id"].nunique(),
+            "went_back": back.groupby("stage")["deal_id"].nunique(),
+            "moves": back.groupby("stage").size(),
+            "within_a_day": (back["days"] < 1.0).groupby(back["stage"]).sum(),
+        }
+    )
+    found = found.reindex(list(stages.order)).fillna(0).astype(np.int64)
+    found["share"] = share(found["went_back"], found["deals"])
+    return found.rename_axis("stage").reset_index()[list(_BACK)]
+
+
+def _after_moving_back(visits: pd.DataFrame) -> pd.DataFrame:
+    back = visits["next_rank"] < visits["rank"]
+    if not back.any():
+        return pd.DataFrame(columns=list(_BACK_WON))
+    # a deal must have got as far as those that went back, else it had nowhere to go back from
+    reached = int(visits.loc[back, "rank"].quantile(_FEW_GO_BACK_BEFORE, interpolation="lower"))
+    groups = visits.assign(back=back).groupby("deal_id")
+    deals = groups.agg(outcome=("outcome", "first"), back=("back", "any"), furthest=("rank", "max"))
+    deals = deals[(deals["outcome"] != "open") & (deals["furthest"] >= reached)]
+    wins = (deals["outcome"] == "won").groupby(deals["back"]).agg(["size", "sum"]).reindex([True, False], fill_value=0)
+    n, won = wins["size"].to_numpy(), wins["sum"].to_numpy()
+    low, high = wilson(won, n)
+    found = difference(won[:1], n[:1], won[1:], n[1:])
+    change = {f"change{end}": [value[0], np.nan] for end, value in zip(("", "_low", "_high"), found[:3], strict=True)}
+    rates = {"win_rate": share(won, n), "win_rate_low": low, "win_rate_high": high}
+    stage = visits.loc[visits["rank"] == reached, "stage"].iloc[0]
+    who = {"deals": ["went back", "never went back"], "reached": stage}
+    return pd.DataFrame({**who, "n": n, "won": won, **rates, **change})
+
+
+def _velocity(crm: CRMData, table: pd.DataFrame) -> pd.DataFrame:
+    columns = ["period", "start", "end", "open_deals", "closed", "win_rate", "mean_won_amount", "mean_days_won"]
+    rows = []
+    if crm.known_until is not None and crm.dated:
+        length = pd.Timedelta(days=PERIOD_DAYS)
+        for period, end in (("now", crm.known_until), ("before", crm.known_until - length)):
+            closed = table[(table["closed_at"] >= end - length) & (table["closed_at"] < end)]
+            won = closed[closed["outcome"] == "won"]
+            rate = len(won) / len(closed) if len(closed) else np.nan
+            figures = (len(open_at(crm, end)), len(closed), rate, won["amount"].mean(), won["days"].mean())
+            rows.append((period, end - length, end, *figures))
+    out = pd.DataFrame(rows, columns=columns)
+    lasted = out["mean_days_won"].astype(float).where(out["mean_days_won"].astype(float) > 0)
+    out["per_day"] = (out["open_deals"] * out["win_rate"] * out["mean_won_amount"]).astype(float) / lasted
+    out["per_30_days"] = 30.0 * out["per_day"]
+    return out

@@ -1,0 +1,65 @@
+import json
+
+import pandas as pd
+import pytest
+
+from winpredict.insights.funnel import funnel
+from winpredict.report.charts.funnel import conversion_chart, history_chart, stage_chart
+from winpredict.report.charts.style import NARROW, WIDE
+
+
+@pytest.fixture(scope="module")
+def found(world):
+    return funnel(world.crm)
+
+
+def pixels(path):
+    """Width of a PNG, as its header says."""
+    return int.from_bytes(path.read_bytes()[16:20])
+
+
+def drawn_of(found, width=WIDE):
+    return (
+        stage_chart(found.now, width),
+        history_chart(found.history, width),
+        conversion_chart(found.conversion, width),
+    )
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_charts_are_drawn_and_keep_to_their_width(found, width, tmp_path):
+    for number, chart in enumerate(drawn_of(found, width)):
+        chart.save(str(tmp_path / f"{number}.png"))
+        assert pixels(tmp_path / f"{number}.png") <= width + 10
+
+
+def test_stages_stand_in_their_order(found, world):
+    drawn = json.loads(stage_chart(found.now).to_json())
+    rows = max(drawn["datasets"].values(), key=len)
+    assert tuple(row["stage"] for row in rows) == world.crm.stage_order
+
+
+def test_a_month_end_is_named_by_the_month_that_ends(found):
+    text = history_chart(found.history).to_json()
+    last = found.history["month_end"].max()
+    assert f"{last - pd.Timedelta('1us'):%b %y}" in text
+    assert f'"{last:%b %y}"' not in text
+
+
+def test_shares_and_days_are_written_out(found):
+    drawn = json.loads(conversion_chart(found.conversion).to_json())
+    rows = max(drawn["datasets"].values(), key=len)
+    first = found.conversion.iloc[0]
+    assert rows[0]["lost_text"] == f"{100 * first['lost_finally']:.0f} % lost"
+    assert rows[0]["label"] == f"Prospecting ({first['median_days']:.0f} days)"
+
+
+def test_empty_frames_are_drawn_too(found, tmp_path):
+    for number, chart in enumerate(
+        (
+            stage_chart(found.now.head(0)),
+            history_chart(found.history.head(0)),
+            conversion_chart(found.conversion.head(0)),
+        )
+    ):
+        chart.save(str(tmp_path / f"{number}.png"))

@@ -1,0 +1,57 @@
+import json
+
+import pandas as pd
+import pytest
+
+from winpredict.insights.winrates import closed_won
+from winpredict.report.charts.style import NARROW, WIDE
+from winpredict.report.charts.winrates import MOST_GROUPS, loss_reasons_chart, win_rate_chart
+
+
+@pytest.fixture(scope="module")
+def found(world):
+    return closed_won(world.crm)
+
+
+def pixels(path):
+    """Width of a PNG, as its header says."""
+    return int.from_bytes(path.read_bytes()[16:20])
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_charts_are_drawn_and_keep_to_their_width(found, width, tmp_path):
+    groups = found.segments[found.segments["segment"] == "lead_source"]
+    for number, chart in enumerate(
+        (win_rate_chart(groups, found.overall, width), loss_reasons_chart(found.loss_reasons, width))
+    ):
+        chart.save(str(tmp_path / f"{number}.png"))
+        assert pixels(tmp_path / f"{number}.png") <= width + 10
+
+
+def test_groups_keep_their_order_and_the_rate_of_all_is_a_rule(found):
+    groups = found.segments[found.segments["segment"] == "touches_band"]
+    drawn = json.loads(win_rate_chart(groups, found.overall).to_json())
+    rows = max(drawn["datasets"].values(), key=len)
+    assert [row["label"].split(" (")[0] for row in rows] == groups["group"].tolist()
+    assert [{"rate": found.overall["win_rate"].iloc[0]}] in drawn["datasets"].values()
+
+
+def test_of_many_groups_the_largest_are_drawn_and_it_is_said(found):
+    row = found.segments.iloc[[0]]
+    many = pd.concat([row.assign(group=f"Rep {k}", n=100 + k) for k in range(40)], ignore_index=True)
+    drawn = json.loads(win_rate_chart(many, found.overall).to_json())
+    assert len(max(drawn["datasets"].values(), key=len)) == MOST_GROUPS
+    assert f"the {MOST_GROUPS} largest of 40" in " ".join(drawn["title"]["subtitle"])
+
+
+def test_without_a_period_before_there_is_no_ring_in_the_words(world):
+    start = world.crm.as_known_at("2023-09-01")
+    found = closed_won(start)
+    groups = found.segments[found.segments["segment"] == "product"]
+    drawn = json.loads(win_rate_chart(groups, found.overall).to_json())
+    assert "ring" not in " ".join(drawn["title"]["subtitle"])
+
+
+def test_empty_frames_are_drawn_too(found, tmp_path):
+    win_rate_chart(found.segments.head(0), found.overall).save(str(tmp_path / "a.png"))
+    loss_reasons_chart(found.loss_reasons.head(0)).save(str(tmp_path / "b.png"))
