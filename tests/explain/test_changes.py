@@ -90,7 +90,7 @@ def test_what_if_keeps_to_what_is_in_our_hands_and_covered(world, model, deals):
 def test_similar_deals_were_closed_and_lived_as_long(world, model, deals):
     crm = world.crm
     found = similar(model, crm, deals[0])
-    assert len(found.deals) == 20
+    assert 0 < len(found.deals) <= 20
     assert found.deals["outcome"].isin(["won", "lost"]).all()
     assert (found.deals["days_more"] >= 0).all()
     assert found.deals["distance"].is_monotonic_increasing

@@ -189,7 +189,8 @@ def _themes(
     seed: int,
 ) -> pd.DataFrame:
     strength, low, high = _strengths(by_theme, seed)
-    counted = by_feature["feature"].map({name: place for place, name in enumerate(_COUNTED)})
+    named = {each.name for each in model.info if each.unit == "category" and each.name != "stage"}
+    counted = by_feature["feature"].map({name: place for place, name in enumerate((*_COUNTED, *sorted(named)))})
     leading = by_feature.assign(counted=counted).sort_values("counted", kind="stable")  # others keep their order
     leading = leading.drop_duplicates("theme").set_index("theme")
     info = {each.name: each for each in model.info}

@@ -1,5 +1,6 @@
 """One look for all charts: colours that hold in light and dark, on paper and for colour-blind eyes."""
 
+from textwrap import wrap
 from typing import Any
 
 import altair as alt
@@ -30,10 +31,12 @@ DARK = {
     QUIET: "#6f7b88",
     BAND: "#2b4266",
 }
+#: Pixels that a letter of the title and of the subtitle takes.
+_TITLE_LETTER, _SUBTITLE_LETTER = 8.2, 6.1
 _FONT = "Helvetica, Arial, sans-serif"
 
 
-def styled(chart: Any, title: str, subtitle: str | list[str] = "") -> Any:
+def styled(chart: Any, title: str, subtitle: str | list[str] = "", width: int = WIDE) -> Any:
     """The chart with the house's title, fonts and colours; the last thing that a chart function does.
 
     Parameters
@@ -44,14 +47,18 @@ def styled(chart: Any, title: str, subtitle: str | list[str] = "") -> Any:
         What is to be seen, as a sentence where there is one.
     subtitle : str or list of str
         What is drawn, with units; a list gives one line each.
+    width : int
+        Width of the whole chart in pixels, at which a long title or subtitle is broken into lines.
 
     Returns
     -------
     altair chart
     """
+    lines = [subtitle] if isinstance(subtitle, str) else subtitle
+    told = [part for line in lines for part in wrap(line, round(width / _SUBTITLE_LETTER))]
     heading = alt.TitleParams(
-        title, subtitle=subtitle or alt.Undefined, anchor="start", frame="group", color=INK, fontSize=15,
-        subtitleColor=MUTED, subtitleFontSize=12, offset=12,
+        wrap(title, round(width / _TITLE_LETTER)), subtitle=told or alt.Undefined, anchor="start", frame="group",
+        color=INK, fontSize=15, subtitleColor=MUTED, subtitleFontSize=12, offset=12,
     )  # fmt: skip
     return (
         chart.properties(title=heading, background=PAPER)

@@ -1,0 +1,336 @@
+"""Why the win rate changed: other deals (the mix) or other rates, and in which group of which segment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from winpredict._common.errors import TableError
+from winpredict.insights._causes import ALL_ALIKE, Flags, candidate, gains, grouped, members, ranked, texts
+from winpredict.insights._control_sentences import named
+from winpredict.insights._phrases import percent
+
+Floats = NDArray[np.float64]
+#: A cause is named from this support on.
+SUPPORTED = 0.5
+_COUNTS = ("n_before", "n_after", "won_before", "won_after")
+_PARTS = ("mix", "rate", "total")
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """The change of a win rate in parts of the groups of one segment, which add up exactly.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a group: group, n_before, n_after, won_before, won_after (int), share_before, share_after (of the
+        deals), win_rate_before, win_rate_after (NaN without deals), mix (part of the change because the group became
+        more or less common), rate (because its win rate changed), total (both), and bounds of bootstrap intervals (95
+        %) ``<part>_low`` and ``<part>_high``. Parts are shares: 0.01 is one point.
+    segment : str
+    change, mix, rate : float
+        Sums over the groups; change is the win rate after minus that before. NaN when a period has no closed deals.
+    mix_low, mix_high, rate_low, rate_high : float
+        Bootstrap intervals of the sums.
+    notes : tuple of str
+        What is missing, and why.
+    """
+
+    frame: pd.DataFrame
+    segment: str
+    change: float
+    mix: float
+    rate: float
+    mix_low: float
+    mix_high: float
+    rate_low: float
+    rate_high: float
+    notes: tuple[str, ...] = ()
+
+    def sentences(self) -> list[str]:
+        """What a sales manager must know, the most important first."""
+        if np.isnan(self.change):
+            return list(self.notes)
+        said = [
+            f"The win rate changed by {points(self.change)}: {points(self.rate)} because groups win more or less often "
+            f"({_range(self.rate_low, self.rate_high)}), {points(self.mix)} because of the mix of deals "
+            f"({_range(self.mix_low, self.mix_high)})."
+        ]
+        largest = self.frame.iloc[int(self.frame["rate"].abs().to_numpy().argmax())]
+        if largest["rate_low"] > 0 or largest["rate_high"] < 0:
+            said.append(
+                f"Most of it comes from {largest['group']}: {percent(largest['win_rate_before'])} before, "
+                f"{percent(largest['win_rate_after'])} after, which makes {points(largest['rate'])}."
+            )
+        return [*said, *self.notes]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Which group of which segment explains a change of the win rate best.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        The most likely first: segment, words, group (`ALL_ALIKE` and `MIX_ONLY` with an empty segment are the rivals),
+        n_before, n_after, before, after (win rates), gain (log-likelihood against an unchanged win rate of each kind
+        of deal), support (probability of the candidate given that one of them is true).
+    change : float
+        Win rate after minus before.
+    mix : float
+        Part of the change that the mix of deals by all segments together explains.
+    decomposition : Decomposition or None
+        By the segment of the cause; None when no group is the cause.
+    """
+
+    candidates: pd.DataFrame
+    change: float
+    mix: float
+    decomposition: Decomposition | None
+
+    @property
+    def cause(self) -> pd.Series | None:
+        """The row of the group that is the most likely cause; None when it is not clear or no single group."""
+        if self.candidates.empty:
+            return None
+        best = self.candidates.iloc[0]
+        return best if best["segment"] and best["support"] >= SUPPORTED else None
+
+    @property
+    def cause_points(self) -> float:
+        """What the changed win rate of the cause adds to the change of all; NaN without a cause."""
+        cause = self.cause
+        if cause is None or self.decomposition is None:
+            return float("nan")
+        frame = self.decomposition.frame
+        return float(frame.loc[frame["group"] == cause["group"], "rate"].iloc[0])
+
+    def because(self) -> str:
+        """The cause and the part of the mix, as the end of a sentence; empty when there is no change to explain."""
+        if np.isnan(self.change):
+            return ""
+        mix = self.mix_in_words()
+        cause = self.cause
+        if cause is not None:
+            name = named(cause["segment"], cause["words"], cause["group"])
+            part = points(self.cause_points)
+            return f"most likely because {name} {moved(cause['before'], cause['after'])} ({part}); {mix}"
+        if self.candidates.empty or self.candidates.iloc[0]["support"] < SUPPORTED:
+            return f"no single group explains it clearly; {mix}"
+        alike = self.candidates.iloc[0]["group"] == ALL_ALIKE
+        return f"{'all groups of deals changed alike' if alike else 'no group wins more or less often'}; {mix}"
+
+    def mix_in_words(self) -> str:
+        """The part of the mix of deals."""
+        if self.mix * self.change < 0 and abs(self.mix) >= 0.005:
+            return f"while the mix of deals by itself would have made {points(self.mix)}"
+        return f"the mix of deals explains {_only(self.mix, self.change)}{points(self.mix)}"
+
+    def sentences(self) -> list[str]:
+        """What a sales manager must know."""
+        if np.isnan(self.change):
+            return ["There are closed deals in one of the two periods only, so there is no change to explain."]
+        return [f"The win rate changed by {points(self.change)}; {self.because()}."]
+
+
+def decompose(
+    before: pd.DataFrame, after: pd.DataFrame, segment: str, *, draws: int = 1000, seed: int = 0
+) -> Decomposition:
+    """Split the change of the win rate between two periods into mix and rate, by the groups of a segment.
+
+    Parameters
+    ----------
+    before, after : DataFrame
+        Deals of each period with ``outcome`` and the segment's column; open deals are ignored, deals without a value
+        are the group "(not recorded)".
+    segment : str
+        Name of the column.
+    draws : int
+        Bootstrap samples.
+    seed : int
+
+    Returns
+    -------
+    Decomposition
+
+    Raises
+    ------
+    TableError
+        When the column is missing.
+
+    Notes
+    -----
+    The symmetric decomposition of Kitagawa (Journal of the American Statistical Association 1955). The mix part of a
+    group counts against the overall win rate: more deals of a group that wins more often than others add to it. A group
+    without deals in one period has the rate of the other, so that all of its part is mix.
+
+    Examples
+    --------
+    >>> def deals(a_won, a, b_won, b):
+    ...     outcome = ["won"] * a_won + ["lost"] * (a - a_won) + ["won"] * b_won + ["lost"] * (b - b_won)
+    ...     return pd.DataFrame({"outcome": outcome, "product": ["A"] * a + ["B"] * b})
+    >>> found = decompose(deals(20, 50, 10, 50), deals(5, 50, 10, 50), "product")
+    >>> found.frame[["group", "mix", "rate"]].round(3).values.tolist(), round(found.change, 3)
+    ([['A', 0.0, -0.15], ['B', 0.0, 0.0]], -0.15)
+    """
+    counts = _counts(before, after, segment)
+    parts = _parts(counts.to_numpy(np.float64).T[:, None, :])
+    if np.isnan(parts).any() or counts.empty:
+        return _nothing(counts, segment)
+    drawn = _parts(_resampled(counts, draws, np.random.default_rng(seed)))
+    low, high = np.nanquantile(drawn, (0.025, 0.975), axis=1)
+    sums = np.nanquantile(drawn.sum(axis=2), (0.025, 0.975), axis=1)
+    frame = _shares(counts)
+    for number, part in enumerate(_PARTS):
+        frame[part], frame[f"{part}_low"], frame[f"{part}_high"] = parts[number, 0], low[number], high[number]
+    mix, rate, change = (float(value) for value in parts[:, 0].sum(axis=1))
+    bounds = (float(sums[0, 0]), float(sums[1, 0]), float(sums[0, 1]), float(sums[1, 1]))
+    return Decomposition(frame.rename_axis("group").reset_index(), segment, change, mix, rate, *bounds)
+
+
+def explain(
+    before: pd.DataFrame, after: pd.DataFrame, segments: Mapping[str, str], *, draws: int = 1000, seed: int = 0
+) -> Explanation:
+    """Find the group of all segments whose changed win rate explains the change best.
+
+    Parameters
+    ----------
+    before, after : DataFrame
+        Deals of each period with ``outcome`` and the segments' columns; open deals are ignored.
+    segments : mapping of str to str
+        Columns to look at, with words for people.
+    draws, seed : int
+        See `decompose`.
+
+    Returns
+    -------
+    Explanation
+
+    Notes
+    -----
+    A logistic regression on all segments at once says what the win rate would be if only the mix had changed. Each
+    candidate adds one number to it: a changed win rate of one group, or of all deals alike; its gain is half of Rao's
+    score statistic. The prior belief is the same in "all alike", in "mix only" and in each segment, and within a
+    segment it is shared by the groups, so that a segment of many small groups does not win by its many chances;
+    with the gains and a penalty (BIC) that makes the support.
+
+    Examples
+    --------
+    >>> def deals(a_won, a, b_won, b):
+    ...     outcome = ["won"] * a_won + ["lost"] * (a - a_won) + ["won"] * b_won + ["lost"] * (b - b_won)
+    ...     return pd.DataFrame({"outcome": outcome, "product": ["A"] * a + ["B"] * b})
+    >>> found = explain(deals(200, 500, 200, 500), deals(100, 500, 200, 500), {"product": "product"})
+    >>> found.because()
+    'most likely because product A fell from 40 % to 20 % (-10 points); the mix of deals explains only 0 points'
+    """
+    deals = pd.concat([_closed(before), _closed(after)], ignore_index=True)
+    later: Flags = np.zeros(len(deals), dtype=bool)
+    later[len(_closed(before)) :] = True
+    won = np.asarray(deals["outcome"] == "won", dtype=np.float64)
+    if not later.any() or later.all():
+        return Explanation(ranked([], {}), float("nan"), float("nan"), None)
+    present = {name: words for name, words in segments.items() if name in deals}
+    groups = {name: grouped(deals[name]) for name in present}
+    table, kinds = members(groups, len(deals))
+    expected, gain = gains(won, later, kinds, table)
+    rows = [candidate(deals, won, later, segment, group, member) for (segment, group), member in table.items()]
+    candidates = ranked(rows, present, gain, len(deals))
+    cause = candidates.iloc[0]["segment"]
+    found = decompose(before, after, cause, draws=draws, seed=seed) if cause else None
+    change = float(won[later].mean() - won[~later].mean())
+    return Explanation(candidates, change, float(expected[later].mean() - expected[~later].mean()), found)
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points.
+
+    Examples
+    --------
+    >>> points(-0.061), points(0.011), points(0.0001), points(0.12)
+    ('-6.1 points', '1.1 points', '0 points', '12 points')
+    """
+    rounded = round(100 * value, 1) + 0.0
+    return f"{rounded:g} {'point' if abs(rounded) == 1 else 'points'}"
+
+
+def moved(before: float, after: float) -> str:
+    """In which direction a share went, and between which values.
+
+    Examples
+    --------
+    >>> moved(0.38, 0.19)
+    'fell from 38 % to 19 %'
+    """
+    return f"{'fell' if after < before else 'rose'} from {percent(before)} to {percent(after)}"
+
+
+def _range(low: float, high: float) -> str:
+    return f"95 % interval {100 * low + 0.0:.1f} to {100 * high + 0.0:.1f}"
+
+
+def _only(part: float, whole: float) -> str:
+    return "only " if abs(part) < abs(whole) / 2 else ""
+
+
+def _closed(deals: pd.DataFrame) -> pd.DataFrame:
+    return deals[deals["outcome"] != "open"]
+
+
+def _counts(before: pd.DataFrame, after: pd.DataFrame, segment: str) -> pd.DataFrame:
+    out = {}
+    for name, deals in (("before", _closed(before)), ("after", _closed(after))):
+        if segment not in deals:
+            raise TableError(f"the deals have no column {segment!r}; they have {', '.join(map(str, deals.columns))}")
+        won = (deals["outcome"] == "won").astype(np.int64)
+        by_group = won.groupby(texts(deals[segment]))
+        out[f"n_{name}"], out[f"won_{name}"] = by_group.size(), by_group.sum()
+    return pd.DataFrame(out).fillna(0).astype(np.int64)[list(_COUNTS)].sort_index()
+
+
+def _parts(counts: Floats) -> Floats:
+    """Mix, rate and total of the groups, shape (3, draws, groups), from counts in the order of `_COUNTS`."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        before, after, won_before, won_after = counts
+        overall = 0.5 * (won_before.sum(-1) / before.sum(-1) + won_after.sum(-1) / after.sum(-1))
+        share_before = before / before.sum(-1, keepdims=True)
+        share_after = after / after.sum(-1, keepdims=True)
+        rate_before, rate_after = won_before / before, won_after / after
+    rate_before, rate_after = (
+        np.where(before > 0, rate_before, np.where(after > 0, rate_after, 0.0)),
+        np.where(after > 0, rate_after, np.where(before > 0, rate_before, 0.0)),
+    )
+    mix = (share_after - share_before) * ((rate_before + rate_after) / 2 - overall[..., None]) + 0.0  # no minus zero
+    rate = (share_before + share_after) / 2 * (rate_after - rate_before)
+    return np.stack([mix, rate, mix + rate])
+
+
+def _resampled(counts: pd.DataFrame, draws: int, random: np.random.Generator) -> Floats:
+    """Counts of both periods with their deals drawn again with replacement."""
+    drawn = {}
+    for name in ("before", "after"):
+        won, n = counts[f"won_{name}"].to_numpy(), counts[f"n_{name}"].to_numpy()
+        cells = random.multinomial(n.sum(), np.concatenate([won, n - won]) / n.sum(), size=draws)
+        drawn[f"won_{name}"] = cells[:, : len(n)]
+        drawn[f"n_{name}"] = cells[:, : len(n)] + cells[:, len(n) :]
+    return np.stack([drawn[name] for name in _COUNTS]).astype(np.float64)
+
+
+def _shares(counts: pd.DataFrame) -> pd.DataFrame:
+    out = counts.copy()
+    for name in ("before", "after"):
+        n = counts[f"n_{name}"]
+        out[f"share_{name}"] = n / n.sum()
+        out[f"win_rate_{name}"] = counts[f"won_{name}"] / n.where(n > 0)
+    return out
+
+
+def _nothing(counts: pd.DataFrame, segment: str) -> Decomposition:
+    frame = _shares(counts).rename_axis("group").reset_index()
+    for part in _PARTS:
+        frame[part] = frame[f"{part}_low"] = frame[f"{part}_high"] = np.nan
+    note = "One of the two periods has no closed deals, so there is no change to split."
+    nan = float("nan")
+    return Decomposition(frame, segment, nan, nan, nan, nan, nan, nan, nan, (note,))

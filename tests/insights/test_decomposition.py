@@ -1,0 +1,112 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from winpredict._common.errors import TableError
+from winpredict.insights.decomposition import decompose, explain
+
+
+def deals(**groups):
+    """Deals from group=(won, closed)."""
+    parts = [
+        pd.DataFrame({"outcome": ["won"] * won + ["lost"] * (n - won), "product": group})
+        for group, (won, n) in groups.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_parts_by_hand():
+    found = decompose(deals(A=(40, 100), B=(20, 100)), deals(A=(45, 150), B=(10, 50)), "product")
+    a, b = found.frame.set_index("group").loc["A"], found.frame.set_index("group").loc["B"]
+    # shares 50 to 75 %, rates 40 to 30 %; overall 30 and 27.5 %, on average 28.75 %
+    assert a["rate"] == pytest.approx(0.625 * -0.1)
+    assert a["mix"] == pytest.approx(0.25 * (0.35 - 0.2875))
+    assert b["rate"] == pytest.approx(0)
+    assert b["mix"] == pytest.approx(-0.25 * (0.2 - 0.2875))
+    assert found.change == pytest.approx(-0.025)
+    assert found.mix + found.rate == pytest.approx(found.change)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parts_add_up_also_with_groups_of_one_period_only(seed):
+    random = np.random.default_rng(seed)
+    sides = []
+    for names in ("ABC", "BCD"):
+        n = random.integers(1, 60, 3)
+        sides.append(deals(**{name: (random.integers(0, k + 1), k) for name, k in zip(names, n, strict=True)}))
+    found = decompose(*sides, "product", draws=50)
+    rates = [(side["outcome"] == "won").mean() for side in sides]
+    assert found.frame["total"].sum() == pytest.approx(rates[1] - rates[0])
+    assert found.frame.loc[found.frame["group"].isin(["A", "D"]), "rate"].tolist() == [0, 0]
+
+
+def test_intervals_hold_the_truth_in_most_samples():
+    random, inside = np.random.default_rng(4), 0
+    for _ in range(100):
+        before = deals(A=(random.binomial(100, 0.4), 100), B=(random.binomial(100, 0.3), 100))
+        after = deals(A=(random.binomial(100, 0.2), 100), B=(random.binomial(100, 0.3), 100))
+        row = decompose(before, after, "product", draws=200).frame.iloc[0]
+        inside += row["rate_low"] <= -0.1 <= row["rate_high"]
+    assert 88 <= inside <= 100
+
+
+def test_missing_values_are_a_group_and_open_deals_are_ignored():
+    before, after = deals(A=(5, 10), B=(5, 10)), deals(A=(5, 10), B=(5, 10))
+    before["product"] = before["product"].where(before["product"] != "B")
+    before.loc[len(before)] = ["open", "Z"]
+    found = decompose(before, after, "product", draws=10)
+    assert found.frame["group"].tolist() == ["(not recorded)", "A", "B"]
+
+
+def test_a_period_without_deals_and_an_unknown_column():
+    some = deals(A=(5, 10))
+    found = decompose(some, some.head(0), "product")
+    assert np.isnan(found.change)
+    assert "no closed deals" in found.sentences()[0]
+    assert explain(some, some.head(0), {"product": "product"}).cause is None
+    assert explain(some.head(0), some.head(0), {"product": "product"}).sentences()
+    with pytest.raises(TableError, match="no column 'colour'"):
+        decompose(some, some, "colour")
+
+
+def company(n, seed, rate_a=0.4, rate_b=0.4, share_a=0.5):
+    """Deals with two products, of which the second sells alike, and 40 campaigns that say nothing."""
+    random = np.random.default_rng(seed)
+    product = np.where(random.random(n) < share_a, "A", "B")
+    won = random.random(n) < np.where(product == "A", rate_a, rate_b)
+    team = np.where(random.random(n) < 0.5, "North", "South")
+    campaign = random.integers(0, 40, n).astype(str)
+    outcome = np.where(won, "won", "lost")
+    return pd.DataFrame({"outcome": outcome, "product": product, "team": team, "campaign": campaign})
+
+
+SEGMENTS = {"product": "product", "team": "team", "campaign": "campaign"}
+
+
+def test_the_changed_group_is_found_among_many_small_ones():
+    found = explain(company(1500, 1), company(1000, 2, rate_a=0.2), SEGMENTS)
+    assert found.cause["group"] == "A"
+    assert found.cause_points == pytest.approx(-0.1, abs=0.03)
+    assert found.candidates["support"].sum() == pytest.approx(1)
+    assert "product A fell from" in found.sentences()[0]
+
+
+def test_a_change_of_all_alike_is_no_groups_fault():
+    found = explain(company(1500, 3), company(1000, 4, 0.25, 0.25), SEGMENTS)
+    assert found.cause is None
+    assert "all groups of deals changed alike" in found.because()
+
+
+def test_a_change_of_the_mix_is_told_as_such():
+    found = explain(company(1500, 5, 0.6, 0.2, 0.7), company(1000, 6, 0.6, 0.2, 0.3), SEGMENTS)
+    assert found.cause is None
+    assert found.mix == pytest.approx(found.change, abs=0.05)
+    assert "no group wins more or less often; the mix of deals explains" in found.because()
+
+
+def test_the_order_of_the_rows_changes_nothing():
+    before, after = company(600, 7), company(400, 8, rate_a=0.2)
+    shuffled = explain(before.sample(frac=1, random_state=1), after.sample(frac=1, random_state=2), SEGMENTS)
+    pd.testing.assert_frame_equal(explain(before, after, SEGMENTS).candidates, shuffled.candidates)
+    again = decompose(before.iloc[::-1], after.iloc[::-1], "team")
+    pd.testing.assert_frame_equal(decompose(before, after, "team").frame, again.frame)
