@@ -17,8 +17,9 @@ import pytest
 
 from winpredict import Config, WinPredictError, backtest
 from winpredict.explain.drivers import top_drivers
-from winpredict.models import registry
+from winpredict.models._tracking import NAME, mlflow_at
 from winpredict.models.registry import (
+    CHAMPION,
     find_model,
     list_models,
     load_model,
@@ -110,8 +111,8 @@ def test_a_full_disk_leaves_the_earlier_models(tmp_path, model, features, quick_
 
 def test_a_model_can_be_promoted_where_none_is_in_use(tmp_path, model, features, quick_config):
     log_training(tmp_path, model, config=quick_config, fingerprint="f", example=features.head(2))
-    with registry._mlflow(tmp_path) as mlflow:  # as if killed between registering the first model and naming it
-        mlflow.MlflowClient().delete_registered_model_alias(registry.NAME, registry.CHAMPION)
+    with mlflow_at(tmp_path) as mlflow:  # as if killed between registering the first model and naming it
+        mlflow.MlflowClient().delete_registered_model_alias(NAME, CHAMPION)
     assert promote(tmp_path, 1).aliases == ("champion",)
 
 

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from winpredict._common.errors import WinPredictError
-from winpredict.cli import data, demo, modelling, models, scoring
+from winpredict.cli import data, demo, modelling, models, report, scoring
 
 USER_MUST_CHANGE_SOMETHING = 2
 INTERRUPTED = 130
@@ -42,6 +42,7 @@ app.command("train")(modelling.train)
 app.command("backtest")(modelling.backtest)
 app.command("score")(scoring.score)
 app.command("explain")(scoring.explain)
+app.command("report")(report.report)
 app.add_typer(models.app, name="models")
 
 

@@ -72,15 +72,15 @@ def _of_period(deals: pd.DataFrame, quotas: pd.DataFrame, users: pd.DataFrame | 
     won = deals["amount"].where((deals["outcome"] == "won") & (deals["closed_at"] >= start))
     is_open = deals["outcome"] == "open"
     rows = []
-    for level, targets in _targets(quotas, users).items():
+    for level, target in targets(quotas, users).items():
         figures = pd.DataFrame(
             {
                 "won": won.groupby(keys[level]).sum(),
                 "open_deals": is_open.groupby(keys[level]).sum(),
                 "open_amount": deals["amount"].where(is_open).groupby(keys[level]).sum(),
             }
-        ).reindex(targets.index)
-        rows.append(figures.fillna(0.0).assign(level=level, quota=targets).rename_axis("name").reset_index())
+        ).reindex(target.index)
+        rows.append(figures.fillna(0.0).assign(level=level, quota=target).rename_axis("name").reset_index())
     out = pd.concat(rows, ignore_index=True).assign(period_start=start, period_end=end)
     out["open_deals"] = out["open_deals"].astype(np.int64)
     out["remaining"] = (out["quota"] - out["won"]).clip(lower=0.0)
@@ -93,8 +93,8 @@ def _of_period(deals: pd.DataFrame, quotas: pd.DataFrame, users: pd.DataFrame | 
     return out[list(COLUMNS)]
 
 
-def _targets(quotas: pd.DataFrame, users: pd.DataFrame | None) -> dict[str, pd.Series]:
-    """Quota by name, of each level."""
+def targets(quotas: pd.DataFrame, users: pd.DataFrame | None) -> dict[str, pd.Series]:
+    """Quota of each level (overall, team, rep) by name; reps by their ids, the company as ``all``."""
     of_rep = quotas["user_id"].notna()
     of_team = quotas["team"].notna() & ~of_rep
     reps = quotas[of_rep].groupby("user_id")["amount"].sum()

@@ -1,20 +1,15 @@
-"""Runs and models in MLflow: what was trained on what, how good it was, and which version is in use.
-
-The only module that knows MLflow, and it imports it inside functions: it takes seconds, and most commands need none.
-"""
+"""Runs and models in MLflow: what was trained on what, how good it was, and which version is in use."""
 
 import json
-import logging
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from winpredict._common.errors import WinPredictError, WorkspaceError
+from winpredict._common.errors import WinPredictError
 from winpredict.config import Config
+from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, mlflow_at, run_at
 
 if TYPE_CHECKING:
     import altair as alt
@@ -23,12 +18,11 @@ if TYPE_CHECKING:
     from winpredict.models.backtest import Backtest
     from winpredict.models.training import TrainedModel
 
-#: Name of the experiment and of the registered model.
-NAME = "winpredict"
 CHAMPION, CHALLENGER = "champion", "challenger"
-_DATABASE, _ARTIFACTS = "mlflow.db", "artifacts"
 _DRIVERS = "drivers.json"
 _EXAMPLE_ROWS = 5
+#: Tables of a backtest that are read back.
+BACKTEST_TABLES = ("overall", "by_cutoff", "by_stage", "by_age", "reliability")
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ def log_training(
     """
     from winpredict.models.charts import drivers_chart
 
-    with _run(folder, "train") as mlflow:
+    with run_at(folder, "train") as mlflow:
         mlflow.log_params(_knobs(config))
         mlflow.set_tags(_training_tags(model, fingerprint))
         mlflow.log_metrics(model.figures)
@@ -137,11 +131,11 @@ def log_backtest(folder: Path, found: "Backtest", *, config: Config, fingerprint
     """
     from winpredict.models.charts import quality_charts
 
-    with _run(folder, "backtest") as mlflow:
+    with run_at(folder, "backtest") as mlflow:
         mlflow.log_params(_knobs(config))
         mlflow.set_tags({"data_fingerprint": fingerprint, "verdict": found.verdict, "kind": found.kind})
         mlflow.log_metrics(_backtest_metrics(found.overall))
-        for name in ("overall", "intervals", "by_cutoff", "by_stage", "by_age", "predictions", "reliability"):
+        for name in (*BACKTEST_TABLES, "intervals", "predictions"):
             mlflow.log_text(getattr(found, name).to_csv(), f"{name}.csv")
         _log_charts(mlflow, quality_charts(found.predictions["won"], found.predictions[NAME]))
         return str(mlflow.active_run().info.run_id)
@@ -149,9 +143,9 @@ def log_backtest(folder: Path, found: "Backtest", *, config: Config, fingerprint
 
 def list_models(folder: Path) -> list[ModelVersion]:
     """Every registered model, the latest first; none where nothing was trained."""
-    if not (Path(folder) / _DATABASE).exists():
+    if not (Path(folder) / DATABASE).exists():
         return []
-    with _mlflow(folder) as mlflow:
+    with mlflow_at(folder) as mlflow:
         client = mlflow.MlflowClient()
         versions = client.search_model_versions(f"name = '{NAME}'")
         aliases = _aliases(client)
@@ -211,10 +205,10 @@ def load_model(folder: Path, which: str = CHAMPION) -> "TrainedModel":
     from winpredict.models.training import TrainedModel
 
     found = find_model(folder, which)
-    with _mlflow(folder) as mlflow:
+    with mlflow_at(folder) as mlflow:
         source = mlflow.MlflowClient().get_model_version(NAME, str(found.version)).source
     # looked up below the folder and not by MLflow's absolute address, so that a workspace can be moved
-    data = Path(folder) / _ARTIFACTS / "models" / source.rpartition("/")[2] / "artifacts" / "data"
+    data = Path(folder) / ARTIFACTS / "models" / source.rpartition("/")[2] / "artifacts" / "data"
     if not data.exists():
         raise WinPredictError(f"the files of model {found.version} are missing ({data}); train again")
     return TrainedModel.load(next(data.iterdir()))
@@ -236,8 +230,37 @@ def read_drivers(folder: Path, model: ModelVersion) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    path = Path(folder) / _ARTIFACTS / model.run_id / "artifacts" / _DRIVERS
+    path = Path(folder) / ARTIFACTS / model.run_id / "artifacts" / _DRIVERS
     return pd.DataFrame(json.loads(path.read_text()) if path.exists() else [])
+
+
+def read_backtest(folder: Path) -> "tuple[str, dict[str, pd.DataFrame]] | None":
+    """The latest backtest on record.
+
+    Parameters
+    ----------
+    folder : Path
+        The workspace.
+
+    Returns
+    -------
+    (verdict, tables), the tables by their names in `BACKTEST_TABLES`, or None where there is none.
+    """
+    import pandas as pd
+
+    if not (Path(folder) / DATABASE).exists():
+        return None
+    with mlflow_at(folder) as mlflow:
+        client = mlflow.MlflowClient()
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        runs = client.search_runs(
+            experiments, "tags.kind = 'backtest' and attributes.status = 'FINISHED'", order_by=["start_time DESC"]
+        )
+    for run in runs:
+        place = Path(folder) / ARTIFACTS / run.info.run_id / "artifacts"
+        if all((place / f"{name}.csv").exists() for name in BACKTEST_TABLES):
+            return run.data.tags["verdict"], {name: pd.read_csv(place / f"{name}.csv") for name in BACKTEST_TABLES}
+    return None
 
 
 def promote(folder: Path, version: int) -> ModelVersion:
@@ -263,74 +286,12 @@ def promote(folder: Path, version: int) -> ModelVersion:
     if CHAMPION in chosen.aliases:
         return chosen
     former = next((each for each in list_models(folder) if CHAMPION in each.aliases), None)
-    with _mlflow(folder) as mlflow:
+    with mlflow_at(folder) as mlflow:
         client = mlflow.MlflowClient()
         client.set_registered_model_alias(NAME, CHAMPION, str(chosen.version))
         if former is not None:
             client.set_registered_model_alias(NAME, CHALLENGER, str(former.version))
     return find_model(folder, str(version))
-
-
-@contextmanager
-def _mlflow(folder: Path) -> Iterator[Any]:
-    """Yield the mlflow module pointed at a workspace; what it pointed at before is restored.
-
-    Raises
-    ------
-    WorkspaceError
-        When the disk is full, or MLflow cannot read or write there.
-    """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # else the current folder's uv.lock goes into the model
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    address = f"sqlite:///{Path(folder).resolve() / _DATABASE}"
-    mlflow.set_tracking_uri(address)
-    mlflow.set_registry_uri(address)
-    try:
-        yield mlflow
-    except (OSError, MlflowException) as error:
-        reason = str(error).partition("\n")[0]
-        raise WorkspaceError(
-            f"MLflow cannot read or write the runs in {folder}: {reason}. Free some space or check that you may write "
-            "there, then run the command again; earlier runs and models stand"
-        ) from error
-    finally:
-        mlflow.set_tracking_uri(tracking)
-        mlflow.set_registry_uri(registry)
-
-
-@contextmanager
-def _run(folder: Path, kind: str) -> Iterator[Any]:
-    """Yield the mlflow module with a run open in the workspace's experiment."""
-    with _mlflow(folder) as mlflow:
-        number = _experiment(mlflow.MlflowClient(), (Path(folder).resolve() / _ARTIFACTS).as_uri())
-        with mlflow.start_run(experiment_id=number, run_name=kind, tags={"kind": kind}):
-            yield mlflow
-
-
-def _experiment(client: Any, place: str) -> str:
-    """The experiment whose artifacts are kept at a place.
-
-    MLflow fixes an experiment's place for good. Once a workspace was moved, its experiment would go on writing to the
-    old place, so it is set aside under another name and a new one takes over.
-    """
-    current = client.get_experiment_by_name(NAME)
-    if current is not None and current.artifact_location == place:
-        return str(current.experiment_id)
-    if current is not None:
-        client.rename_experiment(current.experiment_id, f"{NAME} ({current.artifact_location})")
-    returned = client.get_experiment_by_name(f"{NAME} ({place})")
-    if returned is None:
-        return str(client.create_experiment(NAME, artifact_location=place))
-    client.rename_experiment(returned.experiment_id, NAME)
-    return str(returned.experiment_id)
 
 
 def _register(mlflow: Any, model: "TrainedModel", example: "pd.DataFrame") -> int:

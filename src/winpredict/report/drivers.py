@@ -60,7 +60,7 @@ def drivers_report(
     """
     say = progress or (lambda words: None)
     attributes = tuple(name for name in model.attributes if has_attribute(crm, name))
-    compared = tuple(name for name in attributes if name not in LINKS)  # owners and accounts are no kinds of deals
+    compared = compared_attributes(model, crm)
     groups = None if segment is None else segment_of(crm, segment, compared)
     found = drivers(model, crm, groups=groups, seed=seed, progress=say)
     say("comparing won and lost deals")
@@ -84,6 +84,11 @@ def drivers_report(
         ],
         method=_method(model, found, effects, moved),
     )
+
+
+def compared_attributes(model: TrainedModel, crm: CRMData) -> tuple[str, ...]:
+    """The attributes by which deals are compared; owners and accounts are no kinds of deals."""
+    return tuple(name for name in model.attributes if has_attribute(crm, name) and name not in LINKS)
 
 
 def segment_of(crm: CRMData, segment: str, attributes: tuple[str, ...]) -> pd.Series:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import pandas as pd
 
 #: How a column is written: money and counts in whole numbers, shares in per cent, points with a sign, sizes in points
-#: without one.
-Format = Literal["text", "count", "money", "percent", "points", "size", "days", "number", "date", "check"]
+#: without one, exact figures with three decimals.
+Format = Literal["text", "count", "money", "percent", "points", "size", "days", "number", "exact", "date", "check"]
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,7 @@ def write_report(report: Report, out: Path, *, locale: str = "en_US") -> list[Pa
         When a file cannot be written; the earlier one stands.
     """
     out = Path(out)
-    if out.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"cannot write a report as {out.name!r}; end the name in {', '.join(SUFFIXES)}")
-    places = _locale(locale)
+    places = require_writable(out, locale)
     written = [_write(out, _rendered(report, out, places))]
     if out.suffix.lower() == ".md":
         for number, picture in enumerate(_pictures(report), start=1):
@@ -61,6 +59,19 @@ def write_report(report: Report, out: Path, *, locale: str = "en_US") -> list[Pa
         path = out.with_name(f"{out.stem}-{table.name}.csv")
         written.append(_write(path, without_formulas(table.frame).to_csv(index=False).encode()))
     return written
+
+
+def require_writable(out: Path, locale: str) -> Locale:
+    """The locale, if a report can be written so; to be asked before long work.
+
+    Raises
+    ------
+    ConfigError
+        When the suffix or the locale is unknown.
+    """
+    if Path(out).suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"cannot write a report as {Path(out).name!r}; end the name in {', '.join(SUFFIXES)}")
+    return _locale(locale)
 
 
 def _write(path: Path, content: bytes) -> Path:
@@ -130,6 +141,8 @@ def written_as(value: Any, how: Format, locale: Locale) -> str:
         return format_decimal(100 * float(value), format="+#,##0.0;-#,##0.0", locale=locale)
     if how == "size":
         return format_decimal(100 * float(value), format="#,##0.0", locale=locale)
+    if how == "exact":
+        return format_decimal(float(value), format="#,##0.000", locale=locale)
     if how in ("count", "money"):
         return format_decimal(round(float(value)), format="#,##0", locale=locale)
     if how in ("days", "number"):

@@ -1,0 +1,129 @@
+"""``winpredict report``: reports for managers."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from winpredict._common.progress import progress
+from winpredict.cli.options import AsOfOption, JsonOption, ModelOption, WorkspaceOption, existing_workspace, moment
+from winpredict.cli.output import respond
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from winpredict.models.training import TrainedModel
+    from winpredict.report.page import Report
+    from winpredict.tables.crm import CRMData
+    from winpredict.workspace import Workspace
+
+
+class Kind(StrEnum):
+    """What a report is about."""
+
+    DRIVERS = "drivers"
+    PIPELINE = "pipeline"
+    FORECAST = "forecast"
+    MODEL_CARD = "model-card"
+
+
+def report(
+    kind: Annotated[Kind, typer.Argument(help="What the report is about.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write: .html, .pdf or .md; tables go beside it as CSV.")],
+    workspace: WorkspaceOption = None,
+    segment: Annotated[
+        str | None, typer.Option("--segment", help="Tell it by segment too: customer, size, product, team, ...")
+    ] = None,
+    as_of: AsOfOption = None,
+    judged: Annotated[
+        bool, typer.Option("--backtest", help="forecast: judge past forecasts too, which trains several models.")
+    ] = False,
+    locale: Annotated[str, typer.Option("--locale", help="How numbers and dates are written.")] = "en_US",
+    model: ModelOption = "champion",
+    as_json: JsonOption = False,
+) -> None:
+    """Write a report for managers.
+
+    drivers: why deals are won. pipeline: where deals stand and stall. forecast: what will be booked. model-card: how
+    good the odds are.
+
+    Example: winpredict report drivers --out drivers.html
+    """
+    from winpredict.models.registry import find_model, load_model
+    from winpredict.report.writing import require_writable, write_report
+
+    require_writable(out, locale)
+    place = existing_workspace(workspace)
+    found = find_model(place.folder, model)
+    trained = load_model(place.folder, str(found.version))
+    day = moment(as_of)
+    with progress("report") as say:
+        made = _made(kind, place, trained, _title(found.version, found.aliases), segment, day, judged, locale, say)
+        say("drawing")
+        written = write_report(made, out, locale=locale)
+    respond(
+        {"report": str(written[0]), "tables": [str(path) for path in written[1:]], "summary": list(made.summary)},
+        lambda console: console.print(
+            *[f"- {sentence}" for sentence in made.summary[:5]],
+            f"written to {written[0]}, with {len(written) - 1} files beside it",
+            sep="\n",
+            soft_wrap=True,
+        ),
+        as_json=as_json,
+    )
+
+
+def _made(
+    kind: Kind,
+    place: "Workspace",
+    model: "TrainedModel",
+    title: str,
+    segment: str | None,
+    day: "pd.Timestamp | None",
+    judged: bool,
+    locale: str,
+    say: "Callable[[str], None]",
+) -> "Report":
+    if kind is Kind.MODEL_CARD:
+        return _model_card(place, model, title, locale)
+    crm = place.crm()
+    if kind is Kind.DRIVERS:
+        from winpredict.report.drivers import drivers_report
+
+        known = crm if day is None else crm.as_known_at(day)
+        return drivers_report(model, known, segment=segment, locale=locale, progress=say)
+    if kind is Kind.PIPELINE:
+        from winpredict.report.pipeline import pipeline_report
+
+        return pipeline_report(model, crm, segment=segment, as_of=day, locale=locale)
+    return _forecast(model, crm, day, judged, locale, say)
+
+
+def _model_card(place: "Workspace", model: "TrainedModel", title: str, locale: str) -> "Report":
+    from winpredict.models.registry import read_backtest
+    from winpredict.report.model_card import model_card
+
+    verdict, tables = read_backtest(place.folder) or ("", {})
+    return model_card(model, name=title, backtest=tables, verdict=verdict, locale=locale)
+
+
+def _forecast(
+    model: "TrainedModel",
+    crm: "CRMData",
+    day: "pd.Timestamp | None",
+    judged: bool,
+    locale: str,
+    say: "Callable[[str], None]",
+) -> "Report":
+    from winpredict.insights.forecast_backtest import backtest_forecast
+    from winpredict.report.forecast import forecast_report
+
+    past = backtest_forecast(crm if day is None else crm.as_known_at(day), progress=say) if judged else None
+    return forecast_report(model, crm, as_of=day, judged=past, locale=locale)
+
+
+def _title(version: int, aliases: tuple[str, ...]) -> str:
+    return f"version {version}" + (f" ({', '.join(aliases)})" if aliases else "")

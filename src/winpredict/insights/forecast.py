@@ -1,0 +1,316 @@
+"""Forecast: what will be booked this and the next month and quarter, with an honest interval, against quota."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from winpredict.insights._forecast_history import History, amount_ratios, new_business, shared_shock
+from winpredict.insights._forecast_quota import quotas_of
+from winpredict.insights._phrases import money, percent
+from winpredict.insights.deals import deals_at_end
+from winpredict.models.training import TrainedModel, has_attribute, pipeline
+from winpredict.tables.crm import CRMData, utc
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.8
+#: Quantiles of the simulated bookings that are called commit (reached four times in five) and best case.
+COMMIT, BEST_CASE = 0.2, 0.8
+_RECENT_DAYS = 180
+#: Part of a shock in log-odds that moves the number of wins, at usual win rates; spread of the number of new deals.
+_SHARE_OF_SHOCK, _NEW_SPREAD = 0.7, 0.2
+_COLUMNS = [
+    "period", "starts", "ends", "booked", "open_pipeline", "not_yet_created", "expected", "low", "high", "commit",
+    "best_case", "pipeline", "quota", "attainment", "p_quota",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Period:
+    """A calendar month or quarter.
+
+    Parameters
+    ----------
+    name : str
+        "this month", "next quarter", ...
+    starts, ends : Timestamp
+        From, and before.
+    """
+
+    name: str
+    starts: pd.Timestamp
+    ends: pd.Timestamp
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Expected bookings.
+
+    Parameters
+    ----------
+    periods : DataFrame
+        One row a period: period, starts, ends, booked (won since it began), open_pipeline and not_yet_created
+        (expected from deals that are open, and from deals to come), expected (their sum), low and high (80 %
+        interval), commit (reached four times in five), best_case (reached once in five), pipeline (open amounts that
+        are expected to close in it by the CRM's dates, or all where it has none), quota, attainment (expected over
+        quota), p_quota (probability of reaching it). Amounts in the CRM's currency.
+    by_team, by_rep : DataFrame
+        The same for each team and rep, after the column name; empty where deals have none.
+    deals : DataFrame
+        One row an open deal: deal_id, rep, team, amount, win_probability, and for each period the probability of
+        being won in it (``p <period>``).
+    as_of : Timestamp or None
+    notes : tuple of str
+        What is missing or was assumed.
+    """
+
+    periods: pd.DataFrame
+    by_team: pd.DataFrame
+    by_rep: pd.DataFrame
+    deals: pd.DataFrame
+    as_of: pd.Timestamp | None
+    notes: tuple[str, ...] = ()
+
+    def sentences(self) -> list[str]:
+        """What a sales manager must know, the nearest first."""
+        if self.periods.empty:
+            return list(self.notes)
+        return [_told(row) for _, row in self.periods.iterrows()] + list(self.notes)
+
+
+def forecast(
+    model: TrainedModel,
+    crm: CRMData,
+    *,
+    as_of: pd.Timestamp | str | None = None,
+    draws: int = 4000,
+    seed: int = 0,
+) -> Forecast:
+    """Expected bookings of this and the next month and quarter.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    crm : CRMData
+    as_of : Timestamp or str, optional
+        By default the end of the data; nothing recorded at or after it is used.
+    draws : int
+        Simulated futures.
+    seed : int
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    WinPredictError
+        When the model was trained on later facts.
+
+    Notes
+    -----
+    Every simulated future draws a shock that all open deals share (its spread is read off how past months deviated
+    from what their pipeline usually gives), then for each deal whether it is won in the period, at odds moved by the
+    shock, and its amount, moved as amounts of past deals were. Deals not yet created come and are won as lately, under
+    the same shock.
+    """
+    now = crm.known_until if as_of is None else utc(as_of)
+    model.refuse_hindsight(now)
+    if not crm.dated or now is None:
+        return _empty(None, "The deals carry no dates, so nothing can be said of when they will be booked.")
+    known = crm if as_of is None else crm.as_known_at(now)
+    attributes = [name for name in model.attributes if has_attribute(known, name)]
+    table = deals_at_end(known, attributes)
+    history = History.of(known, table, now)
+    if not (history.deals["amount"] > 0).any():
+        return _empty(now, "No deal has an amount, so there are no bookings to forecast.")
+    looks = pipeline(known, now)
+    features = model.build_features(known, looks)
+    return _Simulation(model, known, table, history, looks, features, now, draws, seed).forecast()
+
+
+def periods_at(now: pd.Timestamp) -> list[Period]:
+    """Calendar month and quarter (UTC) at a moment, and those that come next.
+
+    Examples
+    --------
+    >>> [(each.name, f"{each.starts:%m-%d}") for each in periods_at(pd.Timestamp("2025-02-10", tz="UTC"))]
+    [('this month', '02-01'), ('next month', '03-01'), ('this quarter', '01-01'), ('next quarter', '04-01')]
+    """
+    day = now.tz_convert(None).normalize()
+    month = day.replace(day=1)
+    quarter = month.replace(month=3 * ((month.month - 1) // 3) + 1)
+    spans = (("month", month, 1), ("quarter", quarter, 3))
+    found = []
+    for word, first, length in spans:
+        edges = [(first + pd.DateOffset(months=length * step)).tz_localize("UTC") for step in range(3)]
+        found += [Period(f"this {word}", edges[0], edges[1]), Period(f"next {word}", edges[1], edges[2])]
+    return found
+
+
+class _Simulation:
+    """Simulated futures of one pipeline."""
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        crm: CRMData,
+        table: pd.DataFrame,
+        history: History,
+        looks: pd.DataFrame,
+        features: pd.DataFrame,
+        now: pd.Timestamp,
+        draws: int,
+        seed: int,
+    ) -> None:
+        self.model, self.crm, self.history, self.features, self.now, self.draws = (
+            model, crm, history, features, now, draws,
+        )  # fmt: skip
+        self.rng = np.random.default_rng(seed)
+        self.odds = model.odds(features)["win_probability"].to_numpy(np.float64)
+        of_deal = table.set_index("deal_id").reindex(looks["deal_id"])
+        self.notes: list[str] = []
+        self.amount = self._amounts(of_deal["amount"].to_numpy(np.float64))
+        self.ratios = amount_ratios(crm, history)
+        self.new = new_business(history, now)
+        self.deals = of_deal[["rep", "team"]].reset_index().assign(amount=self.amount, win_probability=self.odds)
+        self.expected_close = _expected_close(crm, looks)
+
+    def forecast(self) -> Forecast:
+        """All periods, in all, by team and by rep."""
+        rows: dict[str, list[dict[str, object]]] = {"": [], "team": [], "rep": []}
+        deals = self.deals.copy()
+        for period in periods_at(self.now):
+            chance = self._chance(period)
+            deals[f"p {period.name}"] = chance
+            for level, name, row in self._rows(period, chance):
+                rows[level].append({"name": name, **row})
+        tables = {level: pd.DataFrame(found, columns=["name", *_COLUMNS]) for level, found in rows.items()}
+        return Forecast(
+            tables[""].drop(columns="name"), tables["team"], tables["rep"], deals, self.now, tuple(self.notes)
+        )
+
+    def _amounts(self, amounts: Floats) -> Floats:
+        won = self.history.deals.loc[self.history.deals["won"], "amount"]
+        missing = ~(amounts > 0)
+        if missing.any() and len(won):
+            self.notes.append(
+                f"{missing.sum()} open deals have no amount; the mean of the won deals ({money(won.mean())}) stands in."
+            )
+        return np.where(missing, won.mean() if len(won) else 0.0, amounts)
+
+    def _chance(self, period: Period) -> Floats:
+        """Probability of each open deal of being won in what is left of a period."""
+        ends = [days_to(moment, self.now) for moment in (max(period.starts, self.now), period.ends)]
+        by_start, by_end = (self.model.win_by(self.features, end, self.odds) for end in ends)
+        return np.asarray(np.clip(by_end - by_start, 0.0, 1.0))
+
+    def _rows(self, period: Period, chance: Floats) -> Iterator[tuple[str, str, dict[str, object]]]:
+        booked = self._booked(period)
+        from_days, to_days = days_to(max(period.starts, self.now), self.now), days_to(period.ends, self.now)
+        spread = shared_shock(self.history, from_days, to_days)
+        # down by half the variance, for odds rise more by a good shock than they fall by a bad one
+        shock = spread * self.rng.standard_normal(self.draws) - spread**2 / 2
+        won = self._won_amounts(chance, shock)
+        coming = self._coming(from_days, to_days, shock)
+        quotas = quotas_of(self.crm, period.starts, period.ends)
+        everyone = np.ones(len(chance), dtype=bool)
+        target = quotas.get("overall", {}).get("all", np.nan)
+        yield "", "", self._row(period, booked["amount"].sum(), won.sum(axis=0), coming, everyone, target)
+        for level in ("team", "rep"):
+            for name, share in self._shares(level).items():
+                mine = (self.deals[level] == name).to_numpy(dtype=bool)
+                own = booked.loc[booked[level] == name, "amount"].sum()
+                drawn, target = won[mine].sum(axis=0), quotas.get(level, {}).get(str(name), np.nan)
+                yield level, str(name), self._row(period, own, drawn, share * coming, mine, target)
+
+    def _won_amounts(self, chance: Floats, shock: Floats) -> NDArray[np.float32]:
+        """What each open deal brings in each simulated future, shape (n_deals, draws)."""
+        log_odds = logit(np.clip(chance, 1e-9, 1 - 1e-9))
+        out = np.zeros((len(chance), len(shock)), dtype=np.float32)
+        for row, (middle, amount) in enumerate(zip(log_odds, self.amount, strict=True)):
+            won = self.rng.random(len(shock)) < expit(middle + shock)
+            out[row, won] = amount * self.rng.choice(self.ratios, int(won.sum()))
+        return out
+
+    def _coming(self, from_days: float, to_days: float, shock: Floats) -> Floats:
+        """What deals not yet created bring in each simulated future."""
+        mean = self.new.wins(from_days, to_days)
+        if mean <= 0 or not len(self.new.amount):
+            return np.zeros(self.draws)
+        # a shock in log-odds moves rare wins by its exponential, common ones less; the rate of new deals varies as well
+        rate = mean * np.exp(_SHARE_OF_SHOCK * shock) * self.rng.gamma(1 / _NEW_SPREAD**2, _NEW_SPREAD**2, self.draws)
+        counts = self.rng.poisson(rate)
+        drawn = self.rng.choice(self.new.amount, int(counts.sum()))
+        futures = np.repeat(np.arange(self.draws), counts)
+        return np.bincount(futures, weights=drawn, minlength=self.draws).astype(np.float64)
+
+    def _booked(self, period: Period) -> pd.DataFrame:
+        chosen = self.history.won_between(period.starts, min(self.now, period.ends))
+        return self.history.deals.loc[chosen, ["amount", "rep", "team"]]
+
+    def _shares(self, level: str) -> pd.Series:
+        """Share of the deals lately created that each team or rep has, for those that have any or are open."""
+        deals = self.history.deals
+        lately = deals[deals["created_at"] >= self.now - pd.Timedelta(days=_RECENT_DAYS)]
+        return lately[level].value_counts(normalize=True).sort_index()
+
+    def _row(
+        self,
+        period: Period,
+        booked: float,
+        won: NDArray[np.float32],
+        coming: Floats,
+        mine: NDArray[np.bool_],
+        quota: float,
+    ) -> dict[str, object]:
+        total = booked + won.astype(np.float64) + coming
+        low, commit, best, high = np.quantile(total, ((1 - LEVEL) / 2, COMMIT, BEST_CASE, (1 + LEVEL) / 2))
+        closing = mine & self._closing(period)
+        return {
+            "period": period.name, "starts": period.starts, "ends": period.ends, "booked": float(booked),
+            "open_pipeline": float(won.mean()), "not_yet_created": float(coming.mean()),
+            "expected": float(total.mean()),
+            "low": float(low), "high": float(high), "commit": float(commit), "best_case": float(best),
+            "pipeline": float(self.amount[closing].sum()), "quota": quota,
+            "attainment": float(total.mean()) / quota if quota > 0 else np.nan,
+            "p_quota": float((total >= quota).mean()) if quota > 0 else np.nan,
+        }  # fmt: skip
+
+    def _closing(self, period: Period) -> NDArray[np.bool_]:
+        if self.expected_close is None:
+            return np.ones(len(self.odds), dtype=bool)
+        return ((self.expected_close >= period.starts) & (self.expected_close < period.ends)).to_numpy(dtype=bool)
+
+
+def days_to(moment: pd.Timestamp, now: pd.Timestamp) -> float:
+    """Days from now to a moment."""
+    return float((moment - now) / pd.Timedelta(days=1))
+
+
+def _expected_close(crm: CRMData, looks: pd.DataFrame) -> pd.Series | None:
+    if "expected_close_date" not in crm.deals:
+        return None
+    found = crm.deals.set_index("deal_id")["expected_close_date"].reindex(looks["deal_id"])
+    return found.reset_index(drop=True) if found.notna().any() else None
+
+
+def _empty(now: pd.Timestamp | None, note: str) -> Forecast:
+    named = pd.DataFrame(columns=["name", *_COLUMNS])
+    deals = pd.DataFrame(columns=["deal_id", "rep", "team", "amount", "win_probability"])
+    return Forecast(pd.DataFrame(columns=_COLUMNS), named, named, deals, now, (note,))
+
+
+def _told(row: pd.Series) -> str:
+    booked = f", {money(row['booked'])} of it booked already" if row["booked"] > 0 else ""
+    quota = ""
+    if row["quota"] > 0:
+        quota = f" That is {percent(row['attainment'])} of quota, which is reached with {percent(row['p_quota'])} odds."
+    return (
+        f"{row['period'].capitalize()}: {money(row['expected'])} expected ({money(row['low'])} to {money(row['high'])} "
+        f"in four cases of five){booked}; {money(row['commit'])} can be committed.{quota}"
+    )

@@ -1,0 +1,76 @@
+"""MLflow, pointed at a workspace; the only module that imports it, and it does so late, since that takes seconds."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from winpredict._common.errors import WorkspaceError
+
+#: Name of the experiment and of the registered model.
+NAME = "winpredict"
+DATABASE, ARTIFACTS = "mlflow.db", "artifacts"
+
+
+@contextmanager
+def mlflow_at(folder: Path) -> Iterator[Any]:
+    """Yield the mlflow module pointed at a workspace; what it pointed at before is restored.
+
+    Raises
+    ------
+    WorkspaceError
+        When the disk is full, or MLflow cannot read or write there.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_ENABLEARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # else the current folder's uv.lock goes into the model
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    address = f"sqlite:///{Path(folder).resolve() / DATABASE}"
+    mlflow.set_tracking_uri(address)
+    mlflow.set_registry_uri(address)
+    try:
+        yield mlflow
+    except (OSError, MlflowException) as error:
+        reason = str(error).partition("\n")[0]
+        raise WorkspaceError(
+            f"MLflow cannot read or write the runs in {folder}: {reason}. Free some space or check that you may write "
+            "there, then run the command again; earlier runs and models stand"
+        ) from error
+    finally:
+        mlflow.set_tracking_uri(tracking)
+        mlflow.set_registry_uri(registry)
+
+
+@contextmanager
+def run_at(folder: Path, kind: str) -> Iterator[Any]:
+    """Yield the mlflow module with a run open in the workspace's experiment."""
+    with mlflow_at(folder) as mlflow:
+        number = _experiment(mlflow.MlflowClient(), (Path(folder).resolve() / ARTIFACTS).as_uri())
+        with mlflow.start_run(experiment_id=number, run_name=kind, tags={"kind": kind}):
+            yield mlflow
+
+
+def _experiment(client: Any, place: str) -> str:
+    """The experiment whose artifacts are kept at a place.
+
+    MLflow fixes an experiment's place for good. Once a workspace was moved, its experiment would go on writing to the
+    old place, so it is set aside under another name and a new one takes over.
+    """
+    current = client.get_experiment_by_name(NAME)
+    if current is not None and current.artifact_location == place:
+        return str(current.experiment_id)
+    if current is not None:
+        client.rename_experiment(current.experiment_id, f"{NAME} ({current.artifact_location})")
+    returned = client.get_experiment_by_name(f"{NAME} ({place})")
+    if returned is None:
+        return str(client.create_experiment(NAME, artifact_location=place))
+    client.rename_experiment(returned.experiment_id, NAME)
+    return str(returned.experiment_id)
