@@ -128,7 +128,7 @@ def forecast(
     history = History.of(known, table, now)
     if not (history.deals["amount"] > 0).any():
         return _empty(now, "No deal has an amount, so there are no bookings to forecast.")
-    looks = pipeline(known, now)
+    looks = pipeline(known, now).sort_values("deal_id", ignore_index=True)  # draws go by this order
     features = model.build_features(known, looks)
     return _Simulation(model, known, table, history, looks, features, now, draws, seed).forecast()
 

@@ -1,0 +1,36 @@
+import pandas as pd
+import pytest
+
+from winpredict.explain.drivers import drivers
+from winpredict.explain.effects import adjusted_effects
+from winpredict.insights.forecast import forecast
+from winpredict.report.charts.drivers import effects_chart, shape_chart, strength_chart
+from winpredict.report.charts.forecast import forecast_backtest_chart, forecast_chart, quota_chart
+from winpredict.report.charts.style import NARROW, WIDE
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_charts_of_a_forecast_draw(world, model, width):
+    found = forecast(model, world.crm, draws=100)
+    periods = found.periods.assign(quota=1e6)
+    rows = found.by_team[found.by_team["period"] == "this quarter"]
+    past = pd.DataFrame(
+        {
+            "starts": pd.date_range("2024-01-01", periods=3, freq="MS", tz="UTC"), "expected": 2.0, "low": 1.0,
+            "high": 3.0, "stage_weighted": 4.0, "last_year": 1.0, "actual": [1.0, 2.0, 3.0],
+        }
+    )  # fmt: skip
+    for chart in (forecast_chart(periods, width), quota_chart(rows, width), forecast_backtest_chart(past, width)):
+        assert chart.to_dict()["title"]["text"]
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_charts_of_drivers_draw(world, model, width):
+    found = drivers(model, world.crm)
+    effects = adjusted_effects(world.crm, attributes=model.attributes).effects
+    charts = [strength_chart(found.themes, width), effects_chart(effects, width)]
+    charts += [
+        shape_chart(found.dependence[found.dependence["theme"] == name], name, width) for name in ("Amount", "stage")
+    ]
+    for chart in charts:
+        assert chart.to_dict()["title"]["text"]

@@ -1,0 +1,79 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winpredict import CRMData, WinPredictError, backtest, train
+from winpredict.report.drivers import drivers_report
+from winpredict.report.forecast import forecast_report
+from winpredict.report.model_card import model_card
+from winpredict.report.pipeline import pipeline_report
+from winpredict.report.writing import write_report
+
+
+def titles(report):
+    return [section.title for section in report.sections if not section.empty]
+
+
+def test_the_driver_report(world, model, tmp_path):
+    report = drivers_report(model, world.crm, segment="customer")
+    assert "The same by new or existing customer" in titles(report)
+    assert {"What moves the odds", "What is in our hands", "What the won deals had in common"} <= set(titles(report))
+    text = write_report(report, tmp_path / "d.md")[0].read_text()
+    assert "loss_reason" in text  # among what was left out
+    assert {"d-drivers.csv", "d-closed-won.csv", "d-changes.csv"} <= {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(WinPredictError, match="no segment 'nonsense'"):
+        drivers_report(model, world.crm, segment="nonsense")
+
+
+def test_the_pipeline_report(world, model, tmp_path):
+    report = pipeline_report(model, world.crm, segment="product")
+    assert "Where the deals stand" in titles(report)
+    odds = next(table for table in report.tables if table.name == "odds")
+    assert len(odds.frame) == (world.crm.deals["outcome"] == "open").sum()
+    assert write_report(report, tmp_path / "p.md")[0].exists()
+
+
+def test_the_forecast_report(world, model, tmp_path):
+    report = forecast_report(model, world.crm)
+    assert report.summary[0].startswith("This month")
+    assert write_report(report, tmp_path / "f.md")[0].exists()
+
+
+def test_the_model_card(world, model, quick_config, tmp_path):
+    assert "No backtest is on record" in model_card(model).summary[2]
+    found = backtest(world.crm, quick_config, folds=2)
+    tables = {name: getattr(found, name).reset_index() for name in ("overall", "by_cutoff", "by_stage", "by_age")}
+    report = model_card(model, backtest={**tables, "reliability": found.reliability}, verdict=found.verdict)
+    text = write_report(report, tmp_path / "m.md")[0].read_text()
+    assert found.verdict in text
+    assert "stage_win_rate" in text
+
+
+def test_a_deals_only_file_gives_what_it_can(quick_config, tmp_path):
+    rng = np.random.default_rng(2)
+    n = 500
+    product = rng.choice(["a", "b", "c"], n)
+    won = rng.random(n) < np.where(product == "a", 0.6, 0.25)
+    deals = pd.DataFrame(
+        {
+            "deal_id": [f"d{i}" for i in range(n)], "stage": "any", "created_at": None, "closed_at": None,
+            "outcome": np.where(won, "won", "lost"), "product": product, "amount": rng.lognormal(9, 1, n),
+        }
+    )  # fmt: skip
+    crm = CRMData.from_frames(deals)
+    model = train(crm, quick_config)
+    told = []
+    for name, make in (("d", drivers_report), ("p", pipeline_report), ("f", forecast_report)):
+        report = make(model, crm)
+        told += report.summary
+        assert write_report(report, tmp_path / f"{name}.md")[0].exists()
+    assert any("no dates" in sentence for sentence in told)
+
+
+def test_an_empty_pipeline_gets_its_reports(world, model, tmp_path):
+    crm = world.crm
+    closed = dataclasses.replace(crm, deals=crm.deals[crm.deals["outcome"] != "open"].reset_index(drop=True))
+    for make in (pipeline_report, forecast_report):
+        assert write_report(make(model, closed), tmp_path / "r.md")[0].exists()
