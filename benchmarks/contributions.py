@@ -1,0 +1,69 @@
+"""Contributions of a blend against LightGBM's raw ``pred_contrib`` of the same trees, timed side by side.
+
+Run it with ``uv run python benchmarks/contributions.py [--rows 100000] [--deals 4000]``.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import pandas as pd
+
+from winpredict import Config, train
+from winpredict.explain.changes import changes
+from winpredict.explain.contributions import contributions
+from winpredict.models.training import pipeline, training_looks
+from winpredict.sources.simulate import simulate
+
+ROUNDS = 3
+
+
+def main() -> None:
+    """Print seconds of both, their ratio, and how exactly contributions and changes add up."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--deals", type=int, default=4000)
+    asked = parser.parse_args()
+    config = Config()
+    crm = simulate(asked.deals, seed=1).crm
+    model = train(crm, config)
+    looks = training_looks(crm, config)[["deal_id", "as_of"]]
+    looks = looks.iloc[np.arange(asked.rows) % len(looks)].reset_index(drop=True)
+    features = model.build_features(crm, looks)
+    classifier = model.classifier
+    matrix = classifier.to_matrix(features)
+    raw, ours = [], []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for booster in classifier.boosters_:
+            booster.predict(matrix, pred_contrib=True, num_threads=classifier.threads)
+        raw.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        contributions(classifier, features)
+        ours.append(time.perf_counter() - start)
+    print(f"{asked.rows:,} rows, {len(classifier.boosters_)} x {classifier.boosters_[0].num_trees()} trees")
+    print(f"raw pred_contrib {np.median(raw):.2f} s, contributions {np.median(ours):.2f} s, ratio by pair: ", end="")
+    print(", ".join(f"{mine / theirs:.3f}" for mine, theirs in zip(ours, raw, strict=True)))
+    sample = features.head(1000)
+    found = contributions(classifier, sample)
+    odds = model.odds(sample)["win_probability"].to_numpy()
+    base = 1 / (1 + np.exp(-found.calibrated_base))
+    print(
+        f"1,000 looks: largest gap of base and points to the odds {abs(base + found.in_points().sum(axis=1) - odds).max():.1e}"
+    )
+    _print_changes(model, crm)
+
+
+def _print_changes(model: object, crm: object) -> None:
+    earlier = crm.known_until - pd.Timedelta(days=14)
+    is_open = set(pipeline(crm, earlier)["deal_id"]) & set(pipeline(crm, crm.known_until)["deal_id"])
+    gaps = []
+    for deal in sorted(is_open)[:1000]:
+        found = changes(model, crm, deal, earlier)
+        told = sum(reason.points for reason in found.reasons) + found.other_points
+        gaps.append(abs(found.before + told - found.after))
+    print(f"changes of {len(gaps)} deals: largest gap {max(gaps):.1e}")
+
+
+if __name__ == "__main__":
+    main()
