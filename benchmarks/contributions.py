@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from winpredict import Config, train
+from winpredict import Config, CRMData, TrainedModel, train
 from winpredict.explain.changes import changes
 from winpredict.explain.contributions import contributions
 from winpredict.models.training import pipeline, training_looks
@@ -48,21 +48,21 @@ def main() -> None:
     found = contributions(classifier, sample)
     odds = model.odds(sample)["win_probability"].to_numpy()
     base = 1 / (1 + np.exp(-found.calibrated_base))
-    print(
-        f"1,000 looks: largest gap of base and points to the odds {abs(base + found.in_points().sum(axis=1) - odds).max():.1e}"
-    )
+    gap = abs(base + found.in_points().sum(axis=1) - odds).max()
+    print(f"{len(sample):,} looks: largest gap of base and points to the odds {gap:.1e}")
     _print_changes(model, crm)
 
 
-def _print_changes(model: object, crm: object) -> None:
-    earlier = crm.known_until - pd.Timedelta(days=14)
-    is_open = set(pipeline(crm, earlier)["deal_id"]) & set(pipeline(crm, crm.known_until)["deal_id"])
-    gaps = []
-    for deal in sorted(is_open)[:1000]:
-        found = changes(model, crm, deal, earlier)
-        told = sum(reason.points for reason in found.reasons) + found.other_points
-        gaps.append(abs(found.before + told - found.after))
-    print(f"changes of {len(gaps)} deals: largest gap {max(gaps):.1e}")
+def _print_changes(model: TrainedModel, crm: CRMData) -> None:
+    still_open = set(pipeline(crm, crm.known_until)["deal_id"])
+    gaps: list[float] = []
+    for days in (7, 14, 21, 28, 42, 56, 84):
+        earlier = crm.known_until - pd.Timedelta(days=days)
+        for deal in sorted(still_open & set(pipeline(crm, earlier)["deal_id"])):
+            found = changes(model, crm, deal, earlier)
+            told = sum(reason.points for reason in found.reasons) + found.other_points
+            gaps.append(abs(found.before + told - found.after))
+    print(f"{len(gaps):,} changes between two days: largest gap {max(gaps):.1e}")
 
 
 if __name__ == "__main__":

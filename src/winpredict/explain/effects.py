@@ -243,5 +243,5 @@ def _odds(
 
 
 def _difference(points: float) -> str:
-    more = "more" if points >= 0 else "less"
-    return f"{abs(100 * points):.0f} points {more} often"
+    number = round(abs(100 * points))
+    return f"{number} {'point' if number == 1 else 'points'} {'more' if points >= 0 else 'less'} often"

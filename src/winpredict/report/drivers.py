@@ -87,8 +87,9 @@ def drivers_report(
 
 
 def compared_attributes(model: TrainedModel, crm: CRMData) -> tuple[str, ...]:
-    """The attributes by which deals are compared; owners and accounts are no kinds of deals."""
-    return tuple(name for name in model.attributes if has_attribute(crm, name) and name not in LINKS)
+    """The attributes by which deals are compared: not what is a segment already, nor owners and accounts as such."""
+    told = {*LINKS, *SEGMENTS, "deal_type"}
+    return tuple(name for name in model.attributes if has_attribute(crm, name) and name not in told)
 
 
 def segment_of(crm: CRMData, segment: str, attributes: tuple[str, ...]) -> pd.Series:
@@ -231,10 +232,11 @@ def _in_common(won: ClosedWon) -> Section:
             pictures.append(
                 Picture(lambda width, groups=groups: win_rate_chart(groups, won.overall, width), alt)  # type: ignore[misc]
             )
+    reps_last = won.segments.sort_values("segment", key=lambda names: names == "rep", kind="stable")
     table = Table(
         "closed-won",
         "Closed deals by segment",
-        won.segments,
+        reps_last,
         {
             "words": ("segment", "text"),
             "group": ("group", "text"),
@@ -247,7 +249,7 @@ def _in_common(won: ClosedWon) -> Section:
             "amount_won": ("amount won", "money"),
             "median_days_won": ("days to win", "days"),
         },
-        most=60,
+        most=40,
     )
     return Section("What the won deals had in common", [*won.sentences(), *won.notes], pictures, [table])
 
@@ -297,8 +299,10 @@ def _changed(moved: Changes) -> Section:
 
 
 def _decomposed(moved: Changes) -> Iterator[Picture]:
-    """The change of the win rate of all deals, split by the segment that explains it best."""
-    found = moved.explanations.get(_ALL_DEALS)
+    """The win rate of all deals around the surest change, split by the segment that explains it best."""
+    surest = moved.frame.sort_values("strength", ascending=False)[["measure", "segment", "group"]]
+    explained = [moved.explanations.get(key) for key in surest.itertuples(index=False, name=None)]
+    found = next((each for each in explained if each is not None and each.cause is not None), None)
     if found is None or found.cause is None or found.decomposition is None:
         return
     parts, words = found.decomposition, str(found.cause["words"])
