@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from winpredict import Config, backtest, score, train
+from winpredict.explain.drivers import drivers
 from winpredict.features.leakage import audit_attributes
 from winpredict.sources import import_files, load_profile
 
@@ -40,6 +41,17 @@ def test_the_salesforce_leaks_are_dropped_and_what_has_no_effect_is_no_driver(fi
     assert len(scores) == 330
     told = pd.concat([scores[f"reason_{n}"] for n in range(1, 6)])
     assert told.str.contains("Region|Campaign").mean() < 0.05
+
+
+def test_drivers_of_the_later_salesforce_export_have_evidence_and_the_right_sign(first):
+    crm = import_files(
+        [DATA / "salesforce_export" / "WE_export_2025-06-11.zip"], load_profile("salesforce"), earlier=first.crm
+    ).crm
+    themes = drivers(train(crm, QUICK), crm).themes.set_index("theme")
+    ours = ["touches", "Contacts", "Team", "senior contacts"]
+    assert themes.loc[ours, "evidence"].all()
+    assert (themes.loc[ours, "direction"] == "more is better").all()
+    assert not themes.loc[["Region__c", "Campaign_Code__c"], "evidence"].any()
 
 
 def test_ibm_is_not_fooled_by_columns_of_the_close():

@@ -1,9 +1,12 @@
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from winpredict import WinPredictError, explain_deal, score
+from winpredict import CRMData, WinPredictError, explain_deal, score
 from winpredict.explain.changes import changes
 from winpredict.explain.similar import similar
 from winpredict.explain.what_if import what_if
@@ -43,36 +46,29 @@ def test_days_in_the_wrong_order_and_deals_not_yet_open_are_refused(world, model
         changes(model, world.crm, deals[0], "2023-01-03")
 
 
-def test_no_reason_knows_what_was_recorded_later(world, model, deals):
-    """Another future of the deal, same reasons: of its touches, people and changes from as_of on."""
-    crm, moment = world.crm, world.crm.known_until
-    later = pd.DataFrame(
-        {
-            "activity_id": [f"later{number}" for number in range(50)], "deal_id": deals[0], "activity_type": "call",
-            "occurred_at": moment, "recorded_at": moment, "user_id": "new", "contact_id": "new", "direction": "inbound",
-        }
+@settings(max_examples=12, deadline=None)
+@given(place=st.integers(0, 10_000), hours=st.integers(0, 2000), seed=st.integers(0, 10_000))
+def test_no_reason_knows_what_was_recorded_at_the_moment_or_later(world, model, deals, place, hours, seed):
+    """Another future of all deals, from the moment on: the same reasons, and the same account of the odds."""
+    crm, deal = world.crm, deals[place % len(deals)]
+    moment = crm.known_until
+    rng = np.random.default_rng(seed)
+    ids = rng.choice(crm.deals["deal_id"], 200)
+    later = pd.DataFrame({"deal_id": ids, "at": moment + pd.Timedelta(hours=hours)})
+    later.loc[:49, ["deal_id", "at"]] = [deal, moment]
+    touches = later.rename(columns={"at": "occurred_at"}).assign(
+        activity_id=[f"later{number}" for number in range(len(later))], recorded_at=later["at"],
+        activity_type=rng.choice(["call", "email", "meeting"], len(later)), user_id="new", contact_id="new",
+        direction="inbound",
     )  # fmt: skip
-    changed = type(crm).from_frames(
-        **{
-            **dict(crm.tables()),
-            "activities": pd.concat([crm.activities, later], ignore_index=True),
-            "contacts": pd.concat(
-                [crm.contacts, pd.DataFrame({"deal_id": [deals[0]], "contact_id": ["new"], "added_at": [moment]})],
-                ignore_index=True,
-            ),
-            "deal_history": pd.concat(
-                [
-                    crm.deal_history,
-                    pd.DataFrame({"deal_id": [deals[0]], "changed_at": [moment], "stage": ["Prospecting"]}),
-                ],
-                ignore_index=True,
-            ),
-        },
-        stage_order=crm.stage_order,
-        known_until=moment,
-    )
-    assert explain_deal(model, changed, deals[0]) == explain_deal(model, crm, deals[0])
-    assert changes(model, changed, deals[0], earlier(crm)) == changes(model, crm, deals[0], earlier(crm))
+    people = later.rename(columns={"at": "added_at"}).assign(contact_id=[f"p{n}" for n in range(len(later))])
+    moves = later.rename(columns={"at": "changed_at"}).assign(stage="Prospecting", amount=1.0)
+    tables = dict(crm.tables())
+    for name, more in (("activities", touches), ("contacts", people), ("deal_history", moves)):
+        tables[name] = pd.concat([tables[name], more], ignore_index=True)
+    changed = CRMData.from_frames(**tables, stage_order=crm.stage_order, known_until=moment)
+    assert explain_deal(model, changed, deal) == explain_deal(model, crm, deal)
+    assert changes(model, changed, deal, earlier(crm)) == changes(model, crm, deal, earlier(crm))
 
 
 def test_what_if_keeps_to_what_is_in_our_hands_and_covered(world, model, deals):

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from winpredict.explain._tree_shap import tree_contributions
 from winpredict.models.estimator import WinClassifier
 
 if TYPE_CHECKING:
@@ -143,22 +144,22 @@ def contributions(classifier: WinClassifier, features: pd.DataFrame) -> Contribu
 
     Notes
     -----
-    The trees' part is exact TreeSHAP (Lundberg et al. 2020) by LightGBM's own ``pred_contrib``, the linear part is
+    The trees' part is exact TreeSHAP (Lundberg et al. 2020), looked up in tables, the linear part is
     coefficient times distance from the training mean; a mean of models in log-odds has the mean of their
     contributions.
     """
     matrix = classifier.to_matrix(features)
     weight = classifier.linear_weight_
-    values = np.zeros((len(matrix), matrix.shape[1] + 1))
-    for booster in classifier.boosters_ if weight < 1 else []:
-        values += booster.predict(matrix, pred_contrib=True, num_threads=classifier.threads)
-    values *= (1 - weight) / len(classifier.boosters_)
+    values, expected = np.zeros(matrix.shape), 0.0
+    if weight < 1:
+        values, expected = tree_contributions(classifier.boosters_, matrix, classifier.threads)
+        values *= 1 - weight
     for linear in classifier.linears_ if weight > 0 else []:
-        values[:, :-1] += weight / len(classifier.linears_) * linear.contributions(matrix)
+        values += weight / len(classifier.linears_) * linear.contributions(matrix)
     intercept = float(np.mean([each.intercept for each in classifier.linears_]))
-    base = weight * intercept + (float(values[0, -1]) if len(matrix) else 0.0)
+    base = weight * intercept + (1 - weight) * expected
     return Contributions(
-        pd.DataFrame(values[:, :-1], columns=list(classifier.feature_names_in_)),
+        pd.DataFrame(values, columns=list(classifier.feature_names_in_)),
         base,
         classifier.calibrator_.slope_,
         classifier.calibrator_.intercept_,

@@ -42,7 +42,8 @@ def drivers_report(
     model : TrainedModel
     crm : CRMData
     segment : str, optional
-        One of `winpredict.insights.deals.SEGMENTS` or a text attribute: tell the drivers within each of its groups too.
+        One of `winpredict.insights.deals.SEGMENTS`, ``stage``, ``period`` (the quarter of creation) or a text
+        attribute: tell the drivers within each of its groups too.
     locale : str
         For dates in sentences.
     seed : int
@@ -101,7 +102,11 @@ def segment_of(crm: CRMData, segment: str, attributes: tuple[str, ...]) -> pd.Se
         When there is no such segment, or it is empty here.
     """
     table = deals_at_end(crm, attributes)
-    possible = [name for name in (*SEGMENTS, *attributes) if name in table and table[name].notna().any()]
+    created = table["created_at"].dt.tz_localize(None).dt.to_period("Q")
+    table["period"] = created.astype(str).where(created.notna(), None)
+    possible = [
+        name for name in (*SEGMENTS, "stage", "period", *attributes) if name in table and table[name].notna().any()
+    ]
     possible = [name for name in possible if not pd.api.types.is_numeric_dtype(table[name])]
     if segment not in possible:
         raise ConfigError(f"there is no segment {segment!r} in these data; there are {', '.join(possible)}")

@@ -27,7 +27,7 @@ def pipeline_report(
     model : TrainedModel
     crm : CRMData
     segment : str, optional
-        One of `winpredict.insights.deals.SEGMENTS` or a text attribute: list the open deals by it too.
+        As for `winpredict.report.drivers.drivers_report`: list the open deals by it too.
     as_of : Timestamp, optional
         By default the end of the data.
     locale : str
