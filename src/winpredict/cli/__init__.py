@@ -1,6 +1,5 @@
 """The command line: each command calls one public function or two and tells what came of it."""
 
-import os
 import sys
 from typing import Any
 
@@ -48,6 +47,4 @@ app.add_typer(models.app, name="models")
 
 def main() -> None:
     """Entry point of the ``winpredict`` command."""
-    # threads that spin while they wait make LightGBM many times slower on cores that others use too
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()

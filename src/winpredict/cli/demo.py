@@ -98,7 +98,7 @@ def _next_steps(place: "Workspace", deal_id: str) -> str:
             "Next steps:",
             f"  winpredict explain {deal_id} {folder}",
             f"  winpredict check {folder}",
-            f"  winpredict models show {folder}",
+            f"  winpredict report drivers --out drivers.html {folder}",
             f"  mlflow ui --backend-store-uri sqlite:///{place.folder}/mlflow.db",
             "  winpredict import YOUR_EXPORT.zip --profile salesforce --workspace my-project",
         ]
