@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from winpredict.cli import app
 from winpredict.sources.simulate import simulate, write_salesforce_export
+from winpredict.workspace import Workspace
 
 QUICK = "model: {bags: 2, trees: 60, learning_rate: 0.1, threads: 1}\n"
 
@@ -29,7 +30,7 @@ def place(tmp_path_factory):
     return folder
 
 
-COMMANDS = ["demo", "import", "check", "train", "backtest", "score", "explain"]
+COMMANDS = ["demo", "import", "check", "train", "backtest", "score", "explain", "report"]
 
 
 @pytest.mark.parametrize(
@@ -153,3 +154,44 @@ def test_the_demo_runs_from_end_to_end(tmp_path):
     assert found["scores"]
     assert found["backtest"]["verdict"]
     assert (tmp_path / "demo" / "mlflow.db").exists()
+
+
+def test_explain_tells_what_moved_the_odds_what_if_and_similar_deals(place):
+    w = ["--workspace", place / "w"]
+    crm = Workspace(place / "w").crm()
+    earlier = crm.known_until - pd.Timedelta(days=14)
+    was_open = crm.deals[(crm.deals["outcome"] == "open") & (crm.deals["created_at"] < earlier)]
+    asked = ["explain", was_open["deal_id"].iloc[0], *w]
+    more = ["--since", f"{earlier:%Y-%m-%d}", "--what-if", "contacts=2", "--similar"]
+    found = json.loads(run(*asked, *more, "--json").output)
+    assert {"changes", "what_if", "similar"} <= set(found)
+    assert "not what a change would bring about" in run(*asked, *more).output
+    assert "FEATURE=NUMBER" in run(*asked, "--what-if", "contacts", code=2).output
+
+
+def test_reports_are_written_with_their_tables(place):
+    w = ["--workspace", place / "w"]
+    run("backtest", "--folds", 1, "--config", place / "quick.yaml", *w)
+    found = json.loads(run("report", "model-card", "--out", place / "card.md", *w, "--json").output)
+    assert any("stage win rate" in sentence for sentence in found["summary"])
+    assert (place / "card-quality-overall.csv").exists()
+    written = run(
+        "report", "pipeline", "--out", place / "pipeline.html", "--segment", "product", "--locale", "de_DE", *w
+    )
+    assert "pipeline.html" in written.output
+    assert 'lang="de"' in (place / "pipeline.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pipeline", "--out", "r.docx"], ".html, .pdf, .md"),
+        (["pipeline", "--out", "r.html", "--locale", "xx_YY"], "unknown locale"),
+        (["pipeline", "--out", "r.html", "--segment", "nonsense"], "no segment"),
+        (["forecast", "--out", "r.html", "--as-of", "2024-01-01"], "would know the future"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_a_sentence(place, words, message):
+    found = run("report", *words, "--workspace", place / "w", code=2)
+    assert message in found.output
+    assert not (place / "r.html").exists()

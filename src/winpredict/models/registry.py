@@ -133,7 +133,7 @@ def log_backtest(folder: Path, found: "Backtest", *, config: Config, fingerprint
 
     with run_at(folder, "backtest") as mlflow:
         mlflow.log_params(_knobs(config))
-        mlflow.set_tags({"data_fingerprint": fingerprint, "verdict": found.verdict, "kind": found.kind})
+        mlflow.set_tags({"data_fingerprint": fingerprint, "verdict": found.verdict, "evaluation": found.kind})
         mlflow.log_metrics(_backtest_metrics(found.overall))
         for name in (*BACKTEST_TABLES, "intervals", "predictions"):
             mlflow.log_text(getattr(found, name).to_csv(), f"{name}.csv")

@@ -81,13 +81,20 @@ def _quality(backtest: Mapping[str, pd.DataFrame]) -> list[Section]:
     tables = [
         Table(f"quality-{name.replace('_', '-')}", f"Quality by {head}", frame, _first(frame, head) | _FIGURES, most=12)
         for name, head in titles.items()
-        if (frame := backtest.get(name)) is not None and len(frame)
+        if (frame := _dated(backtest.get(name))) is not None and len(frame)
     ]
     bins = backtest.get("reliability")
     pictures = []
     if bins is not None and len(bins):
         pictures = [Picture(lambda width: _calibration(bins, width), "Share won against predicted odds, by bins.")]
     return [Section("How good the odds are", [], pictures, tables)]
+
+
+def _dated(frame: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The frame with cut-offs as days; midnight says nothing."""
+    if frame is None or "cutoff" not in frame:
+        return frame
+    return frame.assign(cutoff=frame["cutoff"].astype(str).str.removesuffix(" 00:00:00+00:00"))
 
 
 def _first(frame: pd.DataFrame, head: str) -> dict[str, tuple[str, Format]]:
