@@ -23,6 +23,9 @@ class Snapshots(_Section):
 
     every_days: float = Field(7.0, gt=0, description="days between two looks at a deal")
     longest_days: float = Field(730.0, gt=0, description="no looks beyond this age in days")
+    most: int = Field(
+        600_000, ge=1000, description="snapshots to learn from; of parted tables, buckets beyond are left out"
+    )
     deal_power: Share = Field(0.25, description="0: a deal counts as often as it was looked at; 1: once")
 
 

@@ -20,6 +20,7 @@ from winpredict._common.spreadsheets import without_formulas
 if TYPE_CHECKING:
     import pandas as pd
 
+    from winpredict.tables.buckets import DealBuckets
     from winpredict.tables.crm import CRMData
 
 SCHEMA_VERSION = 1
@@ -86,12 +87,45 @@ class Workspace:
         """
         from winpredict.tables.crm import CRMData
 
+        buckets = self.buckets()
+        return CRMData.load(self.folder / _TABLES) if buckets is None else buckets.whole()
+
+    def tables(self) -> "CRMData | DealBuckets":
+        """The imported tables: buckets where they are parted, else all in memory."""
+        return self.buckets() or self.crm()
+
+    def buckets(self) -> "DealBuckets | None":
+        """The imported tables, to be looked at in parts; None where they were imported in one piece.
+
+        Raises
+        ------
+        WorkspaceError
+            When nothing was imported.
+        """
+        from winpredict.tables.buckets import DealBuckets, is_parted
+
         _ = self.manifest
-        return CRMData.load(self.folder / _TABLES)
+        return DealBuckets.open(self.folder / _TABLES) if is_parted(self.folder / _TABLES) else None
+
+    def part(self, buckets: int) -> "DealBuckets":
+        """Part tables that were imported in one piece; the parted ones stand beside them, for an import to go on from."""
+        from winpredict.tables.buckets import DealBuckets
+
+        return DealBuckets.write(self.crm(), self.folder / ".parted", buckets)
+
+    @property
+    def state(self) -> str:
+        """What the tables hold, as a hash; empty before the first import."""
+        return str(self.manifest["fingerprint"]) if self.exists else ""
+
+    @property
+    def importing_folder(self) -> Path:
+        """Where a parted import does its work, and goes on after a kill."""
+        return self.folder / ".importing"
 
     def save_import(
         self,
-        crm: "CRMData",
+        tables: "CRMData | DealBuckets",
         *,
         profile: str,
         sources: Sequence[Mapping[str, Any]] = (),
@@ -102,7 +136,8 @@ class Workspace:
 
         Parameters
         ----------
-        crm : CRMData
+        tables : CRMData or DealBuckets
+            The folder of buckets is moved here.
         profile : str
             Name or path of the mapping profile.
         sources : sequence of mapping
@@ -117,6 +152,8 @@ class Workspace:
         WorkspaceError
             When the disk is full or the folder cannot be written; the earlier state stands.
         """
+        from winpredict.tables.buckets import DealBuckets
+
         self._settle()
         earlier = self.manifest["imports"] if self.exists else []
         record = {
@@ -127,11 +164,14 @@ class Workspace:
         }
         # The rename that ends this block is the one moment at which the import becomes true.
         with replacing_folder(self.folder / _INCOMING) as staging:
-            crm.save(staging / _TABLES)
+            manifest = _manifest(tables, profile, [*earlier, record])
+            if isinstance(tables, DealBuckets):
+                os.replace(tables.folder, staging / _TABLES)
+            else:
+                tables.save(staging / _TABLES)
             (staging / _QUARANTINE).mkdir()
             for name, rows in (quarantine or {}).items():
                 without_formulas(rows).to_csv(staging / _QUARANTINE / f"{name}.csv", index=False)
-            manifest = _manifest(crm, profile, [*earlier, record])
             (staging / _MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n")
         self._settle()
 
@@ -198,6 +238,8 @@ class Workspace:
                     shutil.rmtree(self.folder / name, ignore_errors=True)
                     os.replace(incoming / name, self.folder / name)
             shutil.rmtree(incoming)
+            for left in (self.importing_folder, self.folder / ".parted"):
+                shutil.rmtree(left, ignore_errors=True)
 
     def _settle_if_idle(self) -> None:
         """For readers, who hold no lock: finish a killed import, but keep off one that is running."""
@@ -212,36 +254,53 @@ def default_folder() -> Path:
     return Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER)
 
 
-def fingerprint(crm: "CRMData") -> str:
-    """A hash of what the tables hold; the order of rows does not matter.
+def fingerprint(tables: "CRMData | DealBuckets") -> str:
+    """A hash of what the tables hold; neither the order of rows nor their buckets matter.
 
     Parameters
     ----------
-    crm : CRMData
+    tables : CRMData or DealBuckets
 
     Returns
     -------
     str
         64 hexadecimal digits (SHA-256).
     """
-    import numpy as np
+    from winpredict.tables.buckets import OF_DEALS
+    from winpredict.tables.crm import CRMData
+
+    sums: dict[str, list[int]] = {}
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for crm in [tables] if isinstance(tables, CRMData) else tables:
+        for name, frame in crm.tables():
+            if isinstance(tables, CRMData) or name in OF_DEALS:
+                _add_rows(name, frame, sums, kinds)
+    for name, frame in () if isinstance(tables, CRMData) else tables.shared.items():
+        _add_rows(name, frame, sums, kinds)
+    facts = (tables.stage_order, tables.known_until, sorted(sums.items()), sorted(kinds.items()))
+    return hashlib.sha256(str(facts).encode()).hexdigest()
+
+
+def _add_rows(
+    name: str, frame: "pd.DataFrame", sums: dict[str, list[int]], kinds: dict[str, list[tuple[str, str]]]
+) -> None:
+    """Add the rows of a table to sums over hashes that no order of the rows changes."""
     import pandas as pd
 
-    digest = hashlib.sha256(str((crm.stage_order, crm.known_until)).encode())
-    for name, frame in crm.tables():
-        digest.update(str((name, [(column, str(dtype)) for column, dtype in frame.dtypes.items()])).encode())
-        digest.update(np.sort(pd.util.hash_pandas_object(frame, index=False).to_numpy()).tobytes())
-    return digest.hexdigest()
+    hashed = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    found = (len(hashed), int(hashed.sum()), int((hashed * (hashed >> 32 | 1)).sum()))
+    sums[name] = [(old + new) % 2**64 for old, new in zip(sums.get(name, [0, 0, 0]), found, strict=True)]
+    kinds[name] = [(str(column), str(dtype)) for column, dtype in frame.dtypes.items()]
 
 
-def _manifest(crm: "CRMData", profile: str, imports: list[dict[str, Any]]) -> dict[str, Any]:
+def _manifest(tables: "CRMData | DealBuckets", profile: str, imports: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "winpredict": version("winpredict"),
         "profile": profile,
-        "fingerprint": fingerprint(crm),
-        "known_until": None if crm.known_until is None else crm.known_until.isoformat(),
-        "rows": {name: len(frame) for name, frame in crm.tables()},
+        "fingerprint": fingerprint(tables),
+        "known_until": None if tables.known_until is None else tables.known_until.isoformat(),
+        "rows": tables.rows,
         "imports": imports,
     }
 

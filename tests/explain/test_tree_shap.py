@@ -33,7 +33,7 @@ def trained(leaves, seed, rounds=20, **more):
 def test_tables_equal_the_walk(leaves, more):
     booster, asked = trained(leaves, leaves, **more)
     assert read_forest(booster) is not None
-    values, expected = tree_contributions([booster], asked, threads=1)
+    values, expected, _ = tree_contributions([booster], asked, threads=1)
     walked = booster.predict(asked, pred_contrib=True)
     np.testing.assert_allclose(values, walked[:, :-1], atol=1e-9)
     assert expected == pytest.approx(walked[0, -1], abs=1e-9)
@@ -41,14 +41,14 @@ def test_tables_equal_the_walk(leaves, more):
 
 def test_tables_equal_shap_s_own_explainer():
     booster, asked = trained(31, 3)
-    values, _ = tree_contributions([booster], asked, threads=2)
+    values, _, _ = tree_contributions([booster], asked, threads=2)
     np.testing.assert_allclose(values, shap.TreeExplainer(booster).shap_values(asked), atol=1e-9)
 
 
 def test_the_mean_of_boosters_and_no_rows():
     pairs = [trained(7, seed) for seed in (1, 2)]
     boosters, asked = [booster for booster, _ in pairs], pairs[0][1]
-    values, expected = tree_contributions(boosters, asked, threads=1)
+    values, expected, _ = tree_contributions(boosters, asked, threads=1)
     walked = np.mean([each.predict(asked, pred_contrib=True) for each in boosters], axis=0)
     np.testing.assert_allclose(values, walked[:, :-1], atol=1e-9)
     assert tree_contributions(boosters, asked[:0], threads=1)[1] == expected
@@ -56,7 +56,7 @@ def test_the_mean_of_boosters_and_no_rows():
 
 def test_a_tree_without_a_split_gives_nothing():
     booster, asked = trained(7, 5, rounds=2, min_gain_to_split=1e9)
-    values, expected = tree_contributions([booster], asked, threads=1)
+    values, expected, _ = tree_contributions([booster], asked, threads=1)
     assert not values.any()
     assert expected == pytest.approx(booster.predict(asked, raw_score=True)[0])
 
@@ -66,5 +66,5 @@ def test_trees_too_large_for_tables_are_walked(monkeypatch, limit):
     booster, asked = trained(31, 7)
     monkeypatch.setattr(_tree_shap, limit, 2)
     assert read_forest(booster) is None
-    values, _ = tree_contributions([booster], asked, threads=1)
+    values, _, _ = tree_contributions([booster], asked, threads=1)
     np.testing.assert_allclose(values, booster.predict(asked, pred_contrib=True)[:, :-1], atol=1e-12)

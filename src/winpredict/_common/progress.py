@@ -40,3 +40,35 @@ def progress(title: str) -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda words: bar.update(task, description=f"{title}: {words}")
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function to be called with the number of steps done and the number of all.
+
+    On a terminal a bar on stderr shows them with the time that is left; elsewhere nothing is written.
+
+    Parameters
+    ----------
+    title : str
+        What is being done as a whole.
+
+    Yields
+    ------
+    callable
+        Takes (done, all).
+
+    Examples
+    --------
+    >>> with progress_bar("building features") as steps:
+    ...     steps(1, 2)
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)

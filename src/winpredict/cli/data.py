@@ -1,29 +1,48 @@
 """``winpredict import`` and ``winpredict check``."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from winpredict._common.errors import ProfileError
-from winpredict._common.progress import progress
+from winpredict._common.progress import progress, progress_bar
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond, table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from winpredict.sources import Imported
+    from winpredict.sources import Imported, Profile
+    from winpredict.sources.files import RawFile
+    from winpredict.sources.parted import ImportedParts
     from winpredict.workspace import Workspace
 
 
 def import_(
-    paths: Annotated[list[Path], typer.Argument(help="Folders, zips, CSV, Parquet or Excel files.", metavar="PATH...")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders, zips, CSV, Parquet or Excel files; or a warehouse: postgresql://me@host/db, env:NAME.",
+            metavar="PATH...",
+        ),
+    ],
     profile: Annotated[
         str | None, typer.Option("--profile", help="Name of a shipped mapping profile, or a YAML file of your own.")
     ] = None,
+    buckets: Annotated[
+        int | None,
+        typer.Option(
+            "--buckets",
+            min=1,
+            max=1024,
+            help="Part the tables into so many buckets of deals, for data larger than memory; files above 1 GB are "
+            "parted anyway. An import that was stopped goes on where it was.",
+        ),
+    ] = None,
+    schema: Annotated[str | None, typer.Option("--schema", help="Schema of the tables in a warehouse.")] = None,
     guess: Annotated[
         bool,
         typer.Option("--guess", help="Import nothing; print a profile for an unknown file, to be saved and edited."),
@@ -36,13 +55,15 @@ def import_(
     A later export of the same CRM updates it, by id; the same one changes nothing.
 
     Example: winpredict import export.zip --profile salesforce
+
+    Example: winpredict import env:WAREHOUSE --profile fivetran_salesforce --schema salesforce
     """
     if guess:
         _propose_profile(paths, as_json=as_json)
         return
     place = workspace_at(workspace)
     with place.writing():
-        imported = import_into(place, paths, _required(profile))
+        imported = import_into(place, paths, _required(profile), schema=schema, buckets=buckets)
     manifest = place.manifest
     respond(
         {key: manifest[key] for key in ("profile", "fingerprint", "known_until", "rows")}
@@ -73,13 +94,28 @@ def check(workspace: WorkspaceOption = None, config: ConfigOption = None, as_jso
     )
 
 
-def import_into(place: "Workspace", paths: Sequence[Path], profile: str, *, afresh: bool = False) -> "Imported":
-    """Import files into a workspace whose lock is held; `afresh` forgets what it held before."""
-    from winpredict.sources import import_files, load_profile
+def import_into(
+    place: "Workspace",
+    paths: Sequence[Path | str],
+    profile: str,
+    *,
+    schema: str | None = None,
+    buckets: int | None = None,
+    afresh: bool = False,
+) -> "Imported | ImportedParts":
+    """Import files and warehouses into a workspace whose lock is held; `afresh` forgets what it held before."""
+    from winpredict.sources import load_profile
+    from winpredict.sources.importing import import_raw
+    from winpredict.sources.parted import buckets_for
 
+    mapping = load_profile(profile)
+    parted = place.buckets() if place.exists and not afresh else None
+    buckets = len(parted) if parted is not None else buckets or buckets_for(paths)
+    if buckets:
+        return _import_parted(place, paths, profile, mapping, schema, buckets, afresh=afresh)
     earlier = place.crm() if place.exists and not afresh else None
     with progress("importing"):
-        imported = import_files(paths, load_profile(profile), earlier=earlier)
+        imported = import_raw(_raw_files(paths, mapping, schema), mapping, earlier=earlier)
     place.save_import(
         imported.crm,
         profile=profile,
@@ -88,6 +124,57 @@ def import_into(place: "Workspace", paths: Sequence[Path], profile: str, *, afre
         quarantine=imported.quarantine,
     )
     return imported
+
+
+def _import_parted(
+    place: "Workspace",
+    paths: Sequence[Path | str],
+    profile: str,
+    mapping: "Profile",
+    schema: str | None,
+    buckets: int,
+    *,
+    afresh: bool,
+) -> "ImportedParts":
+    """Import bucket by bucket; what a stopped import finished is kept in the workspace and used."""
+    from winpredict.sources.parted import import_parted, source_plan
+
+    earlier = None
+    if place.exists and not afresh:
+        earlier = place.buckets() or place.part(buckets)
+    alone = len(paths) == 1 and Path(paths[0]).is_file()
+    with progress_bar("importing") as steps:
+        imported = import_parted(
+            _raw_files(paths, mapping, schema, in_parts=True),
+            mapping,
+            place.importing_folder,
+            buckets,
+            plan=f"{source_plan(paths)} {schema} {place.state}",
+            alone=alone,
+            earlier=earlier,
+            steps=steps,
+        )
+    place.save_import(
+        imported.buckets,
+        profile=profile,
+        sources=imported.sources,
+        repairs=imported.repairs,
+        quarantine=imported.quarantine,
+    )
+    return imported
+
+
+def _raw_files(
+    paths: Sequence[Path | str], profile: "Profile", schema: str | None, *, in_parts: bool = False
+) -> "Iterator[RawFile]":
+    from winpredict.sources.files import read_files
+    from winpredict.sources.warehouse import is_warehouse, read_warehouse
+
+    for path in paths:
+        if is_warehouse(str(path)):
+            yield from read_warehouse(str(path), profile, schema=schema)
+        else:
+            yield from read_files([path], in_parts=in_parts)
 
 
 def _required(profile: str | None) -> str:
@@ -101,12 +188,15 @@ def _required(profile: str | None) -> str:
     return profile
 
 
-def _propose_profile(paths: Sequence[Path], *, as_json: bool) -> None:
+def _propose_profile(paths: Sequence[str], *, as_json: bool) -> None:
     from winpredict.sources import guess_profile, profile_yaml
+    from winpredict.sources.warehouse import is_warehouse
 
     if len(paths) > 1:
         raise ProfileError(f"--guess looks at one file at a time; {len(paths)} were named")
-    proposal = profile_yaml(guess_profile(paths[0]))
+    if is_warehouse(paths[0]):
+        raise ProfileError("--guess looks at files; save the table of deals as CSV or Parquet, and guess from that")
+    proposal = profile_yaml(guess_profile(Path(paths[0])))
     if as_json:
         respond({"profile": proposal}, lambda console: None, as_json=True)
         return
@@ -114,15 +204,15 @@ def _propose_profile(paths: Sequence[Path], *, as_json: bool) -> None:
     print("save this as my.yaml, look it through, then: winpredict import ... --profile my.yaml", file=sys.stderr)
 
 
-def _quarantined(imported: "Imported") -> dict[str, int]:
+def _quarantined(imported: "Imported | ImportedParts") -> dict[str, int]:
     return {name: len(rows) for name, rows in imported.quarantine.items()}
 
 
-def _show_import(console: "Console", place: "Workspace", imported: "Imported") -> None:
+def _show_import(console: "Console", place: "Workspace", imported: "Imported | ImportedParts") -> None:
     import pandas as pd
 
-    rows: list[tuple[str, Any]] = [(name, len(frame)) for name, frame in imported.crm.tables()]
-    console.print(table(pd.DataFrame(rows, columns=["table", "rows"]), "Imported", {"rows": ",d"}))
+    rows = place.manifest["rows"]
+    console.print(table(pd.DataFrame(list(rows.items()), columns=["table", "rows"]), "Imported", {"rows": ",d"}))
     if imported.repairs:
         repairs = pd.DataFrame(list(imported.repairs.items()), columns=["repaired or rejected", "rows"])
         console.print(table(repairs, "Repairs", {"rows": ",d"}))

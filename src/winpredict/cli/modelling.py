@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from winpredict.models.backtest import Backtest
     from winpredict.models.registry import ModelVersion
     from winpredict.models.training import TrainedModel
+    from winpredict.tables.buckets import DealBuckets
     from winpredict.tables.crm import CRMData
     from winpredict.workspace import Workspace
 
@@ -52,12 +53,12 @@ def train(
 
     knobs = load_config(config)
     place = workspace_at(workspace)
-    crm = place.crm()
+    tables = place.tables()
     day = moment(as_of)
     with place.writing():
         if tune:
-            knobs = _tuned(crm, knobs, day)
-        model, version, drivers = train_workspace(place, crm, knobs, as_of=day)
+            knobs = _tuned(tables, knobs, day)
+        model, version, drivers = train_workspace(place, tables, knobs, as_of=day)
 
     def show(console: "Console") -> None:
         console.print(model.summary())
@@ -87,12 +88,16 @@ def backtest(
 
     knobs = load_config(config)
     place = workspace_at(workspace)
-    found, run_id = backtest_workspace(place, place.crm(), knobs, folds=folds)
+    found, run_id = backtest_workspace(place, place.tables(), knobs, folds=folds)
     respond(backtest_facts(found, run_id), lambda console: show_backtest(console, found), as_json=as_json)
 
 
 def train_workspace(
-    place: "Workspace", crm: "CRMData", config: "Config", *, as_of: "pd.Timestamp | None" = None
+    place: "Workspace",
+    tables: "CRMData | DealBuckets",
+    config: "Config",
+    *,
+    as_of: "pd.Timestamp | None" = None,
 ) -> "tuple[TrainedModel, ModelVersion, pd.DataFrame]":
     """Train on a workspace's tables and register the model.
 
@@ -100,16 +105,19 @@ def train_workspace(
     """
     from winpredict.explain.drivers import top_drivers
     from winpredict.models.registry import log_training
-    from winpredict.models.training import pipeline, training_looks
-    from winpredict.models.training import train as train_model
+    from winpredict.models.sampling import learning_sample
+    from winpredict.models.training import pipeline, train_on, training_looks
     from winpredict.workspace import fingerprint
 
-    known = crm if as_of is None else crm.as_known_at(as_of)
     with progress("training") as say:
-        model = train_model(crm, config, as_of=as_of, progress=say)
+        sample = learning_sample(tables, config, as_of)
+        known = sample.known
+        model = train_on(sample, config, say)
         say("recording the run in MLflow")
         looks = pipeline(known, known.known_until)
-        features = model.build_features(known, looks if len(looks) else training_looks(known, config))
+        company = None if sample.company is None else sample.company(model.attributes)
+        looks = looks if len(looks) else training_looks(known, config)
+        features = model.build_features(known, looks, company=company)
         drivers = top_drivers(model, features)
         version = log_training(
             place.folder, model, config=config, fingerprint=fingerprint(known), example=features, drivers=drivers
@@ -118,7 +126,7 @@ def train_workspace(
 
 
 def backtest_workspace(
-    place: "Workspace", crm: "CRMData", config: "Config", *, folds: int | None = None
+    place: "Workspace", tables: "CRMData | DealBuckets", config: "Config", *, folds: int | None = None
 ) -> "tuple[Backtest, str]":
     """Backtest on a workspace's tables and record the run."""
     from winpredict.models.backtest import backtest as backtest_model
@@ -126,9 +134,9 @@ def backtest_workspace(
     from winpredict.workspace import fingerprint
 
     with progress("backtest") as say:
-        found = backtest_model(crm, config, folds=folds, progress=say)
+        found = backtest_model(tables, config, folds=folds, progress=say)
         say("recording the run in MLflow")
-        run_id = log_backtest(place.folder, found, config=config, fingerprint=fingerprint(crm))
+        run_id = log_backtest(place.folder, found, config=config, fingerprint=fingerprint(tables))
     return found, run_id
 
 
@@ -180,8 +188,9 @@ def backtest_facts(found: "Backtest", run_id: str) -> dict[str, Any]:
     }
 
 
-def _tuned(crm: "CRMData", config: "Config", as_of: "pd.Timestamp | None") -> "Config":
+def _tuned(tables: "CRMData | DealBuckets", config: "Config", as_of: "pd.Timestamp | None") -> "Config":
+    from winpredict.models.sampling import learning_sample
     from winpredict.models.tuning import tune
 
     with progress("tuning") as say:
-        return tune(crm, config, as_of=as_of, progress=say)
+        return tune(learning_sample(tables, config, as_of).exported, config, as_of=as_of, progress=say)

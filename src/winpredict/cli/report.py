@@ -1,13 +1,22 @@
 """``winpredict report``: reports for managers."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from winpredict._common.progress import progress
-from winpredict.cli.options import AsOfOption, JsonOption, ModelOption, WorkspaceOption, existing_workspace, moment
+from winpredict.cli.options import (
+    AsOfOption,
+    ConfigOption,
+    JsonOption,
+    ModelOption,
+    WorkspaceOption,
+    existing_workspace,
+    moment,
+)
 from winpredict.cli.output import respond
 
 if TYPE_CHECKING:
@@ -15,6 +24,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from winpredict.config import Config
+    from winpredict.models.registry import ModelVersion
     from winpredict.models.training import TrainedModel
     from winpredict.report.page import Report
     from winpredict.tables.crm import CRMData
@@ -39,8 +50,14 @@ def report(
     ] = None,
     as_of: AsOfOption = None,
     judged: Annotated[
-        bool, typer.Option("--backtest", help="forecast: judge past forecasts too, which trains several models.")
+        bool,
+        typer.Option(
+            "--backtest",
+            help="forecast: judge past forecasts too, which trains several models, with the knobs of --config or else "
+            "those of the model.",
+        ),
     ] = False,
+    config: ConfigOption = None,
     locale: Annotated[str, typer.Option("--locale", help="How numbers and dates are written.")] = "en_US",
     model: ModelOption = "champion",
     as_json: JsonOption = False,
@@ -52,6 +69,7 @@ def report(
 
     Example: winpredict report drivers --out drivers.html
     """
+    from winpredict.config import load_config
     from winpredict.models.registry import find_model, load_model
     from winpredict.report.writing import require_writable, write_report
 
@@ -60,8 +78,11 @@ def report(
     found = find_model(place.folder, model)
     trained = load_model(place.folder, str(found.version))
     day = moment(as_of)
+    knobs = None
+    if kind is Kind.FORECAST and judged:
+        knobs = _knobs_of(found) if config is None else load_config(config)
     with progress("report") as say:
-        made = _made(kind, place, trained, _title(found.version, found.aliases), segment, day, judged, locale, say)
+        made = _made(kind, place, trained, _title(found.version, found.aliases), segment, day, knobs, locale, say)
         say("drawing")
         written = write_report(made, out, locale=locale)
     respond(
@@ -83,7 +104,7 @@ def _made(
     title: str,
     segment: str | None,
     day: "pd.Timestamp | None",
-    judged: bool,
+    knobs: "Config | None",
     locale: str,
     say: "Callable[[str], None]",
 ) -> "Report":
@@ -93,13 +114,14 @@ def _made(
     if kind is Kind.DRIVERS:
         from winpredict.report.drivers import drivers_report
 
+        model.refuse_hindsight(day)
         known = crm if day is None else crm.as_known_at(day)
         return drivers_report(model, known, segment=segment, locale=locale, progress=say)
     if kind is Kind.PIPELINE:
         from winpredict.report.pipeline import pipeline_report
 
         return pipeline_report(model, crm, segment=segment, as_of=day, locale=locale)
-    return _forecast(model, crm, day, judged, locale, say)
+    return _forecast(model, crm, day, knobs, locale, say)
 
 
 def _model_card(place: "Workspace", model: "TrainedModel", title: str, locale: str) -> "Report":
@@ -114,15 +136,55 @@ def _forecast(
     model: "TrainedModel",
     crm: "CRMData",
     day: "pd.Timestamp | None",
-    judged: bool,
+    knobs: "Config | None",
     locale: str,
     say: "Callable[[str], None]",
 ) -> "Report":
+    """The forecast; with knobs for models of past days, past forecasts are judged too."""
     from winpredict.insights.forecast_backtest import backtest_forecast
     from winpredict.report.forecast import forecast_report
 
-    past = backtest_forecast(crm if day is None else crm.as_known_at(day), progress=say) if judged else None
+    model.refuse_hindsight(day)
+    past = None
+    if knobs is not None:
+        past = backtest_forecast(crm if day is None else crm.as_known_at(day), knobs, progress=say)
     return forecast_report(model, crm, as_of=day, judged=past, locale=locale)
+
+
+def _knobs_of(model: "ModelVersion") -> "Config":
+    """The knobs that a model was trained with, as they were recorded: name with dots to JSON, or plain text.
+
+    Raises
+    ------
+    ConfigError
+        When another version of winpredict recorded them, with other knobs.
+    """
+    from pydantic import ValidationError
+
+    from winpredict._common.errors import ConfigError
+    from winpredict.config import Config
+
+    values: dict[str, Any] = {}
+    for name, text in model.params.items():
+        # no deeper: a third part is the name of a feature, which may have dots itself
+        *sections, knob = name.split(".", 2)
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[knob] = _from_json(text)
+    try:
+        return Config.model_validate(values)
+    except ValidationError:
+        raise ConfigError(
+            f"the knobs of model {model.version} cannot be read back; name a file of knobs with --config"
+        ) from None
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _title(version: int, aliases: tuple[str, ...]) -> str:

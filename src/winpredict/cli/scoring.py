@@ -1,11 +1,12 @@
 """``winpredict score`` and ``winpredict explain``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from winpredict._common.errors import WinPredictError
+from winpredict._common.progress import progress_bar
 from winpredict.cli.options import AsOfOption, JsonOption, ModelOption, WorkspaceOption, moment, workspace_at
 from winpredict.cli.output import respond, table
 
@@ -23,6 +24,14 @@ def score(
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write, .csv or .parquet; by default only in the workspace.")
     ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="Warehouse to merge the scores into: postgresql://me@host/db, or env:NAME."),
+    ] = None,
+    to_schema: Annotated[str | None, typer.Option("--to-schema", help="Schema in it; it must exist.")] = None,
+    dbt: Annotated[
+        Path | None, typer.Option("--dbt", help="File for a description of the warehouse's tables, for dbt: .yml.")
+    ] = None,
     workspace: WorkspaceOption = None,
     as_of: AsOfOption = None,
     model: ModelOption = "champion",
@@ -33,6 +42,8 @@ def score(
     One row a deal: win odds with their interval, odds within 30 days and by the end of the quarter, five reasons.
 
     Example: winpredict score --out scores.csv
+
+    Example: winpredict score --to env:WAREHOUSE --to-schema analytics
     """
     from winpredict._common.spreadsheets import require_suffix, write_table
 
@@ -42,14 +53,41 @@ def score(
     scores = score_workspace(place, as_of=moment(as_of), which=model)
     if out is not None:
         write_table(scores, out)
+    done = {} if to is None and dbt is None else _into_warehouse(scores, to, to_schema, dbt)
     written = str(out or place.scores_folder)
     respond(
-        {"deals": len(scores), "written": written, "scores": scores},
+        {"deals": len(scores), "written": written} | done | {"scores": scores},
         lambda console: console.print(
-            *(() if scores.empty else (scores_table(scores),)), f"{len(scores)} open deals scored, written to {written}"
+            *(() if scores.empty else (scores_table(scores),)),
+            f"{len(scores)} open deals scored, written to {written}",
+            *((f"in the warehouse: {_counts(done['warehouse'])}",) if to is not None else ()),
+            *((f"described for dbt in {dbt}",) if dbt is not None else ()),
+            sep="\n",
         ),
         as_json=as_json,
     )
+
+
+def _counts(written: dict[str, int]) -> str:
+    """``3 new, 0 changed``."""
+    return ", ".join(f"{rows:,} {name}" for name, rows in written.items())
+
+
+def _into_warehouse(scores: "pd.DataFrame", to: str | None, schema: str | None, dbt: Path | None) -> dict[str, Any]:
+    """Merge scores into a warehouse and describe its tables, as far as asked; tells what was done."""
+    from dataclasses import asdict
+
+    from winpredict._common.atomic import replacing
+    from winpredict.sources.scores_table import scores_documentation, write_scores
+
+    done: dict[str, Any] = {}
+    if to is not None:
+        done["warehouse"] = asdict(write_scores(to, scores, schema=schema))
+    if dbt is not None:
+        with replacing(dbt) as file:
+            file.write_text(scores_documentation(), encoding="utf-8")
+        done["dbt"] = str(dbt)
+    return done
 
 
 def explain(
@@ -116,11 +154,12 @@ def score_workspace(place: "Workspace", *, as_of: "pd.Timestamp | None", which: 
     from winpredict.explain.scores import score as score_deals
     from winpredict.models.registry import find_model, load_model
 
-    crm = place.crm()
+    tables = place.tables()
     found = find_model(place.folder, which)
     model = load_model(place.folder, str(found.version))
-    scores = score_deals(model, crm, as_of=as_of, model_version=str(found.version))
-    day = as_of if as_of is not None else crm.known_until
+    with progress_bar("scoring") as steps:
+        scores = score_deals(model, tables, as_of=as_of, model_version=str(found.version), steps=steps)
+    day = as_of if as_of is not None else tables.known_until
     write_table(scores, place.scores_folder / f"scores-{'undated' if day is None else f'{day:%Y-%m-%d}'}.parquet")
     return scores
 

@@ -48,8 +48,8 @@ class Forest:
 _FORESTS: WeakKeyDictionary[lgb.Booster, Forest | None] = WeakKeyDictionary()
 
 
-def tree_contributions(boosters: Sequence[lgb.Booster], matrix: Floats, threads: int) -> tuple[Floats, float]:
-    """Mean SHAP values of boosters, and their mean expected value.
+def tree_contributions(boosters: Sequence[lgb.Booster], matrix: Floats, threads: int) -> tuple[Floats, float, Floats]:
+    """Mean SHAP values of boosters, their mean expected value, and what each booster predicts.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def tree_contributions(boosters: Sequence[lgb.Booster], matrix: Floats, threads:
 
     Returns
     -------
-    (ndarray of shape (n_rows, n_features), float)
+    (ndarray of shape (n_rows, n_features), float, ndarray of shape (n_boosters, n_rows))
 
     Notes
     -----
@@ -69,17 +69,19 @@ def tree_contributions(boosters: Sequence[lgb.Booster], matrix: Floats, threads:
     once, by the rule of Fast TreeSHAP v2 (Yang 2021); a row looks its pattern up. Where tables would grow too large the
     booster's own ``pred_contrib`` is asked.
     """
-    values, expected = np.zeros(matrix.shape), 0.0
-    for booster in boosters:
+    rows = np.ascontiguousarray(matrix, dtype=np.float64)
+    values, expected, predicted = np.zeros(rows.shape), 0.0, np.zeros((len(boosters), len(rows)))
+    for number, booster in enumerate(boosters):
         forest = _forest(booster)
         if forest is None:
-            found = np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=threads))
-            values += found[:, :-1]
-            expected += float(found[0, -1]) if len(found) else 0.0
+            found = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=threads))
+            of_booster, base = found[:, :-1], float(found[0, -1]) if len(found) else 0.0
         else:
-            values += forest.contributions(matrix, threads)
-            expected += forest.expected
-    return values / len(boosters), expected / len(boosters)
+            of_booster, base = forest.contributions(rows, threads), forest.expected
+        predicted[number] = base + of_booster.sum(axis=1)
+        values += of_booster
+        expected += base
+    return values / len(boosters), expected / len(boosters), predicted
 
 
 def _forest(booster: lgb.Booster) -> Forest | None:

@@ -126,5 +126,10 @@ def changes(
             else f"{info.sentence}: still {now}, which weighs differently now"
         )
 
-    reasons, other = Themes(model.info).told(points, sentence, most)
-    return DealChanges(str(deal_id), first, last, float(before), float(after), reasons, other)
+    chosen = Themes(model.info).choose(points[None], most)
+    reasons = tuple(
+        Reason(model.info[speaker].name, f"{sentence(speaker)} ({in_points(moved)})", moved)
+        for speaker, moved in zip(chosen.speakers[0].tolist(), chosen.points[0].tolist(), strict=True)
+        if speaker >= 0
+    )
+    return DealChanges(str(deal_id), first, last, float(before), float(after), reasons, float(chosen.other[0]))

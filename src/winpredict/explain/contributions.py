@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from winpredict.explain._linear_pass import linear_pass
 from winpredict.explain._tree_shap import tree_contributions
 from winpredict.models.estimator import WinClassifier
 
@@ -28,6 +29,9 @@ class Contributions:
         Log-odds before any feature is known: ``base + values.sum(axis=1)`` are the uncalibrated log-odds.
     slope, intercept : float
         Of the calibrator, which is linear in log-odds.
+    by_bag : ndarray of shape (bags, n_rows)
+        Log-odds of each bagged model before calibration, as `WinClassifier.bag_log_odds` gives them: the contributions
+        add up to their mean, so one pass over the rows gives both.
 
     Notes
     -----
@@ -39,6 +43,7 @@ class Contributions:
     base: float
     slope: float
     intercept: float
+    by_bag: NDArray[np.float64]
 
     @property
     def calibrated(self) -> pd.DataFrame:
@@ -150,17 +155,20 @@ def contributions(classifier: WinClassifier, features: pd.DataFrame) -> Contribu
     """
     matrix = classifier.to_matrix(features)
     weight = classifier.linear_weight_
-    values, expected = np.zeros(matrix.shape), 0.0
+    values, base, by_bag = np.zeros(matrix.shape), 0.0, np.zeros((len(classifier.linears_), len(matrix)))
     if weight < 1:
-        values, expected = tree_contributions(classifier.boosters_, matrix, classifier.threads)
-        values *= 1 - weight
-    for linear in classifier.linears_ if weight > 0 else []:
-        values += weight / len(classifier.linears_) * linear.contributions(matrix)
-    intercept = float(np.mean([each.intercept for each in classifier.linears_]))
-    base = weight * intercept + (1 - weight) * expected
+        trees, expected, predicted = tree_contributions(classifier.boosters_, matrix, classifier.threads)
+        values, base, by_bag = (1 - weight) * trees, (1 - weight) * expected, (1 - weight) * predicted
+    if weight > 0:
+        linear = linear_pass(classifier)
+        parts, log_odds = linear.contributions(matrix)
+        values += weight * parts
+        base += weight * float(linear.intercepts.mean())
+        by_bag += weight * log_odds
     return Contributions(
         pd.DataFrame(values, columns=list(classifier.feature_names_in_)),
         base,
         classifier.calibrator_.slope_,
         classifier.calibrator_.intercept_,
+        by_bag,
     )

@@ -174,20 +174,64 @@ def reasons_of_rows(
     -------
     list of (reasons, other points)
     """
-    points = found.in_points().to_numpy()
-    values = features.to_numpy(dtype=object)
-    stages = features["stage"].to_numpy(dtype=object) if "stage" in features else [None] * len(features)
-    groups = Themes(model.info)
+    chosen = Themes(model.info).choose(found.in_points().to_numpy(), most)
+    told = sentences(chosen, features, model)
+    return [
+        (
+            tuple(
+                Reason(model.info[speaker].name, told[row, place], float(chosen.points[row, place]))
+                for place, speaker in enumerate(chosen.speakers[row].tolist())
+                if speaker >= 0
+            ),
+            float(chosen.other[row]),
+        )
+        for row in range(len(features))
+    ]
 
-    def told(row: int) -> tuple[tuple[Reason, ...], float]:
-        def sentence(speaker: int) -> str:
-            info = model.info[speaker]
-            usual = usually(info, stages[row], model.usual)
-            return fact(info, values[row, speaker]) + (f"; {usual}" if usual else "")
 
-        return groups.told(points[row], sentence, most)
+def sentences(chosen: "Chosen", features: pd.DataFrame, model: TrainedModel) -> NDArray[np.object_]:
+    """The words of every chosen reason, shape (n_rows, most); empty where a row has fewer.
 
-    return [told(row) for row in range(len(points))]
+    Parameters
+    ----------
+    chosen : Chosen
+    features : DataFrame
+        The rows' features.
+    model : TrainedModel
+    """
+    out = np.full(chosen.speakers.shape, "", dtype=object)
+    stages = features["stage"].to_numpy(dtype=object) if "stage" in features else np.full(len(features), None)
+    for speaker in np.unique(chosen.speakers[chosen.speakers >= 0]).tolist():
+        info = model.info[speaker]
+        rows, places = np.nonzero(chosen.speakers == speaker)
+        values = features.iloc[:, speaker].to_numpy(dtype=object)[rows]
+        words: dict[tuple[object, object], str] = {}
+        for row, place, value, points in zip(rows, places, values, chosen.points[rows, places].tolist(), strict=True):
+            key = (None if value != value else value, stages[row])
+            if key not in words:
+                usual = usually(info, stages[row], model.usual)
+                words[key] = fact(info, value) + (f"; {usual}" if usual else "")
+            out[row, place] = f"{words[key]} ({in_points(points)})"
+    return out
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The strongest themes of every row, and who speaks for them.
+
+    Parameters
+    ----------
+    speakers : int array of shape (n_rows, most)
+        Place of the feature that speaks for the theme; -1 where a row has fewer.
+    points : array of shape (n_rows, most)
+        What the theme adds to the probability.
+    other : array of shape (n_rows,)
+        What everything else adds.
+    """
+
+    speakers: NDArray[np.intp]
+    points: Floats
+    other: Floats
 
 
 class Themes:
@@ -211,38 +255,38 @@ class Themes:
         np.add.at(out.T, self.codes, points.T)
         return out
 
-    def told(self, points: Floats, sentence: Any, most: int) -> tuple[tuple[Reason, ...], float]:
-        """The strongest themes of one row as reasons, and the points that are left.
+    def choose(self, points: Floats, most: int) -> Chosen:
+        """The strongest themes of rows that can be told.
 
         Parameters
         ----------
-        points : ndarray of shape (n_features,)
-        sentence : callable
-            The words for the feature at a place.
+        points : ndarray of shape (n_rows, n_features)
+            What each feature adds to the probability.
         most : int
+            Themes a row at the most.
         """
-        sums = self.sums(points[None])[0]
-        reasons: list[Reason] = []
-        for number in np.argsort(-np.abs(sums), kind="stable").tolist():
-            if len(reasons) == most or abs(sums[number]) < LEAST_POINTS:
-                break
-            speaker = self._speaker(points, number, sums[number])
-            if speaker is not None:
-                words = f"{sentence(speaker)} ({in_points(sums[number])})"
-                reasons.append(Reason(self.info[speaker].name, words, float(sums[number])))
-        return tuple(reasons), float(points.sum() - sum(reason.points for reason in reasons))
+        sums = self.sums(points)
+        by_theme = [self._speakers(points, number, sums[:, number]) for number in range(len(self.names))]
+        speakers = np.column_stack(by_theme)
+        untold = (np.abs(sums) < LEAST_POINTS) | (speakers < 0)
+        order = np.argsort(np.where(untold, np.inf, -np.abs(sums)), axis=1, kind="stable")[:, :most]
+        told = ~np.take_along_axis(untold, order, axis=1)
+        chosen = np.where(told, np.take_along_axis(sums, order, axis=1), 0.0)
+        who = np.where(told, np.take_along_axis(speakers, order, axis=1), -1)
+        return Chosen(who, chosen, points.sum(axis=1) - chosen.sum(axis=1))
 
-    def _speaker(self, points: Floats, number: int, total: float) -> int | None:
-        """The member that speaks for its theme: the strongest that points the same way."""
-        members = self.members[number]
-        able = [m for m in members if points[m] * total > 0]
-        if not able or self.names[number] in _QUIET_THEMES:
-            return None
-        strongest = max(able, key=lambda m: (abs(float(points[m])), -m))
-        if self.info[strongest].unit not in ("place", "points"):
-            return strongest
-        named = [m for m in members if self.info[m].unit == "category"]
-        return named[0] if named else strongest  # a stage's name says more than its place, a product's than its rate
+    def _speakers(self, points: Floats, number: int, total: Floats) -> NDArray[np.intp]:
+        """The member that speaks for a theme in each row: the strongest that points the same way; -1 for none."""
+        members = np.array(self.members[number])
+        if self.names[number] in _QUIET_THEMES:
+            return np.full(len(points), -1)
+        able = points[:, members] * total[:, None] > 0
+        strongest = members[np.where(able, np.abs(points[:, members]), -1.0).argmax(axis=1)]
+        named = [m for m in members.tolist() if self.info[m].unit == "category"]
+        if named:  # a stage's name says more than its place, a product's than its rate
+            figure = np.array([each.unit in ("place", "points") for each in self.info])
+            strongest = np.where(figure[strongest], named[0], strongest)
+        return np.where(able.any(axis=1), strongest, -1)
 
 
 def _why_absent(crm: CRMData, deal_id: str, moment: pd.Timestamp | None) -> str:

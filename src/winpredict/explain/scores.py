@@ -1,39 +1,48 @@
 """Scores: one row an open deal, with odds, interval, odds by date, band and reasons."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import reasons_of_rows
+from winpredict.explain.reasons import Themes, sentences
+from winpredict.features.dataset import Steps, gather_company
 from winpredict.models.training import TrainedModel, pipeline
+from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData, utc
 
 REASONS = 5
+_REASON_COLUMNS = [f"reason_{number + 1}" for number in range(REASONS)]
 #: Lower ends of the bands of win probability.
 BANDS = {"very low": 0.0, "low": 0.15, "medium": 0.35, "high": 0.6, "very high": 0.8}
 
 
 def score(
     model: TrainedModel,
-    crm: CRMData,
+    crm: CRMData | DealBuckets,
     *,
     as_of: pd.Timestamp | str | None = None,
     model_version: str = "",
     scored_at: pd.Timestamp | str | None = None,
+    steps: Steps | None = None,
 ) -> pd.DataFrame:
     """Score every deal that is open at a moment.
 
     Parameters
     ----------
     model : TrainedModel
-    crm : CRMData
+    crm : CRMData or DealBuckets
+        Buckets are scored one after the other, in the memory of one.
     as_of : Timestamp or str, optional
         By default the end of the data (``crm.known_until``).
     model_version : str
         Written into every row.
     scored_at : Timestamp or str, optional
         Written into every row; by default now.
+    steps : callable, optional
+        Called with the number of buckets done and the number of all, twice: history is gathered first.
 
     Returns
     -------
@@ -49,34 +58,60 @@ def score(
     """
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
-    looks = pipeline(crm, moment)
-    features = model.build_features(crm, looks)
-    out = looks[["deal_id", "as_of"]].reset_index(drop=True)
-    out = pd.concat([out, model.odds(features)], axis=1)
-    odds = out["win_probability"].to_numpy()
-    out["p_win_30d"] = model.win_by(features, 30.0, odds)
-    out["p_win_quarter"] = model.win_by(features, _days_to_quarter_end(moment), odds)
-    out["band"] = bands(odds)
-    out = pd.concat([out, _reason_columns(model, features)], axis=1)
-    out["model_version"] = model_version
-    out["scored_at"] = pd.Timestamp.now("UTC") if scored_at is None else utc(scored_at)
+    scored = pd.Timestamp.now("UTC") if scored_at is None else utc(scored_at)
+    parts = [score_rows(model, *part, moment) for part in _parts(model, crm, moment, steps)]
+    out = pd.concat(parts, ignore_index=True).assign(model_version=model_version, scored_at=scored)
     return out.sort_values(["win_probability", "deal_id"], ascending=[False, True], ignore_index=True)
+
+
+def score_rows(
+    model: TrainedModel, looks: pd.DataFrame, features: pd.DataFrame, moment: pd.Timestamp | None
+) -> pd.DataFrame:
+    """Odds, odds by date, band and reasons of snapshots; one pass over the models gives odds and contributions.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    looks : DataFrame
+        deal_id and as_of.
+    features : DataFrame
+        Of these snapshots, from `TrainedModel.build_features`.
+    moment : Timestamp or None
+        The day, for the odds by the end of its quarter.
+    """
+    found = contributions(model.classifier, features)
+    out = looks[["deal_id", "as_of"]].reset_index(drop=True)
+    out = pd.concat([out, model.odds_of(found.by_bag)], axis=1)
+    odds = out["win_probability"].to_numpy()
+    horizons = np.array([30.0, _days_to_quarter_end(moment)])
+    out[["p_win_30d", "p_win_quarter"]] = model.win_by(features, horizons, odds)
+    out["band"] = bands(odds)
+    told = sentences(Themes(model.info).choose(found.in_points().to_numpy(), REASONS), features, model)
+    return pd.concat([out, pd.DataFrame(told, columns=_REASON_COLUMNS)], axis=1)
+
+
+def _parts(
+    model: TrainedModel, tables: CRMData | DealBuckets, moment: pd.Timestamp | None, steps: Steps | None
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Snapshots and features, bucket by bucket."""
+    if isinstance(tables, CRMData):
+        looks = pipeline(tables, moment)
+        yield looks, model.build_features(tables, looks)
+        return
+    tell = steps or (lambda done, of: None)
+    every = 2 * len(tables)
+    attributes = model.attributes_in(tables.bucket(0))
+    company = gather_company(tables, attributes, steps=lambda done: tell(done, every))
+    for number, crm in enumerate(tables):
+        looks = pipeline(crm, moment)
+        yield looks, model.build_features(crm.of_deals(looks["deal_id"]), looks, company=company)
+        tell(len(tables) + number + 1, every)
 
 
 def bands(odds: NDArray[np.float64]) -> NDArray[np.str_]:
     """The band of each win probability."""
     places = np.searchsorted(list(BANDS.values()), odds, side="right") - 1
     return np.array(list(BANDS))[places]
-
-
-def _reason_columns(model: TrainedModel, features: pd.DataFrame) -> pd.DataFrame:
-    names = [f"reason_{number + 1}" for number in range(REASONS)]
-    if features.empty:
-        return pd.DataFrame(columns=names, dtype=object)
-    found = contributions(model.classifier, features)
-    told = [reasons for reasons, _ in reasons_of_rows(found, features, model, most=REASONS)]
-    rows = [[reason.sentence for reason in reasons] + [""] * (REASONS - len(reasons)) for reasons in told]
-    return pd.DataFrame(rows, columns=names)
 
 
 def _days_to_quarter_end(moment: pd.Timestamp | None) -> float:

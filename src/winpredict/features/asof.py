@@ -4,7 +4,7 @@ This is the only place where time is cut for features: every figure is read off 
 key's run, and that position counts events strictly before it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -76,6 +76,7 @@ class AsOfTable:
         self._events = events
         self._order = order
         self._columns: dict[str, pd.Series] = {}
+        self._figures: dict[tuple[str, str], NDArray[Any]] = {}
         self.happened = happened[order] if recorded is not None else self.times
         self.entered = entered[order] if recorded is not None else self.times
         self.in_order = recorded is None or bool((self.happened == self.times).all())
@@ -140,6 +141,19 @@ class AsOfTable:
     def _following(self, name: str) -> NDArray[np.int64]:
         return _kernels.next_same(self.starts, self.value_codes(name))  # type: ignore[no-any-return]
 
+    def once(self, figure: str, column: Any, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """A running figure of a column; kept for further looks where the column is given by its name."""
+        if not isinstance(column, str):
+            return make()
+        if (figure, column) not in self._figures:
+            self._figures[figure, column] = make()
+        return self._figures[figure, column]
+
+    def mask(self, where: Any) -> NDArray[np.bool_]:
+        """A `where` argument as a boolean array over the events."""
+        values = self.column(where) if isinstance(where, str) else where
+        return np.asarray(values, dtype=np.bool_)
+
     def leaving(self, window: int) -> "_Departures":
         """When each event leaves a window of that many microseconds (it may be entered only after that)."""
         if window not in self._leaving:
@@ -155,7 +169,8 @@ class AsOfTable:
 class AsOfView:
     """An `AsOfTable` seen at snapshots: each figure has one value a snapshot, from events strictly before it.
 
-    Made by `AsOfTable.at`. `where` arguments are boolean arrays over the events, in the table's sorted order.
+    Made by `AsOfTable.at`. `where` arguments are boolean arrays over the events, in the table's sorted order, or the
+    name of a boolean column; what is computed over a named column is kept for further looks at the same table.
     """
 
     def __init__(self, table: AsOfTable, codes: NDArray[np.int64], as_of: NDArray[np.int64]) -> None:
@@ -194,19 +209,24 @@ class AsOfView:
 
         In a window, a table with late-entered events counts an event from when it was entered.
         """
-        values = self._numbers(values)
-        if where is not None:
-            values = np.where(where, values, 0.0)
-        running = _kernels.running_sum(self.table.starts, values)
+        running = self.table.once("sum", values if where is None else None, lambda: self._running_sum(values, where))
         begin = self._begin if window_days is None else self._window_start(window_days)
         shift = np.maximum(self._codes, 0)
         total = running[self._end + shift] - running[begin + shift] if len(self.table) else np.zeros(len(self._codes))
         return np.where(self._end > begin, total, 0.0)
 
+    def _running_sum(self, values: str | NDArray[np.float64], where: Any) -> NDArray[np.float64]:
+        numbers = self._numbers(values)
+        if where is not None:
+            numbers = np.where(self.table.mask(where), numbers, 0.0)
+        return _kernels.running_sum(self.table.starts, numbers)  # type: ignore[no-any-return]
+
     def last(self, column: str) -> pd.Series:
         """The latest recorded value of a column; missing where there is none."""
         values = self.column(column)
-        latest = _kernels.last_filled(self.table.starts, values.notna().to_numpy())
+        latest = self.table.once(
+            "last filled", column, lambda: _kernels.last_filled(self.table.starts, values.notna().to_numpy())
+        )
         return _gather(values, self._read(latest, -1))
 
     def first(self, column: str) -> pd.Series:
@@ -224,9 +244,9 @@ class AsOfView:
 
     def mean(self, values: str | NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean over the events of a column, or of an array over them, without missing values; NaN for none."""
-        numbers = self._numbers(values)
-        filled = self.count(where=~np.isnan(numbers)).astype(np.float64)
-        return np.asarray(self.sum(numbers) / np.where(filled == 0, np.nan, filled))
+        filled = self.table.once("filled", values, lambda: _kernels.running_count(~np.isnan(self._numbers(values))))
+        number = _kernels.difference(filled, self._begin, self._end).astype(np.float64)
+        return np.asarray(self.sum(values) / np.where(number == 0, np.nan, number))
 
     def distinct(self, column: str, *, window_days: float | None = None) -> NDArray[np.int64]:
         """Number of different values of a column (missing ones not counted).
@@ -234,7 +254,11 @@ class AsOfView:
         In a window, a value counts once however many of its events are in it.
         """
         if window_days is None:
-            return self.count(where=_kernels.is_first(self.table.starts, self.table.value_codes(column)))
+            first = self.table.once(
+                "first of its value", column,
+                lambda: _kernels.running_count(_kernels.is_first(self.table.starts, self.table.value_codes(column))),
+            )  # fmt: skip
+            return _kernels.difference(first, self._begin, self._end)  # type: ignore[no-any-return]
         following = self.table._following(column)
         filled = self.column(column).notna().to_numpy()
         leaves = np.maximum(self.table.happened + _as_microseconds(window_days), self.table.times)
@@ -245,11 +269,14 @@ class AsOfView:
 
     def since_last(self, *, where: Any = None) -> NDArray[np.float64]:
         """Days from the latest occurrence to as_of; NaN where there is none."""
+        latest = self._read(self.table.once("latest", where, lambda: self._latest(where)), np.nan)
+        return (self._as_of - latest) / MICROSECONDS_A_DAY  # type: ignore[no-any-return]
+
+    def _latest(self, where: Any) -> NDArray[np.float64]:
         happened = self.table.happened.astype(np.float64)
         if where is not None:
-            happened = np.where(where, happened, np.nan)
-        latest = self._read(_kernels.running_max(self.table.starts, happened), np.nan)
-        return (self._as_of - latest) / MICROSECONDS_A_DAY  # type: ignore[no-any-return]
+            happened = np.where(self.table.mask(where), happened, np.nan)
+        return _kernels.running_max(self.table.starts, happened)  # type: ignore[no-any-return]
 
     def since_first(self) -> NDArray[np.float64]:
         """Days from the earliest occurrence to as_of; NaN where there is none."""
@@ -266,7 +293,7 @@ class AsOfView:
     def _difference(self, where: Any, begin: NDArray[np.int64]) -> NDArray[np.int64]:
         if where is None:
             return self._end - begin  # type: ignore[no-any-return]
-        running = _kernels.running_count(np.asarray(where, dtype=np.bool_))
+        running = self.table.once("count", where, lambda: _kernels.running_count(self.table.mask(where)))
         return _kernels.difference(running, begin, self._end)  # type: ignore[no-any-return]
 
     def _window_start(self, window_days: float) -> NDArray[np.int64]:
@@ -284,13 +311,19 @@ class _Departures:
     def __init__(self, table: AsOfTable, moments: NDArray[np.int64]) -> None:
         codes = np.repeat(np.arange(table.starts.size - 1), np.diff(table.starts))
         self._order, self._starts, self._times, _ = _kernels.sort_events(codes, moments, table.starts.size - 1)
+        self._table = table
+        self._counts: dict[str, NDArray[Any]] = {}
 
     def count_before(self, codes: NDArray[np.int64], as_of: NDArray[np.int64], where: Any) -> NDArray[np.int64]:
         begin = _kernels.run_starts(self._starts, codes)
         end = _kernels.count_before(self._starts, self._times, codes, as_of)
         if where is None:
             return end - begin  # type: ignore[no-any-return]
-        running = _kernels.running_count(np.asarray(where, dtype=np.bool_)[self._order])
+        running = self._counts.get(where) if isinstance(where, str) else None
+        if running is None:
+            running = _kernels.running_count(self._table.mask(where)[self._order])
+            if isinstance(where, str):
+                self._counts[where] = running
         return _kernels.difference(running, begin, end)  # type: ignore[no-any-return]
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from winpredict._common.errors import ConfigError
 from winpredict.features.builders import Feature, FeatureBuilder, default_builders
+from winpredict.features.company import Company
 from winpredict.features.past import Past
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import text_dtype
@@ -51,6 +52,7 @@ def build_features(
     *,
     attributes: Collection[str] = (),
     builders: Sequence[FeatureBuilder] | None = None,
+    company: Company | None = None,
 ) -> Features:
     """Compute every builder's figures at each snapshot, from facts recorded strictly before it.
 
@@ -64,6 +66,8 @@ def build_features(
         Static attributes that may be used (`LeakageAudit.kept`).
     builders : sequence of FeatureBuilder, optional
         By default the shipped ones and those of installed plug-ins (see `installed_builders`).
+    company : Company, optional
+        Cross-deal history of all deals, where `crm` holds only some of them; by default that of `crm`.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def build_features(
     >>> build_features(crm, open_at(crm, "2025-02-15")).frame["days_open"].tolist()
     [45.0, 14.0]
     """
-    past = Past(crm, snapshots.reset_index(drop=True), attributes)
+    past = Past(crm, snapshots.reset_index(drop=True), attributes, company)
     columns: dict[str, pd.Series] = {}
     info: list[FeatureInfo] = []
     skipped: list[str] = []

@@ -17,12 +17,12 @@ from winpredict.features.snapshots import labelled
 from winpredict.models.baselines import baselines
 from winpredict.models.calibration import reliability
 from winpredict.models.evaluation import Comparison, compare, evaluate_odds, evaluate_segments, metric_intervals
+from winpredict.models.sampling import LearningSample, learning_sample
 from winpredict.models.training import (
     LEAST_EACH,
     Progress,
     TrainingSet,
     fit_model,
-    known_before,
     later_rows,
     make_classifier,
     pipeline,
@@ -30,6 +30,7 @@ from winpredict.models.training import (
     row_weights,
     training_set,
 )
+from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData
 
 MODEL = "winpredict"
@@ -111,13 +112,18 @@ class Backtest:
 
 
 def backtest(
-    crm: CRMData, config: Config | None = None, *, folds: int | None = None, progress: Progress | None = None
+    crm: CRMData | DealBuckets,
+    config: Config | None = None,
+    *,
+    folds: int | None = None,
+    progress: Progress | None = None,
 ) -> Backtest:
     """Train as of past days, score what was open then, and compare with what happened.
 
     Parameters
     ----------
-    crm : CRMData
+    crm : CRMData or DealBuckets
+        Of buckets as many are used as make ``config.snapshots.most`` snapshots.
     config : Config, optional
     folds : int, optional
         Number of cut-offs; by default ``config.backtest.folds``.
@@ -146,9 +152,10 @@ def backtest(
     folds = config.backtest.folds if folds is None else folds
     if folds < 1:
         raise ConfigError(f"cannot backtest with {folds} cut-offs; give at least 1")
-    crm = known_before(crm)
+    sample = learning_sample(crm, config)
+    crm = sample.known
     require_enough(crm)
-    parts = list(_rolling(crm, config, folds, progress) if crm.dated else _grouped(crm, config, folds, progress))
+    parts = list(_rolling(sample, config, folds, progress) if crm.dated else _grouped(crm, config, folds, progress))
     if not parts:
         raise TooLittleDataError(
             f"no cut-off leaves {LEAST_EACH} won and {LEAST_EACH} lost deals before it and any after it; "
@@ -186,15 +193,17 @@ def _nth_close(closed: pd.DataFrame, outcome: str, n: int) -> pd.Timestamp:
     return cast("pd.Timestamp", closed.loc[closed["outcome"] == outcome, "closed_at"].nsmallest(n).iloc[-1])
 
 
-def _rolling(crm: CRMData, config: Config, folds: int, progress: Progress | None) -> Iterator[pd.DataFrame]:
+def _rolling(sample: LearningSample, config: Config, folds: int, progress: Progress | None) -> Iterator[pd.DataFrame]:
+    crm = sample.known
     for cutoff in cutoffs(crm, folds, config):
         if progress:
             progress(f"backtest as of {cutoff:%Y-%m-%d}")
         known = crm.as_known_at(cutoff)
-        data = training_set(known, config, exported=crm)
+        data = training_set(known, config, exported=crm, company=sample.company)
         model = fit_model(data, known, config)
         looks = pipeline(known, cutoff)
-        features = model.build_features(known, looks)
+        company = None if sample.company is None else sample.company(model.attributes)
+        features = model.build_features(known, looks, company=company)
         odds = {
             MODEL: model.odds(features)["win_probability"].to_numpy(),
             **_baseline_odds(data, known, config, features),

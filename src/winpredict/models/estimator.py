@@ -198,8 +198,7 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of each class, shape (n_rows, 2)."""
-        log_odds = self.bag_log_odds(X).mean(axis=0)
-        won = expit(self.calibrator_.transform(log_odds))
+        won = self.probability_of(self.bag_log_odds(X))
         return np.column_stack([1 - won, won])
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -213,7 +212,14 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The interval covers what the data leave open about the model, by the spread of the bagged models; not what
         nobody recorded about the deal.
         """
-        by_bag = self.bag_log_odds(X)
+        return self.interval_of(self.bag_log_odds(X))
+
+    def probability_of(self, by_bag: Array) -> Array:
+        """Winning probability of rows whose `bag_log_odds` are known, shape (n_rows,)."""
+        return np.asarray(expit(self.calibrator_.transform(by_bag.mean(axis=0))))
+
+    def interval_of(self, by_bag: Array) -> Array:
+        """Interval of rows whose `bag_log_odds` are known; see `predict_interval`."""
         spread = by_bag.std(axis=0, ddof=1) if len(by_bag) > 1 else np.zeros(by_bag.shape[1])
         middle = by_bag.mean(axis=0)
         # Student's quantile, since a few models tell their spread only roughly

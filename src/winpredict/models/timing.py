@@ -212,13 +212,25 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         TableError
             When features are absent, or days or odds do not fit.
         """
-        limit = probabilities(win_probability, len(X))
         until = np.broadcast_to(np.asarray(days, dtype=np.float64), (len(X),))
+        return self.win_by_each(X, until[:, None], win_probability)[:, 0]
+
+    def win_by_each(self, X: pd.DataFrame, days: ArrayLike, win_probability: ArrayLike) -> Floats:
+        """`win_by` for several horizons at once: `days` of shape (n_horizons,) or (n_rows, n_horizons).
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_horizons)
+        """
+        limit = probabilities(win_probability, len(X))
+        asked = np.asarray(days, dtype=np.float64)
+        until = np.broadcast_to(asked, (len(X), asked.shape[-1]))
         if np.isnan(until).any():
             raise TableError(f"{int(np.isnan(until).sum())} of {len(X)} horizons are missing; give days for each row")
         course = self._course(X)
-        share = _won_until(course, until, _grid(self.grid_days)) / course.ever_won
-        return np.minimum(limit * share, limit)
+        grid = _grid(self.grid_days)
+        won = np.column_stack([_won_until(course, horizon, grid) for horizon in until.T])
+        return np.minimum(limit[:, None] * won / course.ever_won[:, None], limit[:, None])
 
     def outlook(self, X: pd.DataFrame, win_probability: ArrayLike) -> Outlook:
         """P(won by) at every end of the grid; see `win_by`."""

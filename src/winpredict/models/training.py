@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,16 @@ from winpredict._common.errors import TooLittleDataError, WinPredictError
 from winpredict.config import Config
 from winpredict.features.build import FeatureInfo, Features, build_features, builders_from_paths, installed_builders
 from winpredict.features.builders import Attributes, FeatureBuilder, Touches, default_builders
+from winpredict.features.company import Company
 from winpredict.features.leakage import LeakageAudit, audit_attributes
 from winpredict.features.snapshots import every, labelled, open_at
 from winpredict.models.calibration import censoring_weights
 from winpredict.models.estimator import WinClassifier
+from winpredict.models.sampling import CompanyOf, LearningSample, learning_sample
+from winpredict.models.sampling import known_before as known_before
 from winpredict.models.timing import ClosingTime
 from winpredict.models.usual import UsualRanges
+from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import TIME_DTYPE, text_dtype
 
@@ -106,11 +110,18 @@ class TrainedModel:
         }
         return tuple(settled.get(type(each), each) for each in all_builders(self.builder_paths))
 
-    def build_features(self, crm: CRMData, snapshots: pd.DataFrame) -> pd.DataFrame:
-        """The model's feature frame of snapshots; a column that these data do not have is missing throughout."""
-        attributes = [name for name in self.attributes if has_attribute(crm, name)]
-        found = build_features(crm, snapshots, attributes=attributes, builders=self.builders).frame
+    def build_features(self, crm: CRMData, snapshots: pd.DataFrame, *, company: Company | None = None) -> pd.DataFrame:
+        """The model's feature frame of snapshots; a column that these data do not have is missing throughout.
+
+        `company` is the cross-deal history of all deals, where `crm` holds only some of them.
+        """
+        attributes = self.attributes_in(crm)
+        found = build_features(crm, snapshots, attributes=attributes, builders=self.builders, company=company).frame
         return pd.DataFrame({each.name: _column_of(found, each) for each in self.info}, index=found.index)
+
+    def attributes_in(self, crm: CRMData) -> list[str]:
+        """The static attributes of the model that these data have."""
+        return [name for name in self.attributes if has_attribute(crm, name)]
 
     def odds(self, features: pd.DataFrame) -> pd.DataFrame:
         """Win probability with its interval.
@@ -125,15 +136,26 @@ class TrainedModel:
         DataFrame
             Columns win_probability, low, high; one row a row of features.
         """
-        probability = self.classifier.predict_proba(features)[:, 1]
-        low, high = self.classifier.predict_interval(features).T
-        return pd.DataFrame({"win_probability": probability, "low": low, "high": high})
+        return self.odds_of(self.classifier.bag_log_odds(features))
 
-    def win_by(self, features: pd.DataFrame, days: float, win_probability: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probability of being won within so many days; never above the win probability."""
+    def odds_of(self, by_bag: NDArray[np.float64]) -> pd.DataFrame:
+        """Win probability with its interval, of rows whose `WinClassifier.bag_log_odds` are known; see `odds`."""
+        low, high = self.classifier.interval_of(by_bag).T
+        return pd.DataFrame({"win_probability": self.classifier.probability_of(by_bag), "low": low, "high": high})
+
+    def win_by(
+        self, features: pd.DataFrame, days: float | NDArray[np.float64], win_probability: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Probability of being won within so many days; never above the win probability.
+
+        Several numbers of days give one column each.
+        """
+        horizons = np.atleast_1d(np.asarray(days, dtype=np.float64))
         if self.timing is None:
-            return np.full(len(features), np.nan)
-        return np.asarray(self.timing.win_by(features, days, win_probability))
+            found = np.full((len(features), len(horizons)), np.nan)
+        else:
+            found = self.timing.win_by_each(features, horizons, win_probability)
+        return found if np.ndim(days) else found[:, 0]
 
     def refuse_hindsight(self, moment: pd.Timestamp | None) -> None:
         """Refuse to look at a day before the end of training.
@@ -208,7 +230,7 @@ class TrainedModel:
 
 
 def train(
-    crm: CRMData,
+    crm: CRMData | DealBuckets,
     config: Config | None = None,
     *,
     as_of: pd.Timestamp | str | None = None,
@@ -218,7 +240,8 @@ def train(
 
     Parameters
     ----------
-    crm : CRMData
+    crm : CRMData or DealBuckets
+        Of buckets as many are used as make ``config.snapshots.most`` snapshots; see `learning_sample`.
     config : Config, optional
         By default ``Config()``.
     as_of : Timestamp or str, optional
@@ -236,17 +259,14 @@ def train(
         With fewer than 20 won or 20 lost deals.
     """
     config = config or Config()
-    known = known_before(crm, as_of)
-    return fit_model(training_set(known, config, progress, exported=crm), known, config, progress)
+    return train_on(learning_sample(crm, config, as_of), config, progress)
 
 
-def known_before(crm: CRMData, as_of: pd.Timestamp | str | None = None) -> CRMData:
-    """The data without anything dated at or after a moment, by default the end of knowledge."""
-    moment = crm.known_until if as_of is None else utc(as_of)
-    last = crm.last_recorded()
-    if moment is None or (as_of is None and (last is None or last <= moment)):
-        return crm
-    return crm.as_known_at(moment)
+def train_on(sample: LearningSample, config: Config, progress: Progress | None = None) -> TrainedModel:
+    """Train on deals that were chosen already; see `train`."""
+    data = training_set(sample.known, config, progress, exported=sample.exported, company=sample.company)
+    model = fit_model(data, sample.known, config, progress)
+    return replace(model, notes=(*model.notes, sample.note)) if sample.note else model
 
 
 def has_attribute(crm: CRMData, name: str) -> bool:
@@ -262,7 +282,12 @@ def _column_of(found: pd.DataFrame, info: FeatureInfo) -> pd.Series:
 
 
 def training_set(
-    crm: CRMData, config: Config, progress: Progress | None = None, *, exported: CRMData | None = None
+    crm: CRMData,
+    config: Config,
+    progress: Progress | None = None,
+    *,
+    exported: CRMData | None = None,
+    company: CompanyOf | None = None,
 ) -> TrainingSet:
     """Snapshots and features of all deals of a CRM as it was known, audited for leaks.
 
@@ -276,6 +301,8 @@ def training_set(
         The data as they were exported, if `crm` is a view of an earlier day. Static attributes stand as they are in
         the export, so it is there that leaks show: in the earlier view, deals closed since look open and already carry
         what was typed at their close.
+    company : callable, optional
+        Gives the cross-deal history of all deals, where `crm` holds only some of them.
 
     Raises
     ------
@@ -292,7 +319,8 @@ def training_set(
     _require_looks(snapshots)
     say("building features")
     builders = all_builders(config.builders)
-    features = build_features(crm, snapshots, attributes=audit.kept, builders=builders)
+    history = None if company is None else company(audit.kept)
+    features = build_features(crm, snapshots, attributes=audit.kept, builders=builders, company=history)
     return TrainingSet(snapshots, features, audit)
 
 

@@ -36,9 +36,7 @@ def repaired(
     dict of str to DataFrame
         Without origins.
     """
-    out = {name: _in_order(name, frame) for name, frame in tables.items()}
-    for name in out:
-        out[name] = _without_repeats(name, _not_from_the_future(name, out[name], now, quarantine), quarantine)
+    out = {name: _sound(name, frame, now, quarantine) for name, frame in tables.items()}
     if "deal_history" in out:
         out["deal_history"] = _from_creation(out["deal_history"], out["deals"])
     deals = _outcomes(out["deals"], profile, out.get("deal_history"), quarantine)
@@ -53,12 +51,24 @@ def repaired(
     }
 
 
+def repaired_alone(
+    tables: dict[str, pd.DataFrame], now: pd.Timestamp, quarantine: Quarantine
+) -> dict[str, pd.DataFrame]:
+    """Tables whose rows belong to no deal (accounts, users, quotas) made sound; see `repaired`."""
+    return {
+        name: _sound(name, frame, now, quarantine).drop(columns=_ORIGIN, errors="ignore")
+        for name, frame in tables.items()
+    }
+
+
+def _sound(name: str, frame: pd.DataFrame, now: pd.Timestamp, quarantine: Quarantine) -> pd.DataFrame:
+    in_order = _in_order(name, frame)
+    return _without_repeats(name, _not_from_the_future(name, in_order, now, quarantine), quarantine)
+
+
 def _in_order(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Rows sorted by what they say, so that their order in the file never matters; ids where there are none."""
-    values = frame.drop(columns=_ORIGIN)
-    # all canonical columns, so that a further column elsewhere never changes a made-up id
-    values = values.reindex(columns=[*TABLES[name].columns, *values.columns.difference(list(TABLES[name].columns))])
-    digest = pd.util.hash_pandas_object(values.astype(str), index=False)
+    digest = _digest(frame.drop(columns=_ORIGIN))
     order = np.argsort(digest.to_numpy(), kind="stable")
     frame, digest = frame.iloc[order].reset_index(drop=True), digest.iloc[order].reset_index(drop=True)
     identifier = _MADE_UP_IDS.get(name)
@@ -67,6 +77,16 @@ def _in_order(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     made_up = digest.map("{:016x}".format) + "-" + digest.groupby(digest).cumcount().astype(str)
     given = frame[identifier] if identifier in frame else pd.Series(np.nan, index=frame.index, dtype=text_dtype())
     return frame.assign(**{identifier: given.fillna(made_up.astype(text_dtype()))})
+
+
+def _digest(values: pd.DataFrame) -> pd.Series:
+    """A number for each row that only its values decide; a column without values adds nothing."""
+    total = np.zeros(len(values), np.uint64)
+    for name in values:
+        salt = pd.util.hash_array(np.array([str(name)], dtype=object))[0] | np.uint64(1)
+        hashed = pd.util.hash_pandas_object(values[name], index=False).to_numpy() * salt
+        total += np.where(values[name].isna(), np.uint64(0), hashed ^ (hashed >> np.uint64(29)))
+    return pd.Series(total, index=values.index)
 
 
 def _not_from_the_future(name: str, frame: pd.DataFrame, now: pd.Timestamp, quarantine: Quarantine) -> pd.DataFrame:
@@ -189,8 +209,11 @@ def _first_owners(history: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
         return history.drop(columns="owner_before", errors="ignore")
     changes = history[history["owner_id"].notna()].sort_values(["deal_id", "changed_at", "owner_id"], kind="stable")
     first = changes.drop_duplicates("deal_id").set_index("deal_id")
+    if first.empty:
+        first = first.assign(changed_at=pd.Series(dtype=TIME_DTYPE))  # a map of no rows forgets what it held
     before = first["owner_before"] if "owner_before" in first else pd.Series(dtype=text_dtype())
-    at_creation = deals["deal_id"].map(first["changed_at"]) <= deals["created_at"]
+    changed = first["changed_at"].reindex(deals["deal_id"]).set_axis(deals.index).astype(TIME_DTYPE)
+    at_creation = changed <= deals["created_at"]
     owner = (
         deals["deal_id"]
         .map(before)

@@ -9,7 +9,17 @@ import pandas as pd
 
 from winpredict._common.errors import ProfileError
 from winpredict.sources._quarantine import FILE, ROW, Done, Quarantine
-from winpredict.sources._values import as_text, end_of_day, natural, to_flags, to_numbers, to_times
+from winpredict.sources._values import (
+    ColumnSigns,
+    as_text,
+    end_of_day,
+    from_typed,
+    is_typed,
+    natural,
+    to_flags,
+    to_numbers,
+    to_times,
+)
 from winpredict.sources.files import RawFile
 from winpredict.sources.profiles import HELPERS, Profile, Source
 from winpredict.tables.schema import TABLES, Column, text_dtype
@@ -31,8 +41,17 @@ def matches(text: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(text.lower(), pattern.lower()) for pattern in patterns)
 
 
-def canonical_rows(raw: RawFile, table: str, source: Source, profile: Profile, quarantine: Quarantine) -> pd.DataFrame:
+def canonical_rows(
+    raw: RawFile,
+    table: str,
+    source: Source,
+    profile: Profile,
+    quarantine: Quarantine,
+    signs: Mapping[str, ColumnSigns] | None = None,
+) -> pd.DataFrame:
     """Rows of a canonical table, with columns for their origin.
+
+    `signs` are those of the columns of the whole file, where `raw` holds a part of its rows.
 
     Raises
     ------
@@ -40,14 +59,19 @@ def canonical_rows(raw: RawFile, table: str, source: Source, profile: Profile, q
         When a column that the table must have is not in the file.
     """
     frame = _exploded(raw.frame, source.explode) if source.explode else raw.frame
-    frame = _with_first_elements(_kept(frame, source, profile), source)
+    frame = _with_first_elements(kept_rows(frame, source, profile), source)
     origin: dict[str, Any] = {FILE: raw.path, ROW: frame.index.to_numpy()}
     untouched = frame.reset_index(drop=True).assign(**origin)
-    found = _found_columns(frame, table, source, raw)
+    found = found_columns(frame, table, source, raw)
     out = untouched[[FILE, ROW]].copy()
     for name, raw_column in found.items():
-        texts = _mapped(as_text(untouched[raw_column], profile.missing), source.values.get(name))
-        values, unread = _converted(texts, _column(table, name), profile, f"{raw.path}, column {raw_column}", name)
+        if is_typed(untouched[raw_column], _column(table, name).kind) and name not in source.values:
+            values, unread = from_typed(untouched[raw_column], profile.time_zone)
+        else:
+            of_column = None if signs is None else signs.get(raw_column)
+            texts = _mapped(as_text(untouched[raw_column], profile.missing, signs=of_column), source.values.get(name))
+            where = f"{raw.path}, column {raw_column}"
+            values, unread = _converted(texts, _column(table, name), profile, where, name, of_column)
         out[name] = values * source.scale[name] if name in source.scale else values
         done: Done = "rejected" if _must_be_filled(table, name, source) else "repaired"
         tail = "" if done == "rejected" else ", taken as missing"
@@ -59,7 +83,7 @@ def canonical_rows(raw: RawFile, table: str, source: Source, profile: Profile, q
     if source.explode and "activity_id" in out:
         out["activity_id"] = _once_a_deal(out)
     if source.others and table in WITH_ATTRIBUTES:
-        out = _with_attributes(out, untouched, found, source, profile)
+        out = _with_attributes(out, untouched, found, source, profile, signs)
     must = [name for name in out if name in source.columns and _must_be_filled(table, name, source)]
     return out.dropna(subset=must).reset_index(drop=True)
 
@@ -86,17 +110,18 @@ def _with_first_elements(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     return frame.assign(**firsts)
 
 
-def _kept(frame: pd.DataFrame, source: Source, profile: Profile) -> pd.DataFrame:
+def kept_rows(frame: pd.DataFrame, source: Source, profile: Profile) -> pd.DataFrame:
+    """The raw rows that a profile wants."""
     keep = np.ones(len(frame), dtype=bool)
     for name, patterns in source.where.items():
         if name in frame:
             texts = as_text(frame[name], profile.missing)
             verdicts = {text: matches(str(text), patterns) for text in texts.dropna().unique()}
-            keep &= texts.map(verdicts).fillna(False).astype(bool).to_numpy()
+            keep &= texts.map(verdicts).fillna("" in patterns).astype(bool).to_numpy()
     return frame[keep]
 
 
-def _found_columns(frame: pd.DataFrame, table: str, source: Source, raw: RawFile) -> dict[str, str]:
+def found_columns(frame: pd.DataFrame, table: str, source: Source, raw: RawFile) -> dict[str, str]:
     """The raw column of each canonical one; several may be offered, the first found counts."""
     found = {}
     for name, offered in source.columns.items():
@@ -138,14 +163,14 @@ def _mapped(texts: pd.Series, values: Mapping[str, str] | None) -> pd.Series:
 
 
 def _converted(
-    texts: pd.Series, column: Column, profile: Profile, where: str, name: str
+    texts: pd.Series, column: Column, profile: Profile, where: str, name: str, signs: ColumnSigns | None
 ) -> tuple[pd.Series, pd.Series]:
     """Values of the column's kind, missing where a text could not be read, and which those are."""
     if column.kind == "time":
-        times, unread = to_times(texts, profile.time_zone, profile.dates, where)
+        times, unread = to_times(texts, profile.time_zone, profile.dates, where, signs)
         return (end_of_day(times, texts) if name == "closed_at" else times), unread
     if column.kind == "number":
-        return to_numbers(texts)
+        return to_numbers(texts, signs)
     if column.kind == "flag":
         return to_flags(texts)
     if column.allowed:
@@ -164,14 +189,45 @@ def _once_a_deal(touches: pd.DataFrame) -> pd.Series:
     return touches["activity_id"].mask(shared, touches["activity_id"] + "@" + touches["deal_id"])
 
 
-def _with_attributes(
-    out: pd.DataFrame, untouched: pd.DataFrame, found: Mapping[str, str], source: Source, profile: Profile
-) -> pd.DataFrame:
+def attribute_columns(frame: pd.DataFrame, found: Mapping[str, str], source: Source) -> list[str]:
+    """The raw columns that come in as custom attributes."""
     taken = {*found.values(), *(each for names in source.columns.values() for each in names), *source.where, FILE, ROW}
+    return [name for name in frame.columns if name not in taken and not matches(str(name), source.never)]
+
+
+def raw_signs(
+    frame: pd.DataFrame, table: str, source: Source, profile: Profile, raw: RawFile
+) -> dict[str, ColumnSigns]:
+    """What part of a file tells about how its columns are to be read."""
+    found = found_columns(frame, table, source, raw)
+    kinds: dict[str, str] = {
+        column: _column(table, name).kind for name, column in found.items() if name not in source.values
+    }
+    if source.others and table in WITH_ATTRIBUTES:
+        kinds |= dict.fromkeys(attribute_columns(frame, found, source), "attribute")
+    return {name: ColumnSigns.of(frame[name], profile.missing, kind) for name, kind in kinds.items()}
+
+
+def deal_ids(frame: pd.DataFrame, table: str, source: Source, profile: Profile, raw: RawFile) -> pd.Series | None:
+    """The deal of each raw row as `canonical_rows` will read it; None where a file has none."""
+    column = found_columns(frame, table, source, raw).get("deal_id")
+    if column is None:
+        return None
+    return _mapped(as_text(frame[column], profile.missing), source.values.get("deal_id"))
+
+
+def _with_attributes(
+    out: pd.DataFrame,
+    untouched: pd.DataFrame,
+    found: Mapping[str, str],
+    source: Source,
+    profile: Profile,
+    signs: Mapping[str, ColumnSigns] | None,
+) -> pd.DataFrame:
     others = {}
-    for name in untouched.columns:
-        if name in taken or matches(str(name), source.never):
-            continue
-        others[str(name).removeprefix(_NESTED_PREFIX)] = natural(as_text(untouched[name], profile.missing))
+    for name in attribute_columns(untouched, found, source):
+        of_column = None if signs is None else signs.get(name)
+        texts = as_text(untouched[name], profile.missing, signs=of_column)
+        others[str(name).removeprefix(_NESTED_PREFIX)] = natural(texts, of_column)
     clash = {name: f"{name}_as_exported" for name in others if name in out or name in HELPERS["deals"]}
     return pd.concat([out, pd.DataFrame(others, index=out.index).rename(columns=clash)], axis=1)

@@ -1,12 +1,13 @@
 """A new import on top of an earlier one, by id."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from winpredict.sources._values import as_text
 from winpredict.tables.crm import CRMData
-from winpredict.tables.schema import TABLES
+from winpredict.tables.schema import TABLES, conform
 
 #: Tables whose rows carry no id of their own, with the time that dates them: a deal's rows are replaced together by
 #: an export that holds them from their beginning, and completed by one that holds only what is new.
@@ -30,6 +31,17 @@ def updated(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...], earli
         if parts:
             merged[name] = _merged(name, parts)
     return _bundle(merged, stage_order)
+
+
+def updated_alone(tables: dict[str, pd.DataFrame], earlier: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """New tables whose rows belong to no deal, merged into earlier ones; the later import counts."""
+    merged = {}
+    for name in TABLES:
+        parts = [frame for frame in (earlier.get(name), tables.get(name)) if frame is not None]
+        if parts:
+            typed = [conform(part, name) for part in parts]
+            merged[name] = conform(_sorted(name, _merged(name, typed)), name)
+    return merged
 
 
 def _precedes(new: CRMData, earlier: CRMData) -> bool:

@@ -1,6 +1,7 @@
 """Raw texts into times, numbers and ids; what cannot be read is told apart from what is missing."""
 
 import re
+from dataclasses import dataclass, fields, replace
 from typing import Literal, cast
 
 import numpy as np
@@ -16,16 +17,92 @@ _COMPACT = re.compile(r"^\d{8}$")
 _EPOCH = re.compile(r"^\d{9,14}$")
 #: Epoch numbers with at least so many digits count milliseconds.
 _DIGITS_OF_MILLISECONDS = 12
+_MONTHS = 12
 _END_OF_DAY = pd.Timedelta("1D") - pd.Timedelta("1us")
 
 
-def as_text(values: pd.Series, missing: tuple[str, ...] = ("",)) -> pd.Series:
-    """Stripped texts; missing where one of `missing` stands. Whole numbers lose their ".0"."""
+@dataclass(frozen=True)
+class ColumnSigns:
+    """What the values of a whole column tell about how to read it; those of its parts are joined by ``|``.
+
+    Attributes
+    ----------
+    filled : bool
+        There are values.
+    fractions : bool
+        Numbers that are not whole.
+    day_first, month_first, other_than_dots : bool
+        Dates such as 25/04/2025, such as 04/25/2025, and with another separator than dots.
+    decimal_commas : bool
+        Numbers such as 12,5.
+    no_number, no_time : bool
+        Texts that are no numbers (or codes with leading zeros), and no ISO times.
+    """
+
+    filled: bool = False
+    fractions: bool = False
+    day_first: bool = False
+    month_first: bool = False
+    other_than_dots: bool = False
+    decimal_commas: bool = False
+    no_number: bool = False
+    no_time: bool = False
+
+    def __or__(self, other: "ColumnSigns") -> "ColumnSigns":
+        return ColumnSigns(*(getattr(self, each.name) or getattr(other, each.name) for each in fields(self)))
+
+    @classmethod
+    def of(cls, values: pd.Series, missing: tuple[str, ...], kind: str) -> "ColumnSigns":
+        """Signs of raw values that are to become a time, a number, an attribute, or else text."""
+        if is_typed(values, kind):
+            return cls(filled=True)
+        fractions = pd.api.types.is_float_dtype(values.dtype) and bool((values.dropna() % 1 != 0).any())
+        texts = as_text(values, missing) if kind in _SIGNS else None
+        if texts is None or texts.isna().all():
+            return cls(fractions=fractions)
+        return replace(_SIGNS[kind](texts), filled=True, fractions=fractions)
+
+
+def _signs_of_times(texts: pd.Series) -> ColumnSigns:
+    parts = texts.str.extract(_SLASHED.pattern).dropna()
+    first, second = parts[0].astype(int), parts[2].astype(int)
+    return ColumnSigns(
+        day_first=bool((first > _MONTHS).any()),
+        month_first=bool((second > _MONTHS).any()),
+        other_than_dots=bool((parts[1] != ".").any()),
+    )
+
+
+def _signs_of_numbers(texts: pd.Series) -> ColumnSigns:
+    plain = pd.to_numeric(texts, errors="coerce")
+    if not (texts.notna() & plain.isna()).any():
+        return ColumnSigns()
+    return ColumnSigns(decimal_commas=bool(_has_decimal_commas(_bare_numbers(texts))))
+
+
+def _signs_of_attributes(texts: pd.Series) -> ColumnSigns:
+    known = texts.dropna()
+    no_number = bool(pd.to_numeric(known, errors="coerce").isna().any() or known.str.match(r"^0\d").any())
+    if not no_number or not known.str.match(r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)").all():
+        return ColumnSigns(no_number=no_number, no_time=True)
+    return ColumnSigns(no_number=True, no_time=bool(to_times(known, "UTC", "guess", "")[1].any()))
+
+
+_SIGNS = {"time": _signs_of_times, "number": _signs_of_numbers, "attribute": _signs_of_attributes}
+
+
+def as_text(values: pd.Series, missing: tuple[str, ...] = ("",), *, signs: ColumnSigns | None = None) -> pd.Series:
+    """Stripped texts; missing where one of `missing` stands. Whole numbers lose their ".0".
+
+    `signs` are those of the whole column, where `values` are a part of it.
+    """
     if values.dtype == object:
         out = values.map(_text_of)
     elif isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
         out = values.astype(object).map(lambda each: None if pd.isna(each) else each.isoformat())
-    elif pd.api.types.is_float_dtype(values.dtype) and (values.dropna() % 1 == 0).all():
+    elif pd.api.types.is_float_dtype(values.dtype) and not (
+        (values.dropna() % 1 != 0).any() if signs is None else signs.fractions
+    ):
         out = values.astype("Int64").astype(text_dtype())
     else:
         out = values.astype(text_dtype())
@@ -42,8 +119,26 @@ def _text_of(value: object) -> str | None:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def is_typed(values: pd.Series, kind: str) -> bool:
+    """Whether raw values are times or numbers already, as Parquet files and warehouses have them."""
+    return (kind == "time" and values.dtype.kind == "M") or (kind == "number" and values.dtype.kind == "f")
+
+
+def from_typed(values: pd.Series, zone: str) -> tuple[pd.Series, pd.Series]:
+    """Times in UTC or finite numbers, and which could not be taken, of values that are typed already."""
+    if values.dtype.kind == "f":
+        numbers = values.astype("float64")
+        return _finite(numbers), pd.Series(np.isinf(numbers.to_numpy()), index=values.index)
+    times = values if isinstance(values.dtype, pd.DatetimeTZDtype) else _localized(values, zone)
+    return times.dt.tz_convert("UTC").astype(TIME_DTYPE), pd.Series(False, index=values.index)
+
+
 def to_times(
-    texts: pd.Series, zone: str, dates: Literal["guess", "day_first", "month_first"], where: str
+    texts: pd.Series,
+    zone: str,
+    dates: Literal["guess", "day_first", "month_first"],
+    where: str,
+    signs: ColumnSigns | None = None,
 ) -> tuple[pd.Series, pd.Series]:
     """Times in UTC, and which texts could not be read.
 
@@ -58,6 +153,8 @@ def to_times(
         column, dates that could be either are not read.
     where : str
         File and column, for the error.
+    signs : ColumnSigns, optional
+        Of the whole column, where `texts` are a part of it.
 
     Raises
     ------
@@ -68,7 +165,7 @@ def to_times(
     there = texts.notna()
     slashed = _like(_SLASHED, texts)
     if slashed.any():
-        out[slashed] = _slashed(texts[slashed], zone, dates, where)
+        out[slashed] = _slashed(texts[slashed], zone, dates, where, signs)
     for pick, parse in (
         (_like(_COMPACT, texts), _compact),
         (_like(_EPOCH, texts), _epoch),
@@ -86,7 +183,7 @@ def end_of_day(times: pd.Series, texts: pd.Series) -> pd.Series:
     return times.where(~_like(_DATE_ONLY, texts), times + _END_OF_DAY).astype(TIME_DTYPE)
 
 
-def to_numbers(texts: pd.Series) -> tuple[pd.Series, pd.Series]:
+def to_numbers(texts: pd.Series, signs: ColumnSigns | None = None) -> tuple[pd.Series, pd.Series]:
     """Numbers as float64, and which texts could not be read.
 
     Currency signs, blanks and thousands separators are taken off; (12) is -12. A column with 12,5 or 1.234,56 has
@@ -101,8 +198,8 @@ def to_numbers(texts: pd.Series) -> tuple[pd.Series, pd.Series]:
     rest = texts.notna() & plain.isna()
     if not rest.any():
         return _finite(plain), texts.notna() & ~np.isfinite(plain)
-    cleaned = texts.str.replace(r"[^\d,.()eE+-]", "", regex=True).str.replace(r"^\((.*)\)$", r"-\1", regex=True)
-    if cleaned.str.contains(r"\d,\d{1,2}$|\.\d{3},").fillna(False).any():
+    cleaned = _bare_numbers(texts)
+    if _has_decimal_commas(cleaned) if signs is None else signs.decimal_commas:
         cleaned = cleaned.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
         plain = pd.to_numeric(cleaned, errors="coerce").astype("float64")
     else:
@@ -112,6 +209,15 @@ def to_numbers(texts: pd.Series) -> tuple[pd.Series, pd.Series]:
     return _finite(plain), texts.notna() & ~np.isfinite(plain)
 
 
+def _bare_numbers(texts: pd.Series) -> pd.Series:
+    bare = texts.str.replace(r"[^\d,.()eE+-]", "", regex=True)
+    return bare.str.replace(r"^\((.*)\)$", r"-\1", regex=True)
+
+
+def _has_decimal_commas(bare: pd.Series) -> bool:
+    return bool(bare.str.contains(r"\d,\d{1,2}$|\.\d{3},").fillna(False).any())
+
+
 def to_flags(texts: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Nullable booleans, and which texts could not be read."""
     words = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}
@@ -119,21 +225,18 @@ def to_flags(texts: pd.Series) -> tuple[pd.Series, pd.Series]:
     return out, texts.notna() & out.isna()
 
 
-def natural(texts: pd.Series) -> pd.Series:
+def natural(texts: pd.Series, signs: ColumnSigns | None = None) -> pd.Series:
     """A custom attribute as numbers or times where every text reads as one, else as text.
 
     Codes with leading zeros stay text.
     """
-    known = texts.dropna()
-    if known.empty:
+    if signs is None:
+        signs = ColumnSigns.of(texts, (), "attribute")
+    if not signs.filled:
         return texts
-    numbers = pd.to_numeric(known, errors="coerce")
-    if numbers.notna().all() and not known.str.match(r"^0\d").any():
+    if not signs.no_number:
         return pd.to_numeric(texts, errors="coerce").astype("float64")
-    if known.str.match(r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)").all():
-        times, unread = to_times(texts, "UTC", "guess", "")
-        return texts if unread.any() else times
-    return texts
+    return texts if signs.no_time else to_times(texts, "UTC", "guess", "")[0]
 
 
 def _like(pattern: re.Pattern[str], texts: pd.Series) -> pd.Series:
@@ -186,11 +289,11 @@ def _by_offset(texts: pd.Series, zone: str, *, format: Literal["ISO8601", "mixed
     return out
 
 
-def _slashed(texts: pd.Series, zone: str, dates: str, where: str) -> pd.Series:
+def _slashed(texts: pd.Series, zone: str, dates: str, where: str, signs: ColumnSigns | None) -> pd.Series:
     parts = texts.str.extract(_SLASHED.pattern)
     first, second = parts[0].astype(int), parts[2].astype(int)
-    day_first, month_first = first > 12, second > 12
-    order = dates if dates != "guess" else _order(day_first, month_first, parts[1], where)
+    day_first, month_first = first > _MONTHS, second > _MONTHS
+    order = dates if dates != "guess" else _order(signs or _signs_of_times(texts), where)
     if order == "unclear":
         known = day_first | month_first
         out = pd.Series(pd.NaT, index=texts.index, dtype=TIME_DTYPE)
@@ -200,12 +303,12 @@ def _slashed(texts: pd.Series, zone: str, dates: str, where: str) -> pd.Series:
     return _ordered(texts, zone, day_first=order == "day_first")
 
 
-def _order(day_first: pd.Series, month_first: pd.Series, separator: pd.Series, where: str) -> str:
-    if day_first.any() and month_first.any():
+def _order(signs: ColumnSigns, where: str) -> str:
+    if signs.day_first and signs.month_first:
         return "unclear"
-    if day_first.any() or (separator == ".").all():
+    if signs.day_first or not signs.other_than_dots:
         return "day_first"
-    if month_first.any():
+    if signs.month_first:
         return "month_first"
     raise ProfileError(
         f"{where}: nothing tells whether dates such as 03/04/2025 start with the day or the month; "

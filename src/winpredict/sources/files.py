@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 
 from winpredict._common.errors import InputFileError
 from winpredict.tables.schema import text_dtype
@@ -24,6 +26,9 @@ _DELIMITERS = (",", ";", "\t", "|")
 LARGEST_UNZIPPED = 50 * 2**30
 #: So is one that unpacks to more than this many times its size, once it is large at all.
 _LARGEST_RATIO, _HARMLESS = 1000, 2**30
+#: A file that is read in parts comes in about so many rows at a time; a smaller one comes whole.
+ROWS_A_PART, _BYTES_A_PART, SMALL_BYTES = 500_000, 32 * 2**20, 2**20
+_HEAD = 2**20
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,15 @@ class RawFile:
     remark: str = ""
 
 
-def read_files(paths: Iterable[Path | str]) -> Iterator[RawFile]:
+def read_files(paths: Iterable[Path | str], *, in_parts: bool = False) -> Iterator[RawFile]:
     """Read every table in files, folders and zips, one after the other.
 
     Parameters
     ----------
     paths : iterable of Path or str
         Folders are read with everything in them; files of unknown kinds in folders and zips are passed over.
+    in_parts : bool
+        Yield large CSV and Parquet files in several parts of the same path, of `ROWS_A_PART` rows or so.
 
     Yields
     ------
@@ -74,16 +81,62 @@ def read_files(paths: Iterable[Path | str]) -> Iterator[RawFile]:
     for path in map(Path, paths):
         if path.is_dir():
             for inner in sorted(each for each in path.rglob("*") if each.is_file() and _reader(each.name)):
-                yield from _read(inner.name, str(inner), inner.read_bytes())
+                yield from _of_path(inner, in_parts=in_parts)
         elif path.is_file():
             if path.suffix.lower() == ".zip":
                 yield from _unzipped(path)
             elif _reader(path.name):
-                yield from _read(path.name, str(path), path.read_bytes())
+                yield from _of_path(path, in_parts=in_parts)
             else:
                 raise InputFileError(f"{path} is none of {', '.join(sorted(_READERS))}, .zip, or one of these with .gz")
         else:
             raise InputFileError(f"{path} does not exist; name a folder or file with the export")
+
+
+def _of_path(path: Path, *, in_parts: bool) -> Iterator[RawFile]:
+    in_steps = _IN_PARTS.get(path.suffix.lower()) if in_parts and path.stat().st_size > SMALL_BYTES else None
+    if in_steps is None:
+        yield from _read(path.name, str(path), path.read_bytes())
+        return
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        for table in in_steps(path):
+            yield RawFile(path.stem, str(path), digest, table.frame, table.unreadable, table.remark)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise InputFileError(
+            f"{path} cannot be read: {str(error)[:300]}. A file of this size must be a sound {path.suffix} file, and "
+            "text in UTF-8"
+        ) from None
+
+
+def _parquet_in_parts(path: Path) -> Iterator["_Table"]:
+    start = 1
+    for batch in pq.ParquetFile(path).iter_batches(ROWS_A_PART):
+        frame = batch.to_pandas(types_mapper={pa.string(): text_dtype(), pa.large_string(): text_dtype()}.get)
+        frame.index = pd.RangeIndex(start, start + len(frame), name="row")
+        start += len(frame)
+        yield _Table(frame)
+
+
+def _csv_in_parts(path: Path) -> Iterator["_Table"]:
+    with path.open("rb") as file:
+        head, remark = _decoded(file.read(_HEAD).rsplit(b"\n", 1)[0])
+    if remark:
+        raise InputFileError(f"{path} is large and in {remark}; save it as UTF-8")
+    layout = _layout(head, str(path))
+    bad: list[tuple[int, str]] = []
+    with pacsv.open_csv(path, **_csv_options(layout, bad, _BYTES_A_PART)) as reader:
+        start, told = 2, 0
+        for batch in reader:
+            frame = batch.to_pandas(types_mapper={pa.string(): text_dtype()}.get)
+            numbers = np.setdiff1d(np.arange(start, start + len(frame) + len(bad)), [row for row, _ in bad])[
+                : len(frame)
+            ]
+            frame.index = pd.Index(numbers, name="row")
+            start = int(numbers[-1]) + 1 if len(numbers) else start
+            yield _Table(frame, unreadable=pd.DataFrame(bad[told:], columns=["row", "text"]), remark=layout.remark)
+            told = len(bad)
 
 
 def _unzipped(path: Path) -> Iterator[RawFile]:
@@ -137,34 +190,57 @@ class _Table:
 
 def _csv(where: str, content: bytes) -> Iterator[_Table]:
     text, remark = _decoded(content)
-    header, delimiter = _header(text, where)
+    layout = _layout(text, where)
     bad: list[tuple[int, str]] = []
-
-    def set_aside(row: pacsv.InvalidRow) -> str:
-        bad.append((row.number or 0, row.text or ""))
-        return "skip"
-
-    names = [name.strip() or f"column_{place}" for place, name in enumerate(header, start=1)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise InputFileError(f"{where} has the column(s) {', '.join(repeated)} more than once; rename all but one")
-    table = pacsv.read_csv(
-        io.BytesIO(text.encode()),
-        read_options=pacsv.ReadOptions(use_threads=False, column_names=names, skip_rows_after_names=1),
-        parse_options=pacsv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=set_aside, ignore_empty_lines=True
-        ),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=True
-        ),
-    )
+    table = pacsv.read_csv(io.BytesIO(text.encode()), **_csv_options(layout, bad, None))
     if not table.num_rows and not bad:
         raise InputFileError(f"{where} has a header and no rows; export it again, or leave it out")
     frame = table.to_pandas(types_mapper={pa.string(): text_dtype()}.get)
     rows = sorted({*range(2, len(frame) + len(bad) + 2)} - {row for row, _ in bad})[: len(frame)]
     frame.index = pd.Index(rows, name="row")
-    remark = remark if delimiter == "," else f"{remark}{'; ' if remark else ''}columns parted by {delimiter!r}"
+    remark = "; ".join(filter(None, (remark, layout.remark)))
     yield _Table(frame, unreadable=pd.DataFrame(bad, columns=["row", "text"]), remark=remark)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Columns of a CSV file and what parts them."""
+
+    names: list[str]
+    delimiter: str
+
+    @property
+    def remark(self) -> str:
+        return "" if self.delimiter == "," else f"columns parted by {self.delimiter!r}"
+
+
+def _layout(text: str, where: str) -> _Layout:
+    header, delimiter = _header(text, where)
+    names = [name.strip() or f"column_{place}" for place, name in enumerate(header, start=1)]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputFileError(f"{where} has the column(s) {', '.join(repeated)} more than once; rename all but one")
+    return _Layout(names, delimiter)
+
+
+def _csv_options(layout: _Layout, bad: list[tuple[int, str]], block_size: int | None) -> dict[str, Any]:
+    """How Arrow is to read a CSV file: all as text; lines that do not fit go to `bad` with their numbers."""
+
+    def set_aside(row: pacsv.InvalidRow) -> str:
+        bad.append((row.number or 0, row.text or ""))
+        return "skip"
+
+    return {
+        "read_options": pacsv.ReadOptions(
+            use_threads=False, column_names=layout.names, skip_rows_after_names=1, block_size=block_size
+        ),
+        "parse_options": pacsv.ParseOptions(
+            delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=set_aside, ignore_empty_lines=True
+        ),
+        "convert_options": pacsv.ConvertOptions(
+            column_types=dict.fromkeys(layout.names, pa.string()), strings_can_be_null=False, check_utf8=True
+        ),
+    }
 
 
 def _decoded(content: bytes) -> tuple[str, str]:
@@ -253,5 +329,10 @@ _READERS: dict[str, Callable[[str, bytes], Iterator[_Table]]] = {
     ".ndjson": _json,
     ".parquet": _parquet,
     ".xlsx": _excel,
+}
+_IN_PARTS: dict[str, Callable[[Path], Iterator[_Table]]] = {
+    ".csv": _csv_in_parts,
+    ".tsv": _csv_in_parts,
+    ".parquet": _parquet_in_parts,
 }
 _UNPACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".bz2": bz2.decompress}

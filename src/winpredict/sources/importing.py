@@ -91,8 +91,39 @@ def import_files(
     >>> found.crm.deals["outcome"].tolist(), found.repairs
     (['won', 'open'], {'deals: the same row again (rejected)': 1})
     """
+    return import_raw(read_files(paths), profile, earlier=earlier, now=now)
+
+
+def import_raw(
+    raw_files: Iterable[RawFile],
+    profile: Profile,
+    *,
+    earlier: CRMData | None = None,
+    now: pd.Timestamp | None = None,
+) -> Imported:
+    """Import tables that are read already, from files or from a warehouse.
+
+    Parameters
+    ----------
+    raw_files : iterable of RawFile
+        See `winpredict.sources.files.read_files` and `winpredict.sources.warehouse.read_warehouse`.
+    profile : Profile
+    earlier : CRMData, optional
+    now : Timestamp, optional
+        All as `import_files` has them.
+
+    Returns
+    -------
+    Imported
+
+    Raises
+    ------
+    InputFileError
+    ProfileError
+        When the tables do not hold what the profile names.
+    """
     quarantine = Quarantine()
-    rows, sources = _collected(list(read_files(paths)), profile, quarantine)
+    rows, sources = _collected(list(raw_files), profile, quarantine)
     moment = pd.Timestamp.now("UTC") if now is None else now
     known_deals = set() if earlier is None else set(earlier.deals["deal_id"])
     tables = repaired(rows, profile, known_deals, moment, quarantine)
@@ -107,12 +138,14 @@ def _collected(
     parts: dict[str, list[pd.DataFrame]] = {}
     read = []
     for raw in files:
-        used = [(table, source) for table, source in _wanted(raw, profile, alone=len(files) == 1)]
+        used = wanted_sources(raw, profile, alone=len(files) == 1)
         for table, source in used:
             rows = canonical_rows(raw, table, source, profile, quarantine)
-            parts.setdefault(table, []).append(entered_stages(rows) if source.left_stages else rows)
+            # a file of which no row comes in, as is usual in a warehouse, is as good as absent
+            if len(rows) or table == "deals":
+                parts.setdefault(table, []).append(entered_stages(rows) if source.left_stages else rows)
         if used:
-            quarantine.add(used[0][0], _unreadable(raw), "the line does not fit the header", "rejected")
+            quarantine.add(used[0][0], unreadable_rows(raw), "the line does not fit the header", "rejected")
         read.append(
             {
                 "path": raw.path,
@@ -131,7 +164,7 @@ def _collected(
     return {table: pd.concat(frames, ignore_index=True) for table, frames in parts.items()}, read
 
 
-def _wanted(raw: RawFile, profile: Profile, *, alone: bool) -> Iterable[tuple[str, Source]]:
+def wanted_sources(raw: RawFile, profile: Profile, *, alone: bool) -> list[tuple[str, Source]]:
     """The places of a profile that a file goes to; a single file of whatever name holds the deals."""
     found = [
         (table, source)
@@ -142,5 +175,6 @@ def _wanted(raw: RawFile, profile: Profile, *, alone: bool) -> Iterable[tuple[st
     return found if found or not alone else [("deals", profile.tables["deals"][0])]
 
 
-def _unreadable(raw: RawFile) -> pd.DataFrame:
+def unreadable_rows(raw: RawFile) -> pd.DataFrame:
+    """Lines of a file that do not fit its header, with their origin."""
     return raw.unreadable.rename(columns={"row": ROW}).assign(**{FILE: raw.path})

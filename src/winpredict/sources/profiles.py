@@ -56,7 +56,9 @@ class Source(_Part):
     columns: dict[str, Names] = Field(
         {}, description="canonical column: raw column, or several, the first found counts"
     )
-    where: dict[str, Names] = Field({}, description="raw column: values to keep, case ignored, * for anything")
+    where: dict[str, Names] = Field(
+        {}, description="raw column: values to keep, case ignored, * for anything, '' for missing"
+    )
     explode: str | None = Field(None, description="raw column that holds a list: each element becomes a row")
     constants: dict[str, str] = Field({}, description="canonical column: the same value in every row")
     values: dict[str, dict[str, str]] = Field({}, description="canonical column: raw value: canonical value")

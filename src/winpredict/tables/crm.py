@@ -1,7 +1,7 @@
 """CRMData: the bundle of canonical tables, and the data as one could have exported them on an earlier day."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,11 @@ class CRMData:
                 yield name, frame
 
     @property
+    def rows(self) -> dict[str, int]:
+        """Rows of each table."""
+        return {name: len(frame) for name, frame in self.tables()}
+
+    @property
     def dated(self) -> bool:
         """Whether the deals carry creation times; undated deals allow neither snapshots nor a backtest."""
         return bool(self.deals["created_at"].notna().any())
@@ -177,17 +182,21 @@ class CRMData:
         known_until = moment if self.known_until is None else min(moment, self.known_until)
         return replace(self, deals=deals, known_until=known_until, **cut)
 
+    def of_deals(self, deal_ids: pd.Series) -> "CRMData":
+        """The rows of some deals alone; tables whose rows belong to no deal stay whole."""
+        kept = {
+            name: frame[frame["deal_id"].isin(deal_ids)].reset_index(drop=True)
+            for name, frame in self.tables()
+            if "deal_id" in frame
+        }
+        return replace(self, **kept)  # type: ignore[arg-type]
+
     def save(self, folder: Path) -> None:
         """Write one Parquet file a table and ``crm.json``; the folder is replaced whole or left as it was."""
         with replacing_folder(Path(folder)) as temporary:
             for name, frame in self.tables():
                 frame.to_parquet(temporary / f"{name}.parquet", index=False)
-            description = {
-                "schema_version": SCHEMA_VERSION,
-                "stage_order": list(self.stage_order),
-                "known_until": None if self.known_until is None else self.known_until.isoformat(),
-            }
-            (temporary / "crm.json").write_text(json.dumps(description, indent=2) + "\n")
+            write_description(temporary, self.stage_order, self.known_until)
 
     @classmethod
     def load(cls, folder: Path) -> "CRMData":
@@ -199,20 +208,42 @@ class CRMData:
             When the folder holds no tables, or tables of another schema version.
         """
         folder = Path(folder)
-        if not (folder / "crm.json").exists():
-            raise TableError(f"{folder} holds no imported tables; run `winpredict import` first")
-        description = json.loads((folder / "crm.json").read_text())
-        if description["schema_version"] != SCHEMA_VERSION:
-            raise TableError(
-                f"{folder} has tables of schema version {description['schema_version']}, this winpredict reads "
-                f"version {SCHEMA_VERSION}; import the data again"
-            )
+        description = read_description(folder)
         frames: dict[str, Any] = {
             field.name: pd.read_parquet(folder / f"{field.name}.parquet")
             for field in fields(cls)
             if field.name in TABLES and (folder / f"{field.name}.parquet").exists()
         }
         return cls.from_frames(stage_order=description["stage_order"], known_until=description["known_until"], **frames)
+
+
+def write_description(folder: Path, stage_order: Sequence[str], known_until: pd.Timestamp | None, **more: Any) -> None:
+    """Write what a tables folder says of itself, ``crm.json``."""
+    description = {
+        "schema_version": SCHEMA_VERSION,
+        "stage_order": list(stage_order),
+        "known_until": None if known_until is None else known_until.isoformat(),
+    }
+    (folder / "crm.json").write_text(json.dumps(description | more, indent=2) + "\n")
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What a tables folder says of itself.
+
+    Raises
+    ------
+    TableError
+        When the folder holds no tables, or tables of another schema version.
+    """
+    if not (folder / "crm.json").exists():
+        raise TableError(f"{folder} holds no imported tables; run `winpredict import` first")
+    description: dict[str, Any] = json.loads((folder / "crm.json").read_text())
+    if description["schema_version"] != SCHEMA_VERSION:
+        raise TableError(
+            f"{folder} has tables of schema version {description['schema_version']}, this winpredict reads "
+            f"version {SCHEMA_VERSION}; import the data again"
+        )
+    return description
 
 
 def utc(moment: pd.Timestamp | str) -> pd.Timestamp:

@@ -23,7 +23,7 @@ class Amount(FeatureBuilder):
         if past.records_changes_of("amount"):
             yield from self._changes(past, amount)
         for label, closings in self._norms(past) if past.crm.dated else ():
-            mean = np.exp(closings.mean(np.log(positive(closings.column("amount").to_numpy(np.float64)))))
+            mean = np.exp(closings.mean("log_amount"))
             yield Feature(f"amount_vs_{label}", amount / mean, "ratio", f"amount against the usual one of the {label}")
 
     def _changes(self, past: Past, amount: NDArray[np.float64]) -> Iterator[Feature]:

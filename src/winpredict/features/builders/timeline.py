@@ -37,7 +37,7 @@ class Stage(FeatureBuilder):
         yield Feature("stages_skipped", changes.count(where=moved > 1), "moves", "moves that skipped a stage")
         in_stage = changes.since_last()
         yield Feature("days_in_stage", in_stage, "days", "days in the present stage")
-        norm = past.won_stays.at(stage, past.as_of).mean("days")
+        norm = past.won_stays(stage).mean("days")
         yield Feature("stay_vs_won", in_stage - norm, "days", "days in the stage beyond what won deals took there")
         left, gaps = changes.table.previous("stage"), changes.table.gaps()
         for name in past.crm.stage_order:

@@ -45,7 +45,7 @@ class Touches(FeatureBuilder):
         kinds = touches.column("activity_type")
         for kind in ACTIVITY_TYPES:
             of_kind = (kinds == kind).to_numpy(dtype=bool)
-            if not of_kind.any():
+            if not past.has_touches(kind):
                 continue
             plural = _PLURAL.get(kind, "other touches")
             yield Feature(plural.replace(" ", "_"), touches.count(where=of_kind), "touches", f"{plural} so far")

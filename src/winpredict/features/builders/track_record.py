@@ -72,18 +72,18 @@ class TrackRecord(FeatureBuilder):
     def _account(self, past: Past, overall: NDArray[np.float64]) -> Iterator[Feature]:
         account = past.account_id()
         closings = past.closings("account_id", account)
-        won = (closings.column("won") == 1).to_numpy(dtype=bool)
-        wins = closings.count(where=won)
+        wins = closings.count(where="won")
         lift = self._rate(closings, overall) - overall
         yield Feature("win_rate_account", lift, "points", "win rate with this customer against the company's")
         yield Feature("account_wins", wins, "deals", "deals won with this customer before")
         yield Feature("account_losses", closings.count() - wins, "deals", "deals lost with this customer before")
-        yield Feature("days_since_account_win", closings.since_last(where=won), "days", "days since the last win there")
+        yield Feature(
+            "days_since_account_win", closings.since_last(where="won"), "days", "days since the last win there"
+        )
         created = past.creations("account_id", account).count()
         yield Feature("account_open", created - closings.count(), "deals", "open deals with this customer")
 
     def _rate(self, closings: AsOfView, towards: NDArray[np.float64], days: int | None = None) -> NDArray[np.float64]:
-        won = (closings.column("won") == 1).to_numpy(dtype=bool)
-        wins = closings.count(where=won, window_days=days)
+        wins = closings.count(where="won", window_days=days)
         closed = closings.count(window_days=days)
         return np.asarray((wins + self.prior_deals * towards) / (closed + self.prior_deals))

@@ -1,0 +1,317 @@
+"""Company: what deals tell of each other. How others of the same owner, account or segment ended, and when."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from winpredict._common.atomic import replacing
+from winpredict._common.times import days
+from winpredict.features.asof import AsOfTable
+from winpredict.features.events import DealEvents
+from winpredict.tables.crm import CRMData
+from winpredict.tables.schema import ACTIVITY_TYPES, TIME_DTYPE, text_dtype
+
+ALL = "\0all"
+#: Columns of which builders ask whether anything is in them.
+_ASKED = {
+    "deals": ("amount", "owner_id", "account_id"),
+    "deal_history": ("stage", "amount", "expected_close_date", "owner_id"),
+    "activities": ("user_id", "contact_id", "direction", "duration_s", "result"),
+    "team_members": (),
+    "contacts": ("role",),
+    "line_items": (),
+    "accounts": (),
+    "users": (),
+    "quotas": (),
+}
+#: Of more different results than this nobody asks the number.
+_MOST_RESULTS = 1000
+
+
+@dataclass(frozen=True)
+class CompanyFacts:
+    """The facts of some deals that features of other deals may need; those of all buckets make a `Company`.
+
+    Parameters
+    ----------
+    deals : DataFrame
+        One row a deal: deal_id, created_at, closed_at, outcome, ``owner_at_close`` and ``amount_at_close`` (as they
+        stood just before the close), owner_id, account_id, ``account_created_at``, and the static attributes.
+    ownerships : DataFrame
+        Columns owner, at, change: when an owner got a deal (1.0) or was rid of it (-1.0).
+    won_stays : DataFrame
+        Columns stage, days, left_at, won_at: how long won deals stayed in each stage.
+    filled : frozenset of str
+        Tables with rows, ``table.column`` with values, and ``activities.activity_type=KIND`` that occur.
+    results : frozenset of str
+        Different results of touches.
+    of_accounts : frozenset of str
+        Which of the attributes are the account's and not the deal's own.
+    """
+
+    deals: pd.DataFrame
+    ownerships: pd.DataFrame
+    won_stays: pd.DataFrame
+    filled: frozenset[str]
+    results: frozenset[str]
+    of_accounts: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, events: DealEvents, attributes: Sequence[str] = ()) -> "CompanyFacts":
+        """Gather the facts of a CRM, or of one bucket of its deals.
+
+        Parameters
+        ----------
+        events : DealEvents
+        attributes : sequence of str
+            The static attributes that may be used.
+        """
+        return cls(
+            _deals(events, attributes), _ownerships(events), _won_stays(events), _filled(events.crm),
+            _results(events.crm), frozenset(name for name in attributes if name not in events.crm.deals),
+        )  # fmt: skip
+
+    def save(self, folder: Path) -> None:
+        """Write Parquet files, and last ``done.json``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        said: dict[str, list[str]] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, pd.DataFrame):
+                value.to_parquet(folder / f"{each.name}.parquet", index=False)
+            else:
+                said[each.name] = sorted(value)
+        with replacing(folder / "done.json") as temporary:
+            temporary.write_text(json.dumps(said))
+
+    @classmethod
+    def load(cls, folder: Path) -> "CompanyFacts":
+        """Read what `save` wrote."""
+        said = json.loads((folder / "done.json").read_text())
+        frames: dict[str, Any] = {
+            each.name: _typed(pd.read_parquet(folder / f"{each.name}.parquet", partitioning=None))
+            for each in fields(cls)
+            if each.name not in said
+        }
+        frames |= {name: frozenset(values) for name, values in said.items()}
+        return cls(**frames)
+
+    @classmethod
+    def joined(cls, parts: Sequence["CompanyFacts"]) -> "CompanyFacts":
+        """The facts of all buckets together."""
+        gathered: dict[str, Any] = {}
+        for each in fields(cls):
+            values = [getattr(part, each.name) for part in parts]
+            if isinstance(values[0], pd.DataFrame):
+                gathered[each.name] = pd.concat(values, ignore_index=True)
+            else:
+                gathered[each.name] = frozenset().union(*values)
+        return cls(**gathered)
+
+
+class Company:
+    """Cross-deal history as as-of tables, made once and shared by every bucket of deals.
+
+    Parameters
+    ----------
+    facts : CompanyFacts
+        Of all deals.
+    """
+
+    def __init__(self, facts: CompanyFacts) -> None:
+        self.facts = facts
+        self._closings: dict[str, AsOfTable] = {}
+        self._creations: dict[str, AsOfTable] = {}
+
+    def has(self, table: str, column: str | None = None) -> bool:
+        """Whether a table holds rows anywhere, and (if asked) a column that is not all missing."""
+        return (table if column is None else f"{table}.{column}") in self.facts.filled
+
+    def has_touches(self, kind: str) -> bool:
+        """Whether any touch is of a kind."""
+        return f"activities.activity_type={kind}" in self.facts.filled
+
+    def number_of_values(self, attribute: str) -> int:
+        """How many different values a text attribute has over all deals."""
+        return int(self.facts.deals[attribute].nunique())
+
+    @property
+    def number_of_results(self) -> int:
+        """How many different results touches have."""
+        return len(self.facts.results)
+
+    def closings(self, key: str) -> AsOfTable:
+        """Closed deals by a column, from the moment of their closing; see `winpredict.features.past.Past.closings`."""
+        if key not in self._closings:
+            self._closings[key] = self._closed_by(key)
+        return self._closings[key]
+
+    def _closed_by(self, key: str) -> AsOfTable:
+        closed = self._closed
+        # a frame without rows would take on the rows of what is assigned to it
+        of = closed.assign(key=self._grouping(key, at_close=True).loc[closed.index])
+        if key in self.facts.of_accounts:
+            return AsOfTable(of, "key", "closed_at", recorded="known_at")
+        return AsOfTable(of.drop(columns="known_at"), "key", "closed_at")
+
+    @cached_property
+    def _closed(self) -> pd.DataFrame:
+        deals = self.facts.deals
+        closed = deals[deals["closed_at"].notna() & deals["outcome"].isin(("won", "lost"))]
+        amount = closed["amount_at_close"].to_numpy(np.float64)
+        return pd.DataFrame(
+            {
+                "closed_at": closed["closed_at"],
+                "known_at": closed["account_created_at"],
+                "deal_id": closed["deal_id"],
+                "won": (closed["outcome"] == "won").to_numpy(dtype=bool),
+                "cycle_days": days(closed["closed_at"] - closed["created_at"]),
+                "amount": amount,
+                "log_amount": np.log(np.where(amount > 0, amount, np.nan)),
+            }
+        )
+
+    def creations(self, key: str) -> AsOfTable:
+        """Deals by a column, from the moment of their creation; those whose time of being open is known."""
+        if key not in self._creations:
+            deals = self.facts.deals
+            frame = deals[["created_at", "deal_id"]].assign(key=self._grouping(key))
+            self._creations[key] = AsOfTable(frame[_lived(deals)], "key", "created_at")
+        return self._creations[key]
+
+    @cached_property
+    def ownerships(self) -> AsOfTable:
+        """When owners got deals and were rid of them, by owner."""
+        return AsOfTable(self.facts.ownerships, "owner", "at")
+
+    @cached_property
+    def won_stays(self) -> AsOfTable:
+        """Days that won deals spent in each stage; known once the stage was left and the deal was won."""
+        return AsOfTable(self.facts.won_stays, "stage", "left_at", recorded="won_at")
+
+    def _grouping(self, key: str, *, at_close: bool = False) -> pd.Series:
+        deals = self.facts.deals
+        if key == ALL:
+            return pd.Series(ALL, index=deals.index)
+        return deals["owner_at_close" if at_close and key == "owner_id" else key]
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame as it was before it was written: texts in the text dtype, whatever this pandas reads them as."""
+    texts = [name for name in frame if frame[name].dtype == object or isinstance(frame[name].dtype, pd.StringDtype)]
+    return frame.astype(dict.fromkeys(texts, text_dtype()))
+
+
+def _deals(events: DealEvents, attributes: Sequence[str]) -> pd.DataFrame:
+    deals = events.crm.deals
+    wanted = ("deal_id", "created_at", "closed_at", "outcome", "owner_id", "account_id", *attributes)
+    facts = deals[[name for name in dict.fromkeys(wanted) if name in deals]].copy()
+    facts["owner_at_close"] = at_close(events, "owner_id", attributes)
+    facts["amount_at_close"] = at_close(events, "amount", attributes)
+    facts["account_created_at"] = account_created(events.crm)
+    for name in attributes:
+        if name not in deals:
+            facts[name] = account_column(events.crm, name)
+    return facts
+
+
+def at_close(events: DealEvents, column: str, attributes: Sequence[str]) -> pd.Series:
+    """A versioned column just before each deal's close (a CRM may overwrite it then), by row of deals."""
+    deals = events.crm.deals
+    if events.crm.records_changes_of(column):
+        seen = events.table("deal_history").at(deals["deal_id"], deals["closed_at"].fillna(events.crm.known_until))
+        return seen.last(column).set_axis(deals.index)
+    if column in deals and column in attributes:
+        return deals[column]
+    dtype = "float64" if column == "amount" else text_dtype()
+    return pd.Series(np.nan, index=deals.index, dtype=dtype)
+
+
+def account_created(crm: CRMData) -> pd.Series:
+    """When each deal's account was entered, by row of deals; missing where that is not recorded."""
+    if crm.accounts is None or "created_at" not in crm.accounts or "account_id" not in crm.deals:
+        return pd.Series(pd.NaT, index=crm.deals.index, dtype=TIME_DTYPE)
+    return account_column(crm, "account_created_at")
+
+
+def account_column(crm: CRMData, name: str) -> pd.Series:
+    """A column of accounts, asked for as ``account_<column>``, by row of deals."""
+    assert crm.accounts is not None, f"{name} was kept by the audit, so there are accounts"
+    column = crm.accounts.set_index("account_id")[name.removeprefix("account_")]
+    return column.reindex(crm.deals["account_id"]).set_axis(crm.deals.index)
+
+
+def _ownerships(events: DealEvents) -> pd.DataFrame:
+    deals = events.crm.deals[_lived(events.crm.deals)].set_index("deal_id")
+    held = _owners_over_time(events).join(deals[["created_at", "closed_at"]], on="deal_id", how="inner")
+    held["since"] = held["since"].where(held["since"] > held["created_at"], held["created_at"])
+    held = held[~(held["since"] >= held["closed_at"])]  # what is typed at the close hands nothing on
+    held = held.reset_index(drop=True)
+    until = held.groupby("deal_id", sort=False)["since"].shift(-1).fillna(held["closed_at"])
+    got = pd.DataFrame({"owner": held["owner"], "at": held["since"], "change": 1.0})
+    rid = pd.DataFrame({"owner": held["owner"], "at": until, "change": -1.0})
+    return pd.concat([got, rid[rid["at"].notna()]], ignore_index=True)
+
+
+def _owners_over_time(events: DealEvents) -> pd.DataFrame:
+    """Each deal's owners with the moment from which they had it, in order; without a history today's owner."""
+    deals = events.crm.deals
+    if not events.crm.records_changes_of("owner_id"):
+        owner = deals["owner_id"] if "owner_id" in deals else pd.Series(None, index=deals.index, dtype=text_dtype())
+        held = pd.DataFrame({"deal_id": deals["deal_id"], "owner": owner, "since": deals["created_at"]})
+        return held[owner.notna()]
+    history = events.table("deal_history")
+    owner = history.column("owner_id")
+    new = (owner.notna() & ~(owner == history.previous("owner_id"))).to_numpy(dtype=bool)
+    columns = {"deal_id": "deal_id", "owner": "owner_id", "since": "changed_at"}
+    return pd.DataFrame({name: history.column(source)[new] for name, source in columns.items()})
+
+
+def _won_stays(events: DealEvents) -> pd.DataFrame:
+    if not events.crm.records_changes_of("stage"):
+        times = pd.Series(pd.NaT, index=range(0), dtype=TIME_DTYPE)
+        return pd.DataFrame(
+            {"stage": pd.Series(dtype=text_dtype()), "days": np.zeros(0), "left_at": times, "won_at": times}
+        )
+    changes = events.stage_changes
+    deals = events.crm.deals.set_index("deal_id")
+    won = deals["closed_at"].where(deals["outcome"] == "won")
+    frame = pd.DataFrame(
+        {
+            "stage": changes.previous("stage"),
+            "days": changes.gaps(),
+            "left_at": changes.column("changed_at"),
+            "won_at": changes.column("deal_id").map(won),
+        }
+    )
+    return frame.dropna().reset_index(drop=True)
+
+
+def _filled(crm: CRMData) -> frozenset[str]:
+    found = set()
+    for table, frame in crm.tables():
+        if frame.empty:
+            continue
+        found.add(table)
+        found |= {f"{table}.{name}" for name in _ASKED[table] if name in frame and frame[name].notna().any()}
+    if "activities" in found and crm.activities is not None:
+        kinds = set(crm.activities["activity_type"].unique())
+        found |= {f"activities.activity_type={kind}" for kind in ACTIVITY_TYPES if kind in kinds}
+    return frozenset(found)
+
+
+def _results(crm: CRMData) -> frozenset[str]:
+    if crm.activities is None or "result" not in crm.activities:
+        return frozenset()
+    return frozenset(sorted(crm.activities["result"].dropna().unique())[: _MOST_RESULTS + 1])
+
+
+def _lived(deals: pd.DataFrame) -> pd.Series:
+    """Deals whose time of being open is known: a closed one without the day of its close would seem open for good."""
+    return deals["created_at"].notna() & (deals["closed_at"].notna() | (deals["outcome"] == "open"))

@@ -1,0 +1,206 @@
+"""Feature rows of more deals than fit into memory: bucket by bucket, and resumed where it was stopped."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from winpredict._common.atomic import replacing
+from winpredict._common.errors import WorkspaceError
+from winpredict.features.build import FeatureInfo, Features, build_features
+from winpredict.features.builders import FeatureBuilder
+from winpredict.features.company import Company, CompanyFacts
+from winpredict.features.events import DealEvents
+from winpredict.features.snapshots import every, labelled
+from winpredict.tables.buckets import DealBuckets
+from winpredict.tables.crm import CRMData
+
+#: Tells how far it is: so many of so many steps done.
+Steps = Callable[[int, int], None]
+Looks = Callable[[CRMData], pd.DataFrame]
+_PLAN, _INFO, _PART = "plan.json", "info.json", "part-0.parquet"
+
+
+@dataclass(frozen=True)
+class FeatureDataset:
+    """Feature rows on disk, one Parquet file a bucket.
+
+    Parameters
+    ----------
+    folder : Path
+        ``rows/bucket=<number>/``: deal_id, as_of, outcome, days_to_close, deal_weight, then the features.
+    info : tuple of FeatureInfo
+        One for each feature.
+    """
+
+    folder: Path
+    info: tuple[FeatureInfo, ...]
+
+    @property
+    def parts(self) -> list[Path]:
+        """The files, in the order of the buckets; a bucket without snapshots has none."""
+        return sorted(self.folder.glob(f"rows/bucket=*/{_PART}"), key=lambda path: int(path.parent.name[7:]))
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        return (pd.read_parquet(path, partitioning=None) for path in self.parts)
+
+
+def build_dataset(
+    buckets: DealBuckets,
+    folder: Path,
+    *,
+    looks: Looks | None = None,
+    attributes: Sequence[str] = (),
+    builders: Sequence[FeatureBuilder] | None = None,
+    steps: Steps | None = None,
+) -> FeatureDataset:
+    """Build the features of every bucket's snapshots, in the memory that one bucket needs.
+
+    Finished buckets are kept: run again after a kill, it goes on where it stopped, and the files come out the same.
+
+    Parameters
+    ----------
+    buckets : DealBuckets
+    folder : Path
+        Made if absent. What another plan (other data, attributes or builders) left there is removed.
+    looks : callable, optional
+        From the CRMData of a bucket to its snapshots; by default every deal each seven days, labelled.
+    attributes : sequence of str
+        Static attributes that may be used (`LeakageAudit.kept`).
+    builders : sequence of FeatureBuilder, optional
+        See `build_features`.
+    steps : callable, optional
+        Called with the number of steps done and the number of all.
+
+    Returns
+    -------
+    FeatureDataset
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> deals = pd.DataFrame({
+    ...     "deal_id": ["a", "b"], "stage": ["Won", "Demo"], "outcome": ["won", "open"],
+    ...     "created_at": ["2025-01-01", "2025-02-01"], "closed_at": ["2025-03-01", None],
+    ... })
+    >>> place = Path(tempfile.mkdtemp())
+    >>> buckets = DealBuckets.write(CRMData.from_frames(deals), place / "tables", 2)
+    >>> sum(len(rows) for rows in build_dataset(buckets, place / "features"))
+    12
+    """
+    folder = Path(folder)
+    look = looks or _weekly
+    _same_plan(folder, _plan(buckets, attributes, builders, look))
+    company = gather_company(buckets, attributes, keep=folder / "company", steps=_share(steps, buckets, 0))
+    tell = _share(steps, buckets, len(buckets))
+    for number in range(len(buckets)):
+        done = folder / "rows" / f"bucket={number}"
+        if not (done / _INFO).exists():
+            crm = buckets.bucket(number)
+            snapshots = look(crm)
+            built = build_features(crm, snapshots, attributes=attributes, builders=builders, company=company)
+            _write(done, snapshots, built)
+        tell(number + 1)
+    shutil.rmtree(folder / "company", ignore_errors=True)
+    return open_dataset(folder)
+
+
+def open_dataset(folder: Path) -> FeatureDataset:
+    """Look at what `build_dataset` wrote.
+
+    Raises
+    ------
+    WorkspaceError
+        When the folder holds no feature rows.
+    """
+    first = next(Path(folder).glob(f"rows/bucket=*/{_INFO}"), None)
+    if first is None:
+        raise WorkspaceError(f"{folder} holds no feature rows; run `winpredict features --out {folder}` first")
+    info = tuple(FeatureInfo(**each) for each in json.loads(first.read_text()))
+    return FeatureDataset(Path(folder), info)
+
+
+def gather_company(
+    buckets: DealBuckets,
+    attributes: Sequence[str] = (),
+    *,
+    keep: Path | None = None,
+    steps: Callable[[int], None] | None = None,
+) -> Company:
+    """Cross-deal history of all buckets, gathered one bucket at a time.
+
+    Parameters
+    ----------
+    buckets : DealBuckets
+    attributes : sequence of str
+        The static attributes that may be used.
+    keep : Path, optional
+        Folder in which the facts of finished buckets are kept, for going on after a kill.
+    steps : callable, optional
+        Called with the number of buckets done.
+    """
+    parts = []
+    for number in range(len(buckets)):
+        place = None if keep is None else keep / f"bucket={number}"
+        if place is not None and (place / "done.json").exists():
+            parts.append(CompanyFacts.load(place))
+        else:
+            parts.append(CompanyFacts.of(DealEvents(buckets.bucket(number)), attributes))
+            if place is not None:
+                parts[-1].save(place)
+        if steps is not None:
+            steps(number + 1)
+    return Company(CompanyFacts.joined(parts))
+
+
+def _weekly(crm: CRMData) -> pd.DataFrame:
+    return labelled(crm, every(crm, 7.0))
+
+
+def _write(place: Path, snapshots: pd.DataFrame, built: Features) -> None:
+    """The rows, and last what says that they are whole."""
+    rows = pd.concat([snapshots.reset_index(drop=True), built.frame], axis=1)
+    if len(rows):
+        with replacing(place / _PART) as temporary:
+            rows.to_parquet(temporary, index=False)
+    with replacing(place / _INFO) as temporary:
+        temporary.write_text(json.dumps([vars(each) for each in built.info]))
+
+
+def _plan(
+    buckets: DealBuckets, attributes: Sequence[str], builders: Sequence[FeatureBuilder] | None, look: Looks
+) -> str:
+    """What the rows depend on, as a hash: the data, what is computed of them, and on which days."""
+    files = sorted(path for path in buckets.folder.rglob("*") if path.is_file())
+    facts: dict[str, Any] = {
+        "files": [
+            (str(path.relative_to(buckets.folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files
+        ],
+        "moment": str(buckets.moment),
+        "attributes": list(attributes),
+        "builders": [(each.name, repr(vars(each))) for each in builders or ()],
+        "looks": getattr(look, "__qualname__", repr(look)),
+    }
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _same_plan(folder: Path, plan: str) -> None:
+    """Keep what the same plan left in the folder; remove what another one did."""
+    path = folder / _PLAN
+    if path.exists() and path.read_text() == plan:
+        return
+    if folder.exists() and any(folder.iterdir()) and not path.exists():
+        raise WorkspaceError(f"{folder} holds other files; name an empty or new folder for the feature rows")
+    shutil.rmtree(folder, ignore_errors=True)
+    with replacing(path) as temporary:
+        temporary.write_text(plan)
+
+
+def _share(steps: Steps | None, buckets: DealBuckets, before: int) -> Callable[[int], None]:
+    """Steps of one of two passes over the buckets."""
+    return lambda done: None if steps is None else steps(before + done, 2 * len(buckets))
