@@ -1,12 +1,17 @@
 """The commands as a user runs them: what they print, what they leave, how they end."""
 
+import dataclasses
 import json
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from winpredict import WinPredictError
 from winpredict.cli import app
+from winpredict.cli.report import _knobs_of
+from winpredict.config import Attributes, Censoring, load_config
+from winpredict.models.registry import _knobs, find_model
 from winpredict.sources.simulate import simulate, write_salesforce_export
 from winpredict.workspace import Workspace
 
@@ -195,3 +200,50 @@ def test_a_report_that_cannot_be_written_is_a_sentence(place, words, message):
     found = run("report", *words, "--workspace", place / "w", code=2)
     assert message in found.output
     assert not (place / "r.html").exists()
+
+
+@pytest.mark.parametrize("kind", ["drivers", "pipeline", "forecast"])
+def test_no_report_tells_of_days_before_training(place, kind):
+    words = ["report", kind, "--out", place / "r.html", "--as-of", "2024-01-01", "--workspace", place / "w"]
+    assert "would know the future" in run(*words, code=2).output
+
+
+def test_past_forecasts_are_judged_by_models_with_the_same_knobs(place, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "winpredict.insights.forecast_backtest.backtest_forecast", lambda crm, config, **_: asked.append(config)
+    )
+    words = ["report", "forecast", "--backtest", "--out", place / "f.md", "--workspace", place / "w"]
+    run(*words)
+    (place / "other.yaml").write_text("model: {bags: 1, monotone: {touches: 1}}\nattributes: {drop: [Region__c]}\n")
+    run(*words, "--config", place / "other.yaml")
+    assert asked == [load_config(place / "quick.yaml"), load_config(place / "other.yaml")]
+
+
+def test_every_knob_of_a_model_is_read_back(place):
+    config = load_config(place / "quick.yaml")
+    config = config.model_copy(
+        update={
+            "attributes": Attributes(drop=("Region__c", "a.b")),
+            "model": config.model.model_copy(update={"monotone": {"Field.with.dots": -1}, "linear_weight": 0.5}),
+            "censoring": Censoring(method="none"),
+        }
+    )
+    version = dataclasses.replace(find_model(place / "w"), params=_knobs(config))
+    assert _knobs_of(version) == config
+    with pytest.raises(WinPredictError, match="name a file of knobs with --config"):
+        _knobs_of(dataclasses.replace(version, params={"model.leafs": "3"}))
+
+
+def test_undated_deals_have_no_past_forecasts_but_a_report(tmp_path):
+    rows = "".join(
+        f"d{number},{'won' if number % 3 else 'lost'},End,,,{number % 2},{number}\n" for number in range(120)
+    )
+    (tmp_path / "crm.csv").write_text("deal_id,outcome,stage,created_at,closed_at,kind,amount\n" + rows)
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    w = ["--workspace", tmp_path / "w"]
+    run("import", tmp_path / "crm.csv", "--profile", "generic", *w)
+    run("train", *w, "--config", tmp_path / "quick.yaml")
+    words = ["report", "forecast", "--out", tmp_path / "f.md", *w]
+    assert "no dates" in run(*words).output
+    assert "past forecasts cannot be judged" in run(*words, "--backtest", code=2).output

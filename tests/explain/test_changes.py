@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winpredict import CRMData, WinPredictError, explain_deal, score
+from winpredict import CRMData, WinPredictError, explain_deal, score, train
 from winpredict.explain.changes import changes
 from winpredict.explain.similar import similar
 from winpredict.explain.what_if import what_if
+from winpredict.models.training import pipeline
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,11 @@ def test_a_deal_older_than_any_closed_one_has_no_like(world, model):
     crm = dataclasses.replace(crm, deals=ancient)
     deal = ancient.loc[ancient["outcome"] == "open", "deal_id"].iloc[0]
     assert "none to compare" in similar(model, crm, deal).summary()
+
+
+def test_by_default_similar_deals_are_those_known_at_the_end_of_knowledge(world, quick_config):
+    day = pd.Timestamp("2024-11-15", tz="UTC")
+    model = train(world.crm, quick_config, as_of=day)
+    deal = pipeline(world.crm, day)["deal_id"].iloc[0]
+    by_default = similar(model, dataclasses.replace(world.crm, known_until=day), deal)
+    pd.testing.assert_frame_equal(by_default.deals, similar(model, world.crm, deal, as_of=day).deals)

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winpredict import CRMData, train
-from winpredict.explain.drivers import drivers, top_drivers
+from winpredict import CRMData, WinPredictError, train
+from winpredict._common.errors import TooLittleDataError
+from winpredict.explain._evidence import LEAST_EACH
+from winpredict.explain.drivers import DEALS, _one_look_a_deal, drivers, top_drivers
 from winpredict.models.training import pipeline
 from winpredict.sources.simulate import simulate
 
@@ -85,3 +87,54 @@ def test_undated_deals_give_what_they_can(quick_config):
     assert not evidence["noise"]
     assert found.themes["stability"].isna().all()
     assert any("no dates" in note for note in found.notes)
+
+
+def test_a_look_at_a_deal_is_as_likely_whether_it_lived_long_or_not():
+    n = 8000
+    created = pd.Timestamp("2023-01-01", tz="UTC") + pd.to_timedelta(np.arange(n) % 300, unit="D")
+    life = np.where(np.arange(n) % 2, 20, 300)
+    deals = pd.DataFrame(
+        {
+            "deal_id": [f"d{i}" for i in range(n)], "stage": "any", "outcome": "lost",
+            "created_at": created, "closed_at": created + pd.to_timedelta(life, unit="D"),
+        }
+    )  # fmt: skip
+    looks = _one_look_a_deal(CRMData.from_frames(deals))
+    assert len(looks) == DEALS
+    assert looks["deal_id"].is_unique
+    share_long = (looks["deal_id"].str[1:].astype(int) % 2 == 0).mean()
+    assert share_long == pytest.approx(0.5, abs=0.04)
+    ages = (looks["as_of"] - looks["deal_id"].map(deals.set_index("deal_id")["created_at"])).dt.days
+    assert ages[ages < 7].value_counts().reindex(range(7)).gt(0).all()
+
+
+def test_by_default_nothing_recorded_after_the_end_of_knowledge_is_used(world, quick_config):
+    day = pd.Timestamp("2024-11-15", tz="UTC")
+    model = train(world.crm, quick_config, as_of=day)
+    by_default = drivers(model, dataclasses.replace(world.crm, known_until=day))
+    cut = drivers(model, world.crm.as_known_at(day))
+    pd.testing.assert_frame_equal(by_default.themes, cut.themes)
+    assert by_default.deals == cut.deals
+
+
+def test_a_model_tells_no_drivers_of_the_past_it_was_trained_on(world, model):
+    with pytest.raises(WinPredictError, match="would know the future"):
+        drivers(model, world.crm.as_known_at("2024-06-01"))
+
+
+def test_too_few_deals_for_drivers_is_said(world, model):
+    timeless = dataclasses.replace(model, trained_as_of=None)
+    first = world.crm.deals["created_at"].min()
+    for days, said in ((-10, "open on any day"), (20, "tested on 8 of each")):
+        with pytest.raises(TooLittleDataError, match=said):
+            drivers(timeless, world.crm.as_known_at(first + pd.Timedelta(days=days)))
+
+
+def test_the_least_that_drivers_are_tested_on_is_enough(world, model):
+    deals = world.crm.deals
+    few = pd.concat([deals[deals["outcome"] == ending].tail(LEAST_EACH + 3) for ending in ("won", "lost")])
+    found = drivers(
+        dataclasses.replace(model, trained_as_of=None), dataclasses.replace(world.crm, deals=few.reset_index(drop=True))
+    )
+    assert found.sentences()
+    assert found.themes["p_value"].between(0, 1).all()

@@ -54,3 +54,11 @@ def test_without_dates_touches_or_enough_deals_there_is_no_effect(worlds, world)
     assert "No effect can be estimated" in adjusted_effects(few).sentences()[0]
     bare = dataclasses.replace(crm, activities=None, contacts=None, team_members=None)
     assert adjusted_effects(bare).effects.empty
+
+
+def test_by_default_nothing_recorded_after_the_end_of_knowledge_is_used(worlds):
+    day = pd.Timestamp("2024-05-01", tz="UTC")
+    crm = worlds[0].crm
+    by_default = adjusted_effects(dataclasses.replace(crm, known_until=day), attributes=NATURE)
+    cut = adjusted_effects(crm, attributes=NATURE, as_of=day)
+    pd.testing.assert_frame_equal(by_default.effects, cut.effects)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +222,9 @@ def test_the_product_that_fell_in_the_salesforce_export_is_named():
     assert row["changed_at"] == pd.Timestamp("2024-12-01", tz="UTC")
     assert row["cause_group"] == "Core"
     assert "product is Core changed in December 2024" in found.sentences()[0]
+
+
+def test_by_default_nothing_recorded_after_the_end_of_knowledge_is_used(world):
+    day = pd.Timestamp("2024-11-15", tz="UTC")
+    by_default, cut = changes(replace(world.crm, known_until=day)), changes(world.crm, as_of=day)
+    pd.testing.assert_frame_equal(by_default.frame, cut.frame)

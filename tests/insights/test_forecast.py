@@ -1,13 +1,18 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from winpredict import Config, CRMData, WinPredictError, train
 from winpredict.insights._forecast_history import NewBusiness
+from winpredict.insights._forecast_quota import quotas_of
+from winpredict.insights._forecast_shock import middle_log_odds
 from winpredict.insights.forecast import forecast, periods_at
 from winpredict.insights.forecast_backtest import backtest_forecast
+from winpredict.models.training import TrainedModel
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +122,179 @@ def test_past_forecasts_are_judged_beside_their_rivals(world):
 def test_too_short_a_history_for_past_forecasts_is_said(world):
     with pytest.raises(WinPredictError, match="longer history"):
         backtest_forecast(world.crm.as_known_at("2023-03-01"), cutoffs=1)
+
+
+def changed(crm, *, deals=None, **more):
+    """A copy with some columns of some deals set: {deal_id: {column: value}}."""
+    table = crm.deals.set_index("deal_id")
+    for deal, values in (deals or {}).items():
+        for column, value in values.items():
+            table.loc[deal, column] = value
+    return dataclasses.replace(crm, deals=table.reset_index()[crm.deals.columns], **more)
+
+
+def lately_won(crm, days=90):
+    deals = crm.deals
+    return deals[(deals["outcome"] == "won") & (deals["closed_at"] >= crm.known_until - pd.Timedelta(days=days))]
+
+
+@pytest.mark.parametrize("placeholders", [1, 30])
+def test_placeholder_amounts_do_not_multiply_the_forecast(world, model, found, placeholders):
+    crm = world.crm
+    won = lately_won(crm, 300).sort_values("closed_at")["deal_id"].tail(placeholders)
+    history = crm.deal_history.copy()
+    history.loc[history["deal_id"].isin(won) & history["amount"].notna(), "amount"] = 1.0
+    periods = forecast(model, dataclasses.replace(crm, deal_history=history), draws=800).periods
+    np.testing.assert_allclose(periods["expected"], found.periods["expected"], rtol=0.1)
+    assert periods["expected"].between(periods["low"], periods["high"]).all()
+
+
+def test_deals_without_a_creation_or_closed_before_it_count_as_far_as_they_go(world, model, found):
+    crm = world.crm
+    undated, backwards = lately_won(crm)["deal_id"].head(2)
+    closed = crm.deals.set_index("deal_id").loc[backwards, "closed_at"]
+    deals = {undated: {"created_at": pd.NaT}, backwards: {"created_at": closed + pd.Timedelta(days=3)}}
+    periods = forecast(model, changed(crm, deals=deals), draws=800).periods
+    np.testing.assert_allclose(periods["expected"], found.periods["expected"], rtol=0.1)
+
+
+def test_by_default_nothing_recorded_after_the_end_of_knowledge_is_used(world, quick_config):
+    day = pd.Timestamp("2024-11-15", tz="UTC")
+    model = train(world.crm, quick_config, as_of=day)
+    ends_there = dataclasses.replace(world.crm, known_until=day)
+    by_default, cut = forecast(model, ends_there, draws=200), forecast(model, world.crm, as_of=day, draws=200)
+    pd.testing.assert_frame_equal(by_default.periods, cut.periods)
+    pd.testing.assert_frame_equal(by_default.by_rep, cut.by_rep)
+
+
+def test_a_day_before_all_deals_gets_a_sentence(world, model):
+    timeless = dataclasses.replace(model, trained_as_of=None)
+    assert "No deal was created before" in forecast(timeless, world.crm, as_of="2001-01-01").sentences()[0]
+
+
+QUARTER = (pd.Timestamp("2025-01-01", tz="UTC"), pd.Timestamp("2025-04-01", tz="UTC"))
+MONTHS = [("2025-01-01", "2025-01-31"), ("2025-02-01", "2025-02-28"), ("2025-03-01", "2025-03-31")]
+
+
+def quarterly(rows, users=()):
+    """Quotas of the first quarter from (user, first day, last day, amount), users from (id, name)."""
+    quotas = pd.DataFrame(rows, columns=["user_id", "period_start", "period_end", "amount"])
+    deals = pd.DataFrame(
+        {"deal_id": ["a"], "outcome": ["open"], "stage": ["x"], "created_at": [None], "closed_at": [None]}
+    )
+    people = pd.DataFrame(users, columns=["user_id", "name"]) if users else None
+    return quotas_of(CRMData.from_frames(deals, quotas=quotas, users=people), *QUARTER)
+
+
+def test_quotas_of_several_lengths_are_not_added_up():
+    monthly = [("u1", *month, 100.0) for month in MONTHS]
+    assert quarterly(monthly)["rep"] == {"u1": 300.0}
+    assert quarterly([*monthly, ("u1", "2025-01-01", "2025-03-31", 330.0)])["rep"] == {"u1": 330.0}
+
+
+def test_reps_of_one_name_keep_their_quotas():
+    rows = [("u1", "2025-01-01", "2025-03-31", 100.0), ("u2", "2025-01-01", "2025-04-01", 300.0)]
+    found = quarterly(rows, [("u1", "Ann"), ("u2", "Ann")])
+    assert found["rep"] == {"Ann (u1)": 100.0, "Ann (u2)": 300.0}
+    assert found["overall"] == {"all": 400.0}
+
+
+def test_a_quota_with_a_hole_is_none_nor_is_a_sum_with_it():
+    holed = [("u1", *MONTHS[0], 100.0), ("u1", *MONTHS[2], 100.0)]
+    whole = ("u2", "2025-01-01", "2025-03-31", 300.0)
+    assert quarterly([*holed, whole]) == {"overall": {}, "team": {}, "rep": {"u2": 300.0}}
+    company = (None, "2025-01-01", "2025-03-31", 500.0)
+    assert quarterly([*holed, company])["overall"] == {"all": 500.0}
+
+
+def test_the_future_business_of_a_rep_is_less_sure_than_that_of_the_company(world, model):
+    crm = world.crm
+    closed = dataclasses.replace(crm, deals=crm.deals[crm.deals["outcome"] != "open"].reset_index(drop=True))
+    found = forecast(model, closed, draws=2000)
+    company = found.periods.set_index("period").loc["next quarter"]
+    reps = found.by_rep[found.by_rep["period"] == "next quarter"]
+    spread = (reps["high"] - reps["low"]) / reps["expected"]
+    assert spread.min() > 1.3 * (company["high"] - company["low"]) / company["expected"]
+    assert reps["not_yet_created"].sum() == pytest.approx(company["not_yet_created"])
+
+
+def test_business_of_nobodys_team_is_not_handed_to_the_named_teams(world, model):
+    users = world.crm.users.assign(team=world.crm.users["team"].mask(world.crm.users["user_id"].str[-1] < "5"))
+    found = forecast(model, dataclasses.replace(world.crm, users=users), draws=300)
+    teams = found.by_team.groupby("period")["not_yet_created"].sum()
+    company = found.periods.set_index("period")["not_yet_created"]
+    assert (teams[company.index] < 0.8 * company).all()
+
+
+class Sure(TrainedModel):
+    """Every deal is won with 70 %, at once."""
+
+    def odds(self, features):
+        return pd.DataFrame({"win_probability": np.full(len(features), 0.7)})
+
+    def win_by(self, features, days, win_probability):
+        return np.asarray(win_probability) * (days > 0)
+
+
+def test_a_shock_leaves_the_odds_as_they_are_on_average(world, model):
+    sure = Sure(**{each.name: getattr(model, each.name) for each in dataclasses.fields(model)})
+    crm = dataclasses.replace(world.crm, deal_history=world.crm.deal_history.drop(columns="amount"))
+    sure = dataclasses.replace(sure, attributes=(*model.attributes, "amount"))
+    found = forecast(sure, crm)
+    open_pipeline = found.periods.set_index("period").loc["this month", "open_pipeline"]
+    assert open_pipeline == pytest.approx(0.7 * found.deals["amount"].sum(), rel=0.015)
+    noise = np.random.default_rng(0).standard_normal(200_000)
+    for spread, chance in itertools.product((0.3, 0.8, 1.2), (1e-6, 0.02, 0.3, 0.8, 0.99)):
+        middle = middle_log_odds(np.array([chance]), spread)[0]
+        assert expit(middle + spread * np.r_[noise, -noise]).mean() == pytest.approx(chance, rel=0.01)
+
+
+def test_reps_without_new_deals_keep_their_open_and_booked_ones(world, model):
+    crm = world.crm
+    opened = crm.deals[crm.deals["outcome"] == "open"]["deal_id"].iloc[0]
+    won = lately_won(crm, 60)
+    won = won.loc[won["closed_at"] >= "2025-01-01", "deal_id"].iloc[0]
+    old = {"created_at": crm.known_until - pd.Timedelta(days=200)}
+    deals = {opened: {"owner_id": "keeper", **old}, won: {"owner_id": "closer", **old}}
+    history = crm.deal_history.assign(
+        owner_id=crm.deal_history["owner_id"].mask(crm.deal_history["deal_id"].isin([opened, won]))
+    )
+    found = forecast(model, changed(crm, deals=deals, deal_history=history), draws=200)
+    reps = found.by_rep[found.by_rep["period"] == "this quarter"].set_index("name")
+    assert reps.loc["keeper", "expected"] > 0
+    assert reps.loc["closer", "booked"] > 0
+    assert len(found.by_rep) == 4 * len(reps)
+
+
+@pytest.mark.parametrize(("which", "said"), [(["won"], "the other open deals"), (["won", "open"], "count as nothing")])
+def test_deals_without_amounts_are_forecast_from_others_and_never_as_nan(world, model, which, said):
+    crm = world.crm
+    nameless = set(crm.deals.loc[crm.deals["outcome"].isin(which), "deal_id"])
+    nameless |= set(crm.deals.loc[crm.deals["outcome"] == "open", "deal_id"].head(3))
+    deals = crm.deals.assign(amount=crm.deals["amount"].mask(crm.deals["deal_id"].isin(nameless)))
+    history = crm.deal_history.assign(
+        amount=crm.deal_history["amount"].mask(crm.deal_history["deal_id"].isin(nameless))
+    )
+    found = forecast(model, dataclasses.replace(crm, deals=deals, deal_history=history), draws=200)
+    told = " ".join(found.sentences())
+    assert "nan" not in told
+    assert said in told
+    assert found.periods["expected"].notna().all()
+
+
+def test_amounts_of_zero_are_no_amounts(world, model):
+    crm = world.crm
+    won = crm.deals[crm.deals["outcome"] == "won"]
+    opened = crm.deals.loc[crm.deals["outcome"] == "open", "deal_id"].iloc[0]
+    zero = {deal: {"amount": 0.0} for deal in [*won["deal_id"].head(len(won) // 2), opened]}
+    is_zero = crm.deal_history["deal_id"].isin(zero)
+    history = crm.deal_history.assign(amount=crm.deal_history["amount"].mask(is_zero, 0.0))
+    found = forecast(model, changed(crm, deals=zero, deal_history=history), draws=200)
+    stood_in = found.deals.set_index("deal_id").loc[opened, "amount"]
+    assert stood_in == pytest.approx(won["amount"].iloc[len(won) // 2 :].mean())
+
+
+def test_undated_deals_have_no_past_forecasts(world):
+    bare = world.crm.deals.assign(created_at=pd.NaT, closed_at=pd.NaT)
+    with pytest.raises(WinPredictError, match="carry no dates"):
+        backtest_forecast(CRMData.from_frames(bare))

@@ -245,3 +245,10 @@ def test_many_deals_take_little_time():
     began = time.perf_counter()
     funnel(crm)
     assert time.perf_counter() - began < 6.0
+
+
+def test_by_default_nothing_recorded_after_the_end_of_knowledge_is_used(world):
+    day = pd.Timestamp("2024-11-15", tz="UTC")
+    by_default, cut = funnel(replace(world.crm, known_until=day)), funnel(world.crm.as_known_at(day))
+    pd.testing.assert_frame_equal(by_default.now, cut.now)
+    pd.testing.assert_frame_equal(by_default.conversion, cut.conversion)

@@ -205,3 +205,10 @@ def test_many_deals_take_little_time():
     began = time.perf_counter()
     closed_won(crm)
     assert time.perf_counter() - began < 6.0
+
+
+def test_by_default_nothing_recorded_after_the_end_of_knowledge_is_used(world):
+    day = pd.Timestamp("2024-11-15", tz="UTC")
+    by_default, cut = closed_won(replace(world.crm, known_until=day)), closed_won(world.crm, as_of=day)
+    pd.testing.assert_frame_equal(by_default.overall, cut.overall)
+    pd.testing.assert_frame_equal(by_default.segments, cut.segments)

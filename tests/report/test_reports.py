@@ -77,3 +77,32 @@ def test_an_empty_pipeline_gets_its_reports(world, model, tmp_path):
     closed = dataclasses.replace(crm, deals=crm.deals[crm.deals["outcome"] != "open"].reset_index(drop=True))
     for make in (pipeline_report, forecast_report):
         assert write_report(make(model, closed), tmp_path / "r.md")[0].exists()
+
+
+def test_groups_that_are_all_too_small_get_a_sentence(world, model, tmp_path):
+    crm = world.crm
+    owner = "rep " + (crm.deals.index.to_series() % 40).astype(str)
+    many = dataclasses.replace(crm, deals=crm.deals.assign(owner_id=owner), users=None)
+    report = drivers_report(model, many, segment="rep")
+    section = next(each for each in report.sections if each.title == "The same by rep")
+    assert section.sentences == ["No group has enough deals for figures of its own."]
+    assert write_report(report, tmp_path / "d.md")[0].exists()
+
+
+def test_reports_use_nothing_recorded_after_the_end_of_knowledge(world, quick_config):
+    day = pd.Timestamp("2024-11-15", tz="UTC")
+    model = train(world.crm, quick_config, as_of=day)
+    ends_there = dataclasses.replace(world.crm, known_until=day)
+    assert drivers_report(model, ends_there).subtitle == drivers_report(model, world.crm.as_known_at(day)).subtitle
+    by_default, cut = pipeline_report(model, ends_there), pipeline_report(model, world.crm, as_of=day)
+    assert (by_default.subtitle, by_default.summary[0]) == (cut.subtitle, cut.summary[0])
+
+
+def test_reports_on_days_before_training_or_before_all_deals_are_refused(world, model):
+    before = world.crm.as_known_at("2001-01-01")
+    timeless = dataclasses.replace(model, trained_as_of=None)
+    for make in (drivers_report, pipeline_report):
+        with pytest.raises(WinPredictError, match="would know the future"):
+            make(model, world.crm.as_known_at("2024-06-01"))
+        with pytest.raises(WinPredictError, match="there is no deal that was known on 2001-01-01"):
+            make(timeless, before)

@@ -79,3 +79,17 @@ def test_what_cannot_be_written_is_said(report, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkspaceError):
         write_report(report, tmp_path / "file" / "r.html")
+
+
+def test_names_make_no_markup_of_markdown(tmp_path):
+    name = "*Kim*\n# [x](y) `z` <b>"
+    table = Table("t", f"Deals of {name}", pd.DataFrame({"name": [name]}), {"name": ("rep", "text")})
+    sections = [Section(name, [f"# {name}", "1. first", "stage_win_rate of _Kim_"], [Picture(drawn, name)], [table])]
+    text = write_report(Report(name, "", [name], sections, [name]), tmp_path / "r.md")[0].read_text()
+    plain = r"\*Kim\* # \[x\](y) \`z\` \<b>"
+    assert f"| {plain} |" in text
+    assert f"![{plain}](r-1.svg)" in text
+    assert rf"\# {plain}" in text.splitlines()
+    assert r"1\. first" in text.splitlines()
+    assert r"stage_win_rate of \_Kim\_" in text.splitlines()
+    assert "*Kim*\n" not in text

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from sklearn.model_selection import StratifiedGroupKFold
 from statsmodels.stats.multitest import multipletests
 
+from winpredict._common.errors import TooLittleDataError
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes
 from winpredict.explain.themes import theme_name
@@ -27,6 +28,8 @@ DEALS = 8000
 LOOKS = 2
 FALSE_DISCOVERIES = 0.05
 _FOLDS = 4
+#: Won and lost deals that the test needs at the least, so that every fold has some of either.
+LEAST_EACH = 2 * _FOLDS
 _PAST_SHARES = (0.4, 0.55, 0.7, 0.85)
 _INTERACTION_ROWS = 150
 _PAIRS = 8
@@ -69,6 +72,11 @@ def evidence_of(model: TrainedModel, crm: CRMData, *, seed: int) -> Evidence:
         Its features and themes are tested.
     crm : CRMData
     seed : int
+
+    Raises
+    ------
+    TooLittleDataError
+        With fewer than `LEAST_EACH` won or lost deals to test on.
     """
     exam = _exam(model, crm)
     log_odds, by_theme, fitted = _held_out(exam, seed)
@@ -90,10 +98,21 @@ def _exam(model: TrainedModel, crm: CRMData) -> _Exam:
     looks = looks.assign(closed_at=looks["deal_id"].map(closed_at))
     latest = looks.drop_duplicates("deal_id").sort_values(["closed_at", "deal_id"])["deal_id"].tail(DEALS)
     rows = looks[looks["deal_id"].isin(latest)].reset_index(drop=True)
+    _require_enough(rows)
     rows["weight"] = 1.0 / rows.groupby("deal_id")["deal_id"].transform("size")
     won = np.asarray(rows["outcome"] == "won", dtype=np.int64)
     features = model.build_features(crm, rows[["deal_id", "as_of"]])
     return _Exam(rows, features, won, Themes(model.info), model.classifier.threads)
+
+
+def _require_enough(rows: pd.DataFrame) -> None:
+    ended = rows.drop_duplicates("deal_id")["outcome"].value_counts()
+    won, lost = int(ended.get("won", 0)), int(ended.get("lost", 0))
+    if min(won, lost) < LEAST_EACH:
+        raise TooLittleDataError(
+            f"only {won} won and {lost} lost deals of these data were ever seen open, and drivers are tested on "
+            f"{LEAST_EACH} of each at the least; import a longer history, or name a later day with --as-of"
+        )
 
 
 def _fit(exam: _Exam, rows: NDArray[np.int64], seed: int) -> WinClassifier:

@@ -9,12 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from winpredict._common.errors import TooLittleDataError
 from winpredict.explain._evidence import Evidence, evidence_of
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes
 from winpredict.explain.themes import influence, theme, theme_name
 from winpredict.features.build import FeatureInfo
 from winpredict.features.snapshots import every
+from winpredict.models.sampling import known_before
 from winpredict.models.training import TrainedModel, undated_snapshots
 from winpredict.tables.crm import CRMData
 
@@ -31,6 +33,12 @@ _BINS = 8
 #: Figures that stand for their theme where the data have them, since people count them.
 _COUNTED = ("touches", "team_members", "active_users", "contacts", "contacts_touched", "senior_contacts", "stage_rank")
 _EVERY_DAYS = 7.0
+#: Key of the hash that chooses deals: another than that of the days they are looked at on, which goes by their ids too.
+_CHOICE = "deals looked at."
+_GROUP_COLUMNS = {
+    "group": "object", "deals": "int64", "theme": "object", "name": "object",
+    "strength": "float64", "low": "float64", "high": "float64",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ def drivers(
     ----------
     model : TrainedModel
     crm : CRMData
-        What it was trained on, or later data.
+        What it was trained on, or later data. Nothing dated at or after its end of knowledge is looked at.
     groups : Series, optional
         A group a deal, indexed by deal_id, such as the product or the team.
     seed : int
@@ -132,6 +140,13 @@ def drivers(
     -------
     Drivers
 
+    Raises
+    ------
+    WinPredictError
+        When the model was trained on later facts.
+    TooLittleDataError
+        When too few deals were seen open, or closed since, to look at and to test on.
+
     Notes
     -----
     Strength is the mean absolute SHAP value of a theme (Lundberg et al. 2020), in points, over one look at each deal.
@@ -141,14 +156,16 @@ def drivers(
     false discovery rate 5 % by Benjamini and Hochberg 1995).
     """
     say = progress or (lambda words: None)
+    model.refuse_hindsight(crm.known_until)
+    known = known_before(crm) if crm.dated else crm
     say("looking at every deal once")
-    looks = _one_look_a_deal(crm)
-    features = model.build_features(crm, looks)
+    looks = _one_look_a_deal(known)
+    features = model.build_features(known, looks)
     points = contributions(model.classifier, features).in_points()
     grouped = Themes(model.info)
     by_theme = grouped.sums(points.to_numpy(np.float64))
     say("testing each driver on deals that were not learnt from")
-    evidence = evidence_of(model, crm, seed=seed)
+    evidence = evidence_of(model, known, seed=seed)
     by_feature = _by_feature(points, model)
     table = _themes(model, features, by_feature, by_theme, grouped, evidence, seed)
     say("reading off shapes and segments")
@@ -164,9 +181,18 @@ def drivers(
 
 
 def _one_look_a_deal(crm: CRMData) -> pd.DataFrame:
-    looks = every(crm, _EVERY_DAYS) if crm.dated else undated_snapshots(crm)
+    """A day of each of some deals; every deal is as likely to be among them, however long it lived."""
+    looks = every(crm, _EVERY_DAYS) if crm.dated and len(crm.deals) else undated_snapshots(crm)
+    if looks.empty:
+        raise TooLittleDataError(
+            "no deal of these data was open on any day that is looked at, so there is nothing to read drivers off; "
+            "import a longer history, or name a later day with --as-of"
+        )
     draw = pd.util.hash_pandas_object(looks[["deal_id", "as_of"]], index=False).to_numpy()
-    looks = looks.assign(_draw=draw).sort_values("_draw").drop_duplicates("deal_id").head(DEALS)
+    looks = looks.assign(_draw=draw).sort_values("_draw").drop_duplicates("deal_id")
+    # not by the draw again: the smallest of many draws is smaller, and long deals would be chosen for that
+    place = pd.util.hash_pandas_object(looks["deal_id"], index=False, hash_key=_CHOICE).to_numpy()
+    looks = looks.assign(_place=place).sort_values("_place").head(DEALS)
     return looks.sort_values("deal_id", ignore_index=True)[["deal_id", "as_of"]]
 
 
@@ -266,11 +292,11 @@ def _binned(info: FeatureInfo, values: pd.Series) -> pd.Series:
 def _groups(
     looks: pd.DataFrame, groups: pd.Series | None, by_theme: Floats, grouped: Themes, seed: int
 ) -> pd.DataFrame:
-    columns = ["group", "deals", "theme", "name", "strength", "low", "high"]
+    none = pd.DataFrame(columns=list(_GROUP_COLUMNS)).astype(_GROUP_COLUMNS)
     if groups is None:
-        return pd.DataFrame(columns=columns)
+        return none
     mine = looks["deal_id"].map(groups).to_numpy(dtype=object)
-    parts = [pd.DataFrame(columns=columns)]
+    parts = []
     for group in pd.unique(pd.Series(mine).dropna().sort_values()):
         rows = mine == group
         if rows.sum() < LEAST_IN_GROUP:
@@ -278,8 +304,7 @@ def _groups(
         strength, low, high = _strengths(by_theme[rows], seed)
         part = pd.DataFrame({"theme": grouped.names, "strength": strength, "low": low, "high": high})
         parts.append(part.assign(group=group, deals=int(rows.sum()), name=[theme_name(each) for each in grouped.names]))
-    found = [part for part in parts if len(part)]
-    return pd.concat(found, ignore_index=True)[columns] if found else parts[0]
+    return pd.concat(parts, ignore_index=True)[list(_GROUP_COLUMNS)] if parts else none
 
 
 def _told(row: Mapping[Hashable, Any], place: int) -> str:

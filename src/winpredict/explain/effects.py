@@ -15,7 +15,8 @@ from winpredict.features.build import build_features
 from winpredict.features.builders import Amount, Attributes, Contacts, Team, Touches, TrackRecord
 from winpredict.models._frames import category_places, fit_categories, to_matrix
 from winpredict.models.linear import LinearLogOdds
-from winpredict.tables.crm import CRMData, utc
+from winpredict.models.sampling import known_before
+from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TIME_DTYPE
 
 Floats = NDArray[np.float64]
@@ -130,9 +131,9 @@ def adjusted_effects(
     either half is. A win counts within a number of days (those in which nine of ten closed deals had closed), and only
     deals created that long ago are compared, so none is censored.
     """
-    known = crm if as_of is None else crm.as_known_at(utc(as_of))
     empty = Effects(pd.DataFrame(columns=_COLUMNS), landmark_days, 0, 0, ())
-    if not crm.dated or known.known_until is None:
+    known = known_before(crm, as_of) if crm.dated else crm
+    if not known.dated or known.known_until is None:
         return empty
     within = _time_to_win(known)
     deals = _compared(known, known.known_until, landmark_days, within)

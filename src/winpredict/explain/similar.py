@@ -9,6 +9,7 @@ from winpredict._common.errors import WinPredictError
 from winpredict._common.times import days
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes, look_at
+from winpredict.models.sampling import known_before
 from winpredict.models.training import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
@@ -79,10 +80,11 @@ def similar(
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
     own = look_at(crm, deal_id, moment)
-    looks = _at_the_age_of(own, crm, moment)
+    known = known_before(crm, as_of)
+    looks = _at_the_age_of(own, known, moment)
     if looks.empty:
         return SimilarDeals(str(deal_id), looks.reindex(columns=_COLUMNS))
-    features = model.build_features(crm, pd.concat([own, looks[["deal_id", "as_of"]]], ignore_index=True))
+    features = model.build_features(known, pd.concat([own, looks[["deal_id", "as_of"]]], ignore_index=True))
     if "stage" in features:
         same = (features["stage"] == features["stage"].iloc[0]).to_numpy(dtype=bool)
         if same.sum() > LEAST_IN_STAGE:

@@ -24,6 +24,9 @@ _AGES = np.array([0.0, 14.0, 30.0, 60.0, 120.0])
 _LEAD_DAYS = 30.0
 _FEWEST_RATIOS = 20
 _PRIOR_DEALS = 5.0
+#: An amount that moved by more than this factor before the win was no price but a placeholder, such as 1; what moved
+#: less is counted as at most so much, as one deal must not multiply the whole forecast.
+_PLACEHOLDER, _LARGEST_MOVE = 20.0, 5.0
 _AGE_BIN, _AGE_BINS = 7, 78
 
 
@@ -66,7 +69,8 @@ class History:
             stages = history.loc[history["stage"].notna(), ["deal_id", "changed_at", "stage"]]
             stages = stages.sort_values(["changed_at", "deal_id", "stage"], ignore_index=True)
         cycle = days(deals["closed_at"] - deals["created_at"])
-        settled = float(np.nanmedian(cycle)) if np.isfinite(cycle).any() else 0.0
+        # a deal entered after its close has a negative cycle
+        settled = max(float(np.nanmedian(cycle)), 0.0) if np.isfinite(cycle).any() else 0.0
         first = deals["created_at"].min() + pd.Timedelta(days=2 * settled)
         starts = pd.DatetimeIndex([now - pd.Timedelta(days=30 * back) for back in range(1, MONTHS + 1)])
         return cls(deals, stages, starts[starts > first])
@@ -140,17 +144,27 @@ def _open_at(history: History, start: pd.Timestamp, from_days: float, to_days: f
 
 
 def amount_ratios(crm: CRMData, history: History) -> Floats:
-    """Amount at the win against the amount a month before (or at half its life), of past won deals; 1 if unknown."""
+    """Amount at the win against the amount a month before (or at half its life), of past won deals; 1 if unknown.
+
+    Placeholders are left out, and extreme moves are counted as less extreme ones.
+    """
     won = history.deals[history.deals["won"] & (history.deals["amount"] > 0)]
+    # a deal without a creation, or entered after its close, has no moment before the win to look at
+    won = won[won["closed_at"] > won["created_at"]]
     if not crm.records_changes_of("amount") or len(won) < _FEWEST_RATIOS:
         return np.ones(1)
+    ratio = won["amount"].to_numpy(np.float64) / _amounts_before(crm, won)
+    ratio = np.sort(ratio[(ratio >= 1 / _PLACEHOLDER) & (ratio <= _PLACEHOLDER)])
+    return np.clip(ratio, 1 / _LARGEST_MOVE, _LARGEST_MOVE) if len(ratio) >= _FEWEST_RATIOS else np.ones(1)
+
+
+def _amounts_before(crm: CRMData, won: pd.DataFrame) -> Floats:
+    """Amount of each won deal a month before the win, or at half its life; NaN where it had none above 0."""
     life = pd.to_timedelta(np.minimum(days(won["closed_at"] - won["created_at"]) / 2, _LEAD_DAYS), unit="D")
     looks = pd.DataFrame({"deal_id": won["deal_id"].to_numpy(), "as_of": (won["closed_at"] - life).to_numpy()})
     looks["as_of"] = looks["as_of"].dt.as_unit("us")
     before = build_features(crm, looks, builders=(Amount(),)).frame["amount"].to_numpy(np.float64)
-    ratio = won["amount"].to_numpy(np.float64) / before
-    ratio = np.sort(ratio[np.isfinite(ratio) & (ratio > 0)])
-    return ratio if len(ratio) >= _FEWEST_RATIOS else np.ones(1)
+    return np.where(before > 0, before, np.nan)
 
 
 @dataclass(frozen=True)
@@ -190,9 +204,9 @@ def new_business(history: History, now: pd.Timestamp) -> NewBusiness:
     deals, recent = history.deals, now - pd.Timedelta(days=RECENT_DAYS)
     created = deals["created_at"]
     ended = deals["closed_at"].fillna(now)
-    dated = deals["closed_at"].notna() | (deals["outcome"] == "open")
+    dated = created.notna() & (deals["closed_at"].notna() | (deals["outcome"] == "open"))
     first = np.maximum(days(recent - created), 0.0)[dated]
-    last = np.asarray(days(ended - created))[dated]
+    last = np.maximum(days(ended - created), 0.0)[dated]  # a deal entered after its close is won at the age of 0
     seen = np.maximum(last - first, 0.0)
     closed = ((deals["closed_at"] >= recent) & deals["closed_at"].notna())[dated].to_numpy()
     age = np.minimum(last // _AGE_BIN, _AGE_BINS - 1).astype(np.int64)

@@ -22,6 +22,7 @@ from winpredict.insights._control_series import (
 )
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.decomposition import Explanation, explain
+from winpredict.models.sampling import known_before
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TIME_DTYPE
 
@@ -122,8 +123,7 @@ def changes(
     """
     if period not in ("month", "week"):
         raise TableError(f"period must be month or week, not {period!r}")
-    if as_of is not None and crm.dated:
-        crm = crm.as_known_at(as_of)
+    crm = known_before(crm, as_of) if crm.dated else crm
     if not crm.dated:
         note = "The deals carry no dates, so there is no course of time in which anything could have changed."
         return Changes(pd.DataFrame(columns=list(_COLUMNS)), {}, {}, family_rate, period, (note,))

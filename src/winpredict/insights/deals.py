@@ -97,6 +97,21 @@ def deals_at_end(crm: CRMData, attributes: Sequence[str] = ()) -> pd.DataFrame:
     return out
 
 
+def names_of_users(users: pd.DataFrame | None) -> pd.Series:
+    """Known names by user_id; two users of one name are told apart by their ids.
+
+    Examples
+    --------
+    >>> names_of_users(pd.DataFrame({"user_id": ["u1", "u2", "u3"], "name": ["Ann", "Ann", "Bo"]})).tolist()
+    ['Ann (u1)', 'Ann (u2)', 'Bo']
+    """
+    if users is None or "name" not in users:
+        return _text([])
+    names = users.set_index("user_id")["name"].dropna()
+    twice = names.duplicated(keep=False)
+    return names.mask(twice, names + " (" + names.index.astype(text_dtype()) + ")")
+
+
 def band_names(edges: Sequence[float], word: str = "") -> list[str]:
     """Names of the bands between edges, the last one open at its end.
 
@@ -166,14 +181,11 @@ def _reps(crm: CRMData) -> pd.Series:
 
 
 def _of_owner(crm: CRMData, column: str) -> pd.Series:
-    """A column of the deal's owner in the users table; two reps of one name are told apart by their ids."""
+    """A column of the deal's owner in the users table."""
     users = crm.users
     if users is None or column not in users or "owner_id" not in crm.deals:
         return _missing(len(crm.deals))
-    values = users.set_index("user_id")[column]
-    if column == "name":
-        twice = values.duplicated(keep=False) & values.notna()
-        values = values.mask(twice, values + " (" + values.index.astype(text_dtype()) + ")")
+    values = names_of_users(users) if column == "name" else users.set_index("user_id")[column]
     return _text(values.reindex(crm.deals["owner_id"]))
 
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from winpredict.insights._forecast_history import History, amount_ratios, new_business, shared_shock
 from winpredict.insights._forecast_quota import quotas_of
-from winpredict.insights._phrases import money, percent
+from winpredict.insights._forecast_shock import middle_log_odds
+from winpredict.insights._phrases import counted, money, percent
 from winpredict.insights.deals import deals_at_end
+from winpredict.models.sampling import known_before
 from winpredict.models.training import TrainedModel, has_attribute, pipeline
 from winpredict.tables.crm import CRMData, utc
 
@@ -61,8 +63,8 @@ class Forecast:
     by_team, by_rep : DataFrame
         The same for each team and rep, after the column name; empty where deals have none.
     deals : DataFrame
-        One row an open deal: deal_id, rep, team, amount, win_probability, and for each period the probability of
-        being won in it (``p <period>``).
+        One row an open deal: deal_id, rep, team, amount (what stands in where it has none), win_probability, and for
+        each period the probability of being won in it (``p <period>``).
     as_of : Timestamp or None
     notes : tuple of str
         What is missing or was assumed.
@@ -115,14 +117,17 @@ def forecast(
     -----
     Every simulated future draws a shock that all open deals share (its spread is read off how past months deviated
     from what their pipeline usually gives), then for each deal whether it is won in the period, at odds moved by the
-    shock, and its amount, moved as amounts of past deals were. Deals not yet created come and are won as lately, under
-    the same shock.
+    shock, and its amount, moved as amounts of past deals were. Over all shocks a deal keeps its odds. Deals not yet
+    created come and are won as lately, under the same shock; each falls to a rep and team by their shares of the deals
+    lately created.
     """
     now = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(now)
     if not crm.dated or now is None:
         return _empty(None, "The deals carry no dates, so nothing can be said of when they will be booked.")
-    known = crm if as_of is None else crm.as_known_at(now)
+    known = known_before(crm, as_of)
+    if not len(known.deals):
+        return _empty(now, f"No deal was created before {now:%Y-%m-%d}, so there is nothing to forecast from.")
     attributes = [name for name in model.attributes if has_attribute(known, name)]
     table = deals_at_end(known, attributes)
     history = History.of(known, table, now)
@@ -177,6 +182,9 @@ class _Simulation:
         self.amount = self._amounts(of_deal["amount"].to_numpy(np.float64))
         self.ratios = amount_ratios(crm, history)
         self.new = new_business(history, now)
+        if not len(self.new.amount):
+            self.notes.append("No won deal has an amount, so deals not yet created are left out of the forecast.")
+        self.owners = _owners(history, now)
         self.deals = of_deal[["rep", "team"]].reset_index().assign(amount=self.amount, win_probability=self.odds)
         self.expected_close = _expected_close(crm, looks)
 
@@ -195,13 +203,21 @@ class _Simulation:
         )
 
     def _amounts(self, amounts: Floats) -> Floats:
-        won = self.history.deals.loc[self.history.deals["won"], "amount"]
+        """The amounts of the open deals, with the mean of others where there is none."""
         missing = ~(amounts > 0)
-        if missing.any() and len(won):
-            self.notes.append(
-                f"{missing.sum()} open deals have no amount; the mean of the won deals ({money(won.mean())}) stands in."
-            )
-        return np.where(missing, won.mean() if len(won) else 0.0, amounts)
+        if not missing.any():
+            return amounts
+        won = self.history.deals.loc[self.history.deals["won"], "amount"].to_numpy(np.float64)
+        for others, whose in ((won, "the won deals"), (amounts, "the other open deals")):
+            if (known := others[others > 0]).size:
+                mean = float(known.mean())
+                self.notes.append(
+                    f"{counted(missing.sum(), 'open deal')} without an amount: the mean of {whose} ({money(mean)}) "
+                    "stands in."
+                )
+                return np.where(missing, mean, amounts)
+        self.notes.append("Neither open nor won deals have an amount, so open deals count as nothing.")
+        return np.zeros(len(amounts))
 
     def _chance(self, period: Period) -> Floats:
         """Probability of each open deal of being won in what is left of a period."""
@@ -213,51 +229,59 @@ class _Simulation:
         booked = self._booked(period)
         from_days, to_days = days_to(max(period.starts, self.now), self.now), days_to(period.ends, self.now)
         spread = shared_shock(self.history, from_days, to_days)
-        # down by half the variance, for odds rise more by a good shock than they fall by a bad one
-        shock = spread * self.rng.standard_normal(self.draws) - spread**2 / 2
-        won = self._won_amounts(chance, shock)
-        coming = self._coming(from_days, to_days, shock)
+        shock = spread * self.rng.standard_normal(self.draws)
+        won = self._won_amounts(middle_log_odds(chance, spread), shock)
+        coming = self._coming(self.new.wins(from_days, to_days), shock, spread)
         quotas = quotas_of(self.crm, period.starts, period.ends)
         everyone = np.ones(len(chance), dtype=bool)
         target = quotas.get("overall", {}).get("all", np.nan)
-        yield "", "", self._row(period, booked["amount"].sum(), won.sum(axis=0), coming, everyone, target)
+        total = booked["amount"].sum()
+        yield "", "", self._row(period, total, won.sum(axis=0), coming.sum(axis=0), everyone, target)
         for level in ("team", "rep"):
-            for name, share in self._shares(level).items():
-                mine = (self.deals[level] == name).to_numpy(dtype=bool)
+            for name in self._names(level):
+                mine, theirs = (
+                    (frame[level] == name).to_numpy(dtype=bool, na_value=False) for frame in (self.deals, self.owners)
+                )
                 own = booked.loc[booked[level] == name, "amount"].sum()
-                drawn, target = won[mine].sum(axis=0), quotas.get(level, {}).get(str(name), np.nan)
-                yield level, str(name), self._row(period, own, drawn, share * coming, mine, target)
+                target = quotas.get(level, {}).get(name, np.nan)
+                drawn, to_come = won[mine].sum(axis=0), coming[theirs].sum(axis=0)
+                yield level, name, self._row(period, own, drawn, to_come, mine, target)
 
-    def _won_amounts(self, chance: Floats, shock: Floats) -> NDArray[np.float32]:
+    def _won_amounts(self, log_odds: Floats, shock: Floats) -> NDArray[np.float32]:
         """What each open deal brings in each simulated future, shape (n_deals, draws)."""
-        log_odds = logit(np.clip(chance, 1e-9, 1 - 1e-9))
-        out = np.zeros((len(chance), len(shock)), dtype=np.float32)
+        out = np.zeros((len(log_odds), len(shock)), dtype=np.float32)
         for row, (middle, amount) in enumerate(zip(log_odds, self.amount, strict=True)):
             won = self.rng.random(len(shock)) < expit(middle + shock)
             out[row, won] = amount * self.rng.choice(self.ratios, int(won.sum()))
         return out
 
-    def _coming(self, from_days: float, to_days: float, shock: Floats) -> Floats:
-        """What deals not yet created bring in each simulated future."""
-        mean = self.new.wins(from_days, to_days)
-        if mean <= 0 or not len(self.new.amount):
-            return np.zeros(self.draws)
-        # a shock in log-odds moves rare wins by its exponential, common ones less; the rate of new deals varies as well
-        rate = mean * np.exp(_SHARE_OF_SHOCK * shock) * self.rng.gamma(1 / _NEW_SPREAD**2, _NEW_SPREAD**2, self.draws)
+    def _coming(self, wins: float, shock: Floats, spread: float) -> Floats:
+        """What deals not yet created bring to each of the owners in each simulated future, shape (owners, draws)."""
+        if wins <= 0 or not len(self.new.amount):
+            return np.zeros((len(self.owners), self.draws))
+        # a shock in log-odds moves rare wins by its exponential, common ones less, and in the mean not at all; the rate
+        # of new deals varies as well
+        moved = np.exp(_SHARE_OF_SHOCK * shock - (_SHARE_OF_SHOCK * spread) ** 2 / 2)
+        rate = wins * moved * self.rng.gamma(1 / _NEW_SPREAD**2, _NEW_SPREAD**2, self.draws)
+        # deals that fall to owners at random come to each as a Poisson process of its own
+        return np.array([self._drawn(share * rate) for share in self.owners["share"]])
+
+    def _drawn(self, rate: Floats) -> Floats:
+        """Amounts of as many won deals as come at a rate, added up by simulated future."""
         counts = self.rng.poisson(rate)
-        drawn = self.rng.choice(self.new.amount, int(counts.sum()))
+        amounts = self.rng.choice(self.new.amount, int(counts.sum()))
         futures = np.repeat(np.arange(self.draws), counts)
-        return np.bincount(futures, weights=drawn, minlength=self.draws).astype(np.float64)
+        return np.bincount(futures, weights=amounts, minlength=self.draws).astype(np.float64)
 
     def _booked(self, period: Period) -> pd.DataFrame:
         chosen = self.history.won_between(period.starts, min(self.now, period.ends))
         return self.history.deals.loc[chosen, ["amount", "rep", "team"]]
 
-    def _shares(self, level: str) -> pd.Series:
-        """Share of the deals lately created that each team or rep has, for those that have any or are open."""
-        deals = self.history.deals
-        lately = deals[deals["created_at"] >= self.now - pd.Timedelta(days=_RECENT_DAYS)]
-        return lately[level].value_counts(normalize=True).sort_index()
+    def _names(self, level: str) -> list[str]:
+        """Teams or reps that have open deals, deals lately created, or bookings in any of the periods."""
+        booked = [self._booked(period) for period in periods_at(self.now)]
+        every = pd.concat([frame[level] for frame in (self.deals, self.owners, *booked)])
+        return sorted(str(name) for name in every.dropna().unique())
 
     def _row(
         self,
@@ -285,6 +309,14 @@ class _Simulation:
         if self.expected_close is None:
             return np.ones(len(self.odds), dtype=bool)
         return ((self.expected_close >= period.starts) & (self.expected_close < period.ends)).to_numpy(dtype=bool)
+
+
+def _owners(history: History, now: pd.Timestamp) -> pd.DataFrame:
+    """Reps with their teams, either may be missing, and the share of the deals lately created that each has."""
+    deals = history.deals
+    lately = deals[deals["created_at"] >= now - pd.Timedelta(days=_RECENT_DAYS)]
+    counts = lately.groupby(["rep", "team"], dropna=False, sort=True).size()
+    return (counts / max(len(lately), 1)).rename("share").reset_index()
 
 
 def days_to(moment: pd.Timestamp, now: pd.Timestamp) -> float:

@@ -10,6 +10,7 @@ from winpredict._common.errors import TooLittleDataError
 from winpredict.config import Config
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.forecast import LEVEL, days_to, forecast
+from winpredict.models.sampling import known_before
 from winpredict.models.training import fit_model, training_set
 from winpredict.tables.crm import CRMData, utc
 
@@ -63,7 +64,8 @@ def backtest_forecast(
     crm : CRMData
     config : Config, optional
     cutoffs : int or sequence of Timestamp
-        Days, or how many month beginnings (the latest for which the quarter after is known).
+        Days, or how many month beginnings (the latest for which the quarter after is known); nothing recorded at or
+        after the end of the data is looked at.
     draws : int
         Simulated futures of each forecast.
     progress : callable, optional
@@ -75,13 +77,19 @@ def backtest_forecast(
     Raises
     ------
     TooLittleDataError
-        When there is no cut-off with enough deals before and a whole period after.
+        When the deals carry no dates, or there is no cut-off with enough deals before and a whole period after.
     """
     config = config or Config()
-    table = deals_at_end(crm)
-    won = _bookings(crm, table)
+    until = crm.known_until
+    if not crm.dated or until is None:
+        raise TooLittleDataError(
+            "the deals carry no dates, so past forecasts cannot be judged; import deals.created_at and "
+            "deals.closed_at, or leave the backtest of the forecast out"
+        )
+    whole = known_before(crm)
+    won = _bookings(whole, deals_at_end(whole))
     rows = []
-    for cutoff in _month_beginnings(crm, cutoffs) if isinstance(cutoffs, int) else [utc(each) for each in cutoffs]:
+    for cutoff in _month_beginnings(until, cutoffs) if isinstance(cutoffs, int) else [utc(each) for each in cutoffs]:
         known = crm.as_known_at(cutoff)
         counts = known.deals["outcome"].value_counts()
         if min(counts.get("won", 0), counts.get("lost", 0)) < 2 * _LEAST_EACH:
@@ -91,7 +99,7 @@ def backtest_forecast(
         model = fit_model(training_set(known, config, exported=crm), known, config)
         found = forecast(model, known, draws=draws, seed=config.seed).periods
         for _, row in found.iterrows():
-            if row["ends"] <= crm.known_until and row["ends"] > cutoff:
+            if row["ends"] <= until and row["ends"] > cutoff:
                 rows.append(_compared(row, known, won, cutoff))
     if not rows:
         raise TooLittleDataError(
@@ -102,9 +110,8 @@ def backtest_forecast(
     return ForecastBacktest(forecasts, _overall(forecasts))
 
 
-def _month_beginnings(crm: CRMData, count: int) -> list[pd.Timestamp]:
-    assert crm.known_until is not None, "dated data have an end of knowledge"
-    last = crm.known_until.tz_localize(None).to_period("M").start_time
+def _month_beginnings(until: pd.Timestamp, count: int) -> list[pd.Timestamp]:
+    last = until.tz_localize(None).to_period("M").start_time
     return [(last - pd.DateOffset(months=back)).tz_localize("UTC") for back in range(count + 2, 2, -1)]
 
 

@@ -14,6 +14,7 @@ from winpredict.insights._funnel_stays import HORIZONS, Stages, incidence, media
 from winpredict.insights._rates import difference, share, wilson
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.winrates import PERIOD_DAYS, several_currencies
+from winpredict.models.sampling import known_before
 from winpredict.tables.crm import CRMData, utc
 
 MONTHS = 12
@@ -141,7 +142,7 @@ def funnel(
     [['Call', 1, 9.0], ['Demo', 1, 7.0]]
     """
     latest = as_of is None or crm.known_until is None or utc(as_of) >= crm.known_until
-    cut = crm if as_of is None or not crm.dated else crm.as_known_at(as_of)
+    cut = known_before(crm, as_of) if crm.dated else crm
     stages = open_stages(cut)
     visits, quotas = stays(cut, stages.order), quota_rows(cut, quota)
     table = _deals(cut, visits, latest)

@@ -11,6 +11,7 @@ from winpredict.insights import _winrate_sentences as say
 from winpredict.insights._loss_reasons import loss_reason_column, loss_reasons
 from winpredict.insights._rates import adjusted, difference, groups_differ, share, shrunken, wilson
 from winpredict.insights.deals import SEGMENTS, deals_at_end
+from winpredict.models.sampling import known_before
 from winpredict.tables.crm import CRMData, utc
 
 PERIOD_DAYS = 365
@@ -147,12 +148,11 @@ def closed_won(
 
 
 def _cut(crm: CRMData, as_of: pd.Timestamp | str | None, notes: list[str]) -> CRMData:
-    if as_of is None or not len(crm.deals):
-        return crm
-    if not crm.dated:
+    if crm.dated:
+        return known_before(crm, as_of)
+    if as_of is not None and len(crm.deals):
         notes.append(f"The deals carry no dates, so the day {utc(as_of):%Y-%m-%d} is not looked at: all deals count.")
-        return crm
-    return crm.as_known_at(as_of)
+    return crm
 
 
 def _won_amounts(crm: CRMData, table: pd.DataFrame) -> pd.Series:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from winpredict._common.errors import ConfigError
+from winpredict._common.errors import ConfigError, TooLittleDataError
 from winpredict.explain.drivers import Drivers, drivers
 from winpredict.explain.effects import Effects, adjusted_effects
 from winpredict.features.past import LINKS
 from winpredict.insights.control import Changes, ControlChart, changes
 from winpredict.insights.deals import SEGMENTS, deals_at_end
 from winpredict.insights.winrates import ClosedWon, closed_won
+from winpredict.models.sampling import known_before
 from winpredict.models.training import TrainedModel, has_attribute
 from winpredict.report.charts.control import control_chart_picture, decomposition_chart
 from winpredict.report.charts.drivers import effects_chart, shape_chart, strength_chart
@@ -41,6 +42,7 @@ def drivers_report(
     ----------
     model : TrainedModel
     crm : CRMData
+        Nothing dated at or after its end of knowledge is looked at.
     segment : str, optional
         One of `winpredict.insights.deals.SEGMENTS`, ``stage``, ``period`` (the quarter of creation) or a text
         attribute: tell the drivers within each of its groups too.
@@ -58,7 +60,12 @@ def drivers_report(
     ------
     ConfigError
         When there is no such segment.
+    TooLittleDataError
+        When there are no deals, or too few to test drivers on.
+    WinPredictError
+        When the model was trained on later facts.
     """
+    crm = known_deals(model, crm)
     say = progress or (lambda words: None)
     attributes = tuple(name for name in model.attributes if has_attribute(crm, name))
     compared = compared_attributes(model, crm)
@@ -85,6 +92,26 @@ def drivers_report(
         ],
         method=_method(model, found, effects, moved),
     )
+
+
+def known_deals(model: TrainedModel, crm: CRMData, as_of: pd.Timestamp | None = None) -> CRMData:
+    """What was known on a day, by default at the end of knowledge, if a report can be made of it.
+
+    Raises
+    ------
+    WinPredictError
+        When the model was trained on later facts.
+    TooLittleDataError
+        When there are no deals.
+    """
+    model.refuse_hindsight(crm.known_until if as_of is None else as_of)
+    known = known_before(crm, as_of) if crm.dated or as_of is not None else crm
+    if not len(known.deals):
+        when = "" if known.known_until is None else f" that was known on {known.known_until:%Y-%m-%d}"
+        raise TooLittleDataError(
+            f"there is no deal{when}, so there is nothing to report on; import deals, or name a later day with --as-of"
+        )
+    return known
 
 
 def compared_attributes(model: TrainedModel, crm: CRMData) -> tuple[str, ...]:
@@ -180,7 +207,8 @@ def _by_group(found: Drivers, segment: str | None) -> Iterator[Section]:
     if segment is None:
         return
     words = SEGMENTS.get(segment, segment)
-    largest = found.groups.drop_duplicates("group").nlargest(_GROUPS, "deals")["group"].tolist()
+    sizes = found.groups.drop_duplicates("group").sort_values(["deals", "group"], ascending=[False, True])
+    largest = sizes["group"].head(_GROUPS).tolist()
     table = found.groups.merge(found.themes[["theme", "evidence"]], on="theme")
     table = table[table["evidence"]].sort_values(["group", "strength"], ascending=[True, False])
     pictures = [_group_strengths(table[table["group"] == group], str(group)) for group in sorted(largest)]
@@ -192,7 +220,7 @@ def _by_group(found: Drivers, segment: str | None) -> Iterator[Section]:
         f"The same by {words}",
         [] if largest else ["No group has enough deals for figures of its own."],
         pictures,
-        [Table("drivers-by-group", f"Drivers by {words}", table, heads, most=0)],  # type: ignore[arg-type]
+        [Table("drivers-by-group", f"Drivers by {words}", table, heads, most=0)] if largest else [],  # type: ignore[arg-type]
     )
 
 

@@ -6,7 +6,7 @@ from winpredict.explain.scores import bands, score
 from winpredict.insights.funnel import Funnel, funnel
 from winpredict.models.training import TrainedModel
 from winpredict.report.charts.funnel import conversion_chart, history_chart, stage_chart
-from winpredict.report.drivers import compared_attributes, segment_of
+from winpredict.report.drivers import compared_attributes, known_deals, segment_of
 from winpredict.report.page import Picture, Report, Section, Table
 from winpredict.report.writing import day_in_words
 from winpredict.tables.crm import CRMData
@@ -29,7 +29,7 @@ def pipeline_report(
     segment : str, optional
         As for `winpredict.report.drivers.drivers_report`: list the open deals by it too.
     as_of : Timestamp, optional
-        By default the end of the data.
+        By default the end of the data; nothing dated at or after it is looked at.
     locale : str
         For dates in sentences.
 
@@ -41,8 +41,12 @@ def pipeline_report(
     ------
     ConfigError
         When there is no such segment.
+    TooLittleDataError
+        When there are no deals.
+    WinPredictError
+        When the model was trained on later facts.
     """
-    known = crm if as_of is None else crm.as_known_at(as_of)
+    known = known_deals(model, crm, as_of)
     groups = None if segment is None else segment_of(known, segment, compared_attributes(model, known))
     found = funnel(known)
     scores = score(model, known, scored_at=known.known_until or pd.Timestamp(0, tz="UTC"))

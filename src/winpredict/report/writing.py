@@ -1,6 +1,7 @@
 """Writing a report: one self-contained HTML, PDF or Markdown file, and the tables as CSV beside it."""
 
 import base64
+import re
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +24,9 @@ from winpredict.report.page import SUMMARY, Format, Picture, Report, Table
 SUFFIXES = (".html", ".pdf", ".md")
 _MISSING = "–"
 _LEFT = ("text", "date", "check")
+#: What Markdown takes for markup: within a text (underscores only at the edge of a word), and where a block begins.
+_MARKUP = re.compile(r"[\\`*\[\]<~]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
+_BLOCK = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=>|(?:#+|[+-])(?:\s|$)|[-=]+$))")
 
 
 def write_report(report: Report, out: Path, *, locale: str = "en_US") -> list[Path]:
@@ -98,7 +102,7 @@ def _template(name: str, report: Report, locale: Locale, pictures: dict[int, Any
         loader=PackageLoader("winpredict.report"), autoescape=name.endswith(".html.j2"), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["key"] = id
+    environment.filters |= {"key": id, "plain": as_plain_markdown}
     style = (files("winpredict.report") / "templates" / "report.css").read_text()
     return environment.get_template(name).render(
         report=report,
@@ -148,6 +152,18 @@ def written_as(value: Any, how: Format, locale: Locale) -> str:
     if how in ("days", "number"):
         return format_decimal(float(value), format="#,##0.#" if abs(value) < 1e9 else "#,##0", locale=locale)
     return str(value)
+
+
+def as_plain_markdown(text: str) -> str:
+    r"""A text in one line in which Markdown finds no markup: names and titles come from the CRM.
+
+    Examples
+    --------
+    >>> print(as_plain_markdown("# *Kim*\n<b> in stage_win_rate [x](y)"))
+    \# \*Kim\* \<b> in stage_win_rate \[x\](y)
+    """
+    line = _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
+    return _BLOCK.sub(r"\1\\", line)
 
 
 def day_in_words(day: pd.Timestamp | date | None, locale: str = "en_US") -> str:
