@@ -108,7 +108,7 @@ class Workspace:
         return DealBuckets.open(self.folder / _TABLES) if is_parted(self.folder / _TABLES) else None
 
     def part(self, buckets: int) -> "DealBuckets":
-        """Part tables that were imported in one piece; the parted ones stand beside them, for an import to go on from."""
+        """Part tables that were imported in one piece; the parted ones stand beside them, for an import to go on."""
         from winpredict.tables.buckets import DealBuckets
 
         return DealBuckets.write(self.crm(), self.folder / ".parted", buckets)

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from winpredict._common.errors import WinPredictError
-from winpredict.cli import data, demo, modelling, models, report, scoring
+from winpredict.cli import data, demo, features, modelling, models, report, scoring, spark
 
 USER_MUST_CHANGE_SOMETHING = 2
 INTERRUPTED = 130
@@ -37,12 +37,14 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("import")(data.import_)
 app.command("check")(data.check)
+app.command("features")(features.features)
 app.command("train")(modelling.train)
 app.command("backtest")(modelling.backtest)
 app.command("score")(scoring.score)
 app.command("explain")(scoring.explain)
 app.command("report")(report.report)
 app.add_typer(models.app, name="models")
+app.add_typer(spark.app, name="spark")
 
 
 def main() -> None:

@@ -1,14 +1,18 @@
 """Scores: one row an open deal, with odds, interval, odds by date, band and reasons."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import Themes, sentences
+from winpredict.explain.reasons import Themes, look_at, sentences
+from winpredict.features.company import Company, CompanyFacts
 from winpredict.features.dataset import Steps, gather_company
+from winpredict.features.events import DealEvents
 from winpredict.models.training import TrainedModel, pipeline
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData, utc
@@ -84,7 +88,8 @@ def score_rows(
     out = pd.concat([out, model.odds_of(found.by_bag)], axis=1)
     odds = out["win_probability"].to_numpy()
     horizons = np.array([30.0, _days_to_quarter_end(moment)])
-    out[["p_win_30d", "p_win_quarter"]] = model.win_by(features, horizons, odds)
+    by_date = pd.DataFrame(model.win_by(features, horizons, odds), columns=["p_win_30d", "p_win_quarter"])
+    out = pd.concat([out, by_date], axis=1)
     out["band"] = bands(odds)
     told = sentences(Themes(model.info).choose(found.in_points().to_numpy(), REASONS), features, model)
     return pd.concat([out, pd.DataFrame(told, columns=_REASON_COLUMNS)], axis=1)
@@ -119,3 +124,75 @@ def _days_to_quarter_end(moment: pd.Timestamp | None) -> float:
         return np.nan
     end = (moment.tz_localize(None).normalize() + pd.offsets.QuarterEnd(0) + pd.Timedelta(days=1)).tz_localize("UTC")
     return float((end - moment) / pd.Timedelta(days=1))
+
+
+class DealScorer:
+    """Scores one deal after the other, quickly: what they share is kept between calls.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    crm : CRMData
+        All deals.
+    company : Company, optional
+        Cross-deal history of still more deals; by default that of `crm`.
+
+    Examples
+    --------
+    >>> from winpredict.config import Config
+    >>> from winpredict.models.training import train
+    >>> from winpredict.sources.simulate import simulate
+    >>> crm = simulate(deals=400, seed=1).crm
+    >>> scorer = DealScorer(train(crm, Config(model={"bags": 1, "trees": 20})), crm)
+    >>> deal_id = crm.deals.loc[crm.deals["outcome"] == "open", "deal_id"].iloc[0]
+    >>> sorted(scorer.score(deal_id))[:4]
+    ['as_of', 'band', 'deal_id', 'high']
+    """
+
+    def __init__(self, model: TrainedModel, crm: CRMData, company: Company | None = None) -> None:
+        self.model = model
+        self.crm = crm
+        self.company = company or Company(CompanyFacts.of(DealEvents(crm), model.attributes_in(crm)))
+        self._builders = model.builders
+        self._sorted = {name: _by_deal(frame) for name, frame in crm.tables() if "deal_id" in frame}
+        self._account_places = pd.Index([] if crm.accounts is None else crm.accounts["account_id"])
+
+    def score(self, deal_id: str, *, as_of: pd.Timestamp | str | None = None) -> dict[str, Any]:
+        """One row of `score`, without the model's version and the moment of scoring.
+
+        Parameters
+        ----------
+        deal_id : str
+        as_of : Timestamp or str, optional
+            By default the end of the data.
+
+        Raises
+        ------
+        WinPredictError
+            When the deal is unknown or was not open then, or the model was trained on later facts.
+        """
+        moment = self.crm.known_until if as_of is None else utc(as_of)
+        self.model.refuse_hindsight(moment)
+        alone = self._alone(deal_id)
+        look = look_at(alone if len(alone.deals) else self.crm, deal_id, moment)
+        features = self.model.build_features(alone, look, company=self.company, builders=self._builders)
+        return dict(score_rows(self.model, look, features, moment).iloc[0])
+
+    def _alone(self, deal_id: str) -> CRMData:
+        """The tables of one deal."""
+        rows: dict[str, Any] = {}
+        for name, (frame, places) in self._sorted.items():
+            first, last = places.get(deal_id, (0, 0))
+            rows[name] = frame.iloc[first:last].set_axis(range(last - first))
+        if self.crm.accounts is not None and "account_id" in rows["deals"]:
+            places = self._account_places.get_indexer(rows["deals"]["account_id"])
+            rows["accounts"] = self.crm.accounts.take(places[places >= 0]).reset_index(drop=True)
+        return replace(self.crm, **rows)
+
+
+def _by_deal(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[int, int]]]:
+    """A table sorted by deal, and where the rows of each deal begin and end."""
+    codes, ids = pd.factorize(frame["deal_id"])
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=len(ids))).tolist()
+    return frame.take(order), dict(zip(ids, zip([0, *ends[:-1]], ends, strict=True), strict=True))

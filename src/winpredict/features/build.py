@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from itertools import chain, count
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import ConfigError
+from winpredict._common.errors import ConfigError, TableError
 from winpredict.features.builders import Feature, FeatureBuilder, default_builders
 from winpredict.features.company import Company
 from winpredict.features.past import Past
@@ -90,7 +92,7 @@ def build_features(
     [45.0, 14.0]
     """
     past = Past(crm, snapshots.reset_index(drop=True), attributes, company)
-    columns: dict[str, pd.Series] = {}
+    columns: dict[str, Any] = {}
     info: list[FeatureInfo] = []
     skipped: list[str] = []
     for builder in default_builders() + installed_builders() if builders is None else builders:
@@ -98,7 +100,7 @@ def build_features(
         if absent:
             skipped.append(f"{builder.name} left out: there is no table {' or '.join(absent)}")
             continue
-        if builder.needs_dates and not crm.dated:
+        if builder.needs_dates and not past.dated:
             skipped.append(f"{builder.name} left out: the deals carry no dates")
             continue
         for feature in builder.build(past):
@@ -109,6 +111,7 @@ def build_features(
     return Features(pd.DataFrame(columns, index=range(len(past))), tuple(info), tuple(skipped))
 
 
+@cache
 def installed_builders() -> tuple[FeatureBuilder, ...]:
     """Builders that other packages offer under the entry-point group ``winpredict.builders``."""
     found = sorted(entry_points(group="winpredict.builders"), key=lambda point: point.name)
@@ -145,8 +148,11 @@ def _free(name: str, builder: str, taken: Collection[str]) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def _column(feature: Feature, length: int) -> pd.Series:
-    dtype = text_dtype() if feature.unit == "category" else np.float64
-    values = feature.values.to_numpy() if isinstance(feature.values, pd.Series) else feature.values
-    column = pd.Series(values, index=range(length), dtype=dtype)
-    return column.replace([np.inf, -np.inf], np.nan) if feature.unit != "category" else column
+def _column(feature: Feature, length: int) -> Any:
+    values = feature.values.array if isinstance(feature.values, pd.Series) else feature.values
+    if feature.unit == "category":
+        return pd.array(values, dtype=text_dtype())
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.shape != (length,):
+        raise TableError(f"feature {feature.name} has {numbers.size} values for {length} snapshots; give one each")
+    return np.where(np.isinf(numbers), np.nan, numbers)

@@ -20,7 +20,7 @@ from winpredict.tables.schema import ACTIVITY_TYPES, TIME_DTYPE, text_dtype
 ALL = "\0all"
 #: Columns of which builders ask whether anything is in them.
 _ASKED = {
-    "deals": ("amount", "owner_id", "account_id"),
+    "deals": ("created_at", "amount", "owner_id", "account_id"),
     "deal_history": ("stage", "amount", "expected_close_date", "owner_id"),
     "activities": ("user_id", "contact_id", "direction", "duration_s", "result"),
     "team_members": (),
@@ -95,12 +95,18 @@ class CompanyFacts:
         """Read what `save` wrote."""
         said = json.loads((folder / "done.json").read_text())
         frames: dict[str, Any] = {
-            each.name: _typed(pd.read_parquet(folder / f"{each.name}.parquet", partitioning=None))
+            each.name: cls.typed(pd.read_parquet(folder / f"{each.name}.parquet", partitioning=None))
             for each in fields(cls)
             if each.name not in said
         }
         frames |= {name: frozenset(values) for name, values in said.items()}
         return cls(**frames)
+
+    @staticmethod
+    def typed(frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame as it was before it was stored: texts in the text dtype, whatever this pandas reads them as."""
+        texts = [name for name in frame if frame[name].dtype == object or isinstance(frame[name].dtype, pd.StringDtype)]
+        return frame.astype(dict.fromkeys(texts, text_dtype()))
 
     @classmethod
     def joined(cls, parts: Sequence["CompanyFacts"]) -> "CompanyFacts":
@@ -202,12 +208,6 @@ class Company:
         return deals["owner_at_close" if at_close and key == "owner_id" else key]
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame as it was before it was written: texts in the text dtype, whatever this pandas reads them as."""
-    texts = [name for name in frame if frame[name].dtype == object or isinstance(frame[name].dtype, pd.StringDtype)]
-    return frame.astype(dict.fromkeys(texts, text_dtype()))
-
-
 def _deals(events: DealEvents, attributes: Sequence[str]) -> pd.DataFrame:
     deals = events.crm.deals
     wanted = ("deal_id", "created_at", "closed_at", "outcome", "owner_id", "account_id", *attributes)
@@ -287,7 +287,7 @@ def _won_stays(events: DealEvents) -> pd.DataFrame:
             "stage": changes.previous("stage"),
             "days": changes.gaps(),
             "left_at": changes.column("changed_at"),
-            "won_at": changes.column("deal_id").map(won),
+            "won_at": won.reindex(changes.column("deal_id")).reset_index(drop=True),
         }
     )
     return frame.dropna().reset_index(drop=True)

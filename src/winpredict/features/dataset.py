@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from winpredict._common.atomic import replacing
 from winpredict._common.errors import WorkspaceError
@@ -22,8 +23,25 @@ from winpredict.tables.crm import CRMData
 
 #: Tells how far it is: so many of so many steps done.
 Steps = Callable[[int, int], None]
-Looks = Callable[[CRMData], pd.DataFrame]
 _PLAN, _INFO, _PART = "plan.json", "info.json", "part-0.parquet"
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Which days of a deal's life are looked at; see `winpredict.features.snapshots.every`.
+
+    Parameters
+    ----------
+    every_days, longest_days : float
+        Days between two looks, and the age in days beyond which there are none.
+    """
+
+    every_days: float = 7.0
+    longest_days: float = 730.0
+
+    def of(self, crm: CRMData) -> pd.DataFrame:
+        """The snapshots of a CRM, or of a bucket of it, with what became of the deals."""
+        return labelled(crm, every(crm, self.every_days, longest_days=self.longest_days))
 
 
 @dataclass(frozen=True)
@@ -46,15 +64,23 @@ class FeatureDataset:
         """The files, in the order of the buckets; a bucket without snapshots has none."""
         return sorted(self.folder.glob(f"rows/bucket=*/{_PART}"), key=lambda path: int(path.parent.name[7:]))
 
+    @property
+    def rows(self) -> int:
+        """Number of rows in all."""
+        return sum(pq.read_metadata(path).num_rows for path in self.parts)
+
     def __iter__(self) -> Iterator[pd.DataFrame]:
         return (pd.read_parquet(path, partitioning=None) for path in self.parts)
+
+
+DEFAULT_LOOKS = Looks()
 
 
 def build_dataset(
     buckets: DealBuckets,
     folder: Path,
     *,
-    looks: Looks | None = None,
+    looks: Looks = DEFAULT_LOOKS,
     attributes: Sequence[str] = (),
     builders: Sequence[FeatureBuilder] | None = None,
     steps: Steps | None = None,
@@ -68,8 +94,8 @@ def build_dataset(
     buckets : DealBuckets
     folder : Path
         Made if absent. What another plan (other data, attributes or builders) left there is removed.
-    looks : callable, optional
-        From the CRMData of a bucket to its snapshots; by default every deal each seven days, labelled.
+    looks : Looks
+        By default every deal each seven days.
     attributes : sequence of str
         Static attributes that may be used (`LeakageAudit.kept`).
     builders : sequence of FeatureBuilder, optional
@@ -94,17 +120,18 @@ def build_dataset(
     12
     """
     folder = Path(folder)
-    look = looks or _weekly
-    _same_plan(folder, _plan(buckets, attributes, builders, look))
+    _same_plan(folder, _plan(buckets, attributes, builders, looks))
+    places = [folder / "rows" / f"bucket={number}" for number in range(len(buckets))]
+    if all((place / _INFO).exists() for place in places):
+        return open_dataset(folder)
     company = gather_company(buckets, attributes, keep=folder / "company", steps=_share(steps, buckets, 0))
     tell = _share(steps, buckets, len(buckets))
-    for number in range(len(buckets)):
-        done = folder / "rows" / f"bucket={number}"
-        if not (done / _INFO).exists():
+    for number, place in enumerate(places):
+        if not (place / _INFO).exists():
             crm = buckets.bucket(number)
-            snapshots = look(crm)
+            snapshots = looks.of(crm)
             built = build_features(crm, snapshots, attributes=attributes, builders=builders, company=company)
-            _write(done, snapshots, built)
+            _write(place, snapshots, built)
         tell(number + 1)
     shutil.rmtree(folder / "company", ignore_errors=True)
     return open_dataset(folder)
@@ -158,10 +185,6 @@ def gather_company(
     return Company(CompanyFacts.joined(parts))
 
 
-def _weekly(crm: CRMData) -> pd.DataFrame:
-    return labelled(crm, every(crm, 7.0))
-
-
 def _write(place: Path, snapshots: pd.DataFrame, built: Features) -> None:
     """The rows, and last what says that they are whole."""
     rows = pd.concat([snapshots.reset_index(drop=True), built.frame], axis=1)
@@ -173,7 +196,7 @@ def _write(place: Path, snapshots: pd.DataFrame, built: Features) -> None:
 
 
 def _plan(
-    buckets: DealBuckets, attributes: Sequence[str], builders: Sequence[FeatureBuilder] | None, look: Looks
+    buckets: DealBuckets, attributes: Sequence[str], builders: Sequence[FeatureBuilder] | None, looks: Looks
 ) -> str:
     """What the rows depend on, as a hash: the data, what is computed of them, and on which days."""
     files = sorted(path for path in buckets.folder.rglob("*") if path.is_file())
@@ -184,7 +207,7 @@ def _plan(
         "moment": str(buckets.moment),
         "attributes": list(attributes),
         "builders": [(each.name, repr(vars(each))) for each in builders or ()],
-        "looks": getattr(look, "__qualname__", repr(look)),
+        "looks": repr(looks),
     }
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

@@ -90,6 +90,11 @@ class Past:
             raise TableError(f"there is no attribute {', '.join(absent)} among the columns of deals and accounts")
 
     @property
+    def dated(self) -> bool:
+        """Whether any deal carries its creation time."""
+        return self.has("deals", "created_at")
+
+    @property
     def as_of(self) -> pd.Series:
         """The moments, UTC."""
         return self.snapshots["as_of"].reset_index(drop=True)

@@ -115,15 +115,16 @@ def labelled(crm: CRMData, snapshots: pd.DataFrame) -> pd.DataFrame:
     """
     deals = crm.deals.set_index("deal_id")
     end = deals["closed_at"].fillna(crm.known_until)
+    outcome, closed = (each.reindex(snapshots["deal_id"]).set_axis(snapshots.index) for each in (deals["outcome"], end))
     return snapshots.assign(
-        outcome=snapshots["deal_id"].map(deals["outcome"]),
-        days_to_close=days_of(snapshots["deal_id"].map(end) - snapshots["as_of"]),
+        outcome=outcome,
+        days_to_close=days_of(closed - snapshots["as_of"]),
         deal_weight=1.0 / snapshots.groupby("deal_id")["deal_id"].transform("size"),
     )
 
 
 def _dated_deals(crm: CRMData) -> pd.DataFrame:
-    if not crm.dated:
+    if len(crm.deals) and not crm.dated:
         raise TableError("these deals carry no dates (deals.created_at is empty), so there are no snapshots of them")
     deals = crm.deals
     return deals[deals["created_at"].notna() & (deals["closed_at"].notna() | (deals["outcome"] == "open"))]

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from winpredict._common.errors import TableError, TooLittleDataError
 
 Floats = NDArray[np.float64]
+_FEW_ROWS = 8
 
 
 def is_category(values: pd.Series) -> bool:
@@ -68,10 +69,31 @@ def to_matrix(X: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> Float
     array([[ 1.,  1.],
            [nan,  2.]])
     """
+    if len(X) <= _FEW_ROWS:
+        return _small_matrix(X, categories)
     matrix = np.empty((len(X), X.shape[1]), dtype=np.float64, order="F")
     for place, name in enumerate(X.columns):
         known = categories.get(str(name))
         matrix[:, place] = numbers(X[name]) if known is None else _codes(X[name], known)
+    return matrix
+
+
+def _small_matrix(X: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> Floats:
+    """`to_matrix` of so few rows that looking at each column costs more than looking at each value."""
+    codes = {
+        place: {label: float(number) for number, label in enumerate(categories[str(name)])}
+        for place, name in enumerate(X.columns)
+        if str(name) in categories
+    }
+    matrix = np.empty(X.shape, dtype=np.float64)
+    for row, values in enumerate(X.to_numpy(dtype=object).tolist()):
+        for place, value in enumerate(values):
+            if place in codes:
+                matrix[row, place] = codes[place].get(str(value), np.nan)
+            elif isinstance(value, str) or (value is not None and not np.isscalar(value) and value is not pd.NA):
+                matrix[row, place] = numbers(X.iloc[:, place])[row]  # tells what is wrong with the column
+            else:
+                matrix[row, place] = np.nan if value is None or value is pd.NA else value
     return matrix
 
 
@@ -88,6 +110,8 @@ def select_columns(X: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     TableError
         When some are absent.
     """
+    if list(X.columns) == list(columns):
+        return X
     absent = [name for name in columns if name not in X]
     if absent:
         raise TableError(

@@ -110,13 +110,25 @@ class TrainedModel:
         }
         return tuple(settled.get(type(each), each) for each in all_builders(self.builder_paths))
 
-    def build_features(self, crm: CRMData, snapshots: pd.DataFrame, *, company: Company | None = None) -> pd.DataFrame:
+    def build_features(
+        self,
+        crm: CRMData,
+        snapshots: pd.DataFrame,
+        *,
+        company: Company | None = None,
+        builders: Sequence[FeatureBuilder] | None = None,
+    ) -> pd.DataFrame:
         """The model's feature frame of snapshots; a column that these data do not have is missing throughout.
 
-        `company` is the cross-deal history of all deals, where `crm` holds only some of them.
+        `company` is the cross-deal history of all deals, where `crm` holds only some of them, and `builders` are those
+        of the model, where they were made before.
         """
         attributes = self.attributes_in(crm)
-        found = build_features(crm, snapshots, attributes=attributes, builders=self.builders, company=company).frame
+        builders = self.builders if builders is None else builders
+        found = build_features(crm, snapshots, attributes=attributes, builders=builders, company=company).frame
+        names = [each.name for each in self.info]
+        if list(found.columns) == names:
+            return found
         return pd.DataFrame({each.name: _column_of(found, each) for each in self.info}, index=found.index)
 
     def attributes_in(self, crm: CRMData) -> list[str]:

@@ -25,7 +25,7 @@ from winpredict.sources._values import ColumnSigns
 from winpredict.sources.files import RawFile
 from winpredict.sources.importing import unreadable_rows, wanted_sources
 from winpredict.sources.profiles import Profile, Source
-from winpredict.tables.buckets import OF_DEALS, DealBuckets, bucket_of, write_part
+from winpredict.tables.buckets import OF_DEALS, DealBuckets, bucket_of, kinds_of, write_part
 from winpredict.tables.crm import CRMData, utc, write_description
 from winpredict.tables.schema import text_dtype
 
@@ -289,7 +289,7 @@ def _said(crm: CRMData | None) -> dict[str, Any]:
     if crm is None:
         return {"columns": {}, "rows": {}, "stages": [], "known_until": None}
     return {
-        "columns": {name: {column: str(kind) for column, kind in frame.dtypes.items()} for name, frame in crm.tables()},
+        "columns": {name: kinds_of(frame) for name, frame in crm.tables()},
         "rows": {name: len(frame) for name, frame in crm.tables()},
         "stages": list(crm.stage_order),
         "known_until": None if crm.known_until is None else crm.known_until.isoformat(),
@@ -307,13 +307,13 @@ def _finished(
         for number in range(buckets):
             for part in sorted((folder / "done" / str(number)).glob("*/bucket=*")):
                 shutil.copytree(part, tables / part.parent.name / part.name, copy_function=_linked)
-        for name, frame in updated_alone(rest, {} if earlier is None else earlier.shared).items():
+        shared = updated_alone(rest, {} if earlier is None else earlier.shared)
+        for name, frame in shared.items():
             frame.to_parquet(tables / f"{name}.parquet", index=False)
-        used = {stage for each in said for stage in each["stages"]}
-        until = max((each["known_until"] for each in said if each["known_until"]), default=None)
+        stages, until = joined_knowledge(said, profile)
         write_description(
-            tables, [stage for stage in profile.stage_order if stage in used], None if until is None else utc(until),
-            buckets=buckets, columns=_joined_columns(said),
+            tables, stages, None if until is None else utc(until),
+            buckets=buckets, columns=joined_columns(said), shared=list(shared),
         )  # fmt: skip
     repairs, kept = _gathered_quarantine(folder, buckets, quarantine)
     return ImportedParts(DealBuckets.open(folder / "tables"), repairs, kept, list(routed.files.values()))
@@ -323,7 +323,14 @@ def _linked(source: str, target: str) -> None:
     os.link(source, target)
 
 
-def _joined_columns(said: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+def joined_knowledge(said: Sequence[Mapping[str, Any]], profile: Profile) -> tuple[list[str], str | None]:
+    """The stages of the profile that occur in any bucket, and the end of knowledge of all."""
+    used = {stage for each in said for stage in each["stages"]}
+    until = max((each["known_until"] for each in said if each["known_until"]), default=None, key=utc)
+    return [stage for stage in profile.stage_order if stage in used], until
+
+
+def joined_columns(said: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """Columns and dtypes of every parted table, over the buckets that have any of its rows."""
     found: dict[str, dict[str, str]] = {}
     for each in said:

@@ -72,8 +72,11 @@ class DealBuckets:
                     continue
                 for number, rows in parted(frame, buckets):
                     write_part(rows, temporary, name, number)
-            columns = {name: _kinds(frame) for name, frame in crm.tables() if name in OF_DEALS}
-            write_description(temporary, crm.stage_order, crm.known_until, buckets=buckets, columns=columns)
+            columns = {name: kinds_of(frame) for name, frame in crm.tables() if name in OF_DEALS}
+            shared = [name for name, _ in crm.tables() if name not in OF_DEALS]
+            write_description(
+                temporary, crm.stage_order, crm.known_until, buckets=buckets, columns=columns, shared=shared
+            )
         return cls.open(folder)
 
     @classmethod
@@ -164,9 +167,9 @@ class DealBuckets:
         return self.shared["accounts"].take(places[places >= 0]).reset_index(drop=True)
 
     def _rows(self, name: str, numbers: Sequence[int]) -> pd.DataFrame:
-        paths = [self.folder / name / f"bucket={number}" / _PART for number in numbers]
+        paths = [self.folder / name / f"bucket={number}" for number in numbers]
         frames = [pd.read_parquet(path, partitioning=None) for path in paths if path.exists()] or [pd.DataFrame()]
-        typed = [_typed(frame, self._columns[name]) for frame in frames]
+        typed = [typed_rows(frame, self._columns[name]) for frame in frames]
         return typed[0] if len(typed) == 1 else pd.concat(typed, ignore_index=True)
 
 
@@ -205,11 +208,15 @@ def is_parted(folder: Path) -> bool:
     return path.exists() and bool(json.loads(path.read_text()).get("buckets"))
 
 
-def _kinds(frame: pd.DataFrame) -> dict[str, str]:
+def kinds_of(frame: pd.DataFrame) -> dict[str, str]:
+    """The columns of a table with the names of their dtypes."""
     return {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
 
 
-def _typed(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
+def typed_rows(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     """All columns of the table, also those of which this bucket has no values, in the table's dtypes."""
     dtypes = {name: text_dtype() if kind in _TEXTS else kind for name, kind in kinds.items()}
-    return frame.reindex(columns=list(dtypes)).astype(dtypes)
+    out = frame.reindex(columns=list(dtypes))
+    # Spark's older timestamps carry no zone; all times here are UTC
+    naive = [str(name) for name in out if out[name].dtype.kind == "M" and out[name].dt.tz is None]
+    return out.assign(**{name: out[name].dt.tz_localize("UTC") for name in naive}).astype(dtypes)

@@ -184,12 +184,12 @@ class CRMData:
 
     def of_deals(self, deal_ids: pd.Series) -> "CRMData":
         """The rows of some deals alone; tables whose rows belong to no deal stay whole."""
-        kept = {
+        kept: dict[str, Any] = {
             name: frame[frame["deal_id"].isin(deal_ids)].reset_index(drop=True)
             for name, frame in self.tables()
             if "deal_id" in frame
         }
-        return replace(self, **kept)  # type: ignore[arg-type]
+        return replace(self, **kept)
 
     def save(self, folder: Path) -> None:
         """Write one Parquet file a table and ``crm.json``; the folder is replaced whole or left as it was."""

@@ -22,7 +22,7 @@ class Amount(FeatureBuilder):
         yield Feature("amount", amount, "currency", "amount")
         if past.records_changes_of("amount"):
             yield from self._changes(past, amount)
-        for label, closings in self._norms(past) if past.crm.dated else ():
+        for label, closings in self._norms(past) if past.dated else ():
             mean = np.exp(closings.mean("log_amount"))
             yield Feature(f"amount_vs_{label}", amount / mean, "ratio", f"amount against the usual one of the {label}")
 

@@ -1,0 +1,50 @@
+"""``winpredict features``: the feature rows themselves, for whoever wants to model with them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from winpredict._common.progress import progress_bar
+from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
+from winpredict.cli.output import respond
+
+
+def features(
+    out: Annotated[Path, typer.Option("--out", help="Folder for Parquet files, one a bucket of deals.")],
+    workspace: WorkspaceOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the feature rows of every deal at every look, with what became of it.
+
+    Bucket by bucket, in the memory that one needs; a run that was stopped goes on where it was.
+
+    Example: winpredict features --out features
+    """
+    from winpredict.config import load_config
+    from winpredict.features.dataset import Looks, build_dataset
+    from winpredict.features.leakage import audit_attributes
+    from winpredict.models.sampling import learning_sample
+    from winpredict.models.training import all_builders
+
+    knobs = load_config(config)
+    place = workspace_at(workspace)
+    buckets = place.buckets() or place.part(1)
+    sample = learning_sample(buckets, knobs).exported
+    audit = audit_attributes(sample, keep=knobs.attributes.keep, drop=knobs.attributes.drop)
+    with progress_bar("building features") as steps:
+        made = build_dataset(
+            buckets,
+            out,
+            looks=Looks(knobs.snapshots.every_days, knobs.snapshots.longest_days),
+            attributes=audit.kept,
+            builders=all_builders(knobs.builders),
+            steps=steps,
+        )
+    rows = made.rows
+    respond(
+        {"rows": rows, "features": [vars(each) for each in made.info], "written": str(out)},
+        lambda console: console.print(f"{rows:,} rows of {len(made.info)} features, written to {out}"),
+        as_json=as_json,
+    )

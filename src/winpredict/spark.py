@@ -1,0 +1,543 @@
+"""The Spark engine: the same definitions over the same buckets, on PySpark.
+
+Spark moves rows to their bucket and runs one Python call a bucket; what is computed there is the very code that runs on
+one machine. Each bucket's tables travel as one row a table, as Arrow bytes, so that `applyInArrow` sees them together.
+"""
+
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from winpredict._common.errors import TableError, WinPredictError
+from winpredict.explain.scores import score_rows
+from winpredict.features.build import build_features
+from winpredict.features.company import Company, CompanyFacts
+from winpredict.features.dataset import DEFAULT_LOOKS, Looks
+from winpredict.features.events import DealEvents
+from winpredict.models.training import TrainedModel, pipeline
+from winpredict.sources._quarantine import Quarantine
+from winpredict.sources._repairs import repaired, repaired_alone
+from winpredict.sources._rows import canonical_rows, deal_ids, kept_rows, raw_signs
+from winpredict.sources._updating import updated, updated_alone
+from winpredict.sources._values import ColumnSigns
+from winpredict.sources.files import RawFile
+from winpredict.sources.importing import wanted_sources
+from winpredict.sources.profiles import Profile
+from winpredict.tables.buckets import OF_DEALS, bucket_of, kinds_of, typed_rows
+from winpredict.tables.crm import CRMData, utc
+from winpredict.tables.schema import TABLES, conform
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_PACKED = "bucket int, name string, rows binary"
+_KINDS = {"datetime64[us, UTC]": "timestamp", "float64": "double", "boolean": "boolean"}
+
+
+@dataclass(frozen=True)
+class SparkTables:
+    """Canonical tables as Spark frames, each row with its bucket.
+
+    Parameters
+    ----------
+    frames : dict of str to DataFrame
+        The tables whose rows belong to a deal, with the column ``bucket``.
+    shared : dict of str to pandas.DataFrame
+        Accounts, users and quotas.
+    description : dict
+        As in ``crm.json``: stage_order, known_until, buckets, columns.
+    """
+
+    frames: "dict[str, DataFrame]"
+    shared: dict[str, pd.DataFrame]
+    description: dict[str, Any]
+
+    @classmethod
+    def read(cls, spark: "SparkSession", folder: str) -> "SparkTables":
+        """Read a parted tables folder, from any storage that this Spark reads.
+
+        Raises
+        ------
+        TableError
+            When the folder is not parted into buckets.
+        """
+        said = spark.read.text(f"{folder}/crm.json", wholetext=True).collect()
+        description = json.loads(said[0]["value"])
+        if not description.get("buckets"):
+            raise TableError(f"{folder} is not parted into buckets; import it with --buckets")
+        frames = {name: spark.read.parquet(f"{folder}/{name}") for name in description["columns"]}
+        shared = {}
+        for name in description.get("shared", ()):
+            arrow = spark.read.parquet(f"{folder}/{name}.parquet").toArrow()
+            shared[name] = conform(arrow.to_pandas(), name, check=False)
+        return cls(frames, shared, description)
+
+    def write(self, folder: str) -> None:
+        """Write the tables as `DealBuckets` and `read` know them."""
+        for name, frame in self.frames.items():
+            frame.repartition("bucket").write.mode("overwrite").partitionBy("bucket").parquet(f"{folder}/{name}")
+        for name, rows in self.shared.items():
+            frame = self._session.createDataFrame(pa.Table.from_pandas(rows, preserve_index=False))
+            frame.coalesce(1).write.mode("overwrite").parquet(f"{folder}/{name}.parquet")
+        said = json.dumps(self.description | {"shared": list(self.shared)}, indent=2)
+        if "://" not in folder:
+            (Path(folder) / "crm.json").write_text(said + "\n")
+            return
+        one_row = self._session.createDataFrame([(said,)], "value string").coalesce(1)
+        one_row.write.mode("overwrite").text(f"{folder}/crm.json")
+
+    @property
+    def _session(self) -> "SparkSession":
+        return next(iter(self.frames.values())).sparkSession
+
+    @property
+    def known_until(self) -> pd.Timestamp | None:
+        """The end of knowledge."""
+        until = self.description["known_until"]
+        return None if until is None else utc(until)
+
+    def packed(self) -> "DataFrame":
+        """One row a bucket and table: bucket, name, and the rows as Arrow bytes."""
+        return _union([_packed(frame, name) for name, frame in self.frames.items()])
+
+    def crm_of(self, rows: pa.Table) -> CRMData:
+        """The tables of one bucket, out of its rows of `packed`."""
+        found = {row["name"]: _unpacked(row["rows"]) for row in rows.to_pylist()}
+        tables: dict[str, Any] = {
+            name: typed_rows(found.get(name, pd.DataFrame()), kinds)
+            for name, kinds in self.description["columns"].items()
+        } | self.shared
+        if "accounts" in tables and "account_id" in tables["deals"]:
+            wanted = tables["accounts"]["account_id"].isin(tables["deals"]["account_id"])
+            tables["accounts"] = tables["accounts"][wanted].reset_index(drop=True)
+        return CRMData(**tables, stage_order=tuple(self.description["stage_order"]), known_until=self.known_until)
+
+    def first(self) -> CRMData:
+        """The tables of the first bucket that holds deals, in this process."""
+        number = self.frames["deals"].agg({"bucket": "min"}).collect()[0][0]
+        return self.crm_of(self.packed().where(f"bucket = {number}").toArrow())
+
+    def portable(self) -> "SparkTables":
+        """What workers need to know of these tables: all but the frames."""
+        return SparkTables({}, self.shared, self.description)
+
+
+def session() -> "SparkSession":
+    """The running Spark session, or one as spark-submit and the environment configure it; times are UTC."""
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers need this package too
+    builder: Any = SparkSession.builder
+    found: SparkSession = builder.appName("winpredict").config("spark.sql.session.timeZone", "UTC").getOrCreate()
+    return found
+
+
+def read_raw(spark: "SparkSession", folder: str) -> "dict[str, DataFrame]":
+    """Raw tables below a folder, Parquet or Delta, by the names of their files or folders.
+
+    Raises
+    ------
+    WinPredictError
+        When the folder holds none.
+    """
+    found = {}
+    for path in _children(spark, folder):
+        name = path.rstrip("/").rsplit("/", 1)[-1]
+        kind = "delta" if any(each.endswith("/_delta_log") for each in _children(spark, path)) else "parquet"
+        if not name.startswith(("_", ".")):
+            found[name.removesuffix(".parquet")] = spark.read.format(kind).load(path)
+    if not found:
+        raise WinPredictError(f"{folder} holds no tables; it needs one Parquet or Delta folder a raw table")
+    return found
+
+
+def _children(spark: "SparkSession", folder: str) -> list[str]:
+    """What lies in a folder of whatever storage, by Hadoop's own file systems."""
+    context: Any = spark.sparkContext
+    path = context._jvm.org.apache.hadoop.fs.Path(folder)
+    system = path.getFileSystem(context._jsc.hadoopConfiguration())
+    if not system.exists(path):
+        raise WinPredictError(f"{folder} does not exist, or this Spark cannot read it")
+    found = system.listStatus(path) if system.getFileStatus(path).isDirectory() else []
+    return sorted(str(each.getPath().toString()) for each in found)
+
+
+def import_tables(
+    raw: "Mapping[str, DataFrame]", profile: Profile, buckets: int, *, now: pd.Timestamp | None = None
+) -> tuple[SparkTables, dict[str, int]]:
+    """Import raw tables (Parquet, Delta, JDBC: whatever Spark reads) into canonical ones.
+
+    Parameters
+    ----------
+    raw : mapping of str to DataFrame
+        Raw tables by the name that the profile knows them by.
+    profile : Profile
+    buckets : int
+        As many as make buckets of 20,000 to 50,000 deals.
+    now : Timestamp, optional
+        The moment of the import, by default the present.
+
+    Returns
+    -------
+    (SparkTables, dict of str to int)
+        And the rows that were rejected or repaired, by table and cause.
+
+    Notes
+    -----
+    As `winpredict.sources.parted.import_parted`, and with its two exceptions. Of two rows with one id that nothing else
+    tells apart the one whose content sorts last counts, since Spark's rows have no order.
+    """
+    moment = utc(pd.Timestamp.now("UTC") if now is None else now)
+    wanted = [(name, *use) for name in raw for use in wanted_sources(_raw_file(name), profile, alone=len(raw) == 1)]
+    if not any(table == "deals" for _, table, _ in wanted):
+        raise WinPredictError(
+            f"none of the tables {', '.join(raw)} holds deals; profile {profile.name} names them otherwise"
+        )
+    signs, parts, alone = {}, [], {}
+    for name, table, source in wanted:
+        place = profile.tables[table].index(source)
+        key = f"{table} {place} {name}"
+        signs[key] = _signs(raw[name], name, table, place, profile)
+        if table in OF_DEALS:
+            parts.append(_packed(_routed(raw[name], name, table, place, profile, buckets), key))
+        else:
+            alone[key] = raw[name].toArrow().to_pandas()
+    done = _union(parts).groupBy("bucket").applyInArrow(_importer(profile, signs, moment), _PACKED).persist()
+    said = [json.loads(bytes(row["rows"])) for row in done.where("name = 'said'").collect()]
+    rest, repairs = _import_alone(alone, profile, signs, moment, [each["repairs"] for each in said])
+    description = _description(said, profile, buckets)
+    frames = {name: _unpacked_frame(done, name, kinds) for name, kinds in description["columns"].items()}
+    return SparkTables(frames, rest, description), repairs
+
+
+def gather_company(
+    tables: SparkTables, attributes: Sequence[str] = (), moment: pd.Timestamp | None = None
+) -> CompanyFacts:
+    """Cross-deal history of all buckets; see `winpredict.features.dataset.gather_company`."""
+    known, wanted = tables.portable(), tuple(attributes)
+
+    def facts(rows: pa.Table) -> pa.Table:
+        found = CompanyFacts.of(DealEvents(known.crm_of(rows)), wanted)
+        return _pack_table(_bucket_number(rows), _facts_bytes(found))
+
+    collected = tables.packed().groupBy("bucket").applyInArrow(facts, _PACKED).orderBy("bucket").collect()
+    by_bucket: dict[int, dict[str, Any]] = {}
+    for row in collected:
+        by_bucket.setdefault(row["bucket"], {})[row["name"]] = bytes(row["rows"])
+    return CompanyFacts.joined([_unpack_facts(parts) for parts in by_bucket.values()])
+
+
+def build_dataset(tables: SparkTables, *, attributes: Sequence[str] = (), looks: Looks = DEFAULT_LOOKS) -> "DataFrame":
+    """Feature rows of every deal each so many days, labelled; see `winpredict.features.dataset.build_dataset`.
+
+    Parameters
+    ----------
+    tables : SparkTables
+    attributes : sequence of str
+        Static attributes that may be used (`LeakageAudit.kept`).
+    looks : Looks
+        By default every deal each seven days.
+
+    Returns
+    -------
+    DataFrame
+        bucket, deal_id, as_of, outcome, days_to_close, deal_weight, then the features.
+    """
+    known, wanted = tables.portable(), tuple(attributes)
+    shared = _broadcast(tables, gather_company(tables, wanted))
+
+    def rows_of(crm: CRMData) -> pd.DataFrame:
+        snapshots = looks.of(crm)
+        built = build_features(crm, snapshots, attributes=wanted, company=_company(shared.value))
+        return pd.concat([snapshots.reset_index(drop=True), built.frame], axis=1)
+
+    return _by_bucket(tables, lambda rows: rows_of(known.crm_of(rows)), rows_of(tables.first()))
+
+
+def score(
+    tables: SparkTables,
+    model: TrainedModel,
+    *,
+    as_of: pd.Timestamp | str | None = None,
+    model_version: str = "",
+    scored_at: pd.Timestamp | str | None = None,
+) -> "DataFrame":
+    """Score every deal that is open at a moment; see `winpredict.explain.scores.score`.
+
+    Returns
+    -------
+    DataFrame
+        Its columns, in no order of rows, and bucket.
+
+    Raises
+    ------
+    WinPredictError
+        When the model was trained on facts later than `as_of`.
+    """
+    moment = tables.known_until if as_of is None else utc(as_of)
+    model.refuse_hindsight(moment)
+    scored = pd.Timestamp.now("UTC") if scored_at is None else utc(scored_at)
+    known = tables.portable()
+    first = tables.first()
+    shared = _broadcast(tables, gather_company(tables, model.attributes_in(first)))
+    files = tables._session.sparkContext.broadcast(_model_files(model))
+
+    def scores_of(crm: CRMData) -> pd.DataFrame:
+        looks = pipeline(crm, moment)
+        its = _model(files.value)
+        built = its.build_features(crm.of_deals(looks["deal_id"]), looks, company=_company(shared.value))
+        return score_rows(its, looks, built, moment).assign(model_version=model_version, scored_at=scored)
+
+    return _by_bucket(tables, lambda rows: scores_of(known.crm_of(rows)), scores_of(first))
+
+
+def _by_bucket(tables: SparkTables, make: Callable[[pa.Table], pd.DataFrame], sample: pd.DataFrame) -> "DataFrame":
+    """Run one call a bucket; the sample tells the columns."""
+    target = pa.Schema.from_pandas(sample.assign(bucket=0), preserve_index=False)
+    target = pa.schema([field.with_type(_plain(field.type)).remove_metadata() for field in target])
+
+    def run(rows: pa.Table) -> pa.Table:
+        made = make(rows).assign(bucket=_bucket_number(rows))
+        return (
+            pa.Table.from_pandas(made, preserve_index=False).select(target.names).cast(target).replace_schema_metadata()
+        )
+
+    schema = ", ".join(f"`{field.name}` {_spark_type(field.type)}" for field in target)
+    return tables.packed().groupBy("bucket").applyInArrow(run, schema)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_large_string(kind) or pa.types.is_null(kind) else kind
+
+
+def _spark_type(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    return {"double": "double", "string": "string", "int64": "bigint", "bool": "boolean"}[str(kind)]
+
+
+def _union(frames: "Sequence[DataFrame]") -> "DataFrame":
+    out = frames[0]
+    for frame in frames[1:]:
+        out = out.unionByName(frame)
+    return out
+
+
+def _packed(frame: "DataFrame", name: str) -> "DataFrame":
+    """One row a bucket, with all of its rows as Arrow bytes."""
+
+    def pack(rows: pa.Table) -> pa.Table:
+        number = _bucket_number(rows)
+        return _pack_table(number, {name: _bytes(rows.drop_columns(["bucket"]))})
+
+    return frame.groupBy("bucket").applyInArrow(pack, _PACKED)
+
+
+def _bucket_number(rows: pa.Table) -> int:
+    return int(rows["bucket"][0].as_py())
+
+
+def _pack_table(number: int, parts: Mapping[str, bytes]) -> pa.Table:
+    columns = [
+        pa.array([number] * len(parts), pa.int32()),
+        pa.array(list(parts)),
+        pa.array(list(parts.values()), pa.binary()),
+    ]
+    return pa.Table.from_arrays(columns, names=["bucket", "name", "rows"])
+
+
+def _bytes(rows: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_stream(sink, rows.schema, options=options) as writer:
+        writer.write_table(rows)
+    return sink.getvalue()
+
+
+def _unpacked(content: bytes) -> pd.DataFrame:
+    frame: pd.DataFrame = pa.ipc.open_stream(content).read_all().to_pandas()
+    return frame
+
+
+def _facts_bytes(facts: CompanyFacts) -> dict[str, bytes]:
+    parts = {}
+    for each in fields(facts):
+        value = getattr(facts, each.name)
+        if isinstance(value, pd.DataFrame):
+            parts[each.name] = _bytes(pa.Table.from_pandas(value, preserve_index=False))
+        else:
+            parts[each.name] = json.dumps(sorted(value)).encode()
+    return parts
+
+
+def _unpack_facts(parts: Mapping[str, bytes]) -> CompanyFacts:
+    values: dict[str, Any] = {}
+    for name, content in parts.items():
+        sets = content[:1] == b"["
+        values[name] = frozenset(json.loads(content)) if sets else CompanyFacts.typed(_unpacked(content))
+    return CompanyFacts(**values)
+
+
+def _broadcast(tables: SparkTables, facts: CompanyFacts) -> Any:
+    """The facts of all deals to every worker, as bytes that each turns into tables once."""
+    return tables._session.sparkContext.broadcast(tuple(sorted(_facts_bytes(facts).items())))
+
+
+@lru_cache(maxsize=1)
+def _company(parts: tuple[tuple[str, bytes], ...]) -> Company:
+    return Company(_unpack_facts(dict(parts)))
+
+
+def _model_files(model: TrainedModel) -> tuple[tuple[str, str], ...]:
+    """A model as the texts that it is saved as; reading them runs no code."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder))
+        paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        return tuple((str(path.relative_to(folder)), path.read_text()) for path in paths)
+
+
+@lru_cache(maxsize=1)
+def _model(files: tuple[tuple[str, str], ...]) -> TrainedModel:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files:
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return TrainedModel.load(Path(folder))
+
+
+def _raw_file(name: str, frame: pd.DataFrame | None = None) -> RawFile:
+    return RawFile(name, f"spark:{name}", "", pd.DataFrame() if frame is None else frame)
+
+
+def _signs(frame: "DataFrame", name: str, table: str, place: int, profile: Profile) -> dict[str, ColumnSigns]:
+    """What whole columns tell about how to read them, joined over all partitions."""
+
+    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        source = profile.tables[table][place]
+        for batch in batches:
+            rows = kept_rows(batch.to_pandas(), source, profile)
+            found = raw_signs(rows, table, source, profile, _raw_file(name))
+            said = json.dumps({column: vars(each) for column, each in found.items()})
+            yield pa.RecordBatch.from_pydict({"said": [said]})
+
+    joined: dict[str, ColumnSigns] = {}
+    for row in frame.mapInArrow(look, "said string").collect():
+        for column, each in json.loads(row["said"]).items():
+            joined[column] = joined.get(column, ColumnSigns()) | ColumnSigns(**each)
+    return joined
+
+
+def _routed(frame: "DataFrame", name: str, table: str, place: int, profile: Profile, buckets: int) -> "DataFrame":
+    """The wanted raw rows, each with its bucket."""
+    from pyspark.sql.types import IntegerType, StructField, StructType
+
+    def route(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        source = profile.tables[table][place]
+        for batch in batches:
+            rows = kept_rows(batch.to_pandas(), source, profile)
+            ids = deal_ids(rows, table, source, profile, _raw_file(name))
+            if ids is None:
+                raise WinPredictError(f"table {name} has no column for {table}.deal_id, so its rows cannot be parted")
+            kept = pa.RecordBatch.from_pandas(rows, schema=batch.schema, preserve_index=False)
+            numbers = pa.array(bucket_of(ids.fillna(""), buckets), pa.int32())
+            yield kept.append_column("bucket", numbers)
+
+    schema = StructType([*frame.schema.fields, StructField("bucket", IntegerType())])
+    return frame.mapInArrow(route, schema)
+
+
+def _importer(
+    profile: Profile, signs: Mapping[str, Mapping[str, ColumnSigns]], now: pd.Timestamp
+) -> Callable[[pa.Table], pa.Table]:
+    def import_bucket(packed: pa.Table) -> pa.Table:
+        quarantine = Quarantine()
+        raw = {row["name"]: _unpacked(row["rows"]) for row in packed.to_pylist()}
+        rows = _canonical(raw, profile, signs, quarantine)
+        parts: dict[str, bytes] = {}
+        said: dict[str, Any] = {"columns": {}, "stages": [], "known_until": None}
+        if "deals" in rows:
+            crm = updated(repaired(rows, profile, set(), now, quarantine), profile.stage_order, None)
+            tables = {name: frame for name, frame in crm.tables() if name in OF_DEALS}
+            parts = {name: _bytes(pa.Table.from_pandas(frame, preserve_index=False)) for name, frame in tables.items()}
+            said["columns"] = {name: kinds_of(frame) for name, frame in tables.items()}
+            said["stages"] = list(crm.stage_order)
+            said["known_until"] = None if crm.known_until is None else crm.known_until.isoformat()
+        said["repairs"] = quarantine.counts
+        return _pack_table(_bucket_number(packed), {**parts, "said": json.dumps(said).encode()})
+
+    return import_bucket
+
+
+def _canonical(
+    raw: Mapping[str, pd.DataFrame],
+    profile: Profile,
+    signs: Mapping[str, Mapping[str, ColumnSigns]],
+    quarantine: Quarantine,
+) -> dict[str, pd.DataFrame]:
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for key in sorted(raw):
+        table, place, name = key.split(" ", 2)
+        order = pd.util.hash_pandas_object(raw[key].astype(str), index=False).argsort(kind="stable")
+        frame = raw[key].iloc[order.to_numpy()].reset_index(drop=True)
+        source = profile.tables[table][int(place)]
+        parts.setdefault(table, []).append(
+            canonical_rows(_raw_file(name, frame), table, source, profile, quarantine, signs[key])
+        )
+    return {table: pd.concat(frames, ignore_index=True) for table, frames in parts.items()}
+
+
+def _import_alone(
+    raw: Mapping[str, pd.DataFrame],
+    profile: Profile,
+    signs: Mapping[str, Mapping[str, ColumnSigns]],
+    now: pd.Timestamp,
+    repairs: Sequence[Mapping[str, int]],
+) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+    """The tables whose rows belong to no deal, and the repairs of all."""
+    quarantine = Quarantine()
+    rest = updated_alone(repaired_alone(_canonical(raw, profile, signs, quarantine), now, quarantine), {})
+    counts: dict[str, int] = {}
+    for each in (*repairs, quarantine.counts):
+        for cause, n in each.items():
+            counts[cause] = counts.get(cause, 0) + n
+    return rest, dict(sorted(counts.items()))
+
+
+def _description(said: Sequence[Mapping[str, Any]], profile: Profile, buckets: int) -> dict[str, Any]:
+    from winpredict.sources.parted import joined_columns, joined_knowledge
+    from winpredict.tables.crm import SCHEMA_VERSION
+
+    stages, until = joined_knowledge(said, profile)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "stage_order": stages,
+        "known_until": until,
+        "buckets": buckets,
+        "columns": {name: kinds for name, kinds in joined_columns(said).items() if name in TABLES},
+    }
+
+
+def _unpacked_frame(done: "DataFrame", name: str, kinds: Mapping[str, str]) -> "DataFrame":
+    """A table out of the packed rows of all buckets."""
+    columns = [f"`{column}` {_KINDS.get(kind, 'string')}" for column, kind in kinds.items()]
+
+    def unpack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for row in batch.to_pylist():
+                frame = typed_rows(_unpacked(row["rows"]), kinds).assign(bucket=row["bucket"])
+                table = pa.Table.from_pandas(frame, preserve_index=False)
+                plain = [pa.field(f.name, pa.int32() if f.name == "bucket" else _plain(f.type)) for f in table.schema]
+                yield from table.cast(pa.schema(plain)).replace_schema_metadata().to_batches()
+
+    return done.where(f"name = '{name}'").mapInArrow(unpack, ", ".join([*columns, "bucket int"]))

@@ -1,0 +1,87 @@
+"""Features bucket by bucket: the same to the bit as of the whole, resumed after a kill, and of their own plan."""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_crm import random_crm
+
+from winpredict._common.errors import WorkspaceError
+from winpredict.features import dataset as dataset_module
+from winpredict.features.build import build_features
+from winpredict.features.dataset import Looks, build_dataset, gather_company, open_dataset
+from winpredict.features.snapshots import every, labelled
+from winpredict.tables.buckets import DealBuckets
+
+ATTRIBUTES = ("account_id", "product", "region", "score", "account_industry")
+
+
+def whole(crm) -> pd.DataFrame:
+    looks = labelled(crm, every(crm, 7.0))
+    built = build_features(crm, looks, attributes=ATTRIBUTES).frame
+    return pd.concat([looks, built], axis=1).sort_values(["deal_id", "as_of"], ignore_index=True)
+
+
+def together(dataset) -> pd.DataFrame:
+    return pd.concat(list(dataset), ignore_index=True).sort_values(["deal_id", "as_of"], ignore_index=True)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 7))
+def test_rows_equal_those_of_the_whole_to_the_bit(tmp_path_factory, seed, number):
+    crm = random_crm(seed)
+    place = tmp_path_factory.mktemp("parted")
+    buckets = DealBuckets.write(crm, place / "tables", number)
+    found = together(build_dataset(buckets, place / "features", attributes=ATTRIBUTES))
+    expected = whole(crm)
+    pd.testing.assert_frame_equal(found, expected[found.columns], check_exact=True)
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 6, 9])
+def test_a_run_that_was_stopped_goes_on_and_gives_the_same_bytes(tmp_path, monkeypatch, stop_at):
+    buckets = DealBuckets.write(random_crm(3, deals=40), tmp_path / "tables", 5)
+    build_dataset(buckets, tmp_path / "at once", attributes=ATTRIBUTES)
+
+    def stop(done, of):
+        if done == stop_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_dataset(buckets, tmp_path / "stopped", attributes=ATTRIBUTES, steps=stop)
+    built = []
+    monkeypatch.setattr(
+        dataset_module, "build_features", lambda *given, **named: built.append(1) or build_features(*given, **named)
+    )
+    build_dataset(buckets, tmp_path / "stopped", attributes=ATTRIBUTES)
+    assert len(built) == 5 - max(stop_at - 5, 0)  # the first pass has five steps too
+    assert digests(tmp_path / "stopped") == digests(tmp_path / "at once")
+
+
+def test_another_plan_starts_afresh_and_other_files_are_left_alone(tmp_path):
+    buckets = DealBuckets.write(random_crm(3), tmp_path / "tables", 2)
+    first = build_dataset(buckets, tmp_path / "features", attributes=ATTRIBUTES)
+    second = build_dataset(buckets, tmp_path / "features", looks=Looks(3.0))
+    assert second.rows > first.rows or len(second.info) < len(first.info)
+    assert len(open_dataset(tmp_path / "features").info) == len(second.info)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(WorkspaceError, match="holds other files"):
+        build_dataset(buckets, tmp_path / "mine")
+    with pytest.raises(WorkspaceError, match="no feature rows"):
+        open_dataset(tmp_path / "mine")
+
+
+def test_history_of_all_buckets_is_kept_for_going_on(tmp_path):
+    buckets = DealBuckets.write(random_crm(8), tmp_path / "tables", 3)
+    once, again = (gather_company(buckets, ATTRIBUTES, keep=tmp_path / "company").facts for _ in range(2))
+    pd.testing.assert_frame_equal(once.deals, again.deals)
+    pd.testing.assert_frame_equal(once.won_stays, again.won_stays)
+    assert (once.filled, once.results, once.of_accounts) == (again.filled, again.results, again.of_accounts)
