@@ -1,21 +1,37 @@
-"""Point-in-time features: winpredict beside Polars and pandas, in one run, checked equal.
+"""Point-in-time features: winpredict beside Polars, DuckDB, pandas and featuretools, in one run, checked equal.
 
-    uv run python benchmarks/features.py [--deals 100000] [--repeats 5] [--growth]
+    uv run --group benchmarks python benchmarks/features.py [--deals 100000] [--repeats 5] [--growth] [--chart FILE.svg]
 
 The set: N deals over two years, 20 activities and 8 stage changes each, 4 snapshots each. The columns: days open;
 touches in all, in 7 and in 30 days; calls, emails, meetings; different team members and contacts; days since the last
 touch; stage changes, days in the stage, the stage; the owner's wins and closings before as_of; whether the account won
 before.
-Every engine starts from the same columns in its own kind of frame and ends with one column a feature.
+Every engine starts from the same columns in its own kind of frame and ends with one column a feature. Memory is the
+peak of a process of its own above what it held with the data loaded. featuretools, which takes each cut-off time by
+itself, is asked for 7 of the 16 columns of a small set.
 """
 
 import argparse
-import time
+import json
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+from measuring import (
+    amount,
+    in_fresh_process,
+    in_older_environment,
+    interleaved,
+    peak,
+    ratio,
+    start_of_peak,
+    table,
+)
 
 from winpredict.features.asof import AsOfTable
 
@@ -212,6 +228,67 @@ def with_pandas(data: dict[str, pd.DataFrame]) -> dict[str, np.ndarray]:
     }
 
 
+#: The columns by join, aggregate and ASOF join.
+QUERY = f"""
+WITH touches AS (
+    SELECT
+        look, count(*) AS touches,
+        count(*) FILTER (at >= as_of - {7 * DAY}) AS touches_7d,
+        count(*) FILTER (at >= as_of - {30 * DAY}) AS touches_30d,
+        count(*) FILTER (kind = {CALL}) AS calls,
+        count(*) FILTER (kind = {EMAIL}) AS emails,
+        count(*) FILTER (kind = {MEETING}) AS meetings,
+        count(DISTINCT "user") AS users, count(DISTINCT contact) AS contacts, max(at) AS last_touch
+    FROM snapshots JOIN activities USING (deal_id) WHERE at < as_of GROUP BY look
+), changes AS (
+    SELECT look, count(*) AS stage_changes, max(at) AS entered, arg_max(stage, at) AS stage
+    FROM snapshots JOIN stages USING (deal_id) WHERE at < as_of GROUP BY look
+), owners AS (
+    SELECT owner, closed, count(*) OVER past AS owner_closed, sum(won::INTEGER) OVER past AS owner_won
+    FROM deals WINDOW past AS (PARTITION BY owner ORDER BY closed ROWS UNBOUNDED PRECEDING)
+), accounts AS (
+    SELECT account, closed, sum(won::INTEGER) OVER past AS wins
+    FROM deals WINDOW past AS (PARTITION BY account ORDER BY closed ROWS UNBOUNDED PRECEDING)
+), looks AS (
+    SELECT look, as_of, created, owner, account FROM snapshots JOIN deals USING (deal_id)
+)
+SELECT
+    (as_of - created) / {DAY} AS days_open,
+    coalesce(touches, 0) AS touches, coalesce(touches_7d, 0) AS touches_7d, coalesce(touches_30d, 0) AS touches_30d,
+    coalesce(calls, 0) AS calls, coalesce(emails, 0) AS emails, coalesce(meetings, 0) AS meetings,
+    coalesce(users, 0) AS users, coalesce(contacts, 0) AS contacts,
+    (as_of - last_touch) / {DAY} AS since_touch,
+    coalesce(stage_changes, 0) AS stage_changes, (as_of - entered) / {DAY} AS days_in_stage, stage::DOUBLE AS stage,
+    coalesce(owner_closed, 0) AS owner_closed, coalesce(owner_won, 0)::DOUBLE AS owner_won,
+    coalesce(wins, 0) > 0 AS account_won
+FROM looks
+ASOF LEFT JOIN owners ON owners.owner = looks.owner AND looks.as_of > owners.closed
+ASOF LEFT JOIN accounts ON accounts.account = looks.account AND looks.as_of > accounts.closed
+LEFT JOIN touches USING (look)
+LEFT JOIN changes USING (look)
+ORDER BY look
+"""
+
+
+def in_duckdb(data: dict[str, pd.DataFrame]) -> duckdb.DuckDBPyConnection:
+    """The set as DuckDB's own tables in memory."""
+    connection = duckdb.connect()
+    for name, frame in data.items():
+        connection.register("given", frame.assign(look=np.arange(len(frame))))
+        connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
+    connection.unregister("given")
+    return connection
+
+
+def with_duckdb(connection: duckdb.DuckDBPyConnection) -> dict[str, np.ndarray]:
+    """Columns by `QUERY`; what is missing becomes NaN."""
+    found = connection.execute(QUERY).fetchnumpy()
+    return {
+        name: values.astype(np.float64).filled(np.nan) if np.ma.isMaskedArray(values) else values
+        for name, values in found.items()
+    }
+
+
 def check_equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], engine: str) -> None:
     """Every column of both, to the last bit for counts and 1e-9 for days."""
     for name, values in ours.items():
@@ -219,56 +296,123 @@ def check_equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], engi
         np.testing.assert_allclose(np.asarray(values, np.float64), other, rtol=0, atol=1e-9, err_msg=f"{engine} {name}")
 
 
-def timed(run: Callable[[], object], repeats: int) -> list[float]:
-    """Seconds of each of several runs."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return seconds
+#: How each engine takes the set in, and how it works on it.
+ENGINES: dict[str, tuple[Callable[[dict[str, pd.DataFrame]], Any], Callable[[Any], Any]]] = {
+    "winpredict": (lambda data: data, with_winpredict),
+    "Polars": (lambda data: {name: pl.from_pandas(frame) for name, frame in data.items()}, with_polars),
+    "DuckDB": (in_duckdb, with_duckdb),
+    "pandas": (lambda data: data, with_pandas),
+}
 
 
-def compare(deals: int, repeats: int) -> None:
-    """Print seconds, snapshot rows a second and ratios."""
+def compare(deals: int, repeats: int) -> dict[str, dict[str, float]]:
+    """Print seconds, snapshot rows a second, ratios and memory; return them by engine."""
     data = make(deals)
-    frames = {name: pl.from_pandas(frame) for name, frame in data.items()}
+    runs = {name: _run_of(name, data) for name in ENGINES}
     ours = with_winpredict(data)
-    polars = with_polars(frames)
-    check_equal(ours, {name: polars[name].to_numpy() for name in ours}, "Polars")
-    check_equal(ours, with_pandas(data), "pandas")
-    print(f"{deals:,} deals, {len(data['activities']):,} activities, {len(data['snapshots']):,} snapshots: all equal")
-    runs = {"winpredict": [], "Polars": [], "pandas": []}
-    for number in range(repeats):  # side by side, so that a drifting machine hits all alike
-        runs["winpredict"] += timed(lambda: with_winpredict(data), 1)
-        runs["Polars"] += timed(lambda: with_polars(frames), 1)
-        if number < max(2, repeats // 2):
-            runs["pandas"] += timed(lambda: with_pandas(data), 1)
-    base = float(np.median(runs["winpredict"]))
-    print("| engine | seconds (median) | snapshot rows a second | times as long |")
-    print("|---|---|---|---|")
-    for engine, seconds in runs.items():
-        median = float(np.median(seconds))
-        print(f"| {engine} | {median:.3f} | {len(data['snapshots']) / median:,.0f} | {median / base:.1f} |")
+    for name, run in runs.items():
+        found = run()
+        check_equal(ours, {column: np.asarray(found[column]) for column in ours}, name)
+    looks = len(data["snapshots"])
+    print(f"{deals:,} deals, {len(data['activities']):,} activities, {looks:,} snapshots: all columns of all equal\n")
+    seconds = interleaved(runs, repeats)
+    told = {}
+    for name, each in seconds.items():
+        memory = in_fresh_process(__file__, "--memory", name, "--deals", deals)
+        told[name] = {
+            "seconds": float(np.median(each)),
+            "rows a second": looks / float(np.median(each)),
+            "times as long": ratio(each, seconds["winpredict"]),
+            "GB": memory / 1024,
+        }
+    header = ["engine", "seconds (median)", "snapshot rows a second", "times as long (median)", "extra peak memory, GB"]
+    print(table(header, [[name, *map(amount, each.values())] for name, each in told.items()]))
+    return told
+
+
+def _run_of(name: str, data: dict[str, pd.DataFrame]) -> Callable[[], Any]:
+    load, run = ENGINES[name]
+    loaded = load(data)
+    return lambda: run(loaded)
+
+
+def extra_memory(name: str, deals: int) -> float:
+    """Peak megabytes of one run above what the loaded data take."""
+    _run_of(name, make(200))()  # what is compiled once is not of the data
+    run = _run_of(name, make(deals))
+    before = start_of_peak()
+    run()
+    return peak() - before
+
+
+def compare_featuretools(deals: int) -> None:
+    """Print how much longer featuretools takes for fewer columns of a small set."""
+    data = make(deals)
+    ours = with_winpredict(data)
+    before = interleaved({"ours": lambda: with_winpredict(data)}, 5)["ours"]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, frame in data.items():
+            np.savez(Path(folder) / f"in_{name}.npz", **{column: frame[column].to_numpy() for column in frame})
+        said = in_older_environment("featuretools", Path(folder))
+        if said is None:
+            print("\nfeaturetools could not be run here.")
+            return
+        theirs = dict(np.load(Path(folder) / "result.npz"))
+    after = interleaved({"ours": lambda: with_winpredict(data)}, 5)["ours"]
+    check_equal({name: ours[name] for name in theirs}, theirs, "featuretools")
+    mine, rows, took = float(np.median([*before, *after])), len(data["snapshots"]), said["seconds"][0]
+    print(
+        f"\nfeaturetools (`dfs` with cut-off times, in an environment of its own with pandas 2) on {deals:,} deals, "
+        f"{rows:,} snapshots, {len(theirs)} of the {len(ours)} columns, equal: {amount(took)} s, "
+        f"{amount(rows / took)} rows a second; winpredict takes {amount(mine * 1000)} ms for all columns of the same "
+        f"set, {amount(took / mine)} times less."
+    )
 
 
 def growth(deals: int, repeats: int) -> None:
     """Print what 52 snapshots a deal cost beside 4."""
-    medians = {}
-    for looks in (4, 52):
-        data = make(deals, looks)
-        with_winpredict(data)
-        medians[looks] = float(np.median(timed(lambda data=data: with_winpredict(data), repeats)))
-        print(f"{looks} snapshots a deal: {medians[looks]:.3f} s")
-    print(f"52 snapshots cost {medians[52] / medians[4]:.1f} times what 4 cost")
+    runs = {looks: _run_of("winpredict", make(deals, looks)) for looks in (4, 52)}
+    for run in runs.values():
+        run()
+    seconds = interleaved({str(looks): run for looks, run in runs.items()}, repeats)
+    print(
+        f"\n52 snapshots a deal take {amount(float(np.median(seconds['52'])))} s, 4 take "
+        f"{amount(float(np.median(seconds['4'])))} s: 13 times the rows for {amount(ratio(seconds['52'], seconds['4']))} "
+        "times the time."
+    )
 
 
-if __name__ == "__main__":
+def draw(told: dict[str, dict[str, float]], deals: int, path: Path) -> None:
+    """Rows a second of every engine, as bars."""
+    from drawing import bars, save
+
+    frame = pd.DataFrame({"name": list(told), "value": [each["rows a second"] for each in told.values()]})
+    subtitle = f"Snapshot rows a second, 16 columns, {deals:,} deals with 20 activities and 8 stage changes each"
+    save(bars(frame, "Point-in-time features: how many rows each engine makes", subtitle), path)
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--deals", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--growth", action="store_true", help="also compare 52 snapshots a deal with 4")
-    arguments = parser.parse_args()
-    compare(arguments.deals, arguments.repeats)
-    if arguments.growth:
-        growth(arguments.deals, arguments.repeats)
+    parser.add_argument(
+        "--featuretools", type=int, default=0, metavar="DEALS", help="also ask featuretools, of so many"
+    )
+    parser.add_argument("--chart", type=Path, help="draw the rows a second to this SVG file")
+    parser.add_argument("--memory", choices=ENGINES, help="only print the extra peak megabytes of one engine")
+    asked = parser.parse_args()
+    if asked.memory:
+        print(json.dumps(extra_memory(asked.memory, asked.deals)))
+        return
+    told = compare(asked.deals, asked.repeats)
+    if asked.featuretools:
+        compare_featuretools(asked.featuretools)
+    if asked.growth:
+        growth(asked.deals, asked.repeats)
+    if asked.chart:
+        draw(told, asked.deals, asked.chart)
+
+
+if __name__ == "__main__":
+    main()

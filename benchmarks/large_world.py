@@ -2,8 +2,9 @@
 
     uv run python benchmarks/large_world.py FOLDER --deals 2000000
 
-20 activities, 5 recorded changes, 2 contacts and 2 people of ours a deal; an account has four deals, an owner 250. Deals
-run over two years; about one in ten is open at the end. Wins depend on touches, contacts and the owner.
+20 activities, up to 4 stages, 2 contacts and 2 people of ours a deal; an account has four deals, an owner 250.
+Deals run over two years; about 15 in a hundred are open at the end. Wins depend on how keen the customer is, which
+touches show.
 """
 
 import argparse

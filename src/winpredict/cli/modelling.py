@@ -92,6 +92,24 @@ def backtest(
     respond(backtest_facts(found, run_id), lambda console: show_backtest(console, found), as_json=as_json)
 
 
+def learning_curve(
+    workspace: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Tell whether more deals would give better odds.
+
+    Train on growing shares of the deals, and judge each model on the same later ones.
+
+    Example: winpredict learning-curve
+    """
+    from winpredict.config import load_config
+    from winpredict.models.learning_curve import learning_curve as learn
+
+    tables = workspace_at(workspace).tables()
+    with progress("learning curve") as say:
+        found = learn(tables, load_config(config), progress=say)
+    respond(found.to_dict(), lambda console: console.print(found.summary(), soft_wrap=True), as_json=as_json)
+
+
 def train_workspace(
     place: "Workspace",
     tables: "CRMData | DealBuckets",

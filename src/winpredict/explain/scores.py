@@ -185,8 +185,8 @@ class DealScorer:
             first, last = places.get(deal_id, (0, 0))
             rows[name] = frame.iloc[first:last].set_axis(range(last - first))
         if self.crm.accounts is not None and "account_id" in rows["deals"]:
-            places = self._account_places.get_indexer(rows["deals"]["account_id"])
-            rows["accounts"] = self.crm.accounts.take(places[places >= 0]).reset_index(drop=True)
+            found = self._account_places.get_indexer(rows["deals"]["account_id"])
+            rows["accounts"] = self.crm.accounts.take(found[found >= 0]).reset_index(drop=True)
         return replace(self.crm, **rows)
 
 

@@ -93,7 +93,7 @@ def _small_matrix(X: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> F
             elif isinstance(value, str) or (value is not None and not np.isscalar(value) and value is not pd.NA):
                 matrix[row, place] = numbers(X.iloc[:, place])[row]  # tells what is wrong with the column
             else:
-                matrix[row, place] = np.nan if value is None or value is pd.NA else value
+                matrix[row, place] = np.nan if value is None or value is pd.NA else float(value)  # type: ignore[arg-type]
     return matrix
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -186,7 +187,8 @@ def learning_curve(
     models, learnt = _learn(parts, known, config, say)
     exam = _exam(models[max(models)], sample, known, cutoff)
     odds = {share: model.odds(exam.features)["win_probability"].to_numpy() for share, model in models.items()}
-    predictions = pd.DataFrame({"deal_id": exam.deal_id, "won": exam.won, **odds})
+    exam_columns = pd.DataFrame({"deal_id": exam.deal_id, "won": exam.won})
+    predictions = pd.concat([exam_columns, pd.DataFrame(odds)], axis=1)
     return LearningCurve(_judged(learnt, exam.won, odds, seed), predictions, cutoff, skipped, sample.note)
 
 
@@ -227,7 +229,8 @@ def _latest_cutoff(crm: CRMData, config: Config) -> pd.Timestamp:
 
 def _parts(data: TrainingSet, shares: Sequence[float], seed: int) -> tuple[dict[float, TrainingSet], tuple[str, ...]]:
     """The training set of each share, and a sentence for each that holds too few deals."""
-    parts, skipped = {}, []
+    parts: dict[float, TrainingSet] = {}
+    skipped = []
     for share in shares:
         part = _take(data, np.flatnonzero(in_share(data.snapshots["deal_id"], share, seed)))
         counts = _counts(part)
@@ -285,7 +288,7 @@ def _judged(
     merit = pd.DataFrame([evaluate_odds(won, each) for each in odds.values()])[list(_FIGURES)]
     shares = list(odds)
     steps = pd.DataFrame(
-        [(np.nan, np.nan)] + [_interval(won, odds[a], odds[b], seed) for a, b in zip(shares, shares[1:], strict=False)],
+        [(np.nan, np.nan)] + [_interval(won, odds[a], odds[b], seed) for a, b in pairwise(shares)],
         columns=["low_80", "high_80"],
     )
     steps.insert(0, "difference", merit["log_loss"].diff())

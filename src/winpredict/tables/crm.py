@@ -209,12 +209,15 @@ class CRMData:
         """
         folder = Path(folder)
         description = read_description(folder)
+        # what stands here was checked when it was saved
         frames: dict[str, Any] = {
-            field.name: pd.read_parquet(folder / f"{field.name}.parquet")
+            field.name: conform(pd.read_parquet(folder / f"{field.name}.parquet"), field.name, check=False)
             for field in fields(cls)
             if field.name in TABLES and (folder / f"{field.name}.parquet").exists()
         }
-        return cls.from_frames(stage_order=description["stage_order"], known_until=description["known_until"], **frames)
+        until = description["known_until"]
+        order = tuple(description["stage_order"])
+        return cls(**frames, stage_order=order, known_until=None if until is None else utc(until))
 
 
 def write_description(folder: Path, stage_order: Sequence[str], known_until: pd.Timestamp | None, **more: Any) -> None:

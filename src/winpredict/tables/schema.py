@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
 from winpredict._common.errors import TableError
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
 
 Kind = Literal["id", "text", "time", "number", "flag"]
 
@@ -67,8 +69,10 @@ class Table:
         return tuple(name for name, column in self.columns.items() if column.kind == "time")
 
     @property
-    def schema(self) -> pa.DataFrameSchema:
+    def schema(self) -> "pa.DataFrameSchema":
         """The pandera schema; further columns are allowed (custom attributes on deals)."""
+        import pandera.pandas as pa
+
         return pa.DataFrameSchema(
             {
                 name: pa.Column(
@@ -261,6 +265,8 @@ def conform(frame: pd.DataFrame, table: str, *, check: bool = True) -> pd.DataFr
         out[name] = _attribute(out[name])
     if not check:
         return out
+    import pandera.pandas as pa
+
     try:
         return cast("pd.DataFrame", definition.schema.validate(out, lazy=True))
     except pa.errors.SchemaErrors as error:
@@ -287,7 +293,7 @@ def _convert(values: pd.Series, kind: Kind, where: str) -> pd.Series:
         raise TableError(f"{where} does not convert to {kind}: {error}") from error
 
 
-def _breaches(error: pa.errors.SchemaErrors) -> str:
+def _breaches(error: "pa.errors.SchemaErrors") -> str:
     counts = error.failure_cases.fillna({"column": ""}).groupby(["column", "check"], sort=True).size()
     return "; ".join(
         f"{column or 'rows'} breaks {check} in {count} case(s)" for (column, check), count in counts.items()

@@ -1,0 +1,48 @@
+"""Heavy libraries are imported only where they are used: told by the modules that are loaded, not by time."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from winpredict.config import Config
+from winpredict.models.registry import log_training
+from winpredict.models.training import pipeline
+from winpredict.workspace import Workspace
+
+HEAVY = {"altair", "lightgbm", "mlflow", "numba", "numpy", "pandas", "pandera", "pyarrow", "pyspark", "scipy", "shap"}
+HEAVY |= {"sklearn", "sqlalchemy", "statsmodels", "weasyprint"}
+#: What scoring has no use for (MLflow itself imports PySpark where it is installed).
+NOT_FOR_SCORES = {"altair", "duckdb", "jinja2", "matplotlib", "optuna", "shap", "statsmodels", "torch"}
+NOT_FOR_SCORES |= {"vl_convert", "weasyprint"}
+
+_RUN = """
+import json, sys
+sys.argv = ["winpredict", *json.loads(sys.argv[1])]
+from winpredict.cli import main
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
+"""
+
+
+def loaded(*command: str) -> set[str]:
+    """Packages that a run of the command line leaves loaded."""
+    done = subprocess.run([sys.executable, "-c", _RUN, json.dumps(command)], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("command", [["--help"], ["score", "--help"], ["spark", "--help"], ["report", "--help"]])
+def test_help_loads_nothing_heavy(command):
+    assert not loaded(*command) & HEAVY
+
+
+def test_scoring_loads_only_what_it_uses(tmp_path, world, model):
+    place = Workspace(tmp_path / "workspace")
+    place.save_import(world.crm, profile="generic")
+    example = model.build_features(world.crm, pipeline(world.crm, world.crm.known_until))
+    log_training(place.folder, model, config=Config(), fingerprint="", example=example)
+    assert not loaded("score", "--workspace", str(place.folder), "--json") & NOT_FOR_SCORES
