@@ -67,6 +67,8 @@ def with_featuretools(folder: Path) -> dict[str, Any]:
     found, seconds = timed(run, 1)
     found = found.loc[list(cutoffs.itertuples(index=False, name=None))]
     columns = {name: found[theirs].astype(float).to_numpy() for name, theirs in COLUMNS.items()}
+    for name in ("users", "contacts"):  # it calls the number of nothing missing
+        columns[name] = np.nan_to_num(columns[name])
     np.savez(folder / "result.npz", **columns)
     return {"seconds": seconds}
 

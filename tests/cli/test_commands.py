@@ -247,3 +247,15 @@ def test_undated_deals_have_no_past_forecasts_but_a_report(tmp_path):
     words = ["report", "forecast", "--out", tmp_path / "f.md", *w]
     assert "no dates" in run(*words).output
     assert "past forecasts cannot be judged" in run(*words, "--backtest", code=2).output
+
+
+def test_a_learning_curve_tells_whether_more_deals_would_help(place):
+    assert "Example: winpredict" in run("learning-curve", "--help").output
+    words = ["learning-curve", "--workspace", place / "w", "--config", place / "quick.yaml"]
+    found = json.loads(run(*words, "--json").output)
+    assert "ore data" in found["verdict"]
+    shares = [row["share"] for row in found["figures"]]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert found["figures"][0]["difference"] is None
+    assert found["verdict"] in run(*words).output

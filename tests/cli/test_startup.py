@@ -13,9 +13,9 @@ from winpredict.workspace import Workspace
 
 HEAVY = {"altair", "lightgbm", "mlflow", "numba", "numpy", "pandas", "pandera", "pyarrow", "pyspark", "scipy", "shap"}
 HEAVY |= {"sklearn", "sqlalchemy", "statsmodels", "weasyprint"}
-#: What scoring has no use for (MLflow itself imports PySpark where it is installed).
-NOT_FOR_SCORES = {"altair", "duckdb", "jinja2", "matplotlib", "optuna", "shap", "statsmodels", "torch"}
-NOT_FOR_SCORES |= {"vl_convert", "weasyprint"}
+#: What scoring has no use for (MLflow itself imports sqlalchemy, and the outermost PySpark where it is installed).
+NOT_FOR_SCORES = {"altair", "duckdb", "jinja2", "matplotlib", "optuna", "pandera", "pyspark.pandas", "shap"}
+NOT_FOR_SCORES |= {"statsmodels", "torch", "vl_convert", "weasyprint"}
 
 _RUN = """
 import json, sys
@@ -25,12 +25,12 @@ try:
     main()
 except SystemExit as ended:
     assert not ended.code, ended.code
-print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
+print(json.dumps(list(sys.modules)), file=sys.stderr)
 """
 
 
 def loaded(*command: str) -> set[str]:
-    """Packages that a run of the command line leaves loaded."""
+    """Modules that a run of the command line leaves loaded."""
     done = subprocess.run([sys.executable, "-c", _RUN, json.dumps(command)], capture_output=True, text=True, check=True)
     return set(json.loads(done.stderr.splitlines()[-1]))
 

@@ -92,9 +92,7 @@ def backtest(
     respond(backtest_facts(found, run_id), lambda console: show_backtest(console, found), as_json=as_json)
 
 
-def learning_curve(
-    workspace: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+def learning_curve(workspace: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Tell whether more deals would give better odds.
 
     Train on growing shares of the deals, and judge each model on the same later ones.

@@ -271,8 +271,9 @@ class Themes:
         untold = (np.abs(sums) < LEAST_POINTS) | (speakers < 0)
         order = np.argsort(np.where(untold, np.inf, -np.abs(sums)), axis=1, kind="stable")[:, :most]
         told = ~np.take_along_axis(untold, order, axis=1)
-        chosen = np.where(told, np.take_along_axis(sums, order, axis=1), 0.0)
-        who = np.where(told, np.take_along_axis(speakers, order, axis=1), -1)
+        fewer = ((0, 0), (0, max(most - order.shape[1], 0)))  # there may be fewer themes than are asked for
+        chosen = np.pad(np.where(told, np.take_along_axis(sums, order, axis=1), 0.0), fewer)
+        who = np.pad(np.where(told, np.take_along_axis(speakers, order, axis=1), -1), fewer, constant_values=-1)
         return Chosen(who, chosen, points.sum(axis=1) - chosen.sum(axis=1))
 
     def _speakers(self, points: Floats, number: int, total: Floats) -> NDArray[np.intp]:
