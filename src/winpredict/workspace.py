@@ -29,6 +29,8 @@ ENVIRONMENT_VARIABLE = "WINPREDICT_WORKSPACE"
 _TABLES, _QUARANTINE, _MANIFEST = "tables", "quarantine", "manifest.json"
 #: A finished import that waits for its parts to be moved to their places; see `Workspace.save_import`.
 _INCOMING = ".incoming"
+#: Tables in one piece, parted for work in buckets; named by what they hold.
+_PARTED = ".parted-"
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,11 @@ class Workspace:
         return DealBuckets.open(self.folder / _TABLES) if is_parted(self.folder / _TABLES) else None
 
     def part(self, buckets: int) -> "DealBuckets":
-        """Part tables that were imported in one piece; the parted ones stand beside them, for an import to go on."""
-        from winpredict.tables.buckets import DealBuckets
+        """Part tables that were imported in one piece; the parted ones stand beside them until the next import."""
+        from winpredict.tables.buckets import DealBuckets, is_parted
 
-        return DealBuckets.write(self.crm(), self.folder / ".parted", buckets)
+        place = self.folder / f"{_PARTED}{self.state[:16]}-{buckets}"
+        return DealBuckets.open(place) if is_parted(place) else DealBuckets.write(self.crm(), place, buckets)
 
     @property
     def state(self) -> str:
@@ -238,7 +241,7 @@ class Workspace:
                     shutil.rmtree(self.folder / name, ignore_errors=True)
                     os.replace(incoming / name, self.folder / name)
             shutil.rmtree(incoming)
-            for left in (self.importing_folder, self.folder / ".parted"):
+            for left in (self.importing_folder, *self.folder.glob(f"{_PARTED}*")):
                 shutil.rmtree(left, ignore_errors=True)
 
     def _settle_if_idle(self) -> None:

@@ -58,11 +58,15 @@ def test_a_workspace_in_one_piece_can_be_parted(folder):
         "import", folder / "export.zip", "--profile", "salesforce", "--workspace", folder / "grown", "--buckets", 2
     )
     assert found["rows"]["deals"] > 500
-    assert not (folder / "grown" / ".parted").exists()
+    assert not list((folder / "grown").glob(".parted*"))
     assert run("backtest", "--workspace", folder / "grown", "--config", folder / "quick.yaml", "--folds", 1)
 
 
-def test_feature_rows_are_written(folder):
-    facts = run("features", "--workspace", folder / "grown", "--out", folder / "features")
+def test_feature_rows_are_written_once(folder):
+    asked = ["features", "--workspace", folder / "whole", "--out", folder / "features"]
+    facts = run(*asked)
+    times = [path.stat().st_mtime_ns for path in (folder / "features").rglob("*.parquet")]
+    assert run(*asked) == facts
+    assert [path.stat().st_mtime_ns for path in (folder / "features").rglob("*.parquet")] == times
     parts = list((folder / "features" / "rows").glob("bucket=*/*.parquet"))
     assert facts["rows"] == sum(len(pd.read_parquet(part)) for part in parts) > 1000

@@ -92,7 +92,9 @@ def _enough_buckets(buckets: DealBuckets, config: Config) -> int:
     looks = 0
     for number in range(len(buckets)):
         crm = buckets.bucket(number)
-        looks += len(every(crm, config.snapshots.every_days, longest_days=config.snapshots.longest_days))
+        dated = crm.dated or not len(crm.deals)
+        snapshots = config.snapshots
+        looks += len(every(crm, snapshots.every_days, longest_days=snapshots.longest_days) if dated else crm.deals)
         if looks > config.snapshots.most:
             return max(number, 1)
     return len(buckets)
