@@ -38,9 +38,8 @@ def make(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 #: As `winpredict.models.estimator.WinClassifier` fits its trees.
 OUR_KNOBS = {
-    **{"feature_fraction": 0.2, "bagging_fraction": 0.7, "bagging_freq": 1},
-    **{"min_data_in_leaf": 80, "lambda_l2": 5.0},
-}
+    "feature_fraction": 0.2, "bagging_fraction": 0.7, "bagging_freq": 1, "min_data_in_leaf": 80, "lambda_l2": 5.0,
+}  # fmt: skip
 
 
 def fit(leaves: int, **further: float) -> lgb.Booster:
@@ -192,7 +191,7 @@ def compare_shap(booster: lgb.Booster, said_of: str, rows: int, repeats: int) ->
         median = float(np.median(each))
         share = ratio(each, ours) if len(each) == len(ours) else median / float(np.median(ours))
         lines.append([name, amount(median), amount(rows / median), amount(share), f"{gaps[name]:.1e}"])
-    print(f"\\nSHAP values of {rows:,} rows, {TREES} trees of {said_of}; {tables}:\\n")
+    print(f"\nSHAP values of {rows:,} rows, {TREES} trees of {said_of}; {tables}:\n")
     print(table(["SHAP by", "seconds (median)", "rows a second", "times as long as ours", "largest difference"], lines))
 
 

@@ -73,11 +73,11 @@ PARTS = {
     ),
     "effects": Part(
         "Adjusted effects: how often the interval holds the truth", "effects.py",
-        _words("--worlds 40"), _words("--worlds 5"), plain=True,
+        _words("--worlds 20"), _words("--worlds 5"), plain=True,
     ),
     "forecast": Part(
         "Forecasts: whether intervals hold", "forecast.py",
-        _words("--worlds 3"), _words("--worlds 1 --deals 1500 --cutoffs 3"), plain=True,
+        _words("--worlds 2"), _words("--worlds 1 --deals 1500 --cutoffs 3"), plain=True,
     ),
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Speed that must not be lost, as ratios to another way in the same process, so that a busy machine hits both alike.
 
-Bounds are far below what is usual (see docs/benchmarks.md): a failure means that something became slow, not that the
+Bounds are far below what is usual (see benchmarks/run.py): a failure means that something became slow, not that the
 machine was busy. Each test takes a few seconds.
 """
 
