@@ -115,7 +115,7 @@ def machine() -> str:
     model = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
     name = model[1] if model else platform.processor() or platform.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{name}, {os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()} {platform.release()}"
+    return f"{name}, {os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()}"
 
 
 def versions(names: Iterable[str]) -> str:
