@@ -84,6 +84,84 @@ class Tuning(_Section):
     minutes: float = Field(10.0, gt=0, description="time budget in minutes")
 
 
+class Salesforce(_Section):
+    """How Salesforce is reached; secrets never stand here, see `winpredict.sources.secrets`."""
+
+    login_url: str = Field(
+        "https://login.salesforce.com", description="https://test.salesforce.com for a sandbox, or your My Domain"
+    )
+    sign_in: Literal["client_credentials", "jwt"] = Field("client_credentials", description="OAuth flow")
+    client_id: str = Field("", description="consumer key of the connected app")
+    username: str = Field("", description="whom the JWT flow signs in")
+    api_version: str = Field("65.0", description="version of the REST and Bulk API")
+    bulk_from_rows: int = Field(
+        20_000, ge=0, description="objects with at least so many rows to read come by Bulk API 2.0; 0: all do"
+    )
+    bulk_page_rows: int = Field(50_000, ge=1, description="rows in a page of bulk results")
+    bulk_poll_s: float = Field(5.0, gt=0, description="longest wait between two looks at a bulk job, seconds")
+    daily_share: Share = Field(0.5, description="stop once this share of the organisation's daily requests is used")
+
+
+class HubSpot(_Section):
+    """How HubSpot is reached."""
+
+    base_url: str = Field("https://api.hubapi.com")
+    api_version: str = Field("2026-09", description="date of the API version in the paths")
+    sign_in: Literal["token", "oauth"] = Field("token", description="private-app token, or OAuth refresh token")
+    client_id: str = Field("", description="of the OAuth app")
+    page_size: int = Field(100, ge=1, le=200, description="records a page")
+    history_page_size: int = Field(50, ge=1, le=100, description="records a page where property histories are asked for")
+    requests_per_10s: int = Field(100, ge=1, description="most requests in ten seconds; private apps allow 190")
+
+
+class Zoho(_Section):
+    """How Zoho CRM is reached."""
+
+    data_centre: Literal["com", "eu", "in", "com.au", "jp", "ca", "sa", "com.cn"] = Field(
+        "com", description="where the organisation's data lie"
+    )
+    accounts_url: str = Field("", description="by default https://accounts.zoho.<data centre>")
+    api_url: str = Field("", description="by default https://www.zohoapis.<data centre>")
+    client_id: str = Field("")
+    api_version: str = Field("v8")
+    page_size: int = Field(200, ge=1, le=200, description="records a page")
+
+
+class Sync(_Section):
+    """Reading from a live CRM."""
+
+    overlap_minutes: float = Field(
+        10.0, ge=0, description="an increment starts so long before the last change that was seen"
+    )
+    attempts: int = Field(6, ge=1, description="tries of one request before giving up")
+    longest_wait_s: float = Field(60.0, gt=0, description="longest wait between two tries, seconds")
+    timeout_s: float = Field(60.0, gt=0, description="how long an answer may take, seconds")
+    custom_fields: tuple[str, ...] = Field(
+        ("*",), description="fields of deals beyond the standard ones to read; * for anything"
+    )
+
+
+class Push(_Section):
+    """Writing scores back: which score goes into which field of deals; none: it is not written."""
+
+    win_odds: str | None = Field("WinPredict_Odds", description="percent, one decimal")
+    band: str | None = Field("WinPredict_Band", description="very low to very high")
+    reasons: str | None = Field("WinPredict_Reasons", description="the top reasons, a line each")
+    reason_count: int = Field(3, ge=1, le=5, description="how many reasons are written")
+    model_version: str | None = Field("WinPredict_Model")
+    scored_at: str | None = Field("WinPredict_Scored_At", description="needed to refuse scores older than those there")
+
+
+class CRM(_Section):
+    """Live CRMs."""
+
+    salesforce: Salesforce = Salesforce()
+    hubspot: HubSpot = HubSpot()
+    zoho: Zoho = Zoho()
+    sync: Sync = Sync()
+    push: Push = Push()
+
+
 class Config(_Section):
     """All knobs.
 
@@ -102,6 +180,7 @@ class Config(_Section):
     timing: Timing = Timing()
     backtest: Backtest = Backtest()
     tuning: Tuning = Tuning()
+    crm: CRM = CRM()
 
 
 def load_config(path: Path | str | None = None) -> Config:

@@ -41,3 +41,23 @@ class NotFittedError(WinPredictError):
 
 class WorkspaceError(WinPredictError):
     """The workspace is missing, locked, unwritable or of another version."""
+
+
+class CRMError(WinPredictError):
+    """A live CRM cannot be reached, or refuses what was asked."""
+
+
+class CRMSignInError(CRMError):
+    """Credentials are missing, wrong or expired, or do not allow what was asked."""
+
+
+class CRMLimitError(CRMError):
+    """The CRM's limits, or the share of them that the config allows, are used up; what was read so far is kept."""
+
+
+class CRMFieldError(CRMError):
+    """The CRM has no such field."""
+
+
+class CRMUncertainError(CRMError):
+    """The connection broke after something was sent to be written: nobody knows whether it was."""

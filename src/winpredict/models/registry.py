@@ -343,7 +343,8 @@ def _requirements() -> list[str]:
 
 
 def _knobs(config: Config) -> dict[str, str]:
-    return dict(_flattened(config.model_dump(mode="json")))
+    # how a CRM is reached has no part in a model
+    return dict(_flattened(config.model_dump(mode="json", exclude={"crm"})))
 
 
 def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

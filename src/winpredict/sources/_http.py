@@ -1,0 +1,215 @@
+"""HTTP as live CRMs want it: signed in, patient with limits, tried again where that is safe, silent about secrets."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+import httpx
+import pandas as pd
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from winpredict._common.errors import CRMError, CRMLimitError, CRMSignInError, CRMUncertainError
+from winpredict.config import Sync
+from winpredict.sources.secrets import Redactor
+
+_TOO_MANY, _UNAUTHORISED, _FORBIDDEN = 429, 401, 403
+_TRANSIENT = (408, 500, 502, 503, 504)
+_SAID = 300
+
+
+class SignIn(Protocol):
+    """Gives the header that signs a request in."""
+
+    def header(self) -> Mapping[str, str]:
+        """The header, with a token that was asked for already if there is one."""
+        ...
+
+    def renew(self) -> bool:
+        """Get another token after a 401; False where there is no other."""
+        ...
+
+
+class _PassingError(Exception):
+    """A try that failed in a way that may pass; `wait` seconds if the CRM named them."""
+
+    def __init__(self, said: str, wait: float | None = None) -> None:
+        super().__init__(said)
+        self.wait = wait
+
+
+class Connection:
+    """Requests to one CRM.
+
+    Parameters
+    ----------
+    crm : str
+        Its name, for people.
+    base_url : str
+    sign_in : SignIn
+    knobs : Sync
+        Attempts, waits and time-outs.
+    redact : Redactor
+        Applied to everything that is told.
+    requests_per_10s : int, optional
+        Most requests in any ten seconds.
+    limits : callable, optional
+        Called with every answer; raises `CRMLimitError` where the CRM's own count says that it is enough.
+    sleep : callable
+        Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        crm: str,
+        base_url: str,
+        sign_in: SignIn,
+        knobs: Sync,
+        redact: Redactor,
+        *,
+        requests_per_10s: int | None = None,
+        limits: Callable[[httpx.Response], None] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.crm, self.sign_in, self.knobs, self.redact = crm, sign_in, knobs, redact
+        self._client = httpx.Client(base_url=base_url, timeout=knobs.timeout_s, follow_redirects=False)
+        self._sent: deque[float] = deque(maxlen=requests_per_10s)
+        self._limits, self._sleep = limits, sleep
+        self._last_date: datetime | None = None
+
+    def clock(self) -> pd.Timestamp:
+        """The CRM's time by its last answer, rounded up to the second since that is how fine the header is."""
+        if self._last_date is None:
+            return pd.Timestamp.now("UTC").as_unit("us")
+        return (pd.Timestamp(self._last_date) + pd.Timedelta("1s")).tz_convert("UTC").as_unit("us")
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def get(self, url: str, *, missing_ok: bool = False, **request: Any) -> httpx.Response:
+        """An answer to a reading request; tried again whatever went wrong on the way."""
+        return self.send("GET", url, missing_ok=missing_ok, **request)
+
+    def send(
+        self, method: str, url: str, *, writes: bool = False, missing_ok: bool = False, **request: Any
+    ) -> httpx.Response:
+        """An answer below 400 (or 404, if that is allowed).
+
+        Parameters
+        ----------
+        method, url : str
+            The address is relative to the base, or absolute on the same host.
+        writes : bool
+            Whether the request changes something: it is then repeated only if it was surely not carried out.
+        missing_ok : bool
+            Whether 404 is an answer.
+        **request
+            Of `httpx.Client.request`: params, json, content, headers.
+
+        Raises
+        ------
+        CRMSignInError, CRMLimitError, CRMUncertainError, CRMError
+        """
+        retrying = Retrying(
+            retry=retry_if_exception_type(_PassingError),
+            stop=stop_after_attempt(self.knobs.attempts),
+            wait=self._wait,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            answer: httpx.Response = retrying(self._once, method, url, writes, missing_ok, request)
+        except _PassingError as error:
+            raise CRMError(
+                f"{self.crm} did not answer {self._told(method, url)} after {self.knobs.attempts} tries: {error}. "
+                "What was read so far is kept; run the command again later"
+            ) from None
+        return answer
+
+    def _once(self, method: str, url: str, writes: bool, missing_ok: bool, request: dict[str, Any]) -> httpx.Response:
+        answer = self._answer(method, url, writes, request)
+        if answer.status_code == _UNAUTHORISED and self.sign_in.renew():
+            answer = self._answer(method, url, writes, request)
+        self._keep_date(answer)
+        if self._limits is not None:
+            self._limits(answer)
+        if answer.status_code < 400 or (missing_ok and answer.status_code == 404):
+            return answer
+        raise self._fault(method, url, writes, answer)
+
+    def _answer(self, method: str, url: str, writes: bool, request: dict[str, Any]) -> httpx.Response:
+        self._keep_pace()
+        headers = {**self.sign_in.header(), **request.get("headers", {})}
+        try:
+            return self._client.request(method, url, **{**request, "headers": headers})
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise _PassingError(self.redact(f"no connection ({error})")) from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            said = self.redact(str(error) or type(error).__name__)
+            if writes:
+                raise CRMUncertainError(
+                    f"{self.crm}: the connection broke at {self._told(method, url)}: {said}"
+                ) from None
+            raise _PassingError(said) from None
+
+    def _fault(self, method: str, url: str, writes: bool, answer: httpx.Response) -> Exception:
+        said = f"{answer.status_code} {self.redact(answer.text[:_SAID].strip())}"
+        told = f"{self.crm}, {self._told(method, url)}: {said}"
+        if answer.status_code == _TOO_MANY:
+            wait = retry_after(answer, self.clock())
+            if wait is not None and wait > self.knobs.longest_wait_s:
+                return CRMLimitError(f"{told}. Its limit is used up for {wait:.0f} s; run the command again after that")
+            return _PassingError(said, wait)
+        if answer.status_code in _TRANSIENT:
+            wait = retry_after(answer, self.clock())
+            unsure = writes and not (answer.status_code == 503 and wait is not None)
+            return CRMUncertainError(told) if unsure else _PassingError(said, wait)
+        if answer.status_code in (_UNAUTHORISED, _FORBIDDEN):
+            return CRMSignInError(f"{told}. Check the credentials and their rights: `winpredict connect`")
+        return CRMError(told)
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        jittered: float = wait_random_exponential(multiplier=0.5, max=self.knobs.longest_wait_s)(state)
+        named = error.wait if isinstance(error, _PassingError) else None
+        return jittered if named is None else named + min(jittered, 1.0)
+
+    def _keep_pace(self) -> None:
+        if self._sent.maxlen is None:
+            return
+        now = time.monotonic()
+        if len(self._sent) == self._sent.maxlen and (left := self._sent[0] + 10.0 - now) > 0:
+            self._sleep(left)
+        self._sent.append(time.monotonic())
+
+    def _keep_date(self, answer: httpx.Response) -> None:
+        try:
+            moment = parsedate_to_datetime(answer.headers["date"])
+        except (KeyError, ValueError, TypeError):
+            return
+        self._last_date = max(filter(None, (self._last_date, moment.astimezone(UTC))))
+
+    def _told(self, method: str, url: str) -> str:
+        return f"{method} {self.redact(httpx.URL(url).path)}"
+
+
+def retry_after(answer: httpx.Response, now: pd.Timestamp) -> float | None:
+    """Seconds that an answer asks to wait; None where it names none.
+
+    Examples
+    --------
+    >>> retry_after(httpx.Response(429, headers={"Retry-After": "3"}), pd.Timestamp.now("UTC"))
+    3.0
+    """
+    said = answer.headers.get("retry-after", "")
+    try:
+        return max(float(said), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max((pd.Timestamp(parsedate_to_datetime(said)) - now).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,205 @@
+"""The contract of a live CRM: what sync and push need of it, whichever it is.
+
+A client knows one vendor's API: signing in, paging, increments, limits and field names. It keeps no state between
+calls and writes no files; `winpredict.sources.sync` and `winpredict.sources.push` do, for all of them alike.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import pandas as pd
+
+#: What a pushed field holds.
+FieldKind = Literal["percent", "text", "long_text", "time"]
+
+
+@dataclass(frozen=True)
+class RawRecord:
+    """One version of a raw object as the CRM sent it.
+
+    Parameters
+    ----------
+    record_id : str
+        Unique within its object.
+    values : mapping of str to Any
+        What came, as JSON values, under the names that the CRM's profile maps; empty for a deleted record.
+    modified_at : Timestamp
+        The CRM's stamp of the last change or deletion, UTC. The next increment starts from the latest of them.
+    deleted : bool
+        Whether the record is gone (deleted, or merged into another).
+    """
+
+    record_id: str
+    values: Mapping[str, Any]
+    modified_at: pd.Timestamp
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some records that arrived together.
+
+    Parameters
+    ----------
+    records : tuple of RawRecord
+        May be empty.
+    resume : str
+        Where to go on once these records are kept: what `CRMSource.read` takes as `resume`.
+    """
+
+    records: tuple[RawRecord, ...]
+    resume: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a pipeline, in order; `outcome` is what a deal in it is."""
+
+    name: str
+    label: str
+    outcome: Literal["won", "lost", "open"]
+    pipeline: str = ""
+
+
+@dataclass(frozen=True)
+class CustomField:
+    """A field of deals beyond the standard ones."""
+
+    name: str
+    label: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an account looks like to the credentials that were given.
+
+    Parameters
+    ----------
+    account : str
+        Name or id of the organisation, for people.
+    readable : tuple of str
+        Raw objects that these credentials may read.
+    missing : dict of str to str
+        Raw objects that they may not, with what is to be granted.
+    writable : bool
+        Whether deals may be written to.
+    stages : tuple of Stage
+        In the order of the CRM.
+    custom_fields : tuple of CustomField
+        Of deals.
+    records_history : tuple of str
+        Fields of deals whose changes the CRM itself records.
+    """
+
+    account: str
+    readable: tuple[str, ...]
+    missing: dict[str, str] = field(default_factory=dict)
+    writable: bool = False
+    stages: tuple[Stage, ...] = ()
+    custom_fields: tuple[CustomField, ...] = ()
+    records_history: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """Values to be written into one deal, by the CRM's field name; None empties a field."""
+
+    deal_id: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What came of writing one deal.
+
+    Parameters
+    ----------
+    deal_id : str
+    done : bool
+        Whether the CRM took it.
+    message : str
+        Why not, in the CRM's words.
+    retry : bool
+        Whether trying again may help (a locked row), other than after a refusal (a validation rule).
+    """
+
+    deal_id: str
+    done: bool
+    message: str = ""
+    retry: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreField:
+    """A field that scores are pushed into, as `CRMSource.create_fields` makes it."""
+
+    name: str
+    label: str
+    kind: FieldKind
+
+
+class CRMSource(Protocol):
+    """A live CRM.
+
+    Every method raises `winpredict._common.errors.CRMError`, or one of its kinds, with a sentence that says what to do;
+    none of its messages holds a secret.
+    """
+
+    #: salesforce, hubspot or zoho: also the name of its shipped profile, and of its folder of raw records.
+    name: str
+    #: Raw objects that `read` knows, deals first; named as the profile's files are.
+    objects: tuple[str, ...]
+    #: How many deals `write` sends in one request.
+    write_batch: int
+
+    def describe(self) -> Description:
+        """Check credentials and rights, and tell pipelines, stages and custom fields."""
+        ...
+
+    def clock(self) -> pd.Timestamp:
+        """The CRM's own time, not earlier than its last answer, UTC.
+
+        What arrived is known since then: the machine's clock may be wrong.
+        """
+        ...
+
+    def read(self, name: str, since: pd.Timestamp | None, resume: str = "") -> Iterator[Page]:
+        """Records of a raw object, the least recently changed first where the CRM can order them.
+
+        Parameters
+        ----------
+        name : str
+            One of `objects`.
+        since : Timestamp or None
+            Records changed or deleted at or after this moment; None for all that there are (deleted ones left out).
+        resume : str
+            `Page.resume` of the last page that was kept of the same reading, to go on after it; empty for the start.
+        """
+        ...
+
+    def read_fields(self, deal_ids: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The present values of some fields, by deal; deals that are gone are left out.
+
+        Raises
+        ------
+        CRMFieldError
+            When the CRM has no such field; the message names all that are missing.
+        """
+        ...
+
+    def write(self, changes: Sequence[FieldChange]) -> list[WriteResult]:
+        """Write fields of at most `write_batch` deals in one request; one result a deal, in the same order.
+
+        Raises
+        ------
+        CRMUncertainError
+            When the connection broke after the request was sent, so that nobody knows whether it was carried out;
+            read the fields again before anything is repeated.
+        """
+        ...
+
+    def create_fields(self, fields: Sequence[ScoreField]) -> dict[str, str]:
+        """Make fields of deals; name to what became of it ("made", "there already", or why not)."""
+        ...
