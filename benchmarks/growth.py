@@ -1,6 +1,6 @@
 """What import, features, training and scoring with reasons cost as the number of deals grows.
 
-    uv run --group benchmarks python benchmarks/growth.py [--sizes 1000 10000 ...] [--large] [--chart FILE.svg]
+    uv run --group benchmarks python benchmarks/growth.py [--sizes 1000 10000 ...] [--large] [--chart FILE.svg] [--keep FOLDER]
 
 Every step runs in a fresh process on worlds of `large_world.write` (20 activities and 5 changes a deal), parted into
 buckets of about 30,000 deals; training is asked to look at up to 100,000 snapshots, but learns from one whole bucket at
@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ import pandas as pd
 from large_world import write
 from measuring import amount, in_fresh_process, peak, table
 
-WARM, SIZES, LARGE = 400, (1_000, 10_000, 100_000), (300_000, 1_000_000)
+WARM, SIZES, LARGE = 400, (1_000, 10_000, 100_000), (300_000, 2_000_000)
 DEALS_A_BUCKET, FITTED_FROM = 30_000, 10_000
 MOST_SNAPSHOTS = 100_000
 
@@ -75,12 +77,14 @@ STEPS: dict[str, tuple[Callable[[Path, int], int], str]] = {
 }
 
 
+_IMPORTED = ("explain.scores", "features.dataset", "models.training", "sources.parted")
 COLUMNS = {"seconds": "seconds", "cpu": "CPU seconds", "memory": "peak memory, GB", "rows": "rows made"}
 
 
 def one_step(step: str, folder: Path, deals: int) -> dict[str, float]:
     """Run a step here; seconds, peak megabytes and rows."""
-    import winpredict  # noqa: F401  importing takes its time once, whatever the size
+    for name in _IMPORTED:  # takes its time once, whatever the size
+        import_module(f"winpredict.{name}")
 
     start, used = time.perf_counter(), time.process_time()
     rows = STEPS[step][0](folder, deals)
@@ -88,11 +92,12 @@ def one_step(step: str, folder: Path, deals: int) -> dict[str, float]:
     return {**taken, "memory": peak() / 1024, "rows": rows}
 
 
-def measure(sizes: list[int]) -> pd.DataFrame:
+def measure(sizes: list[int], keep: Path | None = None) -> pd.DataFrame:
     """Every step at every size; a small world goes first, so that nothing is left to be compiled."""
     rows = []
     for deals in (WARM, *sizes):
-        with tempfile.TemporaryDirectory() as folder:
+        kept = keep is not None and deals == sizes[-1]
+        with nullcontext(keep) if kept else tempfile.TemporaryDirectory() as folder:
             write(Path(folder) / "raw", deals)
             for step in STEPS:
                 found = in_fresh_process(__file__, "--step", step, "--folder", folder, "--sizes", deals)
@@ -141,13 +146,14 @@ def main() -> None:
         "--large", action="store_true", help=f"also {' and '.join(f'{size:,}' for size in LARGE)} deals"
     )
     parser.add_argument("--chart", type=Path, help="draw seconds and memory to this SVG file")
+    parser.add_argument("--keep", type=Path, help="do the largest size in this folder and leave it, for resume.py")
     parser.add_argument("--step", choices=STEPS, help="only run one step, in this process")
     parser.add_argument("--folder", type=Path, help="of the step")
     asked = parser.parse_args()
     if asked.step:
         print(json.dumps(one_step(asked.step, asked.folder, asked.sizes[0])))
         return
-    frame = measure([*asked.sizes, *(LARGE if asked.large else ())])
+    frame = measure([*asked.sizes, *(LARGE if asked.large else ())], asked.keep)
     tell(frame)
     if asked.chart:
         draw(frame, asked.chart)

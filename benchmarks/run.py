@@ -138,7 +138,7 @@ def section(name: str, said: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes and few repeats")
-    parser.add_argument("--large", action="store_true", help="growth up to a million deals")
+    parser.add_argument("--large", action="store_true", help="growth up to two million deals")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts")
     asked = parser.parse_args()
     for name in asked.only:
