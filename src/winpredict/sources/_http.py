@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -56,7 +56,8 @@ class Connection:
     requests_per_10s : int, optional
         Most requests in any ten seconds.
     limits : callable, optional
-        Called with every answer; raises `CRMLimitError` where the CRM's own count says that it is enough.
+        Called with every answer; raises `CRMLimitError` where the CRM's own count says that it is enough. An answer
+        that came is used all the same (it may tell what was written), and no further request is sent.
     sleep : callable
         Waits so many seconds.
     """
@@ -78,6 +79,7 @@ class Connection:
         self._sent: deque[float] = deque(maxlen=requests_per_10s)
         self._limits, self._sleep = limits, sleep
         self._last_date: datetime | None = None
+        self._enough = ""
 
     def clock(self) -> pd.Timestamp:
         """The CRM's time by its last answer, rounded up to the second since that is how fine the header is."""
@@ -94,9 +96,16 @@ class Connection:
         return self.send("GET", url, missing_ok=missing_ok, **request)
 
     def send(
-        self, method: str, url: str, *, writes: bool = False, missing_ok: bool = False, **request: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        writes: bool = False,
+        missing_ok: bool = False,
+        accept: Collection[int] = (),
+        **request: Any,
     ) -> httpx.Response:
-        """An answer below 400 (or 404, if that is allowed).
+        """An answer below 400, or of a status that is allowed.
 
         Parameters
         ----------
@@ -106,6 +115,8 @@ class Connection:
             Whether the request changes something: it is then repeated only if it was surely not carried out.
         missing_ok : bool
             Whether 404 is an answer.
+        accept : collection of int
+            Further statuses that are answers.
         **request
             Of `httpx.Client.request`: params, json, content, headers.
 
@@ -121,7 +132,8 @@ class Connection:
             reraise=True,
         )
         try:
-            answer: httpx.Response = retrying(self._once, method, url, writes, missing_ok, request)
+            allowed = {*accept, 404} if missing_ok else accept
+            answer: httpx.Response = retrying(self._once, method, url, writes, allowed, request)
         except _PassingError as error:
             raise CRMError(
                 f"{self.crm} did not answer {self._told(method, url)} after {self.knobs.attempts} tries: {error}. "
@@ -129,16 +141,29 @@ class Connection:
             ) from None
         return answer
 
-    def _once(self, method: str, url: str, writes: bool, missing_ok: bool, request: dict[str, Any]) -> httpx.Response:
+    def _once(
+        self, method: str, url: str, writes: bool, allowed: Collection[int], request: dict[str, Any]
+    ) -> httpx.Response:
+        if self._enough:
+            raise CRMLimitError(self._enough)
         answer = self._answer(method, url, writes, request)
         if answer.status_code == _UNAUTHORISED and self.sign_in.renew():
             answer = self._answer(method, url, writes, request)
         self._keep_date(answer)
-        if self._limits is not None:
-            self._limits(answer)
-        if answer.status_code < 400 or (missing_ok and answer.status_code == 404):
+        self._heed_limits(answer)
+        if answer.status_code < 400 or answer.status_code in allowed:
             return answer
         raise self._fault(method, url, writes, answer)
+
+    def _heed_limits(self, answer: httpx.Response) -> None:
+        if self._limits is None:
+            return
+        try:
+            self._limits(answer)
+        except CRMLimitError as error:
+            if answer.status_code >= 400:
+                raise
+            self._enough = str(error)
 
     def _answer(self, method: str, url: str, writes: bool, request: dict[str, Any]) -> httpx.Response:
         self._keep_pace()
