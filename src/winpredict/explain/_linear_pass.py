@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from winpredict._common.threads import loops_on, threads_for
 from winpredict.explain import _linear_kernels
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.linear import LinearLogOdds
@@ -38,9 +39,10 @@ class LinearPass:
         )  # fmt: skip
         return cls(arrays, np.array([each.intercept for each in linears]))
 
-    def contributions(self, matrix: Floats) -> tuple[Floats, Floats]:
+    def contributions(self, matrix: Floats, threads: int) -> tuple[Floats, Floats]:
         """Mean contributions, shape (n_rows, n_features), and the log-odds of every bag, shape (bags, n_rows)."""
-        values, sums = _linear_kernels.linear_pass(np.ascontiguousarray(matrix), *self.arrays)
+        with loops_on(threads_for(len(matrix), threads)):
+            values, sums = _linear_kernels.linear_pass(np.ascontiguousarray(matrix), *self.arrays)
         return values, self.intercepts[:, None] + sums.T
 
 

@@ -3,7 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, njit, prange, set_num_threads
+from numba import njit, prange
+
+from winpredict._common.threads import loops_on, threads_for
 
 _ROWS_AT_ONCE = 64
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
@@ -112,9 +114,5 @@ def _all_rows(
 
 def forest_contributions(matrix: Any, threads: int, *arrays: Any) -> Any:
     """Sum of the SHAP values of all trees, shape (n_rows, n_features); see `winpredict.explain._tree_shap.Forest`."""
-    usual = get_num_threads()
-    set_num_threads(max(1, min(threads, usual)))
-    try:
+    with loops_on(threads_for(len(matrix), threads)):
         return _all_rows(matrix, *arrays)
-    finally:
-        set_num_threads(usual)

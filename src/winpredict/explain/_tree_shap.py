@@ -9,6 +9,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
+from winpredict._common.threads import threads_for
 from winpredict.explain import _tree_kernels
 
 Floats = NDArray[np.float64]
@@ -74,7 +75,7 @@ def tree_contributions(boosters: Sequence[lgb.Booster], matrix: Floats, threads:
     for number, booster in enumerate(boosters):
         forest = _forest(booster)
         if forest is None:
-            found = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=threads))
+            found = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=threads_for(len(rows), threads)))
             of_booster, base = found[:, :-1], float(found[0, -1]) if len(found) else 0.0
         else:
             of_booster, base = forest.contributions(rows, threads), forest.expected

@@ -161,7 +161,7 @@ def contributions(classifier: WinClassifier, features: pd.DataFrame) -> Contribu
         values, base, by_bag = (1 - weight) * trees, (1 - weight) * expected, (1 - weight) * predicted
     if weight > 0:
         linear = linear_pass(classifier)
-        parts, log_odds = linear.contributions(matrix)
+        parts, log_odds = linear.contributions(matrix, classifier.threads)
         values += weight * parts
         base += weight * float(linear.intercepts.mean())
         by_bag += weight * log_odds

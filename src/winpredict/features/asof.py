@@ -16,6 +16,8 @@ from winpredict.features import _kernels
 
 MICROSECONDS_A_DAY = 86_400_000_000
 _NEVER = np.iinfo(np.int64).max
+#: So few keys are looked up one by one, which saves laying them out as an index.
+_FEW_KEYS = 8
 
 
 class AsOfTable:
@@ -64,8 +66,8 @@ class AsOfTable:
     ) -> None:
         self._keys = _Keys(events[key])
         keyed = self._keys.codes >= 0
-        happened = _microseconds(events[occurred])
-        entered = happened if recorded is None else _microseconds(events[recorded].fillna(events[occurred]))
+        happened = microseconds(events[occurred])
+        entered = happened if recorded is None else microseconds(events[recorded].fillna(events[occurred]))
         if not keyed.all():
             events, happened, entered = events[keyed], happened[keyed], entered[keyed]
         counts_from = happened if recorded is None else np.maximum(happened, entered)
@@ -91,7 +93,7 @@ class AsOfTable:
     def column(self, name: str) -> pd.Series:
         """Values of a column, in the sorted order of the events."""
         if name not in self._columns:
-            self._columns[name] = _taken(self._events[name], self._order)
+            self._columns[name] = taken(self._events[name], self._order)
         return self._columns[name]
 
     def previous(self, name: str) -> pd.Series:
@@ -102,7 +104,7 @@ class AsOfTable:
         earlier[1:] = at_or_before[:-1]
         nonempty = self.starts[:-1][np.diff(self.starts) > 0]
         earlier[nonempty] = -1
-        return _gather(values, earlier)
+        return gathered(values, earlier)
 
     def occurrence_number(self, name: str) -> NDArray[np.float64]:
         """For each event, how many events of its run up to it carry the same value (missing values: 1)."""
@@ -122,14 +124,14 @@ class AsOfTable:
         ----------
         keys : sequence
             One key a snapshot; a key without events gives zero counts and missing values.
-        as_of : sequence of UTC timestamps
+        as_of : sequence of UTC timestamps (or int64 microseconds)
             One moment a snapshot.
 
         Returns
         -------
         AsOfView
         """
-        return AsOfView(self, self._keys.find(keys), _microseconds(pd.Series(as_of).reset_index(drop=True)))
+        return AsOfView(self, self._keys.find(keys), microseconds(as_of))
 
     def value_codes(self, name: str) -> NDArray[np.int64]:
         """A column as codes, equal where the values are equal; -1 where missing."""
@@ -227,16 +229,16 @@ class AsOfView:
         latest = self.table.once(
             "last filled", column, lambda: _kernels.last_filled(self.table.starts, values.notna().to_numpy())
         )
-        return _gather(values, self._read(latest, -1))
+        return gathered(values, self._read(latest, -1))
 
     def first(self, column: str) -> pd.Series:
         """The earliest recorded value of a column; missing where there is none yet."""
         values = self.column(column)
         earliest = _kernels.first_filled(self.table.starts, values.notna().to_numpy())
         if earliest.size == 0:
-            return _gather(values, np.full(self._codes.size, -1))
+            return gathered(values, np.full(self._codes.size, -1))
         found = np.where(self._codes >= 0, earliest[self._codes], -1)
-        return _gather(values, np.where(found < self._end, found, -1))
+        return gathered(values, np.where(found < self._end, found, -1))
 
     def max(self, values: str | NDArray[np.float64]) -> NDArray[np.float64]:
         """The largest value so far of a column, or of an array over the events; NaN where there is none."""
@@ -344,6 +346,8 @@ class _Keys:
         return self._size
 
     def find(self, keys: Any) -> NDArray[np.int64]:
+        if self._index is not None and len(keys) <= _FEW_KEYS:
+            return np.array([self._index.get_loc(key) if key in self._index else -1 for key in keys], dtype=np.int64)
         if self._index is not None:
             return self._index.get_indexer(pd.Index(keys)).astype(np.int64)
         found = np.asarray(keys, dtype=np.int64)
@@ -369,23 +373,40 @@ def _order_ties(
     order[places] = order[places][sorted_places]
 
 
-def _taken(values: pd.Series, order: NDArray[np.int64]) -> pd.Series:
-    """Values in another order; plain numbers on all cores."""
+def taken(values: pd.Series, order: NDArray[np.int64]) -> pd.Series:
+    """Values in another order, counted from 0; plain numbers on all cores."""
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
         return pd.Series(_kernels.gather(values.to_numpy(), order), name=values.name, copy=False)
-    return values.take(order).reset_index(drop=True)
+    return pd.Series(values.array.take(order), name=values.name, copy=False)
 
 
-def _microseconds(times: Any) -> NDArray[np.int64]:
-    if isinstance(times, pd.Series) and times.dtype == np.int64:
-        return times.to_numpy()
+def gathered(values: pd.Series, places: NDArray[np.int64]) -> pd.Series:
+    """Values at places, counted from 0; missing where the place is -1."""
+    plain = isinstance(values.dtype, np.dtype)
+    source, missing = (values.to_numpy(), np.nan) if plain else (values.array, None)
+    found = pd.api.extensions.take(source, places, allow_fill=True, fill_value=missing)
+    return pd.Series(found, name=values.name, copy=False)
+
+
+def by_value(values: pd.Series, figure: Callable[[Any], float | None]) -> NDArray[np.float64]:
+    """A figure of each value, asked for once for each different one; NaN where the value or its figure is missing.
+
+    Examples
+    --------
+    >>> by_value(pd.Series(["a", None, "bc", "a"]), len).tolist()
+    [1.0, nan, 2.0, 1.0]
+    """
+    codes, different = pd.factorize(values)
+    return np.array([*(figure(value) for value in different), None], dtype=np.float64)[codes]
+
+
+def microseconds(times: Any) -> NDArray[np.int64]:
+    """Moments as microseconds since 1970 (as they stand if they are whole numbers already)."""
+    times = times if hasattr(times, "dtype") else pd.Series(times)
+    if times.dtype == np.int64:
+        return np.asarray(times)
     return pd.DatetimeIndex(times).as_unit("us").asi8
 
 
 def _as_microseconds(days: float) -> int:
     return round(days * MICROSECONDS_A_DAY)
-
-
-def _gather(values: pd.Series, places: NDArray[np.int64]) -> pd.Series:
-    """Values at places; missing where the place is -1."""
-    return values.reindex(places).reset_index(drop=True)

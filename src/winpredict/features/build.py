@@ -10,13 +10,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numba import config as numba
 
 from winpredict._common.errors import ConfigError, TableError
+from winpredict._common.threads import loops_on, threads_for
 from winpredict.features.builders import Feature, FeatureBuilder, default_builders
 from winpredict.features.company import Company
 from winpredict.features.past import Past
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import text_dtype
+
+#: Up to so many snapshots and events together, features are built on one thread.
+_FEW_EVENTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -92,10 +97,16 @@ def build_features(
     [45.0, 14.0]
     """
     past = Past(crm, snapshots.reset_index(drop=True), attributes, company)
+    builders = default_builders() + installed_builders() if builders is None else builders
+    with loops_on(threads_for(past.rows, numba.NUMBA_NUM_THREADS, _FEW_EVENTS)):
+        return _built(past, builders)
+
+
+def _built(past: Past, builders: Sequence[FeatureBuilder]) -> Features:
     columns: dict[str, Any] = {}
     info: list[FeatureInfo] = []
     skipped: list[str] = []
-    for builder in default_builders() + installed_builders() if builders is None else builders:
+    for builder in builders:
         absent = [table for table in builder.needs if not past.has(table)]
         if absent:
             skipped.append(f"{builder.name} left out: there is no table {' or '.join(absent)}")

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from winpredict._common.atomic import replacing
 from winpredict._common.times import days
-from winpredict.features.asof import AsOfTable
+from winpredict.features.asof import AsOfTable, gathered
 from winpredict.features.events import DealEvents
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import ACTIVITY_TYPES, TIME_DTYPE, text_dtype
@@ -243,8 +244,16 @@ def account_created(crm: CRMData) -> pd.Series:
 def account_column(crm: CRMData, name: str) -> pd.Series:
     """A column of accounts, asked for as ``account_<column>``, by row of deals."""
     assert crm.accounts is not None, f"{name} was kept by the audit, so there are accounts"
-    column = crm.accounts.set_index("account_id")[name.removeprefix("account_")]
-    return column.reindex(crm.deals["account_id"]).set_axis(crm.deals.index)
+    values = gathered(crm.accounts[name.removeprefix("account_")], account_places(crm))
+    return values.set_axis(crm.deals.index)
+
+
+def account_places(crm: CRMData) -> NDArray[np.int64]:
+    """The row of accounts of each deal, -1 where there is none; by row of deals."""
+    if crm.accounts is None or "account_id" not in crm.deals:
+        return np.full(len(crm.deals), -1, np.int64)
+    of_account = pd.Index(crm.accounts["account_id"])
+    return np.asarray(of_account.get_indexer(pd.Index(crm.deals["account_id"])), dtype=np.int64)
 
 
 def _ownerships(events: DealEvents) -> pd.DataFrame:

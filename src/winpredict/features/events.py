@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict.features.asof import AsOfTable
+from winpredict.features.asof import AsOfTable, by_value
 from winpredict.tables.crm import CRMData
 
 _CLOCKS = {
@@ -61,5 +61,8 @@ class DealEvents:
 
     def stage_rank(self, stages: pd.Series) -> NDArray[np.float64]:
         """Place of each stage in the stage order, 0 first; NaN for one that is not in it (closed stages)."""
-        ranks = {stage: float(rank) for rank, stage in enumerate(self.crm.stage_order)}
-        return np.asarray(stages.map(ranks), dtype=np.float64)
+        return by_value(stages, self._ranks.get)
+
+    @cached_property
+    def _ranks(self) -> dict[str, float]:
+        return {stage: float(rank) for rank, stage in enumerate(self.crm.stage_order)}

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from winpredict._common.errors import TableError
 from winpredict._common.times import days
-from winpredict.features.asof import AsOfTable, AsOfView
-from winpredict.features.company import ALL, Company, CompanyFacts, account_column, account_created
+from winpredict.features.asof import AsOfTable, AsOfView, gathered, microseconds, taken
+from winpredict.features.company import ALL, Company, CompanyFacts, account_places
 from winpredict.features.events import DealEvents
 from winpredict.tables.crm import VERSIONED, CRMData
 from winpredict.tables.schema import TIME_DTYPE, text_dtype
@@ -66,6 +66,11 @@ class Past:
     def __len__(self) -> int:
         return len(self.snapshots)
 
+    @property
+    def rows(self) -> int:
+        """Snapshots and rows of the deals' tables, all together."""
+        return len(self) + sum(len(frame) for _, frame in self.crm.tables())
+
     @cached_property
     def company(self) -> Company:
         """What deals tell of each other."""
@@ -94,17 +99,22 @@ class Past:
         """Whether any deal carries its creation time."""
         return self.has("deals", "created_at")
 
-    @property
+    @cached_property
     def as_of(self) -> pd.Series:
         """The moments, UTC."""
         return self.snapshots["as_of"].reset_index(drop=True)
 
     @cached_property
+    def _moments(self) -> NDArray[np.int64]:
+        """The moments as every look at a table of events takes them."""
+        return microseconds(self.as_of)
+
+    @cached_property
     def days_open(self) -> NDArray[np.float64]:
         """Days from the deal's creation to as_of."""
-        return days(self.as_of - self._of_deal("created_at"))
+        return days(self.as_of - self.created_at)
 
-    @property
+    @cached_property
     def created_at(self) -> pd.Series:
         """When each snapshot's deal was created."""
         return self._of_deal("created_at")
@@ -126,17 +136,17 @@ class Past:
     def events(self, table: str) -> AsOfView:
         """The rows of a table that belong to each snapshot's deal, as of then."""
         return self._once(
-            f"events {table}", lambda: self._events.table(table).at(self.snapshots["deal_id"], self.as_of)
+            f"events {table}", lambda: self._events.table(table).at(self.snapshots["deal_id"], self._moments)
         )
 
     @cached_property
     def stage_changes(self) -> AsOfView:
         """The moments at which each snapshot's deal entered a stage (a row that repeats the stage is none)."""
-        return self._events.stage_changes.at(self.snapshots["deal_id"], self.as_of)
+        return self._events.stage_changes.at(self.snapshots["deal_id"], self._moments)
 
     def won_stays(self, stages: pd.Series) -> AsOfView:
         """Stays of won deals in each snapshot's stage (column days), known once the stage was left and the deal won."""
-        return self.company.won_stays.at(stages, self.as_of)
+        return self.company.won_stays.at(stages, self._moments)
 
     def versioned(self, column: str) -> pd.Series:
         """A versioned column's last value recorded before as_of."""
@@ -165,7 +175,8 @@ class Past:
         """
         if name not in self.attributes:
             raise KeyError(f"attribute {name} was not kept by the leakage audit")
-        return self._of_deal(name) if name in self.crm.deals else self._of_account(name)
+        own = name in self.crm.deals
+        return self._once(f"attribute {name}", lambda: self._of_deal(name) if own else self._of_account(name))
 
     def number_of_values(self, name: str) -> int:
         """How many different values an attribute has over all deals."""
@@ -177,7 +188,7 @@ class Past:
 
     def account_id(self) -> pd.Series:
         """The deal's account (no history: today's)."""
-        return self._of_deal("account_id")
+        return self._once("account", lambda: self._of_deal("account_id"))
 
     def closings(self, key: str, values: pd.Series) -> AsOfView:
         """Deals closed before as_of that share each snapshot's value of a column.
@@ -198,7 +209,8 @@ class Past:
 
     def closings_of_all(self) -> AsOfView:
         """All deals closed before as_of; see `closings`."""
-        return self.closings(ALL, pd.Series(ALL, index=range(len(self)), dtype=text_dtype()))
+        everyone = self._once("everyone", lambda: pd.Series(ALL, index=range(len(self)), dtype=text_dtype()))
+        return self.closings(ALL, everyone)
 
     def creations(self, key: str, values: pd.Series) -> AsOfView:
         """Deals created before as_of that share each snapshot's value of a static column; see `closings`."""
@@ -214,8 +226,8 @@ class Past:
     def _looked_at(self, name: str, make: Callable[[], AsOfTable], values: pd.Series) -> AsOfView:
         """A table looked at by keys; the last look is kept, as several builders ask the same."""
         looked = self._cache.get(f"view of {name}")
-        if looked is None or not looked[0].equals(values):
-            looked = self._cache[f"view of {name}"] = (values, make().at(values, self.as_of))
+        if looked is None or not (looked[0] is values or looked[0].equals(values)):
+            looked = self._cache[f"view of {name}"] = (values, make().at(values, self._moments))
         return cast("AsOfView", looked[1])
 
     def stage_rank(self, stages: pd.Series) -> NDArray[np.float64]:
@@ -223,14 +235,20 @@ class Past:
         return self._events.stage_rank(stages)
 
     def _of_deal(self, column: str) -> pd.Series:
-        return self.crm.deals[column].take(self._row).reset_index(drop=True)
+        return taken(self.crm.deals[column], self._row)
 
     def _of_account(self, name: str) -> pd.Series:
-        values, created = (
-            each.take(self._row).reset_index(drop=True)
-            for each in (account_column(self.crm, name), account_created(self.crm))
-        )
-        return values.mask(created >= self.as_of)
+        assert self.crm.accounts is not None, f"{name} was kept by the audit, so there are accounts"
+        return gathered(self.crm.accounts[name.removeprefix("account_")], self._account)
+
+    @cached_property
+    def _account(self) -> NDArray[np.int64]:
+        """The row of each snapshot's account; -1 where there is none, or it was not entered by then."""
+        places: NDArray[np.int64] = account_places(self.crm)[self._row]
+        if self.crm.accounts is None or "created_at" not in self.crm.accounts:
+            return places
+        created = gathered(self.crm.accounts["created_at"], places)
+        return np.asarray(np.where(created >= self.as_of, -1, places), dtype=np.int64)
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
         if name not in self._cache:
@@ -239,5 +257,7 @@ class Past:
 
 
 def _conformed(snapshots: pd.DataFrame) -> pd.DataFrame:
+    if snapshots["as_of"].dtype == TIME_DTYPE and snapshots["deal_id"].dtype == text_dtype():
+        return snapshots
     as_of = pd.to_datetime(snapshots["as_of"], utc=True).astype(TIME_DTYPE)
     return snapshots.assign(deal_id=snapshots["deal_id"].astype(text_dtype()), as_of=as_of)

@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from winpredict._common.errors import ConfigError, TooLittleDataError
+from winpredict._common.threads import threads_for
 from winpredict.models._frames import (
     canonical_order,
     category_places,
@@ -394,7 +395,8 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return category_places(list(getattr(self, "feature_names_in_", [])), self.categories_)
 
     def _blend(self, matrix: Array, boosters: list[lgb.Booster], linears: list[LinearLogOdds], share: float) -> Array:
-        trees = np.array([each.predict(matrix, raw_score=True, num_threads=self.threads) for each in boosters])
+        threads = threads_for(len(matrix), self.threads)
+        trees = np.array([each.predict(matrix, raw_score=True, num_threads=threads) for each in boosters])
         linear = np.array([each.log_odds(matrix) for each in linears])
         return (1 - share) * trees + share * linear
 

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 
 from winpredict._common.atomic import replacing_folder
 from winpredict._common.errors import ConfigError, NotFittedError, TableError, TooLittleDataError, WorkspaceError
+from winpredict._common.threads import threads_for
 from winpredict.models._frames import (
     Floats,
     Periods,
@@ -337,11 +338,10 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         if not len(matrix):
             return np.empty(shape), np.empty(shape)
         rows = np.column_stack([np.repeat(matrix, intervals, axis=0), np.tile(np.arange(intervals), len(matrix))])
-        predicted = [
-            np.clip(np.asarray(booster.predict(rows, num_threads=self.threads)), _FLOOR, 1.0 - _FLOOR).reshape(shape)
-            for booster in (self.closes_, self.won_)
-        ]
-        return predicted[0], predicted[1]
+        threads = threads_for(len(matrix), self.threads)
+        closes, won = (booster.predict(rows, num_threads=threads) for booster in (self.closes_, self.won_))
+        floored = [np.clip(np.asarray(each), _FLOOR, 1.0 - _FLOOR).reshape(shape) for each in (closes, won)]
+        return floored[0], floored[1]
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "closes_"):

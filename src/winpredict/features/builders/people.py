@@ -1,16 +1,19 @@
 """Who is involved: on our side and on theirs."""
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
 
+from winpredict.features.asof import by_value
 from winpredict.features.builders.base import Feature, FeatureBuilder, ratio
 from winpredict.features.past import Past
 
 #: Words in a contact's role that mark someone who can say yes.
-SENIOR_ROLE = (
-    r"(?i)\b(?:executive|exec|chief|c[a-z]o|president|vp|vice|director|head|owner|founder|partner|sponsor|"
-    r"decision|economic|senior|board)\b"
+SENIOR_ROLE = re.compile(
+    r"\b(?:executive|exec|chief|c[a-z]o|president|vp|vice|director|head|owner|founder|partner|sponsor|"
+    r"decision|economic|senior|board)\b",
+    re.IGNORECASE,
 )
 
 
@@ -63,7 +66,7 @@ class Contacts(FeatureBuilder):
         yield Feature("contacts_added_30d", recent, "people", "contacts added in the last 30 days")
         yield Feature("days_since_contact", contacts.since_last(), "days", "days since a contact was added")
         if past.has("contacts", "role"):
-            senior = contacts.column("role").str.contains(SENIOR_ROLE, na=False).to_numpy(dtype=bool)
+            senior = by_value(contacts.column("role"), lambda role: SENIOR_ROLE.search(role) is not None) == 1
             yield Feature("senior_contacts", contacts.count(where=senior), "people", "contacts in a senior role")
 
     def _touched(self, past: Past) -> Iterator[Feature]:
