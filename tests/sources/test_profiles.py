@@ -31,7 +31,8 @@ def test_all_promised_profiles_are_shipped():
     ("text", "message"),
     [
         ("tables: {deals: [{file: x, columns: {deal: Id}}]}", "deals has no column deal"),
-        ("tables: {offers: [{file: x}]}", "must map deals"),
+        ("tables: {}", "must map at least one file"),
+        ("tables: {offers: [{file: x}]}", "offers is no canonical table"),
         ("tables: {deals: [{file: x}], offers: [{file: x}]}", "offers is no canonical table"),
         ("time_zone: Mars/Olympus\ntables: {deals: [{file: x}]}", "no time zone"),
         ("colour: red\ntables: {deals: [{file: x}]}", "colour"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from winpredict.sources._duplicate_calls import joined_calls
 from winpredict.sources._quarantine import FILE, ROW, Quarantine
 from winpredict.sources.profiles import Profile
 from winpredict.tables.schema import TABLES, TIME_DTYPE, text_dtype
@@ -22,7 +23,7 @@ def repaired(
     Parameters
     ----------
     tables : dict of str to DataFrame
-        Converted rows with their origin.
+        Converted rows with their origin; without deals, all belong to `known_deals`.
     profile : Profile
     known_deals : set of str
         Ids of deals imported before.
@@ -37,14 +38,19 @@ def repaired(
         Without origins.
     """
     out = {name: _sound(name, frame, now, quarantine) for name, frame in tables.items()}
-    if "deal_history" in out:
-        out["deal_history"] = _from_creation(out["deal_history"], out["deals"])
-    deals = _outcomes(out["deals"], profile, out.get("deal_history"), quarantine)
-    out["deals"] = _sound_amounts("deals", _sound_times(deals, quarantine), quarantine)
+    known = set(known_deals)
+    if "deals" in out:
+        if "deal_history" in out:
+            out["deal_history"] = _from_creation(out["deal_history"], out["deals"])
+        deals = _outcomes(out["deals"], profile, out.get("deal_history"), quarantine)
+        out["deals"] = _sound_amounts("deals", _sound_times(deals, quarantine), quarantine)
+        known |= {*out["deals"]["deal_id"]}
     if "deal_history" in out:
         out["deal_history"] = _sound_amounts("deal_history", out["deal_history"], quarantine)
-        out["deal_history"] = _first_owners(out["deal_history"], out["deals"])
-    known = {*out["deals"]["deal_id"], *known_deals}
+        out["deal_history"] = _first_owners(out["deal_history"], out.get("deals"))
+    if "activities" in out:
+        out["activities"], again = joined_calls(out["activities"], out["activities"][FILE])
+        quarantine.add("activities", again, "the same call again, joined with the fuller record", "rejected")
     return {
         name: _of_known_deals(name, frame, known, quarantine).drop(columns=_ORIGIN, errors="ignore")
         for name, frame in out.items()
@@ -203,9 +209,9 @@ def _sound_amounts(name: str, frame: pd.DataFrame, quarantine: Quarantine) -> pd
     return frame.assign(amount=amount.mask((amount < 0) | huge))
 
 
-def _first_owners(history: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+def _first_owners(history: pd.DataFrame, deals: pd.DataFrame | None) -> pd.DataFrame:
     """The owner of each deal at its creation: whoever stood before the first change, else today's."""
-    if "owner_id" not in history or "owner_id" not in deals:
+    if "owner_id" not in history or deals is None or "owner_id" not in deals:
         return history.drop(columns="owner_before", errors="ignore")
     changes = history[history["owner_id"].notna()].sort_values(["deal_id", "changed_at", "owner_id"], kind="stable")
     first = changes.drop_duplicates("deal_id").set_index("deal_id")

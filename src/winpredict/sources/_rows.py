@@ -31,6 +31,7 @@ WITH_ATTRIBUTES = ("deals", "accounts")
 _HELPER_KINDS = {
     "modified_at": Column("time"),
     "owner_before": Column("id"),
+    "same_as": Column("id"),
     "is_won": Column("flag"),
     "is_closed": Column("flag"),
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from winpredict.sources._duplicate_calls import joined_calls
 from winpredict.sources._values import as_text
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TABLES, conform
@@ -19,8 +20,11 @@ _SLACK = pd.Timedelta("1D")
 def updated(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...], earlier: CRMData | None) -> CRMData:
     """New tables merged into earlier ones; of two rows with one id the one of the later export counts.
 
-    Rows are sorted, so that the same facts give the same tables in whatever order they came.
+    Rows are sorted, so that the same facts give the same tables in whatever order they came. New tables without deals
+    add to earlier ones.
     """
+    if "deals" not in tables and earlier is not None:
+        return CRMData.from_frames(**updated_alone(tables, dict(earlier.tables())), stage_order=earlier.stage_order)
     new = _bundle(tables, stage_order)
     if earlier is None:
         return new
@@ -34,7 +38,7 @@ def updated(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...], earli
 
 
 def updated_alone(tables: dict[str, pd.DataFrame], earlier: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """New tables whose rows belong to no deal, merged into earlier ones; the later import counts."""
+    """New tables without deals, merged into earlier ones; the later import counts."""
     merged = {}
     for name in TABLES:
         parts = [frame for frame in (earlier.get(name), tables.get(name)) if frame is not None]
@@ -54,8 +58,24 @@ def _merged(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
     if name in _WITHOUT_ID:
         older, newer = parts
         parts = [_not_retold(older, newer, _WITHOUT_ID[name]), newer]
-    both = pd.concat(_alike(*parts), ignore_index=True)
+    older, newer = _alike(*parts)
+    if name == "activities":
+        return _merged_touches(older, newer)
+    both = pd.concat([older, newer], ignore_index=True)
     return both.drop_duplicates(list(TABLES[name].key) or None, keep="last")
+
+
+def _merged_touches(older: pd.DataFrame, newer: pd.DataFrame) -> pd.DataFrame:
+    """Touches by id; calls are joined with their other records, and do not lose again what they took from these."""
+    calls = older[older["activity_type"] == "call"].drop_duplicates("activity_id").set_index("activity_id")
+    if newer["activity_id"].isin(calls.index).any():
+        before = calls.reindex(newer["activity_id"]).set_axis(newer.index)
+        newer = newer.assign(
+            **{name: newer[name].fillna(before[name]) if name in newer else before[name] for name in before}
+        )
+    both = pd.concat([older, newer], ignore_index=True)
+    merged = both.drop_duplicates("activity_id", keep="last")
+    return joined_calls(merged, pd.Series(merged.index < len(older), index=merged.index))[0]
 
 
 def _not_retold(older: pd.DataFrame, newer: pd.DataFrame, time: str) -> pd.DataFrame:

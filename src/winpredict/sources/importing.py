@@ -76,7 +76,7 @@ def import_files(
     Raises
     ------
     InputFileError
-        When a file cannot be read, or none of them holds deals.
+        When a file cannot be read, or none of them holds deals and the profile does not add to earlier ones.
     ProfileError
         When the files lack a column that the profile names for an identifier or a required time.
 
@@ -124,6 +124,8 @@ def import_raw(
     """
     quarantine = Quarantine()
     rows, sources = _collected(list(raw_files), profile, quarantine)
+    if "deals" not in profile.tables and earlier is None:
+        raise InputFileError(no_deals(profile, []))
     moment = pd.Timestamp.now("UTC") if now is None else now
     known_deals = set() if earlier is None else set(earlier.deals["deal_id"])
     tables = repaired(rows, profile, known_deals, moment, quarantine)
@@ -155,24 +157,37 @@ def _collected(
                 "remark": raw.remark if used else "not used by the profile",
             }
         )
-    if "deals" not in parts:
-        raise InputFileError(
-            f"no file holds deals: profile {profile.name} looks for "
-            f"{', '.join(name for source in profile.tables['deals'] for name in source.file)}, "
-            f"there are {', '.join(raw.name for raw in files) or 'none'}"
-        )
+    if "deals" in profile.tables and "deals" not in parts:
+        raise InputFileError(no_deals(profile, [raw.name for raw in files]))
     return {table: pd.concat(frames, ignore_index=True) for table, frames in parts.items()}, read
 
 
 def wanted_sources(raw: RawFile, profile: Profile, *, alone: bool) -> list[tuple[str, Source]]:
-    """The places of a profile that a file goes to; a single file of whatever name holds the deals."""
+    """The places of a profile that a file goes to; a single file of whatever name holds the deals.
+
+    Where the profile has none, because its rows go to deals that are known already, it is what stands first.
+    """
     found = [
         (table, source)
         for table, sources in profile.tables.items()
         for source in sources
         if matches(raw.name, source.file)
     ]
-    return found if found or not alone else [("deals", profile.tables["deals"][0])]
+    if found or not alone:
+        return found
+    main = "deals" if "deals" in profile.tables else next(iter(profile.tables))
+    return [(main, profile.tables[main][0])]
+
+
+def no_deals(profile: Profile, there: Iterable[str]) -> str:
+    """Why an import has no deals to work on, and what to do."""
+    if "deals" not in profile.tables:
+        return (
+            f"profile {profile.name} adds {', '.join(profile.tables)} to deals that are known already, and there are "
+            "none; import or sync the CRM's deals first, into the same workspace"
+        )
+    wanted = ", ".join(name for source in profile.tables["deals"] for name in source.file)
+    return f"no file holds deals: profile {profile.name} looks for {wanted}, there are {', '.join(there) or 'none'}"
 
 
 def unreadable_rows(raw: RawFile) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from winpredict.sources._rows import canonical_rows, deal_ids, kept_rows, raw_si
 from winpredict.sources._updating import updated, updated_alone
 from winpredict.sources._values import ColumnSigns
 from winpredict.sources.files import RawFile
-from winpredict.sources.importing import unreadable_rows, wanted_sources
+from winpredict.sources.importing import no_deals, unreadable_rows, wanted_sources
 from winpredict.sources.profiles import Profile, Source
 from winpredict.tables.buckets import OF_DEALS, DealBuckets, bucket_of, kinds_of, write_part
 from winpredict.tables.crm import CRMData, utc, write_description
@@ -127,8 +127,9 @@ def import_parted(
     if not (folder / _ROUTED).exists():
         _route(raw_files, profile, folder, buckets, alone=alone)
     routed = _read_routed(folder)
-    if not any(key.startswith("deals ") for key in routed.parts):
-        raise InputFileError(_no_deals(profile, routed))
+    adds = "deals" not in profile.tables
+    if earlier is None if adds else not any(key.startswith("deals ") for key in routed.parts):
+        raise InputFileError(no_deals(profile, [Path(path).name for path in routed.files]))
     for number in range(buckets):
         if not (folder / "done" / str(number) / _DONE).exists():
             _import_bucket(folder, number, profile, routed, moment, earlier)
@@ -240,12 +241,6 @@ def _read_routed(folder: Path) -> _Routed:
     return _Routed(signs, said["files"], said["parts"])
 
 
-def _no_deals(profile: Profile, routed: _Routed) -> str:
-    wanted = ", ".join(name for source in profile.tables["deals"] for name in source.file)
-    there = ", ".join(Path(path).name for path in routed.files) or "none"
-    return f"no file holds deals: profile {profile.name} looks for {wanted}, there are {there}"
-
-
 def _canonical(folder: Path, profile: Profile, routed: _Routed, quarantine: Quarantine) -> dict[str, pd.DataFrame]:
     """Canonical rows out of the raw ones of one bucket."""
     parts: dict[str, list[pd.DataFrame]] = {}
@@ -269,7 +264,7 @@ def _import_bucket(
     rows = _canonical(folder / "raw" / str(number), profile, routed, quarantine)
     before = None if earlier is None else _of_its_own_time(earlier.bucket(number))
     crm = before
-    if "deals" in rows:
+    if "deals" in rows or (rows and before is not None):
         known = set() if before is None else set(before.deals["deal_id"])
         crm = updated(repaired(rows, profile, known, now, quarantine), profile.stage_order, before)
     with replacing_folder(folder / "done" / str(number)) as temporary:

@@ -18,6 +18,7 @@ HELPERS = {
         "modified_at": "the later of two rows of one deal is kept",
     },
     "deal_history": {"owner_before": "the owner before the change"},
+    "activities": {"same_as": "id of another record of the same call, such as the task of a VoiceCall"},
 }
 #: Texts that stand for a missing value in one CRM or another.
 MISSING = (
@@ -96,7 +97,9 @@ class Profile(_Part):
     stage_order: tuple[str, ...] = Field((), description="open stages from the first to the last")
     won: Names = Field((), description="stages of won deals")
     lost: Names = Field((), description="stages of lost deals")
-    tables: dict[str, tuple[Source, ...]] = Field(description="canonical table: the files its rows come from")
+    tables: dict[str, tuple[Source, ...]] = Field(
+        description="canonical table: the files its rows come from; without deals, the rows go to deals known already"
+    )
 
     @field_validator("time_zone")
     @classmethod
@@ -109,8 +112,8 @@ class Profile(_Part):
 
     @model_validator(mode="after")
     def _known_names(self) -> "Profile":
-        if "deals" not in self.tables:
-            raise ValueError("tables must map deals")
+        if not any(self.tables.values()):
+            raise ValueError("tables must map at least one file")
         for table, sources in self.tables.items():
             if table not in TABLES:
                 raise ValueError(f"{table} is no canonical table; these are {', '.join(TABLES)}")

@@ -135,6 +135,22 @@ TABLES: dict[str, Table] = {
         },
         (),
     ),
+    "attribute_history": Table(
+        "a deal as a sync saw it: its outcome and all of its attributes, written where any of them changed; the custom "
+        "attributes are further columns",
+        {
+            "deal_id": _ID,
+            "observed_at": Column("time", required=True, filled=True, meaning="when it was read"),
+            "outcome": Column("text", allowed=OUTCOMES, meaning="of the deal when it was read"),
+            "unread": Column("text", meaning="attributes that were not asked for then, one a line: not the same as empty"),
+            "pipeline": Column("text"),
+            "deal_type": Column("text", allowed=DEAL_TYPES),
+            "lead_source": Column("text"),
+            "product": Column("text"),
+            "currency": Column("text"),
+        },
+        ("deal_id", "observed_at"),
+    ),
     "activities": Table(
         "a touch",
         {
@@ -148,6 +164,7 @@ TABLES: dict[str, Table] = {
             "contact_id": Column("id"),
             "duration_s": Column("number", meaning="seconds"),
             "result": Column("text"),
+            "call_id": Column("id", meaning="the call in the telephony system; it may be recorded more than once"),
         },
         ("activity_id",),
     ),
