@@ -24,7 +24,8 @@ def updated(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...], earli
     add to earlier ones.
     """
     if "deals" not in tables and earlier is not None:
-        return CRMData.from_frames(**updated_alone(tables, dict(earlier.tables())), stage_order=earlier.stage_order)
+        merged: dict[str, Any] = updated_alone(tables, dict(earlier.tables()))
+        return CRMData.from_frames(**merged, stage_order=earlier.stage_order)
     new = _bundle(tables, stage_order)
     if earlier is None:
         return new
@@ -70,9 +71,8 @@ def _merged_touches(older: pd.DataFrame, newer: pd.DataFrame) -> pd.DataFrame:
     calls = older[older["activity_type"] == "call"].drop_duplicates("activity_id").set_index("activity_id")
     if newer["activity_id"].isin(calls.index).any():
         before = calls.reindex(newer["activity_id"]).set_axis(newer.index)
-        newer = newer.assign(
-            **{name: newer[name].fillna(before[name]) if name in newer else before[name] for name in before}
-        )
+        for name in before:
+            newer = newer.assign(**{str(name): newer[name].fillna(before[name]) if name in newer else before[name]})
     both = pd.concat([older, newer], ignore_index=True)
     merged = both.drop_duplicates("activity_id", keep="last")
     return joined_calls(merged, pd.Series(merged.index < len(older), index=merged.index))[0]
