@@ -5,7 +5,7 @@ from scipy.special import logit
 
 from winpredict import WinPredictError, explain_deal, score
 from winpredict.explain.contributions import contributions
-from winpredict.explain.scores import bands
+from winpredict.explain.scores import DealScorer, bands
 from winpredict.models.training import pipeline
 
 COLUMNS = [
@@ -36,6 +36,21 @@ def test_odds_lie_in_their_interval_and_odds_by_date_below_them(scores):
     assert (odds <= scores["high"]).all()
     for by_date in ("p_win_30d", "p_win_quarter"):
         assert scores[by_date].between(0, odds + 1e-12).all()
+
+
+def test_a_deal_scored_alone_has_the_figures_it_has_among_all(world, model, scores):
+    scorer = DealScorer(model, world.crm)
+    alone = pd.DataFrame([scorer.score(deal_id) for deal_id in scores["deal_id"]]).astype(dict(scores.dtypes[:-2]))
+    pd.testing.assert_frame_equal(alone, scores[alone.columns], check_exact=True)
+
+
+def test_a_deal_scored_alone_must_be_open(world, model):
+    scorer = DealScorer(model, world.crm)
+    closed = world.crm.deals.query("outcome == 'won'")["deal_id"].iloc[0]
+    with pytest.raises(WinPredictError, match="was not open"):
+        scorer.score(closed)
+    with pytest.raises(WinPredictError, match="no deal 'nobody'"):
+        scorer.score("nobody")
 
 
 def test_scoring_is_repeatable(world, model, scores):

@@ -138,6 +138,33 @@ def test_last_and_first(world):
     np.testing.assert_array_equal(seen.first("size").to_numpy(float), first)
 
 
+@settings(max_examples=60, deadline=None)
+@given(worlds())
+def test_some_of_the_events_are_a_table_of_their_own(world):
+    events, snapshots = world
+    seen = look(events, snapshots)
+    some = seen.table.only(seen.carries("who", "x")).at(snapshots["key"], snapshots["as_of"])
+    plain = look(events[events["who"] == "x"], snapshots)
+    assert some.count(window_days=3).tolist() == plain.count(window_days=3).tolist()
+    assert some.upcoming().tolist() == plain.upcoming().tolist()
+    np.testing.assert_array_equal(some.since_last(), plain.since_last())
+    np.testing.assert_array_equal(some.sum("size"), plain.sum("size"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds())
+def test_codes_of_the_value_before_tell_what_changed(world):
+    events, snapshots = world
+    table = look(events, snapshots).table
+    now, before = table.column("who"), table.previous("who")
+    codes, earlier = table.value_codes("who"), table.previous_codes("who")
+    assert (codes >= 0).tolist() == now.notna().tolist()
+    assert (earlier >= 0).tolist() == before.notna().tolist()
+    assert (codes == earlier).tolist() == [a == b or (a != a and b != b) for a, b in zip(now, before, strict=True)]
+    for name in ("x", "nobody"):
+        assert table.carries("who", name).tolist() == (now == name).tolist()
+
+
 @settings(max_examples=40, deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_row_order_never_matters(world, random):

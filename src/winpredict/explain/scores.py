@@ -84,15 +84,20 @@ def score_rows(
         The day, for the odds by the end of its quarter.
     """
     found = contributions(model.classifier, features)
-    out = looks[["deal_id", "as_of"]].reset_index(drop=True)
-    out = pd.concat([out, model.odds_of(found.by_bag)], axis=1)
-    odds = out["win_probability"].to_numpy()
+    odds = model.odds_of(found.by_bag)
     horizons = np.array([30.0, _days_to_quarter_end(moment)])
-    by_date = pd.DataFrame(model.win_by(features, horizons, odds), columns=["p_win_30d", "p_win_quarter"])
-    out = pd.concat([out, by_date], axis=1)
-    out["band"] = bands(odds)
+    by_date = model.win_by(features, horizons, odds["win_probability"].to_numpy())
     told = sentences(Themes(model.info).choose(found.in_points().to_numpy(), REASONS), features, model)
-    return pd.concat([out, pd.DataFrame(told, columns=_REASON_COLUMNS)], axis=1)
+    columns = {
+        "deal_id": looks["deal_id"].array,
+        "as_of": looks["as_of"].array,
+        **odds,
+        "p_win_30d": by_date[:, 0],
+        "p_win_quarter": by_date[:, 1],
+        "band": bands(odds["win_probability"].to_numpy()),
+        **dict(zip(_REASON_COLUMNS, told.T, strict=True)),
+    }
+    return pd.DataFrame(columns)
 
 
 def _parts(
@@ -155,7 +160,8 @@ class DealScorer:
         self.company = company or Company(CompanyFacts.of(DealEvents(crm), model.attributes_in(crm)))
         self._builders = model.builders
         self._sorted = {name: _by_deal(frame) for name, frame in crm.tables() if "deal_id" in frame}
-        self._account_places = pd.Index([] if crm.accounts is None else crm.accounts["account_id"])
+        accounts = () if crm.accounts is None else crm.accounts["account_id"]
+        self._accounts: dict[Any, int] = {account_id: place for place, account_id in enumerate(accounts)}
 
     def score(self, deal_id: str, *, as_of: pd.Timestamp | str | None = None) -> dict[str, Any]:
         """One row of `score`, without the model's version and the moment of scoring.
@@ -183,10 +189,11 @@ class DealScorer:
         rows: dict[str, Any] = {}
         for name, (frame, places) in self._sorted.items():
             first, last = places.get(deal_id, (0, 0))
-            rows[name] = frame.iloc[first:last].set_axis(range(last - first))
+            rows[name] = _slice(frame, first, last)
         if self.crm.accounts is not None and "account_id" in rows["deals"]:
-            found = self._account_places.get_indexer(rows["deals"]["account_id"])
-            rows["accounts"] = self.crm.accounts.take(found[found >= 0]).reset_index(drop=True)
+            account = next(iter(rows["deals"]["account_id"]), None)
+            place = self._accounts.get(account)
+            rows["accounts"] = _slice(self.crm.accounts, place or 0, 0 if place is None else place + 1)
         return replace(self.crm, **rows)
 
 
@@ -196,3 +203,10 @@ def _by_deal(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[int, in
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(ids))).tolist()
     return frame.take(order), dict(zip(ids, zip([0, *ends[:-1]], ends, strict=True), strict=True))
+
+
+def _slice(frame: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
+    """Some rows that lie together, as a table of their own; faster than ``reset_index``."""
+    out = frame.iloc[first:last]
+    out.index = pd.RangeIndex(last - first)
+    return out

@@ -5,6 +5,7 @@ key's run, and that position counts events strictly before it.
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -78,6 +79,7 @@ class AsOfTable:
         self._events = events
         self._order = order
         self._columns: dict[str, pd.Series] = {}
+        self._coded: dict[str, tuple[NDArray[np.int64], pd.Index | None]] = {}
         self._figures: dict[tuple[str, str], NDArray[Any]] = {}
         self.happened = happened[order] if recorded is not None else self.times
         self.entered = entered[order] if recorded is not None else self.times
@@ -98,13 +100,25 @@ class AsOfTable:
 
     def previous(self, name: str) -> pd.Series:
         """For each event, the latest earlier value of the column in the same run; missing where there is none."""
-        values = self.column(name)
-        at_or_before = _kernels.last_filled(self.starts, values.notna().to_numpy())
+        return gathered(self.column(name), self._earlier(name))
+
+    def previous_codes(self, name: str) -> NDArray[np.int64]:
+        """`previous` as codes, equal to those of `value_codes` where the values are equal; -1 where missing."""
+        earlier = self._earlier(name)
+        return np.where(earlier >= 0, self.value_codes(name)[earlier], -1) if len(self) else earlier
+
+    def _earlier(self, name: str) -> NDArray[np.int64]:
+        """For each event, the place of the latest earlier one in its run that has a value of a column; -1 for none."""
         earlier = np.full(len(self), -1, np.int64)
-        earlier[1:] = at_or_before[:-1]
-        nonempty = self.starts[:-1][np.diff(self.starts) > 0]
-        earlier[nonempty] = -1
-        return gathered(values, earlier)
+        earlier[1:] = self.last_filled(name)[:-1]
+        earlier[self.starts[:-1][np.diff(self.starts) > 0]] = -1
+        return earlier
+
+    def last_filled(self, name: str) -> NDArray[np.int64]:
+        """For each event, the place of the latest one up to it in its run that has a value of a column; -1 for none."""
+        return self.once(
+            "last filled", name, lambda: _kernels.last_filled(self.starts, self.column(name).notna().to_numpy())
+        )
 
     def occurrence_number(self, name: str) -> NDArray[np.float64]:
         """For each event, how many events of its run up to it carry the same value (missing values: 1)."""
@@ -135,10 +149,36 @@ class AsOfTable:
 
     def value_codes(self, name: str) -> NDArray[np.int64]:
         """A column as codes, equal where the values are equal; -1 where missing."""
-        values = self.column(name)
-        if values.dtype == np.int64 and (values.empty or values.min() >= 0):
-            return values.to_numpy()
-        return pd.factorize(values)[0].astype(np.int64)
+        return self._factorized(name)[0]
+
+    def carries(self, name: str, value: Any) -> NDArray[np.bool_]:
+        """Which events carry a value in a column."""
+        codes, different = self._factorized(name)
+        if different is None:
+            return np.asarray(codes == value)
+        return codes == different.get_loc(value) if value in different else np.zeros(len(self), np.bool_)
+
+    def _factorized(self, name: str) -> tuple[NDArray[np.int64], pd.Index | None]:
+        """Codes of a column's values and the value of each; whole numbers are their own codes."""
+        if name not in self._coded:
+            values = self.column(name)
+            if values.dtype == np.int64 and (values.empty or values.min() >= 0):
+                self._coded[name] = (values.to_numpy(), None)
+            else:
+                codes, different = pd.factorize(values.array)
+                self._coded[name] = (codes.astype(np.int64), pd.Index(different))
+        return self._coded[name]
+
+    def only(self, where: Any) -> "AsOfTable":
+        """Some of the events as a table of their own, in the order that they have here."""
+        chosen = self.mask(where)
+        out = copy(self)
+        out.starts = _kernels.running_count(chosen).astype(np.int64)[self.starts]
+        out.times, out.happened, out.entered = self.times[chosen], self.happened[chosen], self.entered[chosen]
+        out._order = self._order[chosen]
+        out._columns, out._coded, out._figures, out._leaving = {}, {}, {}, {}
+        out.__dict__.pop("announced", None)
+        return out
 
     def _following(self, name: str) -> NDArray[np.int64]:
         return _kernels.next_same(self.starts, self.value_codes(name))  # type: ignore[no-any-return]
@@ -190,6 +230,10 @@ class AsOfView:
         """Values of a column over the events, to make a `where` from."""
         return self.table.column(name)
 
+    def carries(self, name: str, value: Any) -> NDArray[np.bool_]:
+        """Which events carry a value in a column, as a `where`."""
+        return self.table.carries(name, value)
+
     def count(self, *, where: Any = None, window_days: float | None = None) -> NDArray[np.int64]:
         """Number of events, in all or in the `window_days` days up to as_of."""
         if window_days is None:
@@ -226,10 +270,7 @@ class AsOfView:
     def last(self, column: str) -> pd.Series:
         """The latest recorded value of a column; missing where there is none."""
         values = self.column(column)
-        latest = self.table.once(
-            "last filled", column, lambda: _kernels.last_filled(self.table.starts, values.notna().to_numpy())
-        )
-        return gathered(values, self._read(latest, -1))
+        return gathered(values, self._read(self.table.last_filled(column), -1))
 
     def first(self, column: str) -> pd.Series:
         """The earliest recorded value of a column; missing where there is none yet."""
@@ -339,7 +380,7 @@ class _Keys:
             self._size = int(values.max()) + 1
             self.codes: NDArray[np.int64] = values
         else:
-            codes, index = pd.factorize(keys)
+            codes, index = pd.factorize(keys.array)
             self._index, self._size, self.codes = pd.Index(index), len(index), codes.astype(np.int64)
 
     def __len__(self) -> int:
@@ -396,7 +437,7 @@ def by_value(values: pd.Series, figure: Callable[[Any], float | None]) -> NDArra
     >>> by_value(pd.Series(["a", None, "bc", "a"]), len).tolist()
     [1.0, nan, 2.0, 1.0]
     """
-    codes, different = pd.factorize(values)
+    codes, different = pd.factorize(values.array)
     return np.array([*(figure(value) for value in different), None], dtype=np.float64)[codes]
 
 

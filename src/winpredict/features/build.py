@@ -155,7 +155,9 @@ def _from_path(path: str) -> FeatureBuilder:
 
 def _free(name: str, builder: str, taken: Collection[str]) -> str:
     """The name, or where it is taken one made of it."""
-    candidates = chain([name, f"{builder}_{name}"], (f"{builder}_{name}_{number}" for number in count(2)))
+    if name not in taken:
+        return name
+    candidates = chain([f"{builder}_{name}"], (f"{builder}_{name}_{number}" for number in count(2)))
     return next(candidate for candidate in candidates if candidate not in taken)
 
 

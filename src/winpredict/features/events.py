@@ -54,10 +54,8 @@ class DealEvents:
     def stage_changes(self) -> AsOfTable:
         """The moments at which deals entered a stage (a row that repeats the stage is none)."""
         history = self.table("deal_history")
-        stage = history.column("stage")
-        entered = (stage.notna() & ~(stage == history.previous("stage"))).to_numpy(dtype=bool)
-        columns = {name: history.column(name)[entered] for name in ("deal_id", "changed_at", "stage", "_stage_rank")}
-        return AsOfTable(pd.DataFrame(columns), "deal_id", "changed_at", tiebreak=("_stage_rank",))
+        stage = history.value_codes("stage")
+        return history.only((stage >= 0) & (stage != history.previous_codes("stage")))
 
     def stage_rank(self, stages: pd.Series) -> NDArray[np.float64]:
         """Place of each stage in the stage order, 0 first; NaN for one that is not in it (closed stages)."""

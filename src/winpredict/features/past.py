@@ -79,8 +79,8 @@ class Past:
         return Company(CompanyFacts.of(self._events, self.attributes))
 
     def _refuse_unknown(self) -> None:
-        unknown = self.snapshots.loc[self._row < 0, "deal_id"]
-        if len(unknown):
+        if (self._row < 0).any():
+            unknown = self.snapshots.loc[self._row < 0, "deal_id"]
             raise TableError(
                 f"{len(unknown)} of {len(self)} snapshots are of deals that are not in the deals table, such as "
                 f"{unknown.iloc[0]!r}; ids are text and case-sensitive"

@@ -1,6 +1,7 @@
 """Snapshots: which deals to look at, and on which days."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -135,7 +136,9 @@ def _end(crm: CRMData, deals: pd.DataFrame) -> pd.Series:
 
 
 def _frame(deal_ids: pd.Series, as_of: pd.Series | pd.Timestamp) -> pd.DataFrame:
-    out = pd.DataFrame({"deal_id": deal_ids.reset_index(drop=True)})
-    out["as_of"] = as_of.reset_index(drop=True) if isinstance(as_of, pd.Series) else as_of
-    out["as_of"] = out["as_of"].astype(TIME_DTYPE)
-    return out
+    moments = as_of.astype(TIME_DTYPE).array if isinstance(as_of, pd.Series) else _repeated(as_of, len(deal_ids))
+    return pd.DataFrame({"deal_id": deal_ids.array, "as_of": moments})
+
+
+def _repeated(moment: pd.Timestamp, times: int) -> Any:
+    return pd.array([moment], dtype=TIME_DTYPE).repeat(times)

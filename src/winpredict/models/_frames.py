@@ -82,7 +82,7 @@ def _small_matrix(X: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> F
     """`to_matrix` of so few rows that looking at each column costs more than looking at each value."""
     codes = {
         place: {label: float(number) for number, label in enumerate(categories[str(name)])}
-        for place, name in enumerate(X.columns)
+        for place, name in enumerate(X.columns.tolist())
         if str(name) in categories
     }
     matrix = np.empty(X.shape, dtype=np.float64)
@@ -110,7 +110,7 @@ def select_columns(X: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     TableError
         When some are absent.
     """
-    if list(X.columns) == list(columns):
+    if X.columns.tolist() == list(columns):
         return X
     absent = [name for name in columns if name not in X]
     if absent:

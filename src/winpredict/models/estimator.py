@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -224,7 +225,7 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         spread = by_bag.std(axis=0, ddof=1) if len(by_bag) > 1 else np.zeros(by_bag.shape[1])
         middle = by_bag.mean(axis=0)
         # Student's quantile, since a few models tell their spread only roughly
-        reach = student.ppf(0.5 + self.interval / 2, max(1, len(by_bag) - 1)) * spread
+        reach = _student_quantile(0.5 + self.interval / 2, max(1, len(by_bag) - 1)) * spread
         ends = [expit(self.calibrator_.transform(middle + side * reach)) for side in (-1, 1)]
         return np.column_stack(ends)
 
@@ -399,6 +400,11 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         trees = np.array([each.predict(matrix, raw_score=True, num_threads=threads) for each in boosters])
         linear = np.array([each.log_odds(matrix) for each in linears])
         return (1 - share) * trees + share * linear
+
+
+@cache
+def _student_quantile(probability: float, freedom: int) -> float:
+    return float(student.ppf(probability, freedom))
 
 
 @dataclass(frozen=True)

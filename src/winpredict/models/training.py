@@ -125,9 +125,9 @@ class TrainedModel:
         """
         attributes = self.attributes_in(crm)
         builders = self.builders if builders is None else builders
-        found = build_features(crm, snapshots, attributes=attributes, builders=builders, company=company).frame
-        names = [each.name for each in self.info]
-        if list(found.columns) == names:
+        features = build_features(crm, snapshots, attributes=attributes, builders=builders, company=company)
+        found = features.frame
+        if [each.name for each in features.info] == [each.name for each in self.info]:
             return found
         return pd.DataFrame({each.name: _column_of(found, each) for each in self.info}, index=found.index)
 

@@ -45,8 +45,8 @@ class Team(FeatureBuilder):
 
     def _owner_changes(self, past: Past) -> Iterator[Feature]:
         history = past.events("deal_history")
-        before, now = history.table.previous("owner_id"), history.column("owner_id")
-        changed = (before.notna() & now.notna() & (before != now)).to_numpy(dtype=bool)
+        before, now = history.table.previous_codes("owner_id"), history.table.value_codes("owner_id")
+        changed = (before >= 0) & (now >= 0) & (before != now)
         yield Feature("owner_changes", history.count(where=changed), "changes", "changes of the deal's owner")
 
 

@@ -29,20 +29,22 @@ class Stage(FeatureBuilder):
             return
         stage = past.versioned("stage")
         yield Feature("stage", stage, "category", "stage")
-        yield Feature("stage_rank", past.stage_rank(stage), "place", "place of the stage in the sales process")
+        place = past.stage_rank(stage)
+        yield Feature("stage_rank", place, "place", "place of the stage in the sales process")
         changes = past.stage_changes
         yield Feature("stage_changes", np.maximum(changes.count() - 1, 0), "changes", "changes of stage so far")
-        moved = past.stage_rank(changes.column("stage")) - past.stage_rank(changes.table.previous("stage"))
+        left = past.stage_rank(changes.table.previous("stage"))
+        moved = past.stage_rank(changes.column("stage")) - left
         yield Feature("moves_back", changes.count(where=moved < 0), "moves", "moves back to an earlier stage")
         yield Feature("stages_skipped", changes.count(where=moved > 1), "moves", "moves that skipped a stage")
         in_stage = changes.since_last()
         yield Feature("days_in_stage", in_stage, "days", "days in the present stage")
         norm = past.won_stays(stage).mean("days")
         yield Feature("stay_vs_won", in_stage - norm, "days", "days in the stage beyond what won deals took there")
-        left, gaps = changes.table.previous("stage"), changes.table.gaps()
-        for name in past.crm.stage_order:
-            earlier = changes.sum(np.where(left == name, gaps, 0.0))
-            now = np.where(stage == name, in_stage, 0.0)
+        gaps = changes.table.gaps()
+        for rank, name in enumerate(past.crm.stage_order):
+            earlier = changes.sum(np.where(left == rank, gaps, 0.0))
+            now = np.where(place == rank, in_stage, 0.0)
             yield Feature(f"days_in_{_word(name)}", earlier + now, "days", f"days spent in {name}")
 
 

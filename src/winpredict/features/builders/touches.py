@@ -42,11 +42,10 @@ class Touches(FeatureBuilder):
 
     def _by_type(self, past: Past) -> Iterator[Feature]:
         touches = past.events("activities")
-        kinds = touches.column("activity_type")
         for kind in ACTIVITY_TYPES:
-            of_kind = (kinds == kind).to_numpy(dtype=bool)
             if not past.has_touches(kind):
                 continue
+            of_kind = touches.carries("activity_type", kind)
             plural = _PLURAL.get(kind, "other touches")
             yield Feature(plural.replace(" ", "_"), touches.count(where=of_kind), "touches", f"{plural} so far")
             if kind in ("call", "email", "meeting"):
@@ -58,7 +57,7 @@ class Touches(FeatureBuilder):
                 ahead = touches.upcoming(where=of_kind)
                 yield Feature("meetings_booked", ahead, "meetings", "meetings booked and still ahead")
         if past.has("activities", "duration_s"):
-            on_phone = touches.sum("duration_s", where=(kinds == "call").to_numpy(dtype=bool)) / 60
+            on_phone = touches.sum("duration_s", where=touches.carries("activity_type", "call")) / 60
             yield Feature("call_minutes", on_phone, "minutes", "minutes on the phone so far")
 
     def _silence(self, past: Past) -> Iterator[Feature]:
@@ -72,7 +71,7 @@ class Touches(FeatureBuilder):
 
     def _by_direction(self, past: Past) -> Iterator[Feature]:
         touches = past.events("activities")
-        inbound = (touches.column("direction") == "inbound").to_numpy(dtype=bool)
+        inbound = touches.carries("direction", "inbound")
         directed = touches.column("direction").notna().to_numpy()
         count = touches.count(where=inbound)
         yield Feature("inbound", count, "touches", "touches begun by the customer")
