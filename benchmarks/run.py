@@ -66,6 +66,9 @@ PARTS = {
         "Contributions of a whole blend", "contributions.py",
         _words("--rows 20000 --deals 3000"), _words("--rows 5000 --deals 1000"), plain=True,
     ),
+    "single_deal": Part(
+        "One deal alone", "single_deal.py", _words("--deals 3000 --scored 100"), _words("--deals 1000 --scored 30"),
+    ),
     "growth": Part("Cost against size", "growth.py", (), _words("--sizes 1000 10000"), "Seconds and memory by deals"),
     "control_charts": Part(
         "Control charts: false alarms and power", "control_charts.py",
