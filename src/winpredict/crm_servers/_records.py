@@ -71,6 +71,7 @@ class Records:
 
     clock: WorldClock
     _objects: dict[str, dict[str, Record]] = field(default_factory=dict)
+    _in_order: dict[str, list[Record]] = field(default_factory=dict)
 
     def add(
         self,
@@ -83,8 +84,8 @@ class Records:
         """Add a record; by default it is created now."""
         created = self._now() if created_at is None else created_at
         record = Record(record_id, dict(values), created, created if modified_at is None else modified_at)
-        self._objects.setdefault(name, {})[record_id] = record
-        return record
+        self._objects.setdefault(name, {})
+        return self._put(name, record)
 
     def change(self, name: str, record_id: str, values: Mapping[str, Any]) -> Record:
         """Change some fields of a record."""
@@ -107,7 +108,10 @@ class Records:
 
     def all(self, name: str) -> list[Record]:
         """Records of an object, deleted ones too, the least recently changed first."""
-        return sorted(self._objects.get(name, {}).values(), key=lambda each: (each.modified_at, each.record_id))
+        if name not in self._in_order:
+            found = self._objects.get(name, {}).values()
+            self._in_order[name] = sorted(found, key=lambda each: (each.modified_at, each.record_id))
+        return self._in_order[name].copy()
 
     def live(self, name: str) -> list[Record]:
         """Records of an object that are not deleted, the least recently changed first."""
@@ -119,6 +123,7 @@ class Records:
 
     def _put(self, name: str, record: Record) -> Record:
         self._objects[name][record.record_id] = record
+        self._in_order.pop(name, None)
         return record
 
     def _now(self) -> pd.Timestamp:

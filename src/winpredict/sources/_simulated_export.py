@@ -31,21 +31,15 @@ def write(crm: CRMData, path: Path, as_of: pd.Timestamp, rng: np.random.Generato
     # dirt is drawn on the whole history and then cut, so that a later export carries the dirt of an earlier one
     on_accounts = _tasks_on_accounts(crm, rng)
     twice = set(crm.deals["deal_id"][rng.random(len(crm.deals)) < _SHARE_TWICE])
-    known = crm.as_known_at(as_of)
-    tables = {
-        "Opportunity": _opportunities(known, crm.deals, twice),
-        "OpportunityHistory": _history(known),
-        "OpportunityFieldHistory": _owner_changes(known),
-        "OpportunityTeamMember": _team_members(known),
-        "OpportunityContactRole": _contact_roles(known),
-        "Task": pd.concat([_tasks(known), on_accounts[on_accounts["CreatedDate"] < as_of]]),
-        "Event": _events(known),
-        "Account": _accounts(known),
-        "User": _users(known),
+    clean = tables(crm, as_of)
+    deals = clean["Opportunity"]
+    dirty = {
+        "Opportunity": pd.concat([deals, deals[deals["Id"].isin(twice)]]).sort_values("Id", kind="stable"),
+        "Task": pd.concat([clean["Task"], on_accounts[on_accounts["CreatedDate"] < as_of]]),
     }
     written = {
         f"{name}.csv": _in_salesforce_times(frame).to_csv(index=False, lineterminator="\n")
-        for name, frame in tables.items()
+        for name, frame in (clean | dirty).items()
     }
     if path.suffix.lower() == ".zip":
         _write_zip(written, path)
@@ -53,13 +47,29 @@ def write(crm: CRMData, path: Path, as_of: pd.Timestamp, rng: np.random.Generato
         _write_folder(written, path)
 
 
-def _opportunities(known: CRMData, today: pd.DataFrame, twice: set[str]) -> pd.DataFrame:
+def tables(crm: CRMData, as_of: pd.Timestamp) -> dict[str, pd.DataFrame]:
+    """The objects of a simulated CRM as they stood at a moment, without dirt; moments are timestamps."""
+    known = crm.as_known_at(as_of)
+    return {
+        "Opportunity": _opportunities(known, crm.deals),
+        "OpportunityHistory": _history(known),
+        "OpportunityFieldHistory": _owner_changes(known),
+        "OpportunityTeamMember": _team_members(known),
+        "OpportunityContactRole": _contact_roles(known),
+        "Task": _tasks(known),
+        "Event": _events(known),
+        "Account": _accounts(known),
+        "User": _users(known),
+    }
+
+
+def _opportunities(known: CRMData, today: pd.DataFrame) -> pd.DataFrame:
     """Deals as they stand at the export; `today` holds what was typed at closes up to the end of the world."""
     deals = known.deals
     later = today.set_index("deal_id").reindex(deals["deal_id"]).reset_index()
     lost, won = deals["stage"] == "Closed Lost", deals["stage"] == "Closed Won"
     changed = _table(known, "deal_history").groupby("deal_id")["changed_at"].max()
-    out = pd.DataFrame(
+    return pd.DataFrame(
         {
             "Id": deals["deal_id"],
             "AccountId": deals["account_id"],
@@ -85,7 +95,6 @@ def _opportunities(known: CRMData, today: pd.DataFrame, twice: set[str]) -> pd.D
             "IsDeleted": False,
         }
     )
-    return pd.concat([out, out[out["Id"].isin(twice)]]).sort_values("Id", kind="stable")
 
 
 def _history(known: CRMData) -> pd.DataFrame:
