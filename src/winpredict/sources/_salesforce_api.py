@@ -1,0 +1,162 @@
+"""Salesforce's REST API: addresses, queries, what its errors mean, and its daily limit."""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import httpx
+import pandas as pd
+from pydantic import SecretStr
+
+from winpredict._common.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError
+from winpredict.config import Config
+from winpredict.sources._http import Connection
+from winpredict.sources._salesforce_sign_in import SalesforceSignIn, Unsigned
+from winpredict.sources.secrets import Redactor
+
+_USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")
+_SAID = 300
+_REQUEST_LIMIT = "REQUEST_LIMIT_EXCEEDED"
+#: What an answer of 403 is told as, by its code.
+_FORBIDDEN = {
+    "API_DISABLED_FOR_ORG": "the edition of Salesforce has no API, or the user lacks the right API Enabled",
+    "API_CURRENTLY_DISABLED": "the user lacks the right API Enabled",
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One error of an answer: its code, such as INVALID_FIELD, and its text."""
+
+    code: str
+    message: str
+
+
+class SalesforceAPI:
+    """Requests to one organisation.
+
+    Parameters
+    ----------
+    config : Config
+    secret : SecretStr
+        See `winpredict.sources._salesforce_sign_in.SalesforceSignIn`.
+    sleep : callable
+        Waits so many seconds.
+    """
+
+    def __init__(self, config: Config, secret: SecretStr, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.knobs, self.sync, self.sleep = config.crm.salesforce, config.crm.sync, sleep
+        self.redact = Redactor([secret])
+        login = Connection("Salesforce", self.knobs.login_url, Unsigned(), self.sync, self.redact, sleep=sleep)
+        self.sign_in = SalesforceSignIn(self.knobs, secret, login)
+        self._answered = False
+
+    @cached_property
+    def connection(self) -> Connection:
+        """Signed in, to where the organisation is served."""
+        return Connection(
+            "Salesforce",
+            self.sign_in.instance_url,
+            self.sign_in,
+            self.sync,
+            self.redact,
+            limits=self._heed_limits,
+            sleep=self.sleep,
+        )
+
+    def clock(self) -> pd.Timestamp:
+        """Salesforce's time by its last answer."""
+        if not self._answered:
+            # the list of versions is not counted against the organisation's daily requests
+            self.connection.get("/services/data/")
+        return self.connection.clock()
+
+    def path(self, path: str) -> str:
+        """The address of a resource of the API version that is configured."""
+        return f"/services/data/v{self.knobs.api_version}/{path}"
+
+    def send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """An answer; see `Connection.send`."""
+        return self.connection.send(method, self.path(path), **request)
+
+    def get(self, path: str, **request: Any) -> httpx.Response:
+        """An answer to a reading request."""
+        return self.send("GET", path, **request)
+
+    def rows(self, soql: str, *, tooling: bool = False) -> Iterator[Mapping[str, Any]]:
+        """Rows of a query, all its pages; deleted ones are left out.
+
+        Raises
+        ------
+        CRMFieldError
+            When a field or an object does not exist.
+        CRMError
+        """
+        path = "tooling/query" if tooling else "query"
+        answer = self.get(path, params={"q": soql}, accept=(400,))
+        while True:
+            if answer.status_code == 400:
+                raise self.refused(answer, f"the query {soql[:_SAID]}")
+            page = answer.json()
+            yield from page["records"]
+            if page["done"]:
+                return
+            answer = self.connection.get(page["nextRecordsUrl"], accept=(400,))
+
+    def refused(self, answer: httpx.Response, what: str) -> CRMError:
+        """The error that tells of a request that was refused."""
+        refusals = refusals_of(answer)
+        told = "; ".join(f"{each.code}: {each.message}" for each in refusals)
+        told = self.redact(told or answer.text[:_SAID])
+        kind = CRMFieldError if {each.code for each in refusals} & {"INVALID_FIELD", "INVALID_TYPE"} else CRMError
+        return kind(f"Salesforce refused {what}: {told}")
+
+    def _heed_limits(self, answer: httpx.Response) -> None:
+        self._answered = True
+        if answer.status_code == 403:
+            self._tell_forbidden(refusals_of(answer))
+        found = _USAGE.search(answer.headers.get("sforce-limit-info", ""))
+        if found is None:
+            return
+        used, total = int(found[1]), int(found[2])
+        allowed = self.knobs.daily_share * total
+        # the next request would be one more
+        if used + 1 > allowed:
+            raise CRMLimitError(
+                f"{used:,} of the organisation's {total:,} daily requests to Salesforce are used, by whatever program, "
+                f"and crm.salesforce.daily_share allows {self.knobs.daily_share:.0%}. What was read so far is kept; "
+                "run the command again when the count of the last 24 hours has fallen, or raise the share"
+            )
+
+    def _tell_forbidden(self, refusals: list[Refusal]) -> None:
+        for each in refusals:
+            if each.code == _REQUEST_LIMIT:
+                raise CRMLimitError(
+                    f"the organisation's daily requests to Salesforce are used up ({self.redact(each.message)}). What "
+                    "was read so far is kept; run the command again later"
+                )
+            if each.code in _FORBIDDEN:
+                raise CRMSignInError(f"Salesforce refuses the connected user: {_FORBIDDEN[each.code]}")
+
+
+def refusals_of(answer: httpx.Response) -> list[Refusal]:
+    """The errors of an answer that refuses something; empty where it is written in no known way.
+
+    Examples
+    --------
+    >>> refusals_of(httpx.Response(400, json=[{"errorCode": "MALFORMED_QUERY", "message": "unexpected token: ;"}]))
+    [Refusal(code='MALFORMED_QUERY', message='unexpected token: ;')]
+    """
+    try:
+        said = answer.json()
+    except ValueError:
+        return []
+    errors = said if isinstance(said, list) else [said]
+    return [
+        Refusal(str(each.get("errorCode") or each.get("statusCode") or ""), str(each.get("message", "")))
+        for each in errors
+        if isinstance(each, dict)
+    ]

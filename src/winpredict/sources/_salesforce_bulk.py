@@ -1,0 +1,110 @@
+"""Query jobs of Salesforce's Bulk API 2.0: made, waited for, fetched page by page."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from winpredict._common.errors import CRMError
+from winpredict.sources._salesforce_api import SalesforceAPI, refusals_of
+
+_JOBS = "jobs/query"
+_FIRST_WAIT_S = 0.5
+_DONE, _LOST = "JobComplete", ("Failed", "Aborted")
+#: Objects that the Bulk API does not know are read by plain queries.
+_UNSUPPORTED = ("INVALIDENTITY", "INVALIDJOB", "FUNCTIONALITY_NOT_ENABLED")
+
+
+class JobGoneError(Exception):
+    """A job that is no longer there: Salesforce keeps its results for seven days."""
+
+
+def create_job(api: SalesforceAPI, soql: str) -> str | None:
+    """Start a job that reads deleted rows too; its id, or None where the object cannot be read this way."""
+    body = {
+        "operation": "queryAll",
+        "query": soql,
+        "contentType": "CSV",
+        "columnDelimiter": "COMMA",
+        "lineEnding": "LF",
+    }
+    # a job made twice, since an answer was lost, costs nothing but itself
+    answer = api.send("POST", _JOBS, json=body, accept=(400,))
+    if answer.status_code != 400:
+        return str(answer.json()["id"])
+    if any(each.code in _UNSUPPORTED or "not supported" in each.message for each in refusals_of(answer)):
+        return None
+    raise api.refused(answer, f"the bulk query {soql[:300]}")
+
+
+def wait_for(api: SalesforceAPI, job: str) -> None:
+    """Wait until a job is complete.
+
+    Raises
+    ------
+    JobGoneError
+        When there is no such job any more.
+    CRMError
+        When it failed or was aborted.
+    """
+    wait = _FIRST_WAIT_S
+    while True:
+        answer = api.get(f"{_JOBS}/{job}", missing_ok=True)
+        if answer.status_code == 404:
+            raise JobGoneError
+        state = answer.json()
+        if state["state"] == _DONE:
+            return
+        if state["state"] in _LOST:
+            delete_job(api, job)
+            raise CRMError(_loss(state, job))
+        api.sleep(min(wait, api.knobs.bulk_poll_s))
+        wait *= 2
+
+
+def results(api: SalesforceAPI, job: str, locator: str) -> Iterator[tuple[list[dict[str, str]], str]]:
+    """Pages of a complete job from a locator on (empty: from the start), each with the locator of the next.
+
+    Raises
+    ------
+    JobGoneError
+        When there is no such job any more.
+    """
+    while True:
+        params = {"maxRecords": str(api.knobs.bulk_page_rows)} | ({"locator": locator} if locator else {})
+        answer = api.get(f"{_JOBS}/{job}/results", params=params, missing_ok=True, headers={"Accept": "text/csv"})
+        if answer.status_code == 404:
+            raise JobGoneError
+        rows = _rows(answer, job)
+        locator = answer.headers.get("sforce-locator", "null")
+        yield rows, "" if locator == "null" else locator
+        if locator == "null":
+            return
+
+
+def delete_job(api: SalesforceAPI, job: str) -> None:
+    """Let go of a job's results; one that is gone already is as good."""
+    api.send("DELETE", f"{_JOBS}/{job}", accept=(400, 404))
+
+
+def _rows(answer: httpx.Response, job: str) -> list[dict[str, str]]:
+    answer.encoding = "utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    promised = answer.headers.get("sforce-numberofrecords")
+    if promised is not None and int(promised) != len(rows):
+        raise CRMError(
+            f"Salesforce's bulk job {job} sent {len(rows):,} rows where it promised {promised}; run the command again"
+        )
+    return rows
+
+
+def _loss(state: Mapping[str, Any], job: str) -> str:
+    told = f"Salesforce's bulk job {job} on {state.get('object', 'an object')}"
+    if state["state"] == "Aborted":
+        return f"{told} was aborted by somebody in Salesforce; run the command again"
+    return (
+        f"{told} failed: {state.get('errorMessage') or 'no reason was given'}. Run the command again; where it fails "
+        "again, raise crm.salesforce.bulk_from_rows so that plain queries are used"
+    )
