@@ -33,6 +33,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_ID = 15
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
@@ -191,6 +192,8 @@ class _Parser:
             return pd.Timestamp(text).tz_convert("UTC")
         if form == "number":
             return float(text)
+        if kind in ("id", "reference"):
+            return _unquoted(text)[:_ID]  # three more characters are for readers without case
         return _unquoted(text) if form == "text" else text
 
     def _kind(self, name: str, table: str = "") -> str:

@@ -168,12 +168,13 @@ class SalesforceServer(Company):
         return {field: kind for field, kind in self.fields[name].items() if field not in self.hidden_fields}
 
     def export(self, folder: Path) -> None:
-        """Write the organisation's own data export: one CSV an object, with all that is not deleted."""
+        """Write the organisation's own data export: one CSV an object that has records, without deleted ones."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in EXPORTED:
-            if name not in self.habits.absent:
+            records = self.records.live(name)
+            if records and name not in self.habits.absent:
                 fields = [field for field, kind in self.fields[name].items() if kind not in _NOT_EXPORTED]
-                text = as_csv(self.records.live(name), fields)
+                text = as_csv(records, fields)
                 (folder / f"{name}.csv").write_text(text, encoding="utf-8", newline="")
 
     def hand_out_token(self) -> dict[str, Any]:
