@@ -99,7 +99,7 @@ def _with_names(changes: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:
     """Salesforce writes two rows for a change of a reference: one with ids, one with the names."""
     names = users.set_index("Id")["Name"]
     named = changes.assign(
-        Id=changes["Id"].str.replace("017Dn0", "017Dn5"),
+        Id=changes["Id"].str.replace("017Dn0", "017Dn7"),
         OldValue=changes["OldValue"].map(names),
         NewValue=changes["NewValue"].map(names),
         DataType="Text",

@@ -51,7 +51,8 @@ class Table:
     stamp : str
         The field that tells of the last change.
     keeps_deleted : bool
-        Whether deleted records stay, marked by IsDeleted.
+        Whether deleted records stay, marked by IsDeleted. Rows of histories count as there: they go with their deal
+        and come back with it, and their stamps may tell of neither.
     lists_removals : bool
         Whether Salesforce lists the ids of removed records.
     """
@@ -74,13 +75,13 @@ class Table:
             )
         kinds = {each["name"]: str(each["type"]) for each in fields if _wanted(name, each, knobs)}
         kinds |= {stamp: "datetime"}
-        keeps_deleted = any(each["name"] == "IsDeleted" for each in fields)
+        keeps_deleted = bool(described.get("deletable")) and any(each["name"] == "IsDeleted" for each in fields)
         return cls(name, kinds, stamp, keeps_deleted, bool(described.get("replicateable")))
 
     def record(self, row: Mapping[str, Any]) -> RawRecord:
         """A row of a query as a raw record."""
         values = {name: as_text(row.get(name), kind) for name, kind in self.fields.items()}
-        deleted = values.get("IsDeleted") == "true"
+        deleted = self.keeps_deleted and values["IsDeleted"] == "true"
         return RawRecord(str(values["Id"]), {} if deleted else values, moment(str(values[self.stamp])), deleted=deleted)
 
 
