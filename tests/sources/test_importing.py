@@ -264,6 +264,28 @@ def test_facts_recorded_in_the_future_cannot_be(tmp_path):
     assert found.crm.known_until < NOW
 
 
+def test_the_day_on_which_an_open_deal_is_expected_may_lie_ahead(tmp_path):
+    rows = "Id,StageName,CreatedDate,CloseDate,IsClosed,IsWon\nx,Prospecting,2025-01-01,2031-01-01,false,false\n"
+    found = imported(tmp_path, {"Opportunity.csv": rows}, load_profile("salesforce"))
+    assert found.repairs == {}
+    assert found.crm.deals["expected_close_date"].tolist() == [pd.Timestamp("2031-01-01", tz="UTC")]
+
+
+def test_names_may_be_joined(tmp_path):
+    users = {"users": [{"file": "people", "columns": {"user_id": "id", "name": ["first + last", "nick"]}}]}
+    profile = Profile.model_validate({"tables": changed().model_dump()["tables"] | users})
+    people = "id,first,last,nick\n1,Ann,Lee,a\n2,,Bo,b\n3,,,c\n"
+    found = imported(tmp_path, {"deals.csv": HEADER + ROWS, "people.csv": people}, profile)
+    assert found.crm.users["name"].fillna("").tolist() == ["Ann Lee", "Bo", ""]
+
+
+def test_touches_of_no_deal_at_all(tmp_path):
+    (tmp_path / "notes.jsonl").write_text(json.dumps({"id": "1", "associations": {"deals": {"results": []}}}))
+    deal = {"id": "d", "properties": {"dealstage": "contractsent", "createdate": "2025-01-01T00:00:00Z"}}
+    found = imported(tmp_path, {"deals.jsonl": json.dumps(deal)}, load_profile("hubspot"))
+    assert found.crm.activities is None
+
+
 def test_one_deal_is_enough_to_import(tmp_path):
     found = imported(tmp_path, {"whatever.csv": HEADER + ROWS.splitlines()[0] + "\n"})
     assert len(found.crm.deals) == 1

@@ -111,10 +111,18 @@ def _not_from_the_future(name: str, frame: pd.DataFrame, now: pd.Timestamp, quar
         must = TABLES[name].columns[column].filled
         cause = f"{column} lies in the future" + ("" if must else ", taken as missing")
         # an open deal's closing time is the day it is expected, and not used
-        told = later & (frame["outcome"] != "open") if column == "closed_at" and "outcome" in frame else later
+        told = later & ~_are_open(frame) if column == "closed_at" else later
         quarantine.add(name, frame[told], cause, "rejected" if must else "repaired")
         frame = frame[~later] if must else frame.assign(**{column: frame[column].mask(later)})
     return frame
+
+
+def _are_open(deals: pd.DataFrame) -> pd.Series:
+    """Deals that are said to be open; where only the stage tells, it is not known yet."""
+    if "outcome" in deals:
+        return deals["outcome"] == "open"
+    closed = deals["is_closed"] if "is_closed" in deals else pd.Series(pd.NA, index=deals.index, dtype="boolean")
+    return closed.eq(False).fillna(False).astype(bool)
 
 
 def _without_repeats(name: str, frame: pd.DataFrame, quarantine: Quarantine) -> pd.DataFrame:

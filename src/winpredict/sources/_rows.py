@@ -61,6 +61,7 @@ def canonical_rows(
     """
     frame = _exploded(raw.frame, source.explode) if source.explode else raw.frame
     frame = _with_first_elements(kept_rows(frame, source, profile), source)
+    frame = _with_joined(frame, source, profile)
     origin: dict[str, Any] = {FILE: raw.path, ROW: frame.index.to_numpy()}
     untouched = frame.reset_index(drop=True).assign(**origin)
     found = found_columns(frame, table, source, raw)
@@ -81,7 +82,7 @@ def canonical_rows(
             quarantine.add(table, untouched[values.isna() & ~unread], f"{raw_column} is missing", done)
     for name, value in source.constants.items():
         out[name] = pd.Series(value, index=out.index, dtype=text_dtype())
-    if source.explode and "activity_id" in out:
+    if source.explode and {"activity_id", "deal_id"} <= set(out):
         out["activity_id"] = _once_a_deal(out)
     if source.others and table in WITH_ATTRIBUTES:
         out = _with_attributes(out, untouched, found, source, profile, signs)
@@ -109,6 +110,17 @@ def _with_first_elements(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
                 lambda each, inner=inner: each[0].get(inner) if isinstance(each, list) and each else None
             )
     return frame.assign(**firsts)
+
+
+def _with_joined(frame: pd.DataFrame, source: Source, profile: Profile) -> pd.DataFrame:
+    """Columns named first + last: the texts of several columns with blanks between, those that are missing left out."""
+    joined = {}
+    for name in (each for offered in source.columns.values() for each in offered if " + " in each):
+        there = [part for part in name.split(" + ") if part in frame]
+        if there and name not in frame:
+            texts = pd.DataFrame({part: as_text(frame[part], profile.missing).fillna("") for part in there})
+            joined[name] = texts.agg(lambda row: " ".join(filter(None, row)), axis=1) if len(texts) else texts[there[0]]
+    return frame.assign(**joined)
 
 
 def kept_rows(frame: pd.DataFrame, source: Source, profile: Profile) -> pd.DataFrame:

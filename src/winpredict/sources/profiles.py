@@ -55,7 +55,7 @@ class Source(_Part):
 
     file: Names = Field(description="names without suffix, case ignored, * for anything: files, zip members, sheets")
     columns: dict[str, Names] = Field(
-        {}, description="canonical column: raw column, or several, the first found counts"
+        {}, description="canonical column: raw column, or several, the first found counts; a + b: both, as one text"
     )
     where: dict[str, Names] = Field(
         {}, description="raw column: values to keep, case ignored, * for anything, '' for missing"
