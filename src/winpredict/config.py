@@ -109,9 +109,12 @@ class HubSpot(_Section):
     api_version: str = Field("2026-09", description="date of the API version in the paths")
     sign_in: Literal["token", "oauth"] = Field("token", description="private-app token, or OAuth refresh token")
     client_id: str = Field("", description="of the OAuth app")
-    page_size: int = Field(100, ge=1, le=200, description="records a page")
-    history_page_size: int = Field(50, ge=1, le=100, description="records a page where property histories are asked for")
+    page_size: int = Field(100, ge=1, le=100, description="records a page of a list")
+    history_page_size: int = Field(50, ge=1, le=100, description="records a request with property histories")
+    search_page_size: int = Field(200, ge=1, le=200, description="records a search")
+    searches_per_s: float = Field(4.0, gt=0, description="most searches a second; HubSpot allows 5 an account")
     requests_per_10s: int = Field(100, ge=1, description="most requests in ten seconds; private apps allow 190")
+    daily_share: Share = Field(0.5, description="stop once this share of the account's daily requests is used")
 
 
 class Zoho(_Section):

@@ -118,8 +118,9 @@ def _with_joined(frame: pd.DataFrame, source: Source, profile: Profile) -> pd.Da
     for name in (each for offered in source.columns.values() for each in offered if " + " in each):
         there = [part for part in name.split(" + ") if part in frame]
         if there and name not in frame:
-            texts = pd.DataFrame({part: as_text(frame[part], profile.missing).fillna("") for part in there})
-            joined[name] = texts.agg(lambda row: " ".join(filter(None, row)), axis=1) if len(texts) else texts[there[0]]
+            parts = (as_text(frame[part], profile.missing).fillna("") for part in there)
+            texts = [" ".join(filter(None, row)) for row in zip(*parts, strict=True)]
+            joined[name] = pd.Series(texts, index=frame.index, dtype=text_dtype())
     return frame.assign(**joined)
 
 
