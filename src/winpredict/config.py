@@ -128,6 +128,9 @@ class Zoho(_Section):
     client_id: str = Field("")
     api_version: str = Field("v8")
     page_size: int = Field(200, ge=1, le=200, description="records a page")
+    credits_kept: int = Field(
+        1000, ge=0, description="stop once the organisation has no more API credits than this left for 24 hours"
+    )
 
 
 class Sync(_Section):

@@ -125,7 +125,7 @@ def test_hubspot_csv_export(tmp_path):
     assert found.repairs == {}
 
 
-def test_zoho_records_date_the_stages_by_when_the_one_before_was_left(tmp_path):
+def test_a_stay_in_a_stage_is_dated_by_its_beginning_unless_the_profile_says_its_end(tmp_path):
     json_lines(
         tmp_path / "Deals.jsonl",
         {
@@ -148,11 +148,16 @@ def test_zoho_records_date_the_stages_by_when_the_one_before_was_left(tmp_path):
     )
     call = {"Call_Type": "Missed", "Call_Duration_in_seconds": 30, "What_Id": {"id": "d1"}, "Who_Id": {"id": "c1"}}
     json_lines(tmp_path / "Calls.jsonl", {"id": "1", "Call_Start_Time": "2025-01-05T09:00:00+02:00"} | call)
-    found = import_files([tmp_path], load_profile("zoho"), now=NOW)
+    zoho = load_profile("zoho")
+    found = import_files([tmp_path], zoho, now=NOW)
     assert found.repairs == {}
     deal = found.crm.deals.iloc[0]
     assert (deal["owner_id"], deal["account_id"]) == ("u1", "a1")
-    assert deal["closed_at"] == pd.Timestamp("2025-02-28T22:00:00Z")
+    assert deal["closed_at"] == pd.Timestamp("2025-03-01T22:00:00Z")
+    by_end = tuple(source.model_copy(update={"left_stages": True}) for source in zoho.tables["deal_history"])
+    left = zoho.model_copy(update={"tables": zoho.tables | {"deal_history": by_end}})
+    found = import_files([tmp_path], left, now=NOW)
+    assert found.crm.deals["closed_at"].tolist() == [pd.Timestamp("2025-02-28T22:00:00Z")]
     entered = found.crm.deal_history.dropna(subset="stage")
     assert entered[["stage", "changed_at"]].astype(str).values.tolist() == [
         ["Qualification", "2025-01-01 08:00:00+00:00"],

@@ -58,6 +58,8 @@ class Connection:
     limits : callable, optional
         Called with every answer; raises `CRMLimitError` where the CRM's own count says that it is enough. An answer
         that came is used all the same (it may tell what was written), and no further request is sent.
+    for_good : callable, optional
+        Called with every 401; true where it is about rights, so that another token would not help.
     sleep : callable
         Waits so many seconds.
     """
@@ -72,12 +74,13 @@ class Connection:
         *,
         requests_per_10s: int | None = None,
         limits: Callable[[httpx.Response], None] | None = None,
+        for_good: Callable[[httpx.Response], bool] = lambda answer: False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.crm, self.sign_in, self.knobs, self.redact = crm, sign_in, knobs, redact
         self._client = httpx.Client(base_url=base_url, timeout=knobs.timeout_s, follow_redirects=False)
         self._sent: deque[float] = deque(maxlen=requests_per_10s)
-        self._limits, self._sleep = limits, sleep
+        self._limits, self._for_good, self._sleep = limits, for_good, sleep
         self._last_date: datetime | None = None
         self._enough = ""
 
@@ -147,7 +150,7 @@ class Connection:
         if self._enough:
             raise CRMLimitError(self._enough)
         answer = self._answer(method, url, writes, request)
-        if answer.status_code == _UNAUTHORISED and self.sign_in.renew():
+        if answer.status_code == _UNAUTHORISED and not self._for_good(answer) and self.sign_in.renew():
             answer = self._answer(method, url, writes, request)
         self._keep_date(answer)
         self._heed_limits(answer)

@@ -1,0 +1,240 @@
+"""Zoho CRM's endpoints: what goes into a request, what comes back, and which refusals mean what."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import httpx
+import pandas as pd
+
+from winpredict._common.errors import CRMError, CRMSignInError
+from winpredict.sources._http import Connection
+from winpredict.sources._zoho_sign_in import mapping
+
+#: Most fields in one request, most records asked for by id, most records of a related list.
+FIELDS, IDS, LONGEST_PAGE = 50, 100, 200
+
+Told = dict[str, Any]
+_Value = TypeVar("_Value")
+_REFUSED = (400, 401, 403, 404)
+_NOTHING = (204, 304)
+#: A token that was just made may be refused once and accepted a moment later.
+_TRIES = 3
+_SAID = 200
+_ABOUT_RIGHTS = ("OAUTH_SCOPE_MISMATCH", "NO_PERMISSION", "AUTHORIZATION_FAILED")
+
+
+class ZohoRefusalError(CRMError):
+    """Zoho refuses a request for a reason that `code` names, such as EXPIRED_VALUE."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ZohoAPI:
+    """Requests to one organisation.
+
+    Parameters
+    ----------
+    connection : Connection
+    version : str
+        Of the API, as in its paths.
+    page_size : int
+        Records a page.
+    """
+
+    def __init__(self, connection: Connection, version: str, page_size: int) -> None:
+        self.connection, self._version, self.page_size = connection, version, page_size
+        self._definitions: dict[str, Told] | None = None
+        self._users: dict[str, Told] | None = None
+
+    def records(
+        self, module: str, fields: Sequence[str], *, since: pd.Timestamp | None = None, token: str = ""
+    ) -> tuple[list[Told], Told]:
+        """A page of a module's records, the least recently changed first, and what is said of the paging.
+
+        Parameters
+        ----------
+        module : str
+        fields : sequence of str
+            At most `FIELDS`.
+        since : Timestamp, optional
+            Only records changed at or after this moment.
+        token : str
+            Of the page, as the one before told it; the other parameters must be the same then.
+        """
+        params = {
+            "fields": ",".join(fields),
+            "per_page": str(self.page_size),
+            "sort_by": "Modified_Time",
+            "sort_order": "asc",
+        }
+        params |= {"page_token": token} if token else {}
+        return _page(self.get(module, _read(module), params=params, since=since), "data")
+
+    def by_ids(self, module: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, Told]:
+        """Fields of records, by id; those that are gone are left out."""
+        found: dict[str, Told] = {}
+        for some in parts(ids, IDS):
+            for names in parts(fields, FIELDS):
+                params = {"fields": ",".join(names), "ids": ",".join(some), "per_page": str(LONGEST_PAGE)}
+                for record in _page(self.get(module, _read(module), params=params), "data")[0]:
+                    found.setdefault(str(record["id"]), {}).update(record)
+        return found
+
+    def deleted(self, module: str, since: pd.Timestamp, page: int) -> tuple[list[Told], bool]:
+        """A page of the records deleted since a moment, for now or for good, and whether there are more."""
+        params = {"type": "all", "page": str(page), "per_page": str(LONGEST_PAGE)}
+        rows, info = _page(self.get(f"{module}/deleted", _read(module), params=params, since=since), "data")
+        return rows, bool(info.get("more_records"))
+
+    def related(self, deal_id: str, related: str, fields: Sequence[str]) -> Iterator[Told]:
+        """The records of a related list of a deal."""
+        params = {"fields": ",".join(fields), "per_page": str(LONGEST_PAGE)}
+        page = 1
+        while True:
+            told = self.get(f"Deals/{deal_id}/{related}", _read("Deals"), params=params | {"page": str(page)})
+            rows, info = _page(told, "data")
+            yield from rows
+            if not rows or not info.get("more_records"):
+                return
+            page += 1
+
+    def timeline(self, deal_id: str) -> Iterator[Told]:
+        """What happened to a deal, the latest first."""
+        first = {"per_page": str(LONGEST_PAGE), "sort_by": "audited_time", "sort_order": "desc"}
+        params = first
+        while True:
+            rows, info = _page(self.get(f"Deals/{deal_id}/__timeline", _read("Deals"), params=params), "__timeline")
+            yield from rows
+            token = info.get("next_page_token")
+            if not info.get("more_records") or not token:
+                return
+            # the number of entries must not be told together with a token
+            params = {name: value for name, value in first.items() if name != "per_page"} | {"page_token": str(token)}
+
+    def users(self) -> dict[str, Told]:
+        """Everybody who has or had an account in the organisation, by id."""
+        if self._users is None:
+            found: dict[str, Told] = {}
+            page, more = 1, True
+            while more:
+                params = {"type": "AllUsers", "page": str(page), "per_page": str(LONGEST_PAGE)}
+                rows, info = _page(self.get("users", "ZohoCRM.users.READ", params=params), "users")
+                found |= {str(each["id"]): each for each in rows}
+                page, more = page + 1, bool(rows and info.get("more_records"))
+            self._users = found
+        return self._users
+
+    def organisation(self) -> Told:
+        """The organisation that the credentials belong to."""
+        return next(iter(self.get("org", "ZohoCRM.org.READ").get("org") or ()), {})
+
+    def definitions(self, *, again: bool = False) -> dict[str, Told]:
+        """Fields of deals by name."""
+        if self._definitions is None or again:
+            told = self.get("settings/fields", "ZohoCRM.settings.fields.READ", params={"module": "Deals"})
+            self._definitions = {str(each["api_name"]): each for each in told.get("fields") or ()}
+        return self._definitions
+
+    def pipelines(self) -> list[Told]:
+        """The pipelines of deals, with their stages in order."""
+        told = self.get("settings/layouts", "ZohoCRM.settings.layouts.READ", params={"module": "Deals"})
+        found: dict[str, Told] = {}
+        for layout in told.get("layouts") or ():
+            params = {"layout_id": str(layout["id"])}
+            said = self.get("settings/pipeline", "ZohoCRM.settings.pipeline.READ", params=params)
+            found |= {str(each["id"]): each for each in said.get("pipeline") or ()}
+        return list(found.values())
+
+    def stages(self) -> list[Told]:
+        """The stages of deals, where an organisation has no pipelines."""
+        told = self.get("settings/stages", "ZohoCRM.settings.stages.READ", params={"module": "Deals"})
+        return list(told.get("stages") or ())
+
+    def get(
+        self, path: str, scope: str, *, params: dict[str, str] | None = None, since: pd.Timestamp | None = None
+    ) -> Told:
+        """The body of an answer; empty where there is nothing.
+
+        Parameters
+        ----------
+        path : str
+            Below the version.
+        scope : str
+            What the credentials must have been given for it.
+        params : dict of str to str, optional
+        since : Timestamp, optional
+
+        Raises
+        ------
+        CRMSignInError
+            When the credentials do not allow it.
+        ZohoRefusalError
+            When it is refused for another reason.
+        """
+        headers = {} if since is None else {"If-Modified-Since": if_modified_since(since)}
+        return self.send("GET", path, scope, params=params or {}, headers=headers)
+
+    def send(self, method: str, path: str, scope: str, *, accept: Sequence[int] = (), **request: Any) -> Told:
+        """The body of an answer to any request; see `get` and `winpredict.sources._http.Connection.send`."""
+        for left in reversed(range(_TRIES)):
+            answer = self.connection.send(
+                method, f"/crm/{self._version}/{path}", accept=(*_REFUSED, *accept), **request
+            )
+            if answer.status_code != 401 or _code(answer) in _ABOUT_RIGHTS or not left:
+                break
+        if answer.status_code in _NOTHING:
+            return {}
+        if answer.status_code in accept or answer.status_code < 400:
+            return dict(mapping(answer))
+        raise self._refusal(method, path, scope, answer)
+
+    def _refusal(self, method: str, path: str, scope: str, answer: httpx.Response) -> CRMError:
+        code, said = _code(answer), self.connection.redact(answer.text[:_SAID].strip())
+        told = f"Zoho, {method} {path}: {answer.status_code} {said}"
+        if code == "OAUTH_SCOPE_MISMATCH":
+            return CRMSignInError(f"{told}. The refresh token lacks the scope {scope}: make one with it")
+        if code in _ABOUT_RIGHTS or answer.status_code in (401, 403):
+            return CRMSignInError(
+                f"{told}. The user of the refresh token may not: grant it in the user's profile (Setup > Security "
+                f"Control > Profiles), and the scope {scope}"
+            )
+        return ZohoRefusalError(told, code)
+
+
+def if_modified_since(moment: pd.Timestamp) -> str:
+    """A moment for the header; a second early, since Zoho stamps whole seconds and leaves out the moment itself.
+
+    Examples
+    --------
+    >>> if_modified_since(pd.Timestamp("2025-06-01T12:00:00.5Z"))
+    '2025-06-01T11:59:59+00:00'
+    """
+    return (moment.floor("s") - pd.Timedelta("1s")).isoformat(timespec="seconds")
+
+
+def parts(values: Sequence[_Value], size: int) -> list[Sequence[_Value]]:
+    """A sequence in pieces of at most so many.
+
+    Examples
+    --------
+    >>> parts("abcde", 2)
+    ['ab', 'cd', 'e']
+    """
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+def _page(told: Told, name: str) -> tuple[list[Told], Told]:
+    return list(told.get(name) or ()), dict(told.get("info") or {})
+
+
+def _code(answer: httpx.Response) -> str:
+    said = mapping(answer)
+    rows = said.get("data")
+    first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
+    return str(said.get("code") or first.get("code") or "")
+
+
+def _read(module: str) -> str:
+    return f"ZohoCRM.modules.{module.lower()}.READ"

@@ -1,0 +1,173 @@
+"""Signing in to Zoho: access tokens of an hour, made from a refresh token at the accounts server of the data centre."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from winpredict._common.errors import CRMLimitError, CRMSignInError
+from winpredict.config import Config, Zoho
+from winpredict.sources._http import Connection
+from winpredict.sources.secrets import Redactor
+
+_TOKEN = "/oauth/v2/token"
+_CREDITS_LEFT = "x-api-credits-remaining"
+#: An access token is renewed so long before it ends.
+_MARGIN_S = 60.0
+#: Tries of a request whose answer is no word of OAuth, and so neither a token nor a refusal.
+_TRIES = 3
+#: Data centres whose addresses do not follow from their names.
+_ACCOUNTS = {"ca": "https://accounts.zohocloud.ca"}
+#: Refusals of a request that another token would not change.
+_ABOUT_RIGHTS = ("OAUTH_SCOPE_MISMATCH", "NO_PERMISSION")
+#: What to do about a refusal, by a part of what Zoho says.
+_ADVICE = {
+    "invalid_client": "check crm.zoho.client_id and the secret zoho_client_secret, and that crm.zoho.data_centre is "
+    "the one of your organisation: a client of another data centre is unknown there",
+    "invalid_code": "the refresh token was revoked, belongs to another client, or to another data centre; make one at "
+    "the API console of your data centre and store it as the secret zoho_refresh_token",
+}
+_GENERAL_ADVICE = "check crm.zoho in the config and the secrets zoho_client_secret and zoho_refresh_token"
+
+
+class Unsigned:
+    """Signs nothing: for asking for a token."""
+
+    def header(self) -> Mapping[str, str]:
+        """No header."""
+        return {}
+
+    def renew(self) -> bool:
+        """There is nothing to renew."""
+        return False
+
+
+class ZohoSignIn:
+    """Access tokens of one organisation; see `winpredict.sources._http.SignIn`.
+
+    Parameters
+    ----------
+    client_id : str
+    client_secret, refresh_token : SecretStr
+    connection : Connection
+        To the accounts server; signs nothing, and its redactor learns every token.
+    """
+
+    def __init__(
+        self, client_id: str, client_secret: SecretStr, refresh_token: SecretStr, connection: Connection
+    ) -> None:
+        if not client_id:
+            raise CRMSignInError("crm.zoho.client_id is empty; write the client id of the API console there")
+        self._client_id, self._client_secret, self._refresh_token = client_id, client_secret, refresh_token
+        self._connection = connection
+        self._token: SecretStr | None = None
+        self._ends = 0.0
+
+    def header(self) -> Mapping[str, str]:
+        """The header, with an access token that lasts."""
+        if self._token is None or time.monotonic() > self._ends:
+            self.renew()
+        assert self._token is not None
+        return {"Authorization": f"Zoho-oauthtoken {self._token.get_secret_value()}"}
+
+    def renew(self) -> bool:
+        """Get another access token; Zoho gives ten in ten minutes."""
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": self._client_id,
+            "client_secret": self._client_secret.get_secret_value(),
+            "refresh_token": self._refresh_token.get_secret_value(),
+        }
+        said: Mapping[str, Any] = {}
+        for _ in range(_TRIES):
+            # in the body: addresses end up in logs
+            answer = self._connection.send("POST", _TOKEN, data=form, accept=(400, 401, 403))
+            said = mapping(answer)
+            if said.get("access_token"):
+                self._keep(said)
+                return True
+            if "error" in said:
+                break
+        raise self._refusal(said)
+
+    def _keep(self, said: Mapping[str, Any]) -> None:
+        token = str(said["access_token"])
+        self._connection.redact.add(token)
+        self._token = SecretStr(token)
+        self._ends = time.monotonic() + max(float(said.get("expires_in", 3600)) - _MARGIN_S, 0.0)
+
+    def _refusal(self, said: Mapping[str, Any]) -> Exception:
+        told = self._connection.redact(
+            ": ".join(str(said[name]) for name in ("error", "error_description") if said.get(name))
+        )
+        if "too many requests" in told.lower() or told.lower().startswith("access denied"):
+            return CRMLimitError(
+                f"Zoho's accounts server gives no more access tokens for now ({told}). What was read so far is kept; "
+                "run the command again in ten minutes"
+            )
+        advice = next((text for part, text in _ADVICE.items() if part in told.lower()), _GENERAL_ADVICE)
+        return CRMSignInError(f"Zoho refused the sign-in: {told or 'an answer without a token'}. What to do: {advice}")
+
+
+class CreditLimit:
+    """Tells when enough of an organisation's API credits are used; see `Connection`.
+
+    Zoho tells how many are left once half of those of 24 hours are used.
+
+    Parameters
+    ----------
+    kept : int
+        Credits to leave for others.
+    """
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+
+    def __call__(self, answer: httpx.Response) -> None:
+        """Look at an answer."""
+        told = answer.headers.get(_CREDITS_LEFT, "")
+        if told.isdecimal() and int(told) <= self._kept:
+            raise CRMLimitError(
+                f"Zoho: {int(told):,} API credits are left for the 24 hours, and crm.zoho.credits_kept leaves "
+                f"{self._kept:,} for others. What was read so far is kept; run the command again later"
+            )
+
+
+def signed_in(
+    config: Config, client_secret: SecretStr, refresh_token: SecretStr, sleep: Callable[[float], None] = time.sleep
+) -> Connection:
+    """A connection to the API of an organisation's data centre.
+
+    Raises
+    ------
+    CRMSignInError
+        When the config lacks the client id.
+    """
+    knobs, sync = config.crm.zoho, config.crm.sync
+    redact = Redactor([client_secret, refresh_token])
+    asking = Connection("Zoho", _accounts_url(knobs), Unsigned(), sync, redact, sleep=sleep)
+    return Connection(
+        "Zoho",
+        knobs.api_url or f"https://www.zohoapis.{knobs.data_centre}",
+        ZohoSignIn(knobs.client_id, client_secret, refresh_token, asking),
+        sync,
+        redact,
+        limits=CreditLimit(knobs.credits_kept),
+        for_good=lambda answer: mapping(answer).get("code") in _ABOUT_RIGHTS,
+        sleep=sleep,
+    )
+
+
+def mapping(answer: httpx.Response) -> Mapping[str, Any]:
+    """The body of an answer, where it is a JSON object; else nothing."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _accounts_url(knobs: Zoho) -> str:
+    return knobs.accounts_url or _ACCOUNTS.get(knobs.data_centre, f"https://accounts.zoho.{knobs.data_centre}")
