@@ -34,6 +34,11 @@ class Attributes(_Section):
 
     keep: tuple[str, ...] = Field((), description="attributes to use whatever the audit says")
     drop: tuple[str, ...] = Field((), description="attributes never to use")
+    observed_deals: int = Field(
+        200,
+        ge=40,
+        description="closed deals that syncs saw while open, from which a dropped attribute is used as observed",
+    )
 
 
 class Model(_Section):

@@ -80,6 +80,7 @@ def check(workspace: WorkspaceOption = None, config: ConfigOption = None, as_jso
     """
     from winpredict.config import load_config
     from winpredict.features.leakage import audit_attributes
+    from winpredict.features.observations import Observations
     from winpredict.tables.quality import check_quality
 
     attributes = load_config(config).attributes
@@ -87,9 +88,11 @@ def check(workspace: WorkspaceOption = None, config: ConfigOption = None, as_jso
     with progress("checking"):
         quality = check_quality(crm)
         audit = audit_attributes(crm, keep=attributes.keep, drop=attributes.drop)
+        seen = Observations.of(crm)
+    told = seen.summary(audit, attributes.observed_deals)
     respond(
-        {"quality": quality.findings, "leakage": audit.columns},
-        lambda console: console.print(quality.summary(), audit.summary(), sep="\n\n"),
+        {"quality": quality.findings, "leakage": audit.columns, "observed": seen.columns},
+        lambda console: console.print(quality.summary(), audit.summary(), told, sep="\n\n", soft_wrap=True),
         as_json=as_json,
     )
 

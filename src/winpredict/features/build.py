@@ -21,7 +21,7 @@ from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import text_dtype
 
 #: Up to so many snapshots and events together, features are built on one thread.
-_FEW_EVENTS = 10_000
+_FEW_EVENTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def build_features(
     snapshots : DataFrame
         Columns deal_id and as_of (UTC).
     attributes : collection of str
-        Static attributes that may be used (`LeakageAudit.kept`).
+        Static attributes that may be used (`LeakageAudit.kept`), and as ``observed_<column>`` those that may be used as
+        they were observed (`winpredict.features.observations.Observations.usable`).
     builders : sequence of FeatureBuilder, optional
         By default the shipped ones and those of installed plug-ins (see `installed_builders`).
     company : Company, optional

@@ -15,14 +15,18 @@ from winpredict._common.atomic import replacing
 from winpredict._common.times import days
 from winpredict.features.asof import AsOfTable, gathered
 from winpredict.features.events import DealEvents
+from winpredict.features.observed import observed_column
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import ACTIVITY_TYPES, TIME_DTYPE, text_dtype
 
 ALL = "\0all"
+#: Before the name of an attribute: what was observed of it first.
+_FIRST = "\0first "
 #: Columns of which builders ask whether anything is in them.
 _ASKED = {
     "deals": ("created_at", "amount", "owner_id", "account_id"),
     "deal_history": ("stage", "amount", "expected_close_date", "owner_id"),
+    "attribute_history": (),
     "activities": ("user_id", "contact_id", "direction", "duration_s", "result"),
     "team_members": (),
     "contacts": ("role",),
@@ -43,7 +47,8 @@ class CompanyFacts:
     ----------
     deals : DataFrame
         One row a deal: deal_id, created_at, closed_at, outcome, ``owner_at_close`` and ``amount_at_close`` (as they
-        stood just before the close), owner_id, account_id, ``account_created_at``, and the static attributes.
+        stood just before the close), owner_id, account_id, ``account_created_at``, and the static attributes, observed
+        ones as they were seen last before the close.
     ownerships : DataFrame
         Columns owner, at, change: when an owner got a deal (1.0) or was rid of it (-1.0).
     won_stays : DataFrame
@@ -75,7 +80,7 @@ class CompanyFacts:
         """
         return cls(
             _deals(events, attributes), _ownerships(events), _won_stays(events), _filled(events.crm),
-            _results(events.crm), frozenset(name for name in attributes if name not in events.crm.deals),
+            _results(events.crm), frozenset(name for name in attributes if _is_of_account(events.crm, name)),
         )  # fmt: skip
 
     def save(self, folder: Path) -> None:
@@ -206,6 +211,8 @@ class Company:
         deals = self.facts.deals
         if key == ALL:
             return pd.Series(ALL, index=deals.index)
+        if not at_close and f"{_FIRST}{key}" in deals:
+            return deals[f"{_FIRST}{key}"]
         return deals["owner_at_close" if at_close and key == "owner_id" else key]
 
 
@@ -217,9 +224,30 @@ def _deals(events: DealEvents, attributes: Sequence[str]) -> pd.DataFrame:
     facts["amount_at_close"] = at_close(events, "amount", attributes)
     facts["account_created_at"] = account_created(events.crm)
     for name in attributes:
-        if name not in deals:
+        if _is_of_account(events.crm, name):
             facts[name] = account_column(events.crm, name)
-    return facts
+    return facts.assign(**_observed(events, attributes))
+
+
+def _is_of_account(crm: CRMData, name: str) -> bool:
+    return name not in crm.deals and observed_column(crm, name) is None
+
+
+def _observed(events: DealEvents, attributes: Sequence[str]) -> dict[str, pd.Series]:
+    """Observed attributes just before each deal's close, and as they were seen first; by row of deals."""
+    deals, seen = events.crm.deals, events.observed
+    end = deals["closed_at"].fillna(events.crm.known_until)
+    found = {}
+    for name in attributes:
+        column = observed_column(events.crm, name)
+        if column is not None:
+            found[name] = seen.before(column, deals["deal_id"], end)
+            # at its creation nothing was observed of a deal
+            found[f"{_FIRST}{name}"] = found[name].where(pd.Series(False, index=found[name].index))
+        elif name in seen.names:
+            found[name] = seen.before_or_first(name, deals["deal_id"], end)
+            found[f"{_FIRST}{name}"] = seen.first(name, deals["deal_id"])
+    return {name: values.set_axis(deals.index) for name, values in found.items()}
 
 
 def at_close(events: DealEvents, column: str, attributes: Sequence[str]) -> pd.Series:

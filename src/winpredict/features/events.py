@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.features.asof import AsOfTable, by_value
+from winpredict.features.observed import ObservedAttributes
 from winpredict.tables.crm import CRMData
 
 _CLOCKS = {
@@ -36,6 +37,11 @@ class DealEvents:
         if name not in self._tables:
             self._tables[name] = self._sorted(name)
         return self._tables[name]
+
+    @cached_property
+    def observed(self) -> ObservedAttributes:
+        """What was seen of the attributes of deals."""
+        return ObservedAttributes(self.crm)
 
     def _sorted(self, name: str) -> AsOfTable:
         frame = getattr(self.crm, name)

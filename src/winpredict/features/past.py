@@ -13,6 +13,7 @@ from winpredict._common.times import days
 from winpredict.features.asof import AsOfTable, AsOfView, gathered, microseconds, taken
 from winpredict.features.company import ALL, Company, CompanyFacts, account_places
 from winpredict.features.events import DealEvents
+from winpredict.features.observed import ObservedAttributes, observed_column
 from winpredict.tables.crm import VERSIONED, CRMData
 from winpredict.tables.schema import TIME_DTYPE, text_dtype
 
@@ -31,7 +32,8 @@ class Past:
     snapshots : DataFrame
         Columns deal_id and as_of (UTC; without a zone it is taken as UTC).
     attributes : collection of str
-        The static attributes that may be used: those that the leakage audit kept.
+        The static attributes that may be used: those that the leakage audit kept; and as ``observed_<column>`` those
+        that may be used only as they were observed.
     company : Company, optional
         Cross-deal history of all deals, where `crm` holds only some of them; by default that of `crm`.
 
@@ -89,7 +91,9 @@ class Past:
         absent = [
             name
             for name in self.attributes
-            if name not in self.crm.deals and name.removeprefix("account_") not in accounts
+            if name not in self.crm.deals
+            and observed_column(self.crm, name) is None
+            and name.removeprefix("account_") not in accounts
         ]
         if absent:
             raise TableError(f"there is no attribute {', '.join(absent)} among the columns of deals and accounts")
@@ -166,17 +170,31 @@ class Past:
         return self.crm.records_changes_of(column)
 
     def attribute(self, name: str) -> pd.Series:
-        """A static attribute that the audit kept: a column of deals, or of accounts as ``account_<column>``.
+        """An attribute that may be used: of deals, or of accounts as ``account_<column>``.
+
+        One of deals is what was last observed before as_of, or before the first observation what that saw; as
+        ``observed_<column>`` it is missing before the first observation. What was never observed stands as it is now.
 
         Raises
         ------
         KeyError
-            When the audit did not keep it.
+            When it may not be used.
         """
         if name not in self.attributes:
             raise KeyError(f"attribute {name} was not kept by the leakage audit")
-        own = name in self.crm.deals
-        return self._once(f"attribute {name}", lambda: self._of_deal(name) if own else self._of_account(name))
+        return self._once(f"attribute {name}", lambda: self._attribute(name))
+
+    def _attribute(self, name: str) -> pd.Series:
+        column = observed_column(self.crm, name)
+        if column is not None:
+            return self._observed.before(column, self.snapshots["deal_id"], self._moments)
+        if name in self._observed.names:
+            return self._observed.before_or_first(name, self.snapshots["deal_id"], self._moments)
+        return self._of_deal(name) if name in self.crm.deals else self._of_account(name)
+
+    @property
+    def _observed(self) -> ObservedAttributes:
+        return self._events.observed
 
     def number_of_values(self, name: str) -> int:
         """How many different values an attribute has over all deals."""

@@ -16,6 +16,8 @@ from winpredict.features.build import FeatureInfo, Features, build_features, bui
 from winpredict.features.builders import Attributes, FeatureBuilder, Touches, default_builders
 from winpredict.features.company import Company
 from winpredict.features.leakage import LeakageAudit, audit_attributes
+from winpredict.features.observations import Observations
+from winpredict.features.observed import OBSERVED, observed_column
 from winpredict.features.snapshots import every, labelled, open_at
 from winpredict.models.calibration import censoring_weights
 from winpredict.models.estimator import WinClassifier
@@ -46,11 +48,22 @@ class TrainingSet:
         One row a snapshot.
     audit : LeakageAudit
         Which static attributes were used, and why others were not.
+    observed : tuple of str
+        Attributes among those that it dropped which were used as they were observed, as ``observed_<column>``.
+    notes : tuple of str
+        A sentence for each of them.
     """
 
     snapshots: pd.DataFrame
     features: Features
     audit: LeakageAudit
+    observed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """All attributes that were used."""
+        return (*self.audit.kept, *self.observed)
 
     @property
     def closed(self) -> NDArray[np.bool_]:
@@ -73,7 +86,7 @@ class TrainedModel:
     timing : ClosingTime or None
         None for undated data.
     attributes : tuple of str
-        Static attributes it uses.
+        Static attributes it uses, and as ``observed_<column>`` those that it uses as they were observed.
     builder_paths : tuple of str
         Builders from outside the package, as ``module:Class``.
     info : tuple of FeatureInfo
@@ -282,9 +295,11 @@ def train_on(sample: LearningSample, config: Config, progress: Progress | None =
 
 
 def has_attribute(crm: CRMData, name: str) -> bool:
-    """Whether a static attribute is a column of these deals or accounts."""
+    """Whether an attribute is a column of these deals or accounts, or was observed."""
     accounts = () if crm.accounts is None else crm.accounts.columns
-    return name in crm.deals or ("account_id" in crm.deals and name.removeprefix("account_") in accounts)
+    if name in crm.deals or observed_column(crm, name) in crm.observed_attributes:
+        return True
+    return "account_id" in crm.deals and name.removeprefix("account_") in accounts
 
 
 def _column_of(found: pd.DataFrame, info: FeatureInfo) -> pd.Series:
@@ -331,9 +346,12 @@ def training_set(
     _require_looks(snapshots)
     say("building features")
     builders = all_builders(config.builders)
-    history = None if company is None else company(audit.kept)
-    features = build_features(crm, snapshots, attributes=audit.kept, builders=builders, company=history)
-    return TrainingSet(snapshots, features, audit)
+    observations = Observations.of(crm)
+    observed = observations.usable(audit, overrules.observed_deals)
+    used = (*audit.kept, *observed)
+    history = None if company is None else company(used)
+    features = build_features(crm, snapshots, attributes=used, builders=builders, company=history)
+    return TrainingSet(snapshots, features, audit, observed, observations.notes(observed))
 
 
 def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progress | None = None) -> TrainedModel:
@@ -358,11 +376,11 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
     return TrainedModel(
         classifier,
         timing,
-        attributes=data.audit.kept,
+        attributes=data.attributes,
         builder_paths=tuple(config.builders),
         info=data.features.info,
         trained_as_of=crm.known_until,
-        notes=(*notes, *data.features.skipped),
+        notes=(*notes, *data.notes, *data.features.skipped),
         figures={
             "deals": float(deals),
             "won": float(rows.loc[won == 1, "deal_id"].nunique()),
@@ -370,7 +388,9 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
             "calibration_slope": classifier.calibrator_.slope_,
             "calibration_intercept": classifier.calibrator_.intercept_,
         },
-        dropped_attributes=data.audit.dropped,
+        dropped_attributes={
+            name: reason for name, reason in data.audit.dropped.items() if f"{OBSERVED}{name}" not in data.observed
+        },
         usual=UsualRanges.fit(features, won),
     )
 

@@ -167,7 +167,7 @@ def _dated_exams(known: CRMData, config: Config, exported: CRMData) -> Iterator[
         if looks.empty:
             continue
         rows = data.snapshots[data.closed].reset_index(drop=True)
-        asked = build_features(then, looks, attributes=data.audit.kept, builders=all_builders(config.builders))
+        asked = build_features(then, looks, attributes=data.attributes, builders=all_builders(config.builders))
         yield _Exam(
             features=data.features.frame[data.closed].reset_index(drop=True),
             won=data.won[data.closed],

@@ -29,6 +29,7 @@ STAGE_MEANS_OUTCOME = 0.9
 ROWS = {
     "deals": "deals",
     "deal_history": "recorded changes",
+    "attribute_history": "observations",
     "activities": "touches",
     "team_members": "team memberships",
     "contacts": "contact roles",

@@ -40,6 +40,21 @@ def history(crm: CRMData) -> Iterator[Finding]:
     yield from _reopened(crm, changes)
 
 
+def observed_attributes(crm: CRMData) -> Iterator[Finding]:
+    """Which attributes syncs observe, since when, and of how many deals while they were open."""
+    seen = crm.attribute_history
+    names = crm.observed_attributes
+    if seen is None or not names or seen.empty:
+        return
+    closed = seen["deal_id"].map(crm.deals.set_index("deal_id")["closed_at"])
+    lived = seen.loc[~(seen["observed_at"] >= closed), "deal_id"].nunique()
+    starts = pd.Series({name: seen.loc[crm.observations_of(name), "observed_at"].min() for name in names}).dropna()
+    for day, group in starts.groupby(starts.dt.floor("D")):
+        what = f"{', '.join(sorted(map(str, group.index)))}: observed since {day:%Y-%m-%d}"
+        advice = "what was seen while deals were open never leaks; `winpredict check` tells which of them are used"
+        yield Finding("attribute_history", "", what, lived, lived / max(1, len(crm.deals)), "info", advice)
+
+
 def _history_outside_life(crm: CRMData, changes: pd.DataFrame) -> Iterator[Finding]:
     deals = crm.deals.set_index("deal_id")
     closed = changes["deal_id"].map(deals["closed_at"])

@@ -16,6 +16,8 @@ from winpredict.tables.schema import TABLES, TIME_DTYPE, conform
 VERSIONED = ("stage", "amount", "expected_close_date", "owner_id")
 #: Of these, the columns that a CRM overwrites at the close: without history their value at an earlier day is unknown.
 OVERWRITTEN_AT_CLOSE = ("stage", "expected_close_date")
+#: Columns of attribute_history that are no attributes.
+_OF_OBSERVATIONS = ("deal_id", "observed_at", "outcome", "unread")
 SCHEMA_VERSION = 1
 
 
@@ -27,7 +29,8 @@ class CRMData:
     ----------
     deals : DataFrame
         One row a deal. The only table that must be there. Columns beyond the canonical ones are custom attributes.
-    deal_history, activities, team_members, contacts, accounts, line_items, users, quotas : DataFrame, optional
+    deal_history, attribute_history, activities, team_members, contacts, accounts, line_items, users, quotas
+        DataFrame, optional.
         The other canonical tables. What needs an absent table is left out, and says so.
     stage_order : tuple of str
         Open stages from the first to the last; empty when unknown.
@@ -50,6 +53,7 @@ class CRMData:
 
     deals: pd.DataFrame
     deal_history: pd.DataFrame | None = None
+    attribute_history: pd.DataFrame | None = None
     activities: pd.DataFrame | None = None
     team_members: pd.DataFrame | None = None
     contacts: pd.DataFrame | None = None
@@ -97,7 +101,10 @@ class CRMData:
         conformed: dict[str, Any] = {name: conform(frame, name) for name, frame in tables.items() if frame is not None}
         if "deal_history" in conformed:
             conformed["deal_history"] = _without_empty(conformed["deal_history"])
-        crm = cls(conform(deals, "deals"), **conformed, stage_order=tuple(stage_order))
+        conformed["deals"] = conform(deals, "deals")
+        if "attribute_history" in conformed:
+            conformed["attribute_history"] = _kinds_of_deals(conformed["attribute_history"], conformed["deals"])
+        crm = cls(**conformed, stage_order=tuple(stage_order))
         return replace(crm, known_until=crm._end_of_knowledge() if known_until is None else utc(known_until))
 
     def _end_of_knowledge(self) -> pd.Timestamp | None:
@@ -126,6 +133,23 @@ class CRMData:
         """Names of the custom attributes: columns of deals beyond the canonical ones."""
         return tuple(name for name in self.deals.columns if name not in TABLES["deals"].columns)
 
+    @property
+    def observed_attributes(self) -> tuple[str, ...]:
+        """Names of the attributes of deals of which attribute_history holds what was seen of them."""
+        if self.attribute_history is None:
+            return ()
+        found = [name for name in self.attribute_history.columns if name not in _OF_OBSERVATIONS]
+        return tuple(name for name in found if name in self.deals)
+
+    def observations_of(self, attribute: str) -> pd.Series:
+        """Which rows of attribute_history tell the value of an attribute, be it empty."""
+        assert self.attribute_history is not None, "only what was observed has observations"
+        history = self.attribute_history
+        if "unread" not in history or history["unread"].isna().all():
+            return pd.Series(True, index=history.index)
+        unread = {text for text in history["unread"].dropna().unique() if attribute in text.split("\n")}
+        return ~history["unread"].isin(unread)
+
     def records_changes_of(self, column: str) -> bool:
         """Whether deal_history has a column; one without a single value was left out by `from_frames`."""
         return self.deal_history is not None and column in self.deal_history
@@ -135,6 +159,7 @@ class CRMData:
         moments = [self.deals["created_at"].max(), self.deals["closed_at"].max()]
         for table, name in (
             (self.deal_history, "changed_at"),
+            (self.attribute_history, "observed_at"),
             (self.activities, "recorded_at"),
             (self.team_members, "added_at"),
             (self.contacts, "added_at"),
@@ -148,8 +173,9 @@ class CRMData:
         """The data as one could have exported them at an earlier moment.
 
         Deals closed at or after `moment` are open again; later deals, changes, touches and people are gone. Stage,
-        amount, expected close date and owner take their last value recorded before `moment`. Custom attributes have
-        no history and keep today's value: the leakage audit judges which of them may be used.
+        amount, expected close date and owner take their last value recorded before `moment`, and attributes that were
+        observed the last value seen before it, or else the first that was seen. Other attributes have no history and
+        keep today's value: the leakage audit judges which of them may be used.
 
         Parameters
         ----------
@@ -171,6 +197,7 @@ class CRMData:
         recorded = [column for column in VERSIONED if self.records_changes_of(column)]
         cut: dict[str, Any] = {
             "deal_history": _recorded_before(self.deal_history, "changed_at", moment),
+            "attribute_history": _recorded_before(self.attribute_history, "observed_at", moment),
             "activities": _activities_before(self.activities, moment),
             "team_members": _reset_later(_recorded_before(self.team_members, "added_at", moment), "removed_at", moment),
             "contacts": _recorded_before(self.contacts, "added_at", moment),
@@ -178,9 +205,21 @@ class CRMData:
             "line_items": _recorded_before(self.line_items, "added_at", moment),
         }
         ranks = {stage: rank for rank, stage in enumerate(self.stage_order)}
-        deals = _deals_as_known_at(self.deals, cut["deal_history"], recorded, ranks, moment)
+        deals = self.deals.assign(**{name: self._as_seen(name, moment) for name in self.observed_attributes})
+        deals = _deals_as_known_at(deals, cut["deal_history"], recorded, ranks, moment)
         known_until = moment if self.known_until is None else min(moment, self.known_until)
         return replace(self, deals=deals, known_until=known_until, **cut)
+
+    def _as_seen(self, attribute: str, moment: pd.Timestamp) -> pd.Series:
+        """What was last seen of an attribute before a moment, else what was seen first; by row of deals."""
+        assert self.attribute_history is not None, "only what was observed can be asked for"
+        seen = self.attribute_history[self.observations_of(attribute)].sort_values(["deal_id", "observed_at"])
+        earlier = seen[seen["observed_at"] < moment].drop_duplicates("deal_id", keep="last")
+        first = seen[~seen["deal_id"].isin(earlier["deal_id"])].drop_duplicates("deal_id", keep="first")
+        told = pd.concat([earlier, first]).set_index("deal_id")[attribute]
+        today = self.deals[attribute]
+        values = told.reindex(self.deals["deal_id"]).set_axis(today.index).astype(today.dtype)
+        return today.where(~self.deals["deal_id"].isin(told.index), values)
 
     def of_deals(self, deal_ids: pd.Series) -> "CRMData":
         """The rows of some deals alone; tables whose rows belong to no deal stay whole."""
@@ -266,6 +305,27 @@ def utc(moment: pd.Timestamp | str) -> pd.Timestamp:
     if pd.isna(stamp):
         raise WinPredictError(f"{str(moment)!r} is no date; write it as 2025-03-13 or 2025-03-13T12:00")
     return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).as_unit("us")
+
+
+def _kinds_of_deals(history: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+    """What was seen of attributes, of the kinds that they have in deals; what does not convert is missing."""
+    out = history
+    for name in history.columns.intersection(deals.columns):
+        kind = deals[name].dtype
+        if history[name].dtype == kind:
+            continue
+        if kind == TIME_DTYPE:
+            values = pd.to_datetime(history[name], utc=True, errors="coerce")
+        elif kind == "float64":
+            values = pd.to_numeric(history[name].astype(object), errors="coerce")
+        else:
+            values = history[name].astype(object).map(_written, na_action="ignore")
+        out = out.assign(**{name: values.astype(kind)})
+    return out
+
+
+def _written(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _without_empty(history: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ CHECKS: tuple[Check, ...] = (
     checks.dates_out_of_order,
     checks.unknown_stages,
     over_time.history,
+    over_time.observed_attributes,
     over_time.touches,
     over_time.gaps,
     over_time.activity_jump,

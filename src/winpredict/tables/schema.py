@@ -142,7 +142,7 @@ TABLES: dict[str, Table] = {
             "deal_id": _ID,
             "observed_at": Column("time", required=True, filled=True, meaning="when it was read"),
             "outcome": Column("text", allowed=OUTCOMES, meaning="of the deal when it was read"),
-            "unread": Column("text", meaning="attributes that were not asked for then, one a line: not the same as empty"),
+            "unread": Column("text", meaning="attributes not asked for then, one a line; not the same as empty"),
             "pipeline": Column("text"),
             "deal_type": Column("text", allowed=DEAL_TYPES),
             "lead_source": Column("text"),
