@@ -176,9 +176,9 @@ def test_increments_follow_edits_deletions_merges_and_reopened_deals(server, sou
     server.stages_as_module = stages_as_module
     mirror, rng = Mirror(), np.random.default_rng(5)
     mirror.sync(source)
-    for number in range(3):
+    for number in range(2):
         server.clock.advance(3600)
-        list(live_on(server, rng, 40))
+        list(live_on(server, rng, 50))
         mirror.sync(source)
         assert_same(mirror.imported(), exported(server, tmp_path / str(number)))
 
@@ -247,6 +247,32 @@ def test_more_fields_than_a_request_takes_come_by_several(server, source, monkey
     monkeypatch.setattr(_zoho_reading, "FIELDS", 5)
     monkeypatch.setattr(_zoho_api, "FIELDS", 4)
     assert values_of(source.read("Deals", None)) == whole
+
+
+def test_related_lists_and_timelines_come_by_pages_too(server, source):
+    server.stages_as_module = False
+    whole = {name: values_of(source.read(name, None)) for name in ("Stage_History", "Deal_Timeline", "Contact_Roles")}
+    server.limits.related = 2
+    for name, values in whole.items():
+        assert values_of(source.read(name, None)) == values
+
+
+@pytest.mark.parametrize("body", [b"<html>sign in to the proxy</html>", b"[]", b"{}", b'{"rows": []}'])
+def test_an_answer_that_is_no_list_is_not_taken_for_an_empty_one(server, source, body):
+    class Proxy:
+        """Answers for Zoho, but for the tokens."""
+
+        async def __call__(self, scope, receive, send):
+            if scope.get("path", "").startswith("/oauth"):
+                await server.app(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": body})
+
+    with served(Proxy(), server.clock) as address:
+        source = made(server, address)
+        with pytest.raises(CRMError):
+            list(source.read("Calls", None))
 
 
 def test_custom_fields_are_chosen_by_the_config_and_never_those_of_scores(server, address):

@@ -35,11 +35,14 @@ class Limits:
         Most records with page tokens.
     token_lasts : Timedelta
         How long a page token is good for.
+    related : int
+        Records of a related list, or entries of a timeline, that come at a time.
     """
 
     by_page: int = 2000
     by_token: int = 100_000
     token_lasts: pd.Timedelta = field(default_factory=lambda: pd.Timedelta("24h"))
+    related: int = 200
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ class Reads:
         fields = _asked_fields(params)
         self._deal(deal_id)
         rows = [each for each in self._company.records.live(STAYS) if each.values["Potential_Name"]["id"] == deal_id]
-        return _paged([_shown(each, fields) for each in reversed(rows)], params, "data")
+        return _paged([_shown(each, fields) for each in reversed(rows)], params, "data", self._limits.related)
 
     def contact_roles(self, deal_id: str, params: Params) -> Values | None:
         """The contacts of a deal; nothing says since when."""
@@ -141,7 +144,7 @@ class Reads:
             {"id": contact, **({"Contact_Role": {"name": role, "id": "1"}} if "Contact_Role" in fields else {})}
             for contact, (role, _) in self._company.roles.get(deal_id, {}).items()
         ]
-        return _paged(rows, params, "data")
+        return _paged(rows, params, "data", self._limits.related)
 
     def timeline(self, deal_id: str, params: Params) -> Values | None:
         """What happened to a deal, the latest first unless asked otherwise."""
@@ -155,7 +158,7 @@ class Reads:
             told.reverse()
         asked = ("__timeline", deal_id, params.get("sort_order"))
         known = None if token is None else self._token(token, asked)
-        start, per_page = known.after if known else (0, _page_size(params))
+        start, per_page = known.after if known else (0, _page_size(params, self._limits.related))
         found = told[start : start + per_page]
         if not found:
             return None
@@ -241,16 +244,16 @@ def _asked_fields(params: Params) -> list[str]:
     return fields
 
 
-def _page_size(params: Params) -> int:
-    size = int(params.get("per_page", _LONGEST_PAGE))
+def _page_size(params: Params, usual: int = _LONGEST_PAGE) -> int:
+    size = int(params.get("per_page", usual))
     if not 1 <= size <= _LONGEST_PAGE:
         raise RefusedError(400, "INVALID_DATA", "invalid data", param_name="per_page")
     return size
 
 
-def _paged(rows: Sequence[Values], params: Params, name: str) -> Values | None:
+def _paged(rows: Sequence[Values], params: Params, name: str, usual: int = _LONGEST_PAGE) -> Values | None:
     """A page by number; None for nothing."""
-    size, page = _page_size(params), int(params.get("page", "1"))
+    size, page = _page_size(params, usual), int(params.get("page", "1"))
     found = list(rows[(page - 1) * size : page * size])
     info = {"per_page": size, "count": len(found), "page": page, "more_records": page * size < len(rows)}
     return {name: found, "info": info} if found else None

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import httpx
 import pandas as pd
 
-from winpredict._common.errors import CRMError, CRMSignInError
+from winpredict._common.errors import CRMError, CRMSignInError, CRMUncertainError
 from winpredict.sources._http import Connection
 from winpredict.sources._zoho_sign_in import mapping
 
@@ -90,10 +90,11 @@ class ZohoAPI:
 
     def related(self, deal_id: str, related: str, fields: Sequence[str]) -> Iterator[Told]:
         """The records of a related list of a deal."""
-        params = {"fields": ",".join(fields), "per_page": str(LONGEST_PAGE)}
-        page = 1
+        # how many come at a time differs from list to list, and is left to Zoho
+        params, page = {"fields": ",".join(fields)}, 1
         while True:
-            told = self.get(f"Deals/{deal_id}/{related}", _read("Deals"), params=params | {"page": str(page)})
+            further = {"page": str(page)} if page > 1 else {}
+            told = self.get(f"Deals/{deal_id}/{related}", _read("Deals"), params=params | further)
             rows, info = _page(told, "data")
             yield from rows
             if not rows or not info.get("more_records"):
@@ -102,16 +103,14 @@ class ZohoAPI:
 
     def timeline(self, deal_id: str) -> Iterator[Told]:
         """What happened to a deal, the latest first."""
-        first = {"per_page": str(LONGEST_PAGE), "sort_by": "audited_time", "sort_order": "desc"}
-        params = first
+        params = {"sort_by": "audited_time", "sort_order": "desc"}
         while True:
             rows, info = _page(self.get(f"Deals/{deal_id}/__timeline", _read("Deals"), params=params), "__timeline")
             yield from rows
             token = info.get("next_page_token")
             if not info.get("more_records") or not token:
                 return
-            # the number of entries must not be told together with a token
-            params = {name: value for name, value in first.items() if name != "per_page"} | {"page_token": str(token)}
+            params["page_token"] = str(token)
 
     def users(self) -> dict[str, Told]:
         """Everybody who has or had an account in the organisation, by id."""
@@ -186,8 +185,13 @@ class ZohoAPI:
                 break
         if answer.status_code in _NOTHING:
             return {}
-        if answer.status_code in accept or answer.status_code < 400:
-            return dict(mapping(answer))
+        told = dict(mapping(answer))
+        if told and (answer.status_code in accept or answer.status_code < 400):
+            return told
+        if answer.status_code < 400 and request.get("writes"):
+            raise CRMUncertainError(
+                f"Zoho, {method} {path}: an answer that tells nothing; nobody knows what was written"
+            )
         raise self._refusal(method, path, scope, answer)
 
     def _refusal(self, method: str, path: str, scope: str, answer: httpx.Response) -> CRMError:
@@ -226,6 +230,8 @@ def parts(values: Sequence[_Value], size: int) -> list[Sequence[_Value]]:
 
 
 def _page(told: Told, name: str) -> tuple[list[Told], Told]:
+    if told and name not in told:
+        raise CRMError(f"Zoho answered with {', '.join(told)} where {name} was asked for; run the command again later")
     return list(told.get(name) or ()), dict(told.get("info") or {})
 
 
