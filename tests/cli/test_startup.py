@@ -13,9 +13,10 @@ from winpredict.workspace import Workspace
 
 HEAVY = {"altair", "lightgbm", "mlflow", "numba", "numpy", "pandas", "pandera", "pyarrow", "pyspark", "scipy", "shap"}
 HEAVY |= {"sklearn", "sqlalchemy", "statsmodels", "weasyprint"}
-#: What scoring has no use for (MLflow itself imports sqlalchemy, and the outermost PySpark where it is installed).
-NOT_FOR_SCORES = {"altair", "duckdb", "jinja2", "matplotlib", "optuna", "pandera", "pyspark.pandas", "shap"}
-NOT_FOR_SCORES |= {"statsmodels", "torch", "vl_convert", "weasyprint"}
+#: What scoring has no use for; the model is found without MLflow.
+NOT_FOR_SCORES = {"alembic", "altair", "duckdb", "jinja2", "matplotlib", "mlflow", "optuna", "pandera", "polars"}
+NOT_FOR_SCORES |= {"pyspark", "shap", "sklearn.linear_model", "sqlalchemy", "statsmodels", "torch", "vl_convert"}
+NOT_FOR_SCORES |= {"weasyprint"}
 
 _RUN = """
 import json, sys

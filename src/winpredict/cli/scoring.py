@@ -152,13 +152,12 @@ def score_workspace(place: "Workspace", *, as_of: "pd.Timestamp | None", which: 
     """Score a workspace's open deals with one of its models and keep the scores in it."""
     from winpredict._common.spreadsheets import write_table
     from winpredict.explain.scores import score as score_deals
-    from winpredict.models.registry import find_model, load_model
+    from winpredict.models.registry import load_version
 
     tables = place.tables()
-    found = find_model(place.folder, which)
-    model = load_model(place.folder, str(found.version))
+    version, model = load_version(place.folder, which)
     with progress_bar("scoring") as steps:
-        scores = score_deals(model, tables, as_of=as_of, model_version=str(found.version), steps=steps)
+        scores = score_deals(model, tables, as_of=as_of, model_version=str(version), steps=steps)
     day = as_of if as_of is not None else tables.known_until
     write_table(scores, place.scores_folder / f"scores-{'undated' if day is None else f'{day:%Y-%m-%d}'}.parquet")
     return scores

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 Array = NDArray[np.float64]
 
@@ -90,6 +89,8 @@ class LinearLogOdds:
         cls, matrix: Array, y: Array, weight: Array, categorical: tuple[int, ...], strength: float
     ) -> "LinearLogOdds":
         """Fit on a feature matrix with category codes; `strength` is the inverse of the penalty (scikit-learn's C)."""
+        from sklearn.linear_model import LogisticRegression  # late: it loads much that scoring has no use for
+
         design = Design.learn(matrix, categorical, weight)
         columns = design.columns(matrix)
         model = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=200)

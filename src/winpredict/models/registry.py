@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from winpredict._common.errors import WinPredictError
 from winpredict.config import Config
+from winpredict.models._lookup import Place, data_of, look_up, parent_of_data
 from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, mlflow_at, run_at
 
 if TYPE_CHECKING:
@@ -202,16 +203,26 @@ def load_model(folder: Path, which: str = CHAMPION) -> "TrainedModel":
     WinPredictError
         When there is no such model, or its files are gone.
     """
+    return load_version(folder, which)[1]
+
+
+def load_version(folder: Path, which: str = CHAMPION) -> "tuple[int, TrainedModel]":
+    """A registered model, ready to score, and its version; see `load_model`."""
     from winpredict.models.training import TrainedModel
 
+    found = look_up(folder, which) or _ask_mlflow(folder, which)
+    return found.version, TrainedModel.load(found.data)
+
+
+def _ask_mlflow(folder: Path, which: str) -> Place:
     found = find_model(folder, which)
     with mlflow_at(folder) as mlflow:
         source = mlflow.MlflowClient().get_model_version(NAME, str(found.version)).source
-    # looked up below the folder and not by MLflow's absolute address, so that a workspace can be moved
-    data = Path(folder) / ARTIFACTS / "models" / source.rpartition("/")[2] / "artifacts" / "data"
-    if not data.exists():
-        raise WinPredictError(f"the files of model {found.version} are missing ({data}); train again")
-    return TrainedModel.load(next(data.iterdir()))
+    data = data_of(folder, source)
+    if data is None:
+        missing = parent_of_data(folder, source)
+        raise WinPredictError(f"the files of model {found.version} are missing ({missing}); train again")
+    return Place(found.version, data)
 
 
 def read_drivers(folder: Path, model: ModelVersion) -> "pd.DataFrame":
