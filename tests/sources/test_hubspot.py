@@ -284,6 +284,12 @@ def test_describe_names_the_scopes_that_are_missing(server, source):
         records(source, "emails")
 
 
+def test_deals_need_the_scopes_of_what_they_are_linked_to(server, source):
+    server.gate.scopes.discard("crm.objects.companies.read")
+    wanted = "grant the app the scope crm.objects.companies.read"
+    assert source.describe().missing == {"deals": wanted, "companies": wanted}
+
+
 def test_describe_where_nothing_may_be_read(server, source):
     server.gate.scopes.clear()
     found = source.describe()

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -187,28 +188,25 @@ def _histories(world: World) -> Iterator[tuple[str, tuple[History, pd.Timestamp]
     table = _table(world, "deal_history").sort_values(["deal_id", "changed_at"], kind="stable")
     today = world.crm.deals.set_index("deal_id")["amount"].to_dict()
     stage_ids = dict(zip(_WORLD_STAGES, (each for each, _, _ in STAGES), strict=True))
-    for deal_id, rows in table.groupby("deal_id", sort=False):
+    for deal_id, rows in groupby(_rows(table), key=lambda row: str(row["deal_id"])):
         history: History = {"dealstage": [], "amount": [], "closedate": [], "hubspot_owner_id": []}
-        at = rows["changed_at"].iloc[0]
-        for row in _rows(rows):
+        at = table["changed_at"].iloc[0]
+        for row in rows:
             at, stage = row["changed_at"], stage_ids[row["stage"]]
-            closes = stage in (WON, LOST)
             expected = row["expected_close_date"]
             values = {
                 "dealstage": stage,
                 "amount": None if row["amount"] is None else plain(row["amount"]),
                 # HubSpot stamps the moment of the close; the world names its day
-                "closedate": None if expected is None else iso(at if closes else expected),
-                "hubspot_owner_id": None
-                if row["owner_id"] is None
-                else hubspot_id("owners", world_number(row["owner_id"])),
+                "closedate": None if expected is None else iso(at if stage in (WON, LOST) else expected),
+                "hubspot_owner_id": None if row["owner_id"] is None else _ids(row, owners="owner_id")[0],
             }
             for name, value in values.items():
                 if value is not None:
                     note(history, name, value, at)
-        if history["amount"] and pd.isna(today[str(deal_id)]):
+        if history["amount"] and pd.isna(today[deal_id]):
             note(history, "amount", "", at)
-        yield str(deal_id), ({name: steps for name, steps in history.items() if steps}, at)
+        yield deal_id, ({name: steps for name, steps in history.items() if steps}, at)
 
 
 def note(history: History, name: str, value: str, at: pd.Timestamp) -> None:

@@ -165,7 +165,10 @@ class Reading:
 
     def _deleted(self, place: Place) -> tuple[list[RawRecord], Place]:
         told, after = self._api.listed(self._name, ["hs_object_id"], (), place.after, archived=True)
-        gone = [RawRecord(str(each["id"]), {}, moment(each["archivedAt"]), deleted=True) for each in told]
+        gone = [
+            RawRecord(str(each["id"]), {}, moment(each.get("archivedAt") or each["updatedAt"]), deleted=True)
+            for each in told
+        ]
         records = [each for each in gone if self._since is None or each.modified_at >= self._since]
         return records, Place("deleted", after=after) if after else Place("over")
 

@@ -14,6 +14,7 @@ from winpredict.sources._http import Connection
 from winpredict.sources._hubspot_api import BATCH, HubSpotAPI
 from winpredict.sources._hubspot_objects import (
     ACTIVITIES,
+    ASSOCIATED,
     HISTORY,
     SCOPES,
     WRITE_SCOPE,
@@ -71,8 +72,7 @@ class HubSpotSource:
         """Check credentials and rights, and tell pipelines, stages and custom properties."""
         answer = self._connection.get(self._api.path("account-info", "details"), accept=(_FORBIDDEN, _MISSING))
         account = str(body_of(answer).get("portalId", ""))
-        # contacts are read for their ids only, and to tell which of them were merged
-        missing = {name: need for name in (*self.objects, "contacts") if (need := self._lacking(name))}
+        missing = self._missing()
         can_read_deals = "deals" not in missing
         return Description(
             account=account,
@@ -113,13 +113,25 @@ class HubSpotSource:
         scores = [writing.property_name(each) for each in push if isinstance(each, str)]
         return custom_properties(self._api.definitions().values(), self._config.crm.sync.custom_fields, scores)
 
-    def _lacking(self, name: str) -> str:
-        """What is to be granted before an object can be read; empty where nothing is."""
+    def _missing(self) -> dict[str, str]:
+        """Objects that cannot be read, with what is to be granted: an object's own scope, and those of its links."""
+        lacking = {name: self._lacking(name) for name in (*self.objects, "contacts")}
+        missing = {}
+        for name in self.objects:
+            scopes = [scope for each in (name, *ASSOCIATED.get(name, ())) for scope in lacking[each]]
+            if scopes:
+                missing[name] = f"grant the app the scope {' and '.join(dict.fromkeys(scopes))}"
+        return missing
+
+    def _lacking(self, name: str) -> list[str]:
+        """Scopes to be granted before an object can be read."""
         path = f"/crm/owners/{self._api.knobs.api_version}" if name == "owners" else self._api.path("crm/objects", name)
         answer = self._connection.get(path, params={"limit": "1"}, accept=(_FORBIDDEN,))
         if answer.status_code != _FORBIDDEN:
-            return ""
-        return f"grant the app the scope {' or '.join(_scopes_named(answer)) or SCOPES[name]}"
+            return []
+        named = _scopes_named(answer)
+        # several are alternatives, of which most are about other objects
+        return named if len(named) == 1 else [SCOPES[name]]
 
     def _writable(self) -> bool:
         """Whether the token carries the scope; where HubSpot does not tell, whether it lets an empty batch through."""
