@@ -32,10 +32,11 @@ from winpredict.sources._updating import updated, updated_alone
 from winpredict.sources._values import ColumnSigns
 from winpredict.sources.files import RawFile
 from winpredict.sources.importing import wanted_sources
+from winpredict.sources.parted import described, said_of
 from winpredict.sources.profiles import Profile
-from winpredict.tables.buckets import OF_DEALS, bucket_of, kinds_of, typed_rows
-from winpredict.tables.crm import CRMData, utc
-from winpredict.tables.schema import TABLES, conform
+from winpredict.tables.buckets import OF_DEALS, bucket_of, typed_rows
+from winpredict.tables.crm import SCHEMA_VERSION, CRMData, utc
+from winpredict.tables.schema import conform
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -120,7 +121,12 @@ class SparkTables:
         if "accounts" in tables and "account_id" in tables["deals"]:
             wanted = tables["accounts"]["account_id"].isin(tables["deals"]["account_id"])
             tables["accounts"] = tables["accounts"][wanted].reset_index(drop=True)
-        return CRMData(**tables, stage_order=tuple(self.description["stage_order"]), known_until=self.known_until)
+        return CRMData(
+            **tables,
+            stage_order=tuple(self.description["stage_order"]),
+            known_until=self.known_until,
+            part_of_dated=self.description.get("dated", True),
+        )
 
     def first(self) -> CRMData:
         """The tables of the first bucket that holds deals, in this process."""
@@ -215,7 +221,10 @@ def import_tables(
     done = _union(parts).groupBy("bucket").applyInArrow(_importer(profile, signs, moment), _PACKED).persist()
     said = [json.loads(bytes(row["rows"])) for row in done.where("name = 'said'").collect()]
     rest, repairs = _import_alone(alone, profile, signs, moment, [each["repairs"] for each in said])
-    description = _description(said, profile, buckets)
+    found = described(said, profile.stage_order, buckets)
+    until = found["known_until"]
+    description = {"schema_version": SCHEMA_VERSION} | found
+    description["known_until"] = None if until is None else until.isoformat()
     frames = {name: _unpacked_frame(done, name, kinds) for name, kinds in description["columns"].items()}
     return SparkTables(frames, rest, description), repairs
 
@@ -465,14 +474,11 @@ def _importer(
         raw = {row["name"]: _unpacked(row["rows"]) for row in packed.to_pylist()}
         rows = _canonical(raw, profile, signs, quarantine)
         parts: dict[str, bytes] = {}
-        said: dict[str, Any] = {"columns": {}, "stages": [], "known_until": None}
+        said: dict[str, Any] = {"columns": {}, "stages": [], "known_until": None, "dated": False}
         if "deals" in rows:
             crm = updated(repaired(rows, profile, set(), now, quarantine), profile.stage_order, None)
-            tables = {name: frame for name, frame in crm.tables() if name in OF_DEALS}
-            parts = {name: _bytes(pa.Table.from_pandas(frame, preserve_index=False)) for name, frame in tables.items()}
-            said["columns"] = {name: kinds_of(frame) for name, frame in tables.items()}
-            said["stages"] = list(crm.stage_order)
-            said["known_until"] = None if crm.known_until is None else crm.known_until.isoformat()
+            parts = {name: _bytes(pa.Table.from_pandas(frame, preserve_index=False)) for name, frame in crm.tables()}
+            said = said_of(crm)
         said["repairs"] = quarantine.counts
         return _pack_table(_bucket_number(packed), {**parts, "said": json.dumps(said).encode()})
 
@@ -512,20 +518,6 @@ def _import_alone(
         for cause, n in each.items():
             counts[cause] = counts.get(cause, 0) + n
     return rest, dict(sorted(counts.items()))
-
-
-def _description(said: Sequence[Mapping[str, Any]], profile: Profile, buckets: int) -> dict[str, Any]:
-    from winpredict.sources.parted import joined_columns, joined_knowledge
-    from winpredict.tables.crm import SCHEMA_VERSION
-
-    stages, until = joined_knowledge(said, profile)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "stage_order": stages,
-        "known_until": until,
-        "buckets": buckets,
-        "columns": {name: kinds for name, kinds in joined_columns(said).items() if name in TABLES},
-    }
 
 
 def _unpacked_frame(done: "DataFrame", name: str, kinds: Mapping[str, str]) -> "DataFrame":

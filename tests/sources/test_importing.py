@@ -372,3 +372,14 @@ def test_the_first_owner_is_written_where_the_history_has_owners(tmp_path):
     history = "deal_id,changed_at,owner_id\na,2025-01-15T00:00:00Z,u1\n"
     found = imported(tmp_path, {"deals.csv": HEADER + ROWS, "deal_history.csv": history}).crm.deal_history
     assert found[["deal_id", "owner_id"]].values.tolist() == [["a", "u1"], ["b", "u2"]]
+
+
+def test_ids_of_many_digits_beside_missing_ones(tmp_path):
+    many = 2**53 + 1  # the next float is one less
+    deals = pd.DataFrame({"deal_id": [many, many + 2], "stage": "Demo", "outcome": "open", "created_at": "2024-01-01"})
+    deals.assign(closed_at=None).to_parquet(tmp_path / "deals.parquet")
+    touches = {"activity_id": ["a", "b", "c"], "deal_id": pd.array([many, many + 2, None], dtype="Int64")}
+    touches |= {"occurred_at": "2024-01-02", "activity_type": "call"}
+    pd.DataFrame(touches).to_parquet(tmp_path / "activities.parquet")
+    found = import_files([tmp_path], load_profile("generic"))
+    assert found.crm.activities["deal_id"].tolist() == [str(many), str(many + 2)]

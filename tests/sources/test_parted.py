@@ -1,6 +1,8 @@
 """Parted imports: the same tables as an import in one piece, whatever the files, and resumed after a kill."""
 
 import json
+import os
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from random_crm import random_tables
 from winpredict._common.errors import InputFileError, ProfileError
 from winpredict.sources import files as files_module
 from winpredict.sources import import_files, load_profile
-from winpredict.sources.files import read_files
+from winpredict.sources.files import holds_one_table, read_files
 from winpredict.sources.parted import buckets_for, import_parted, source_plan
 from winpredict.tables.buckets import DealBuckets
 
@@ -89,6 +91,97 @@ def test_a_later_export_updates_it_bucket_by_bucket(tmp_path, in_parts):
     assert_same(same.buckets, one.crm)
 
 
+def later_export(folder, seed):
+    """News of some deals: corrections without a date, touches and changes of deals that are not in it, strangers."""
+    folder.mkdir()
+    tables = random_tables(seed, 60)
+    tables["deals"] = tables["deals"].sample(8, random_state=seed).assign(amount=7000.0)
+    tables["activities"] = (
+        tables["activities"].assign(activity_id=lambda frame: "later" + frame["activity_id"]).head(90)
+    )
+    tables["deal_history"] = tables["deal_history"].sort_values("changed_at").tail(20)
+    strangers = tables["contacts"].head(9).assign(deal_id=[f"stranger{number}" for number in range(9)])
+    tables["contacts"] = pd.concat([tables["contacts"].tail(10), strangers])
+    tables["accounts"] = tables["accounts"].assign(industry="films")
+    for name, frame in tables.items():
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+@pytest.mark.parametrize("turned", [False, True], ids=["in order", "the older one last"])
+def test_news_of_some_deals_reach_all_buckets(tmp_path, seed, turned):
+    profile = load_profile("generic")
+    folders = [export(tmp_path / "first", "parquet", 1), later_export(tmp_path / "second", seed)]
+    first, second = folders[::-1] if turned else folders
+    one = import_files([first], profile, now=NOW)
+    expected = import_files([second], profile, earlier=one.crm, now=NOW)
+    parts = import_parted(read_files([first]), profile, tmp_path / "a", 16, now=NOW)
+    assert_same(parts.buckets, one.crm)
+    assert parts.repairs == one.repairs
+    found = import_parted(read_files([second]), profile, tmp_path / "b", 16, earlier=parts.buckets, now=NOW)
+    assert_same(found.buckets, expected.crm)
+    assert found.repairs == expected.repairs
+    for name, frame in expected.crm.tables():
+        assert list(getattr(found.buckets.whole(), name)) == list(frame), name
+
+
+@pytest.mark.parametrize("stop_at", [2, 5, 7])
+def test_an_update_that_was_stopped_goes_on(tmp_path, stop_at):
+    profile = load_profile("generic")
+    first, second = export(tmp_path / "first", "parquet"), later_export(tmp_path / "second", 2)
+    earlier = import_parted(read_files([first]), profile, tmp_path / "work", 4, now=NOW).buckets
+
+    def run(place, steps=None):
+        raw = read_files([second])
+        return import_parted(raw, profile, place, 4, plan="it", earlier=earlier, now=NOW, steps=steps).buckets.folder
+
+    def stop(done, of):
+        assert of == 8
+        if done == stop_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", stop)
+    at_once, resumed = run(tmp_path / "at once"), run(tmp_path / "stopped")
+    files = sorted(path.relative_to(at_once) for path in at_once.rglob("*") if path.is_file())
+    assert all((at_once / each).read_bytes() == (resumed / each).read_bytes() for each in files)
+
+
+def test_lists_and_columns_of_mixed_types(tmp_path):
+    """Arrow has columns of one type; JSON, Excel and warehouses have others."""
+    folder, profile = tmp_path / "export", load_profile("generic")
+    folder.mkdir()
+    deals = [
+        {
+            "deal_id": str(number), "stage": "Demo", "outcome": "open", "created_at": "2024-01-01",
+            "closed_at": None, "amount": 12 if number % 2 else "13.5", "tags": [number] if number % 2 else "none",
+            "of": {"companies": [{"id": f"c{number}"}] if number else []},
+        }
+        for number in range(6)
+    ]  # fmt: skip
+    (folder / "deals.json").write_text("\n".join(map(json.dumps, deals)))
+    source = profile.tables["deals"][0]
+    source = source.model_copy(update={"columns": source.columns | {"account_id": ("of.companies.0.id",)}})
+    profile = profile.model_copy(update={"tables": {"deals": (source,)}})
+    expected = import_files([folder], profile, now=NOW)
+    assert expected.crm.deals["account_id"].dropna().tolist() == [f"c{number}" for number in range(1, 6)]
+    assert_same(import_parted(read_files([folder]), profile, tmp_path / "work", 3, now=NOW).buckets, expected.crm)
+    pd.json_normalize(deals).drop(columns=["amount", "tags"]).to_parquet(tmp_path / "deals.parquet")
+    typed = import_files([tmp_path / "deals.parquet"], profile, now=NOW)
+    assert typed.crm.deals["account_id"].equals(expected.crm.deals["account_id"])
+
+
+def test_a_disk_without_hard_links(tmp_path, monkeypatch):
+    def refuse(source, target):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    folder, profile = export(tmp_path / "export", "parquet"), load_profile("generic")
+    found = import_parted(read_files([folder]), profile, tmp_path / "work", 3, now=NOW)
+    assert_same(found.buckets, import_files([folder], profile, now=NOW).crm)
+
+
 @pytest.mark.parametrize("stop_at", [1, 2, 4])
 def test_an_import_that_was_stopped_goes_on_and_gives_the_same_bytes(tmp_path, stop_at):
     folder, profile = export(tmp_path / "export", "parquet"), load_profile("generic")
@@ -134,12 +227,40 @@ def test_what_cannot_be_parted_is_said(tmp_path):
 
 
 def test_only_large_files_are_parted_unasked(tmp_path, monkeypatch):
+    generic = load_profile("generic")
     path = tmp_path / "deals.csv"
     path.write_text("x" * 1000)
-    assert buckets_for([path]) is None
+    assert buckets_for([path], generic) is None
     monkeypatch.setattr("winpredict.sources.parted.LARGE_BYTES", 100)
     monkeypatch.setattr("winpredict.sources.parted.BYTES_A_BUCKET", 300)
-    assert buckets_for([tmp_path]) == 4
+    assert buckets_for([tmp_path], generic) == 4
     plan = source_plan([tmp_path])
     path.write_text("y" * 1001)
     assert source_plan([tmp_path]) != plan
+    hubspot = load_profile("hubspot")
+    assert buckets_for([tmp_path], hubspot) == 4
+    (tmp_path / "deals.json").write_text("x" * 1000)  # its lists cannot be parted
+    assert buckets_for([tmp_path], hubspot) is None
+
+
+def test_an_import_of_a_warehouse_does_not_go_on_with_rows_of_another_day(monkeypatch):
+    days = iter(pd.to_datetime(["2024-09-01T08:00Z", "2024-09-01T09:00Z", "2024-09-02T08:00Z"]))
+    monkeypatch.setattr(pd.Timestamp, "now", lambda zone: next(days))
+    plans = [source_plan(["postgresql://me:secret@host/crm"]) for _ in range(3)]
+    assert plans[0] == plans[1] != plans[2]
+
+
+def test_a_single_table_holds_the_deals_and_only_then(tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "mine.csv").write_text("x\n1\n")
+    with zipfile.ZipFile(tmp_path / "one.zip", "w") as archive:
+        archive.write(folder / "mine.csv", "mine.csv")
+    assert all(map(holds_one_table, ([folder], [folder / "mine.csv"], [tmp_path / "one.zip"])))
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.write(folder / "mine.csv", "deals.csv")
+        archive.write(folder / "mine.csv", "leads.csv")
+    with pd.ExcelWriter(tmp_path / "two.xlsx") as book:
+        for sheet in ("deals", "leads"):
+            pd.DataFrame({"x": [1]}).to_excel(book, sheet_name=sheet)
+    assert not any(map(holds_one_table, ([tmp_path / "two.zip"], [tmp_path / "two.xlsx"], [tmp_path])))

@@ -113,7 +113,7 @@ def import_into(
 
     mapping = load_profile(profile)
     parted = place.buckets() if place.exists and not afresh else None
-    buckets = len(parted) if parted is not None else buckets or buckets_for(paths)
+    buckets = len(parted) if parted is not None else buckets or buckets_for(paths, mapping)
     if buckets:
         return _import_parted(place, paths, profile, mapping, schema, buckets, afresh=afresh)
     earlier = place.crm() if place.exists and not afresh else None
@@ -140,12 +140,12 @@ def _import_parted(
     afresh: bool,
 ) -> "ImportedParts":
     """Import bucket by bucket; what a stopped import finished is kept in the workspace and used."""
+    from winpredict.sources.files import holds_one_table
     from winpredict.sources.parted import import_parted, source_plan
 
     earlier = None
     if place.exists and not afresh:
         earlier = place.buckets() or place.part(buckets)
-    alone = len(paths) == 1 and Path(paths[0]).is_file()
     with progress_bar("importing") as steps:
         imported = import_parted(
             _raw_files(paths, mapping, schema, in_parts=True),
@@ -153,7 +153,7 @@ def _import_parted(
             place.importing_folder,
             buckets,
             plan=f"{source_plan(paths)} {schema} {place.state}",
-            alone=alone,
+            alone=holds_one_table(paths),
             earlier=earlier,
             steps=steps,
         )
@@ -175,7 +175,7 @@ def _raw_files(
 
     for path in paths:
         if is_warehouse(str(path)):
-            yield from read_warehouse(str(path), profile, schema=schema)
+            yield from read_warehouse(str(path), profile, schema=schema, in_parts=in_parts)
         else:
             yield from read_files([path], in_parts=in_parts)
 

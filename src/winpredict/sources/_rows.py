@@ -60,8 +60,7 @@ def canonical_rows(
         When a column that the table must have is not in the file.
     """
     frame = _exploded(raw.frame, source.explode) if source.explode else raw.frame
-    frame = _with_first_elements(kept_rows(frame, source, profile), source)
-    frame = _with_joined(frame, source, profile)
+    frame = with_made_columns(kept_rows(frame, source, profile), source, profile)
     origin: dict[str, Any] = {FILE: raw.path, ROW: frame.index.to_numpy()}
     untouched = frame.reset_index(drop=True).assign(**origin)
     found = found_columns(frame, table, source, raw)
@@ -94,10 +93,15 @@ def _exploded(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """One row for each element of a column of lists; the elements' fields become column.field."""
     if column not in frame:
         return frame.iloc[:0]
-    rows = frame[frame[column].map(lambda each: isinstance(each, list) and len(each) > 0)].explode(column)
+    rows = frame[frame[column].map(lambda each: isinstance(each, list | np.ndarray) and len(each) > 0)].explode(column)
     inner = pd.json_normalize(list(rows[column])).add_prefix(f"{column}.")
     inner.index = rows.index
     return pd.concat([rows.drop(columns=column), inner], axis=1)
+
+
+def with_made_columns(frame: pd.DataFrame, source: Source, profile: Profile) -> pd.DataFrame:
+    """The rows with the columns that a profile makes of others."""
+    return _with_joined(_with_first_elements(frame, source), source, profile)
 
 
 def _with_first_elements(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
@@ -105,9 +109,11 @@ def _with_first_elements(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     firsts = {}
     for name in (each for offered in source.columns.values() for each in offered if ".0." in each):
         column, _, inner = name.partition(".0.")
-        if column in frame:
+        if column in frame and name not in frame:
             firsts[name] = frame[column].map(
-                lambda each, inner=inner: each[0].get(inner) if isinstance(each, list) and each else None
+                lambda each, inner=inner: (
+                    each[0].get(inner) if isinstance(each, list | np.ndarray) and len(each) else None
+                )
             )
     return frame.assign(**firsts)
 

@@ -29,7 +29,12 @@ def updated(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...], earli
     new = _bundle(tables, stage_order)
     if earlier is None:
         return new
-    older, newer = (new, earlier) if _precedes(new, earlier) else (earlier, new)
+    return joined(new, earlier, stage_order, new_first=precedes(new.known_until, earlier.known_until))
+
+
+def joined(new: CRMData, earlier: CRMData, stage_order: tuple[str, ...], *, new_first: bool) -> CRMData:
+    """Two imports as one; `new_first` tells that the new one is of an older export, whose rows give way."""
+    older, newer = (new, earlier) if new_first else (earlier, new)
     merged = {}
     for name in TABLES:
         parts = [frame for frame in (getattr(older, name), getattr(newer, name)) if frame is not None]
@@ -38,19 +43,23 @@ def updated(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...], earli
     return _bundle(merged, stage_order)
 
 
-def updated_alone(tables: dict[str, pd.DataFrame], earlier: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """New tables without deals, merged into earlier ones; the later import counts."""
+def updated_alone(
+    tables: Mapping[str, pd.DataFrame], earlier: Mapping[str, pd.DataFrame], *, new_first: bool = False
+) -> dict[str, pd.DataFrame]:
+    """New tables without deals, merged into earlier ones; see `joined`."""
+    older, newer = (tables, earlier) if new_first else (earlier, tables)
     merged = {}
     for name in TABLES:
-        parts = [frame for frame in (earlier.get(name), tables.get(name)) if frame is not None]
+        parts = [frame for frame in (older.get(name), newer.get(name)) if frame is not None]
         if parts:
             typed = [conform(part, name) for part in parts]
             merged[name] = conform(_sorted(name, _merged(name, typed)), name)
     return merged
 
 
-def _precedes(new: CRMData, earlier: CRMData) -> bool:
-    return new.known_until is not None and earlier.known_until is not None and new.known_until < earlier.known_until
+def precedes(new: pd.Timestamp | None, earlier: pd.Timestamp | None) -> bool:
+    """Whether a new import is of an older export than an earlier one, by the ends of their knowledge."""
+    return new is not None and earlier is not None and new < earlier
 
 
 def _merged(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -97,7 +97,7 @@ def as_text(values: pd.Series, missing: tuple[str, ...] = ("",), *, signs: Colum
     `signs` are those of the whole column, where `values` are a part of it.
     """
     if values.dtype == object:
-        out = values.map(_text_of)
+        out = values.map(text_of)
     elif isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
         out = values.astype(object).map(lambda each: None if pd.isna(each) else each.isoformat())
     elif pd.api.types.is_float_dtype(values.dtype) and not (
@@ -110,9 +110,9 @@ def as_text(values: pd.Series, missing: tuple[str, ...] = ("",), *, signs: Colum
     return out.mask(out.isin(missing))
 
 
-def _text_of(value: object) -> str | None:
+def text_of(value: object) -> str | None:
     """A value of JSON or Parquet as text; nested ones are no values."""
-    if value is None or value is pd.NA or isinstance(value, list | dict | tuple) or value != value:
+    if value is None or value is pd.NA or isinstance(value, list | dict | tuple | np.ndarray) or value != value:
         return None
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

@@ -9,6 +9,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -80,7 +81,7 @@ def read_files(paths: Iterable[Path | str], *, in_parts: bool = False) -> Iterat
     """
     for path in map(Path, paths):
         if path.is_dir():
-            for inner in sorted(each for each in path.rglob("*") if each.is_file() and _reader(each.name)):
+            for inner in _inside(path):
                 yield from _of_path(inner, in_parts=in_parts)
         elif path.is_file():
             if path.suffix.lower() == ".zip":
@@ -91,6 +92,25 @@ def read_files(paths: Iterable[Path | str], *, in_parts: bool = False) -> Iterat
                 raise InputFileError(f"{path} is none of {', '.join(sorted(_READERS))}, .zip, or one of these with .gz")
         else:
             raise InputFileError(f"{path} does not exist; name a folder or file with the export")
+
+
+def holds_one_table(paths: Iterable[Path | str]) -> bool:
+    """Whether files, folders and zips hold a single table between them; it then holds the deals whatever it is called.
+
+    Examples
+    --------
+    >>> holds_one_table(["mine.csv"]), holds_one_table(["deals.csv", "calls.csv"])
+    (True, False)
+    """
+    files = [inner for path in map(Path, paths) for inner in (_inside(path) if path.is_dir() else [path])]
+    if len(files) == 1 and files[0].suffix.lower() in (".zip", ".xlsx"):
+        return len(list(islice(read_files(files), 2))) == 1
+    return len(files) == 1
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The files in a folder and its folders that can be read."""
+    return sorted(each for each in folder.rglob("*") if each.is_file() and _reader(each.name))
 
 
 def _of_path(path: Path, *, in_parts: bool) -> Iterator[RawFile]:
@@ -113,10 +133,17 @@ def _of_path(path: Path, *, in_parts: bool) -> Iterator[RawFile]:
 def _parquet_in_parts(path: Path) -> Iterator["_Table"]:
     start = 1
     for batch in pq.ParquetFile(path).iter_batches(ROWS_A_PART):
-        frame = batch.to_pandas(types_mapper={pa.string(): text_dtype(), pa.large_string(): text_dtype()}.get)
+        frame = with_whole_ids(batch)
         frame.index = pd.RangeIndex(start, start + len(frame), name="row")
         start += len(frame)
         yield _Table(frame)
+
+
+def with_whole_ids(rows: pa.Table | pa.RecordBatch) -> pd.DataFrame:
+    """Rows in pandas. Whole numbers are not made floats for the sake of a missing one: ids may have more digits."""
+    texts = {pa.string(): text_dtype(), pa.large_string(): text_dtype()}
+    frame: pd.DataFrame = rows.to_pandas(types_mapper=texts.get, integer_object_nulls=True)
+    return frame
 
 
 def _csv_in_parts(path: Path) -> Iterator["_Table"]:
@@ -305,7 +332,7 @@ def _json_lines(text: str) -> tuple[list[tuple[int, dict[str, Any]]], list[tuple
 
 
 def _parquet(where: str, content: bytes) -> Iterator[_Table]:
-    frame = pd.read_parquet(io.BytesIO(content)).reset_index(drop=True)
+    frame = with_whole_ids(pq.read_table(io.BytesIO(content))).reset_index(drop=True)
     frame.index = pd.RangeIndex(1, len(frame) + 1, name="row")
     yield _Table(frame)
 

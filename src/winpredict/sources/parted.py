@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,28 @@ from winpredict._common.errors import InputFileError, ProfileError
 from winpredict.sources._left_stages import entered_stages
 from winpredict.sources._quarantine import ROW, Quarantine
 from winpredict.sources._repairs import repaired, repaired_alone
-from winpredict.sources._rows import canonical_rows, deal_ids, kept_rows, raw_signs
-from winpredict.sources._updating import updated, updated_alone
-from winpredict.sources._values import ColumnSigns
+from winpredict.sources._rows import canonical_rows, deal_ids, kept_rows, raw_signs, with_made_columns
+from winpredict.sources._updating import joined, precedes, updated, updated_alone
+from winpredict.sources._values import ColumnSigns, text_of
 from winpredict.sources.files import RawFile
 from winpredict.sources.importing import no_deals, unreadable_rows, wanted_sources
 from winpredict.sources.profiles import Profile, Source
-from winpredict.tables.buckets import OF_DEALS, DealBuckets, bucket_of, kinds_of, write_part
+from winpredict.sources.warehouse import is_warehouse
+from winpredict.tables.buckets import OF_DEALS, DealBuckets, bucket_of, kinds_of, read_part, write_part
 from winpredict.tables.crm import CRMData, utc, write_description
-from winpredict.tables.schema import text_dtype
+from winpredict.tables.schema import TABLES, text_dtype
 
 Steps = Callable[[int, int], None]
 #: Files that are larger together are parted, into buckets of about so many bytes.
 LARGE_BYTES, BYTES_A_BUCKET, MOST_BUCKETS = 10**9, 25 * 10**6, 1024
 _PLAN, _ROUTED, _DONE = "plan.json", "routed.json", "done.json"
+#: Of the folder of the work; what another version of winpredict left is not gone on with.
+_LAYOUT = 2
+#: Folders below the work: raw rows by bucket, new buckets that are still to be joined with earlier ones, finished ones.
+_RAW, _NEW, _FINISHED = "raw", "new", "done"
+#: Tables that a bucket has even where none of their rows falls into it: rows of other tables may be of deals known
+#: before, and where owners are recorded at all, a deal without a change had its owner from the start.
+EVERYWHERE = ("deals", "deal_history")
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,11 @@ class ImportedParts:
 
 @dataclass
 class _Routed:
-    """What routing found out: signs of whole columns, which parts of which files there are, and what was read."""
+    """What routing found out: signs of whole columns, what was read, and the names of the tables that are used."""
 
     signs: dict[str, dict[str, ColumnSigns]] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    parts: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
 
 def import_parted(
@@ -95,15 +104,16 @@ def import_parted(
     buckets : int
         How many buckets.
     plan : str
-        Names what is imported; another one starts afresh.
+        Names what is imported; another one starts afresh. A folder that only this import uses needs none.
     alone : bool
-        Whether there is a single file, which then holds the deals whatever it is called.
+        Whether there is a single table, which then holds the deals whatever it is called; see
+        `winpredict.sources.files.holds_one_table`.
     earlier : DealBuckets, optional
         What was imported before, with as many buckets.
     now : Timestamp, optional
         The moment of the import, by default the present; a resumed import keeps that of its start.
     steps : callable, optional
-        Called with the number of buckets done and the number of all.
+        Called with the number of steps done and the number of all: one a bucket, or with `earlier` two.
 
     Returns
     -------
@@ -123,32 +133,51 @@ def import_parted(
     of the bucket.
     """
     folder = Path(folder)
-    moment = _begun(folder, f"{plan}\n{profile.model_dump_json()}\n{buckets}", now)
+    moment = _begun(folder, f"{_LAYOUT}\n{plan}\n{profile.model_dump_json()}\n{buckets}", now)
     if not (folder / _ROUTED).exists():
         _route(raw_files, profile, folder, buckets, alone=alone)
     routed = _read_routed(folder)
     adds = "deals" not in profile.tables
-    if earlier is None if adds else not any(key.startswith("deals ") for key in routed.parts):
+    if earlier is None if adds else not any(key.startswith("deals ") for key in routed.names):
         raise InputFileError(no_deals(profile, [Path(path).name for path in routed.files]))
+    at_once = earlier is None or adds
+    of_all = buckets if at_once else 2 * buckets
+    tell = steps or (lambda done, of: None)
     for number in range(buckets):
-        if not (folder / "done" / str(number) / _DONE).exists():
-            _import_bucket(folder, number, profile, routed, moment, earlier)
-        if steps is not None:
-            steps(number + 1, buckets)
-    return _finished(folder, buckets, profile, routed, moment, earlier)
+        place = folder / (_FINISHED if at_once else _NEW) / str(number)
+        if not (place / _DONE).exists():
+            _import_bucket(folder, place, number, profile, routed, moment, earlier)
+        tell(number + 1, of_all)
+    new_first = False
+    if earlier is not None and not adds:
+        # of which export a bucket is cannot be told by the bucket: what changed in it may carry no date
+        new_first = precedes(_known_until(folder / _NEW, buckets), earlier.known_until)
+        for number in range(buckets):
+            if not (folder / _FINISHED / str(number) / _DONE).exists():
+                _join_bucket(folder, number, profile, earlier, new_first=new_first)
+            tell(buckets + number + 1, of_all)
+    rest = _rest(folder, profile, routed, moment, earlier, new_first=new_first)
+    stage_order = profile.stage_order if earlier is None or not adds else earlier.stage_order
+    return _finished(folder, buckets, stage_order, routed, *rest)
 
 
-def buckets_for(paths: Sequence[Path | str]) -> int | None:
-    """A good number of buckets for files; None where they fit well into memory."""
+def buckets_for(paths: Sequence[Path | str], profile: Profile) -> int | None:
+    """A good number of buckets for files; None where they fit well into memory, or cannot be parted."""
     files = [each for path in map(Path, paths) for each in (path.rglob("*") if path.is_dir() else [path])]
+    with_lists = any(source.explode for sources in profile.tables.values() for source in sources)
+    if with_lists and not all(each.suffix.lower() in (".csv", ".tsv") for each in files if each.is_file()):
+        return None
     size = sum(each.stat().st_size for each in files if each.is_file())
     return None if size < LARGE_BYTES else min(math.ceil(size / BYTES_A_BUCKET), MOST_BUCKETS)
 
 
 def source_plan(paths: Sequence[Path | str]) -> str:
-    """What files are imported, by name, size and time of change: another plan starts afresh."""
-    said = []
-    for path in map(Path, paths):
+    """What files are imported, by name, size and time of change: another plan starts afresh.
+
+    What a warehouse holds is known by the day alone, so that no import goes on with rows of an earlier one.
+    """
+    said = [f"{path} {pd.Timestamp.now('UTC'):%Y-%m-%d}" for path in map(str, paths) if is_warehouse(path)]
+    for path in (Path(path) for path in paths if not is_warehouse(str(path))):
         files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
         stats = [(each, each.stat() if each.exists() else None) for each in files]
         said += [f"{each} {stat and (stat.st_size, stat.st_mtime_ns)}" for each, stat in stats]
@@ -170,7 +199,7 @@ def _begun(folder: Path, plan: str, now: pd.Timestamp | None) -> pd.Timestamp:
 
 def _route(raw_files: Iterable[RawFile], profile: Profile, folder: Path, buckets: int, *, alone: bool) -> None:
     """Write every wanted raw row to its bucket, and gather what whole columns tell."""
-    shutil.rmtree(folder / "raw", ignore_errors=True)
+    shutil.rmtree(folder / _RAW, ignore_errors=True)
     routed, quarantine = _Routed(), Quarantine()
     for number, raw in enumerate(raw_files):
         used = wanted_sources(raw, profile, alone=alone)
@@ -180,8 +209,8 @@ def _route(raw_files: Iterable[RawFile], profile: Profile, folder: Path, buckets
         if used:
             quarantine.add(used[0][0], unreadable_rows(raw), "the line does not fit the header", "rejected")
         _count(raw, [table for table, _ in used], routed)
-    _write_quarantine(quarantine, folder / "raw")
-    said = {"signs": _plain(routed.signs), "files": routed.files, "parts": routed.parts}
+    _write_quarantine(quarantine, folder / _RAW)
+    said = {"signs": _plain(routed.signs), "files": routed.files, "names": routed.names}
     with replacing(folder / _ROUTED) as temporary:
         temporary.write_text(json.dumps(said))
 
@@ -200,23 +229,26 @@ def _route_part(
         raise ProfileError(
             f"profile {profile.name} takes {table} out of lists in {raw.path}: import it without --buckets"
         )
-    rows = kept_rows(raw.frame, source, profile)
+    rows = _as_texts(with_made_columns(kept_rows(raw.frame, source, profile), source, profile))
     signs = routed.signs.setdefault(key, {})
     for name, found in raw_signs(rows, table, source, profile, raw).items():
         signs[name] = signs.get(name, ColumnSigns()) | found
-    routed.parts.setdefault(key, []).append((raw.name, raw.sha256))
+    if len(rows) or table == "deals":
+        routed.names[key] = raw.name
     part, buckets = place
     if table not in OF_DEALS:
-        _spill(rows, folder / "raw" / "rest" / _safe(key), part)
+        _spill(rows, folder / _RAW / "rest" / _safe(key), part)
         return
+    _spill(rows.iloc[:0], folder / _RAW / "none" / _safe(key), 0)
     ids = deal_ids(rows, table, source, profile, raw)
     if ids is None:
         raise ProfileError(
-            f"{raw.path} has no column for {table}.deal_id, so its rows cannot be parted: import it without --buckets"
+            f"{raw.path} has no column for {table}.deal_id, so its rows cannot be parted: import it without --buckets, "
+            "and in files that are smaller than 1 GB together"
         )
     numbers = pd.Series(bucket_of(ids.fillna(""), buckets), index=rows.index)
     for number, of_bucket in rows.groupby(numbers, sort=True):
-        _spill(of_bucket, folder / "raw" / str(number) / _safe(key), part)
+        _spill(of_bucket, folder / _RAW / str(number) / _safe(key), part)
 
 
 def _count(raw: RawFile, tables: list[str], routed: _Routed) -> None:
@@ -224,9 +256,15 @@ def _count(raw: RawFile, tables: list[str], routed: _Routed) -> None:
         raw.path, {"path": raw.path, "sha256": raw.sha256, "rows": 0, "tables": [], "remark": raw.remark}
     )
     said["rows"] += len(raw.frame) + len(raw.unreadable)
+    said["sha256"] = raw.sha256 or said["sha256"]
     said["tables"] = sorted({*said["tables"], *tables})
     if not tables:
         said["remark"] = "not used by the profile"
+
+
+def _as_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Values of mixed types as the texts that they are read as anyhow, since Arrow has columns of one type."""
+    return frame.assign(**{str(name): frame[name].map(text_of) for name in frame if frame[name].dtype == object})
 
 
 def _spill(rows: pd.DataFrame, folder: Path, part: int) -> None:
@@ -238,95 +276,167 @@ def _spill(rows: pd.DataFrame, folder: Path, part: int) -> None:
 def _read_routed(folder: Path) -> _Routed:
     said = json.loads((folder / _ROUTED).read_text())
     signs = {key: {name: ColumnSigns(**each) for name, each in found.items()} for key, found in said["signs"].items()}
-    return _Routed(signs, said["files"], said["parts"])
+    return _Routed(signs, said["files"], said["names"])
 
 
 def _canonical(folder: Path, profile: Profile, routed: _Routed, quarantine: Quarantine) -> dict[str, pd.DataFrame]:
     """Canonical rows out of the raw ones of one bucket."""
     parts: dict[str, list[pd.DataFrame]] = {}
-    for key, pieces in routed.parts.items():
+    for key, name in routed.names.items():
+        table, place, path = key.split(" ", 2)
         files = sorted((folder / _safe(key)).glob("*.arrow"))
+        if not files and table in EVERYWHERE:
+            files = sorted((folder.parent / "none" / _safe(key)).glob("*.arrow"))
         if not files:
             continue
-        table, place, path = key.split(" ", 2)
         source = profile.tables[table][int(place)]
         frame = pd.concat([feather.read_table(str(each)).to_pandas() for each in files], ignore_index=True)
-        raw = RawFile(pieces[0][0], path, pieces[0][1], frame.set_index(ROW).rename_axis("row"))
+        raw = RawFile(name, path, "", frame.set_index(ROW).rename_axis("row"))
         rows = canonical_rows(raw, table, source, profile, quarantine, routed.signs[key])
-        parts.setdefault(table, []).append(entered_stages(rows) if source.left_stages else rows)
+        if len(rows) or table in EVERYWHERE:
+            parts.setdefault(table, []).append(entered_stages(rows) if source.left_stages else rows)
     return {table: pd.concat(frames, ignore_index=True) for table, frames in parts.items()}
 
 
 def _import_bucket(
-    folder: Path, number: int, profile: Profile, routed: _Routed, now: pd.Timestamp, earlier: DealBuckets | None
+    folder: Path,
+    place: Path,
+    number: int,
+    profile: Profile,
+    routed: _Routed,
+    now: pd.Timestamp,
+    earlier: DealBuckets | None,
 ) -> None:
+    """The new rows of a bucket as canonical tables."""
     quarantine = Quarantine()
-    rows = _canonical(folder / "raw" / str(number), profile, routed, quarantine)
-    before = None if earlier is None else _of_its_own_time(earlier.bucket(number))
-    crm = before
-    if "deals" in rows or (rows and before is not None):
-        known = set() if before is None else set(before.deals["deal_id"])
-        crm = updated(repaired(rows, profile, known, now, quarantine), profile.stage_order, before)
-    with replacing_folder(folder / "done" / str(number)) as temporary:
-        for name, frame in crm.tables() if crm is not None else ():
-            if name in OF_DEALS:
-                write_part(frame, temporary, name, number)
+    rows = _canonical(folder / _RAW / str(number), profile, routed, quarantine)
+    known = set() if earlier is None else earlier.deal_ids(number)
+    sound = repaired(rows, profile, known, now, quarantine)
+    before = None
+    if "deals" not in profile.tables and earlier is not None:
+        before = _of_deals_alone(earlier.bucket(number))
+    _write_bucket(place, number, updated(sound, profile.stage_order, before), quarantine)
+
+
+def _join_bucket(folder: Path, number: int, profile: Profile, earlier: DealBuckets, *, new_first: bool) -> None:
+    """The new rows of a bucket on top of its earlier ones."""
+    place = folder / _NEW / str(number)
+    said = json.loads((place / _DONE).read_text())
+    tables: dict[str, Any] = {name: read_part(place, name, [number], kinds) for name, kinds in said["columns"].items()}
+    before = _of_deals_alone(earlier.bucket(number))
+    crm = joined(CRMData(**tables), before, profile.stage_order, new_first=new_first)
+    _write_bucket(folder / _FINISHED / str(number), number, crm, Quarantine())
+
+
+def _of_deals_alone(bucket: CRMData) -> CRMData:
+    return replace(bucket, accounts=None, users=None, quotas=None)
+
+
+def _write_bucket(place: Path, number: int, crm: CRMData, quarantine: Quarantine) -> None:
+    with replacing_folder(place) as temporary:
+        for name, frame in crm.tables():
+            write_part(frame, temporary, name, number)
         _write_quarantine(quarantine, temporary)
-        (temporary / _DONE).write_text(json.dumps(_said(crm)))
+        (temporary / _DONE).write_text(json.dumps(said_of(crm)))
 
 
-def _of_its_own_time(bucket: CRMData) -> CRMData:
-    """An earlier bucket with its own end of knowledge, to be compared with that of a new one."""
-    return replace(bucket, known_until=bucket.last_recorded(), accounts=None, users=None, quotas=None)
-
-
-def _said(crm: CRMData | None) -> dict[str, Any]:
-    if crm is None:
-        return {"columns": {}, "rows": {}, "stages": [], "known_until": None}
+def said_of(crm: CRMData) -> dict[str, Any]:
+    """What a bucket tells of itself, for `described`."""
     return {
         "columns": {name: kinds_of(frame) for name, frame in crm.tables()},
-        "rows": {name: len(frame) for name, frame in crm.tables()},
         "stages": list(crm.stage_order),
         "known_until": None if crm.known_until is None else crm.known_until.isoformat(),
+        "dated": crm.dated,
     }
 
 
+def _told(place: Path, buckets: int) -> list[dict[str, Any]]:
+    """What was said of every bucket."""
+    return [json.loads((place / str(number) / _DONE).read_text()) for number in range(buckets)]
+
+
+def _known_until(place: Path, buckets: int) -> pd.Timestamp | None:
+    """The end of knowledge of all buckets."""
+    return _last_known(_told(place, buckets))
+
+
+def _rest(
+    folder: Path,
+    profile: Profile,
+    routed: _Routed,
+    now: pd.Timestamp,
+    earlier: DealBuckets | None,
+    *,
+    new_first: bool,
+) -> tuple[dict[str, pd.DataFrame], Quarantine]:
+    """The tables whose rows belong to no deal; they are small."""
+    quarantine = Quarantine()
+    rest = repaired_alone(_canonical_rest(folder, profile, routed, quarantine), now, quarantine)
+    return updated_alone(rest, {} if earlier is None else earlier.shared, new_first=new_first), quarantine
+
+
+def _canonical_rest(folder: Path, profile: Profile, routed: _Routed, quarantine: Quarantine) -> dict[str, pd.DataFrame]:
+    of_none = {key: name for key, name in routed.names.items() if key.split(" ", 1)[0] not in OF_DEALS}
+    return _canonical(folder / _RAW / "rest", profile, replace(routed, names=of_none), quarantine)
+
+
 def _finished(
-    folder: Path, buckets: int, profile: Profile, routed: _Routed, now: pd.Timestamp, earlier: DealBuckets | None
+    folder: Path,
+    buckets: int,
+    stage_order: tuple[str, ...],
+    routed: _Routed,
+    shared: Mapping[str, pd.DataFrame],
+    quarantine: Quarantine,
 ) -> ImportedParts:
     """Put the tables of all buckets together, by renaming; everything else is small."""
-    quarantine = Quarantine()
-    rest = repaired_alone(_canonical(folder / "raw" / "rest", profile, routed, quarantine), now, quarantine)
-    said = [json.loads((folder / "done" / str(number) / _DONE).read_text()) for number in range(buckets)]
+    said = _told(folder / _FINISHED, buckets)
+    description = described(said, stage_order, buckets)
+    columns = description["columns"]
     with replacing_folder(folder / "tables") as tables:
         for number in range(buckets):
-            for part in sorted((folder / "done" / str(number)).glob("*/bucket=*")):
-                shutil.copytree(part, tables / part.parent.name / part.name, copy_function=_linked)
-        shared = updated_alone(rest, {} if earlier is None else earlier.shared)
+            for name, kinds in said[number]["columns"].items():
+                part = folder / _FINISHED / str(number)
+                if list(kinds.items()) == list(columns[name].items()):
+                    place = f"{name}/bucket={number}"
+                    shutil.copytree(part / place, tables / place, copy_function=_linked)
+                else:  # so that all files of a table have the same columns, as other engines want it
+                    write_part(read_part(part, name, [number], columns[name]), tables, name, number)
         for name, frame in shared.items():
             frame.to_parquet(tables / f"{name}.parquet", index=False)
-        stages, until = joined_knowledge(said, profile)
-        write_description(
-            tables, stages, None if until is None else utc(until),
-            buckets=buckets, columns=joined_columns(said), shared=list(shared),
-        )  # fmt: skip
+        write_description(tables, **description, shared=list(shared))
     repairs, kept = _gathered_quarantine(folder, buckets, quarantine)
     return ImportedParts(DealBuckets.open(folder / "tables"), repairs, kept, list(routed.files.values()))
 
 
 def _linked(source: str, target: str) -> None:
-    os.link(source, target)
+    with suppress(OSError):  # not every file system has hard links
+        os.link(source, target)
+        return
+    shutil.copyfile(source, target)
 
 
-def joined_knowledge(said: Sequence[Mapping[str, Any]], profile: Profile) -> tuple[list[str], str | None]:
-    """The stages of the profile that occur in any bucket, and the end of knowledge of all."""
+def described(said: Sequence[Mapping[str, Any]], stage_order: Sequence[str], buckets: int) -> dict[str, Any]:
+    """What tables say of themselves (see `write_description`), out of what was said of each of their buckets."""
     used = {stage for each in said for stage in each["stages"]}
-    until = max((each["known_until"] for each in said if each["known_until"]), default=None, key=utc)
-    return [stage for stage in profile.stage_order if stage in used], until
+    return {
+        "stage_order": [stage for stage in stage_order if stage in used],
+        "known_until": _last_known(said),
+        "buckets": buckets,
+        "columns": _joined_columns(said),
+        "dated": any(each["dated"] for each in said),
+    }
 
 
-def joined_columns(said: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Columns and dtypes of every parted table, over the buckets that have any of its rows."""
+def _last_known(said: Sequence[Mapping[str, Any]]) -> pd.Timestamp | None:
+    return max((utc(each["known_until"]) for each in said if each["known_until"]), default=None)
+
+
+def _joined_columns(said: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Columns and dtypes of every parted table, over the buckets that have any of its rows.
+
+    Canonical columns come first and in their order, as in tables in one piece: the order of rows that nothing else
+    tells apart depends on it.
+    """
     found: dict[str, dict[str, str]] = {}
     for each in said:
         for table, columns in each["columns"].items():
@@ -335,7 +445,10 @@ def joined_columns(said: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str
             known = found.setdefault(table, {})
             for name, kind in columns.items():
                 known[name] = kind if known.get(name, kind) == kind else str(text_dtype())
-    return found
+    return {
+        table: {name: kinds[name] for name in (*TABLES[table].columns, *kinds) if name in kinds}
+        for table, kinds in found.items()
+    }
 
 
 def _write_quarantine(quarantine: Quarantine, folder: Path) -> None:
@@ -351,7 +464,8 @@ def _gathered_quarantine(
 ) -> tuple[dict[str, int], dict[str, pd.DataFrame]]:
     """Counts by table and cause, and the rows by table."""
     parts = {table: [rows] for table, rows in rest.frames.items()}
-    for place in (folder / "raw", *(folder / "done" / str(number) for number in range(buckets))):
+    places = [folder / each / str(number) for each in (_NEW, _FINISHED) for number in range(buckets)]
+    for place in (folder / _RAW, *places):
         for path in sorted(place.glob("quarantine-*.parquet")):
             parts.setdefault(path.stem.removeprefix("quarantine-"), []).append(pd.read_parquet(path))
     kept = {table: pd.concat(frames, ignore_index=True) for table, frames in sorted(parts.items())}

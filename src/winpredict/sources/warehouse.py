@@ -13,7 +13,7 @@ import pandas as pd
 
 from winpredict._common.errors import InputFileError, WinPredictError
 from winpredict.sources._rows import matches
-from winpredict.sources.files import RawFile
+from winpredict.sources.files import ROWS_A_PART, RawFile
 from winpredict.sources.profiles import Profile
 from winpredict.tables.schema import text_dtype
 
@@ -46,7 +46,9 @@ def is_warehouse(text: str) -> bool:
     return "://" in text or text.startswith(_ENVIRONMENT)
 
 
-def read_warehouse(url: str, profile: Profile, *, schema: str | None = None) -> Iterator[RawFile]:
+def read_warehouse(
+    url: str, profile: Profile, *, schema: str | None = None, in_parts: bool = False
+) -> Iterator[RawFile]:
     """Read the tables and views that a profile maps.
 
     Parameters
@@ -58,6 +60,9 @@ def read_warehouse(url: str, profile: Profile, *, schema: str | None = None) -> 
         Only tables whose names match one of its files are read.
     schema : str, optional
         By default the one that the connection starts in.
+    in_parts : bool
+        Yield large tables in several parts of the same path, of about `ROWS_A_PART` rows; the last one carries the hash
+        of all.
 
     Yields
     ------
@@ -73,8 +78,9 @@ def read_warehouse(url: str, profile: Profile, *, schema: str | None = None) -> 
     with connected(url, InputFileError, advice=advice, only_reading=True) as connection:
         schema = schema or connection.dialect.default_schema_name
         for name in _mapped_tables(connection, profile, schema):
-            frame, digest = _read(connection, name, schema)
-            yield RawFile(name, f"{warehouse_name(url)}/{'.'.join(filter(None, (schema, name)))}", digest, frame)
+            where = f"{warehouse_name(url)}/{'.'.join(filter(None, (schema, name)))}"
+            for frame, digest in _read(connection, name, schema, ROWS_A_PART if in_parts else None):
+                yield RawFile(name, where, digest, frame)
 
 
 def warehouse_name(url: str) -> str:
@@ -219,21 +225,36 @@ def _mapped_tables(connection: "Connection", profile: Profile, schema: str | Non
     return found
 
 
-def _read(connection: "Connection", name: str, schema: str | None) -> tuple[pd.DataFrame, str]:
-    """A whole table and a digest of it; rows come in chunks through a cursor on the server."""
+def _read(
+    connection: "Connection", name: str, schema: str | None, most: int | None
+) -> Iterator[tuple[pd.DataFrame, str]]:
+    """A table whole or in parts of about so many rows, and at last a digest of it all.
+
+    Rows come in chunks through a cursor on the server.
+    """
     import sqlalchemy as sa
 
     every_row = sa.select(sa.text("*")).select_from(sa.table(name, schema=schema))
     found = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(every_row)
     columns = [str(column) for column in tuple(found.keys())]
-    parts, digests = [pd.DataFrame(columns=columns, dtype=object)], []
+    parts: list[pd.DataFrame] = []
+    digests, start, size = [], 1, 0
     for rows in found.partitions():
+        if most is not None and size >= most:
+            yield _together(parts, columns, start), ""
+            parts, start, size = [], start + size, 0
         part = pd.DataFrame([tuple(row) for row in rows], columns=columns, dtype=object)
         digests.append(pd.util.hash_pandas_object(part.astype(str), index=False).to_numpy())
         parts.append(_with_texts(part))
-    frame = pd.concat(parts[1:] or parts, ignore_index=True)
-    frame.index = pd.RangeIndex(1, len(frame) + 1, name="row")
-    return frame, _digest(columns, digests)
+        size += len(part)
+    yield _together(parts, columns, start), _digest(columns, digests)
+
+
+def _together(parts: list[pd.DataFrame], columns: list[str], start: int) -> pd.DataFrame:
+    """Rows, numbered from a start."""
+    frame = pd.concat(parts or [pd.DataFrame(columns=columns, dtype=object)], ignore_index=True)
+    frame.index = pd.RangeIndex(start, start + len(frame), name="row")
+    return frame
 
 
 def _with_texts(part: pd.DataFrame) -> pd.DataFrame:

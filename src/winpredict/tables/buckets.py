@@ -75,7 +75,13 @@ class DealBuckets:
             columns = {name: kinds_of(frame) for name, frame in crm.tables() if name in OF_DEALS}
             shared = [name for name, _ in crm.tables() if name not in OF_DEALS]
             write_description(
-                temporary, crm.stage_order, crm.known_until, buckets=buckets, columns=columns, shared=shared
+                temporary,
+                crm.stage_order,
+                crm.known_until,
+                buckets=buckets,
+                columns=columns,
+                shared=shared,
+                dated=crm.dated,
             )
         return cls.open(folder)
 
@@ -126,17 +132,26 @@ class DealBuckets:
         if "accounts" in tables and len(numbers) < len(self):
             tables["accounts"] = self._accounts_of(tables["deals"])
         until = self._description["known_until"]
-        crm = CRMData(**tables, stage_order=self.stage_order, known_until=None if until is None else utc(until))
+        crm = CRMData(
+            **tables,
+            stage_order=self.stage_order,
+            known_until=None if until is None else utc(until),
+            part_of_dated=self._description.get("dated", True),
+        )
         return crm if self.moment is None else crm.as_known_at(self.moment)
 
     def whole(self) -> CRMData:
         """Everything in memory."""
         return self.some(range(len(self)))
 
+    def deal_ids(self, number: int) -> set[str]:
+        """The deals of one bucket."""
+        return set(read_part(self.folder, "deals", [number], {"deal_id": "str"})["deal_id"])
+
     @property
     def rows(self) -> dict[str, int]:
         """Rows of each table."""
-        parted = {name: sorted((self.folder / name).glob(f"bucket=*/{_PART}")) for name in self._columns}
+        parted = {name: sorted((self.folder / name).glob("bucket=*/[!._]*.parquet")) for name in self._columns}
         counts = {name: sum(pq.read_metadata(path).num_rows for path in paths) for name, paths in parted.items()}
         counts |= {name: len(frame) for name, frame in self.shared.items()}
         return {name: counts[name] for name in TABLES if name in counts}
@@ -150,11 +165,8 @@ class DealBuckets:
     @cached_property
     def shared(self) -> dict[str, pd.DataFrame]:
         """The tables that are not parted: accounts, users, quotas."""
-        names = (name for name in TABLES if name not in OF_DEALS)
-        paths = {name: self.folder / f"{name}.parquet" for name in names}
-        return {
-            name: conform(pd.read_parquet(path), name, check=False) for name, path in paths.items() if path.exists()
-        }
+        names = (name for name in TABLES if name in self._description["shared"])
+        return {name: conform(pd.read_parquet(self.folder / f"{name}.parquet"), name, check=False) for name in names}
 
     @cached_property
     def _account_places(self) -> pd.Index:
@@ -167,10 +179,7 @@ class DealBuckets:
         return self.shared["accounts"].take(places[places >= 0]).reset_index(drop=True)
 
     def _rows(self, name: str, numbers: Sequence[int]) -> pd.DataFrame:
-        paths = [self.folder / name / f"bucket={number}" for number in numbers]
-        frames = [pd.read_parquet(path, partitioning=None) for path in paths if path.exists()] or [pd.DataFrame()]
-        typed = [typed_rows(frame, self._columns[name]) for frame in frames]
-        return typed[0] if len(typed) == 1 else pd.concat(typed, ignore_index=True)
+        return read_part(self.folder, name, numbers, self._columns[name])
 
 
 def bucket_of(deal_ids: pd.Series, buckets: int) -> NDArray[np.int64]:
@@ -200,6 +209,14 @@ def write_part(rows: pd.DataFrame, folder: Path, name: str, number: int) -> None
     path = folder / name / f"bucket={number}"
     path.mkdir(parents=True, exist_ok=True)
     rows.to_parquet(path / _PART, index=False)
+
+
+def read_part(folder: Path, name: str, numbers: Sequence[int], kinds: Mapping[str, str]) -> pd.DataFrame:
+    """Read some buckets of a table, with the given columns and dtypes."""
+    paths = [folder / name / f"bucket={number}" for number in numbers]
+    frames = [pd.read_parquet(path, partitioning=None) for path in paths if path.exists()] or [pd.DataFrame()]
+    typed = [typed_rows(frame, kinds) for frame in frames]
+    return typed[0] if len(typed) == 1 else pd.concat(typed, ignore_index=True)
 
 
 def is_parted(folder: Path) -> bool:

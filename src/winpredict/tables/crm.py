@@ -38,6 +38,8 @@ class CRMData:
         The moment of the export: what is dated later counts as unknown. By default the latest moment at which anything
         was recorded, plus a microsecond (so that "strictly before" includes it), but not after today: a mistyped year
         does not move it.
+    part_of_dated : bool
+        Whether these are some deals of data that carry dates, though these few may not.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class CRMData:
     quotas: pd.DataFrame | None = None
     stage_order: tuple[str, ...] = ()
     known_until: pd.Timestamp | None = None
+    part_of_dated: bool = False
 
     @classmethod
     def from_frames(
@@ -126,7 +129,7 @@ class CRMData:
     @property
     def dated(self) -> bool:
         """Whether the deals carry creation times; undated deals allow neither snapshots nor a backtest."""
-        return bool(self.deals["created_at"].notna().any())
+        return self.part_of_dated or bool(self.deals["created_at"].notna().any())
 
     @property
     def attributes(self) -> tuple[str, ...]:
