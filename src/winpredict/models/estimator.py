@@ -37,6 +37,9 @@ _CALIBRATION_RIDGE = 100.0
 _BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: Log loss, summed over deals, by which larger trees, or one half of the blend alone, must be better to be taken.
 _DOUBT = 8.0
+#: Trees of 31 leaves take over ten times as long to explain as those of 7 (docs/benchmarks.md): larger ones must lower
+#: the log loss by at least this share of it.
+_WORTH = 0.01
 #: Models a candidate; fewer than in the end, to be quick.
 _CHOOSING_BAGS = 2
 #: A tree may look at no fewer features than this.
@@ -319,8 +322,8 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 loss = float(weight @ (np.logaddexp(0, log_odds) - after.y * log_odds))
                 tried.append((loss + _DOUBT * (2 * share - 1) ** 2, size, share, log_odds))
             found = min(tried, key=lambda each: each[0])
-            if best is not None and found[0] > best[0] - _DOUBT:
-                break  # larger still would not be better either
+            if best is not None and found[0] > best[0] - max(_DOUBT, _WORTH * best[0]):
+                break  # larger still would not be worth it either
             best = found
         assert best is not None, "there is a size to try"
         _, size, share, log_odds = best
