@@ -68,3 +68,12 @@ def test_trees_too_large_for_tables_are_walked(monkeypatch, limit):
     assert read_forest(booster) is None
     values, _, _ = tree_contributions([booster], asked, threads=1)
     np.testing.assert_allclose(values, booster.predict(asked, pred_contrib=True)[:, :-1], atol=1e-12)
+
+
+@pytest.mark.parametrize("most", [64, 1], ids=["by table", "walked"])
+def test_no_rows_have_no_contributions(monkeypatch, most):
+    monkeypatch.setattr(_tree_shap, "MOST_LEAVES", most)
+    booster, asked = trained(7, 3)
+    values, _, predicted = tree_contributions([booster], asked[:0], threads=1)
+    assert values.shape == (0, 6)
+    assert predicted.shape == (1, 0)

@@ -74,6 +74,8 @@ def tree_contributions(boosters: Sequence[lgb.Booster], matrix: Floats, threads:
     values, expected, predicted = np.zeros(rows.shape), 0.0, np.zeros((len(boosters), len(rows)))
     for number, booster in enumerate(boosters):
         forest = _forest(booster)
+        if forest is None and not len(rows):  # at which LightGBM refuses to look
+            continue
         if forest is None:
             found = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=threads_for(len(rows), threads)))
             of_booster, base = found[:, :-1], float(found[0, -1]) if len(found) else 0.0
