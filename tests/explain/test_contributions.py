@@ -3,6 +3,7 @@ import pytest
 import shap
 
 from winpredict.explain.contributions import contributions
+from winpredict.models.estimator import WinClassifier
 from winpredict.models.training import pipeline
 
 
@@ -42,3 +43,13 @@ def test_plots_of_shap_work_on_it(model, features):
     found = contributions(model.classifier, features).explanation(features)
     shap.plots.bar(found, show=False)
     shap.plots.waterfall(found[0], show=False)
+
+
+def test_another_fit_of_the_same_classifier_gives_other_contributions(features):
+    rng = np.random.default_rng(1)
+    X = features.select_dtypes("number")
+    won = rng.random(len(X)) < 0.5
+    classifier = WinClassifier(bags=1, trees=5)
+    for labels in (won, ~won):
+        classifier.fit(X, labels.astype(int))
+        np.testing.assert_allclose(contributions(classifier, X).by_bag, classifier.bag_log_odds(X), atol=1e-9)

@@ -67,11 +67,12 @@ class _Tables:
         self.codes = beta[flags:] + np.repeat(self.unknown, design.sizes)
 
 
-_PASSES: WeakKeyDictionary[WinClassifier, LinearPass] = WeakKeyDictionary()
+_PASSES: WeakKeyDictionary[WinClassifier, tuple[Sequence[LinearLogOdds], LinearPass]] = WeakKeyDictionary()
 
 
 def linear_pass(classifier: WinClassifier) -> LinearPass:
-    """The linear models of a classifier, laid out once."""
-    if classifier not in _PASSES:
-        _PASSES[classifier] = LinearPass.of(classifier.linears_)
-    return _PASSES[classifier]
+    """The linear models of a classifier, laid out once; a further fit gives it others."""
+    known = _PASSES.get(classifier)
+    if known is None or known[0] is not classifier.linears_:
+        known = _PASSES[classifier] = (classifier.linears_, LinearPass.of(classifier.linears_))
+    return known[1]
