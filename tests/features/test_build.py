@@ -198,3 +198,12 @@ def test_a_history_without_rows_is_no_history():
     )
     crm = dataclasses.replace(crm, deal_history=crm.deal_history.iloc[:0])
     assert len(build_features(crm, on_dates(crm, ["2025-02-01"])).frame) == 1
+
+
+def test_any_column_may_be_asked_for():
+    """A builder of one's own may ask for columns that the shipped ones never ask for."""
+    crm = random_crm(1)
+    past = Past(crm, every(crm, 30.0))
+    for table, frame in crm.tables():
+        assert all(past.has(table, name) == frame[name].notna().any() for name in frame), table
+    assert not past.has("deals", "no such column")

@@ -22,19 +22,6 @@ from winpredict.tables.schema import ACTIVITY_TYPES, TIME_DTYPE, text_dtype
 ALL = "\0all"
 #: Before the name of an attribute: what was observed of it first.
 _FIRST = "\0first "
-#: Columns of which builders ask whether anything is in them.
-_ASKED = {
-    "deals": ("created_at", "amount", "owner_id", "account_id"),
-    "deal_history": ("stage", "amount", "expected_close_date", "owner_id"),
-    "attribute_history": (),
-    "activities": ("user_id", "contact_id", "direction", "duration_s", "result"),
-    "team_members": (),
-    "contacts": ("role",),
-    "line_items": (),
-    "accounts": (),
-    "users": (),
-    "quotas": (),
-}
 #: Of more different results than this nobody asks the number.
 _MOST_RESULTS = 1000
 
@@ -336,7 +323,7 @@ def _filled(crm: CRMData) -> frozenset[str]:
         if frame.empty:
             continue
         found.add(table)
-        found |= {f"{table}.{name}" for name in _ASKED[table] if name in frame and frame[name].notna().any()}
+        found |= {f"{table}.{name}" for name in frame if frame[name].notna().any()}
     if "activities" in found and crm.activities is not None:
         kinds = set(crm.activities["activity_type"].unique())
         found |= {f"activities.activity_type={kind}" for kind in ACTIVITY_TYPES if kind in kinds}
