@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from random_crm import random_crm
 from winpredict._common.errors import WorkspaceError
 from winpredict.features import dataset as dataset_module
 from winpredict.features.build import build_features
+from winpredict.features.builders import Feature, FeatureBuilder
 from winpredict.features.dataset import Looks, build_dataset, gather_company, open_dataset
 from winpredict.features.snapshots import every, labelled
 from winpredict.tables.buckets import DealBuckets
@@ -77,6 +79,38 @@ def test_another_plan_starts_afresh_and_other_files_are_left_alone(tmp_path):
         build_dataset(buckets, tmp_path / "mine")
     with pytest.raises(WorkspaceError, match="no feature rows"):
         open_dataset(tmp_path / "mine")
+    (tmp_path / "mine" / "plan.json").write_text("{}")  # not ours, though it is called so
+    with pytest.raises(WorkspaceError, match="holds other files"):
+        build_dataset(buckets, tmp_path / "mine")
+    (tmp_path / "features" / "notes.txt").write_text("mine")
+    build_dataset(buckets, tmp_path / "features", looks=Looks(5.0))
+    assert (tmp_path / "features" / "notes.txt").exists()
+
+
+def test_an_edited_builder_starts_afresh(tmp_path):
+    def builder(value):
+        class Mine(FeatureBuilder):
+            def build(self, past):
+                yield Feature("mine", np.full(len(past), value), "number", "mine")
+
+        Mine.__module__ = "typed_in_a_notebook"
+        Mine.build.__code__ = Mine.build.__code__.replace(co_consts=(*Mine.build.__code__.co_consts, value))
+        return Mine()
+
+    buckets = DealBuckets.write(random_crm(3), tmp_path / "tables", 2)
+    for value in (1.0, 2.0):
+        made = build_dataset(buckets, tmp_path / "features", builders=[builder(value)])
+        assert {*pd.concat(list(made))["mine"]} == {value}
+
+
+def test_what_a_killed_run_left_half_written_goes(tmp_path):
+    buckets = DealBuckets.write(random_crm(3), tmp_path / "tables", 1)
+    build_dataset(buckets, tmp_path / "features")
+    place = tmp_path / "features" / "rows" / "bucket=0"
+    (place / "info.json").unlink()
+    (place / ".part-0-abcd.parquet").write_bytes(b"half")
+    build_dataset(buckets, tmp_path / "features")
+    assert sorted(path.name for path in place.iterdir()) == ["info.json", "part-0.parquet"]
 
 
 def test_history_of_all_buckets_is_kept_for_going_on(tmp_path):

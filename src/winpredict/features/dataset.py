@@ -1,10 +1,14 @@
 """Feature rows of more deals than fit into memory: bucket by bucket, and resumed where it was stopped."""
 
 import hashlib
+import inspect
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +191,7 @@ def gather_company(
 
 def _write(place: Path, snapshots: pd.DataFrame, built: Features) -> None:
     """The rows, and last what says that they are whole."""
+    shutil.rmtree(place, ignore_errors=True)  # what a killed run left half written
     rows = pd.concat([snapshots.reset_index(drop=True), built.frame], axis=1)
     if len(rows):
         with replacing(place / _PART) as temporary:
@@ -206,10 +211,19 @@ def _plan(
         ],
         "moment": str(buckets.moment),
         "attributes": list(attributes),
-        "builders": [(each.name, repr(vars(each))) for each in builders or ()],
+        "version": version("winpredict"),
+        "builders": [(each.name, repr(vars(each)), _code(each)) for each in builders or ()],
         "looks": repr(looks),
     }
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _code(builder: FeatureBuilder) -> str:
+    """What a builder does: one that was edited makes other rows."""
+    with suppress(KeyError, OSError, TypeError):  # of one that was typed in there is no file
+        return inspect.getsource(sys.modules[type(builder).__module__])
+    code = type(builder).build.__code__
+    return code.co_code.hex() + repr([each for each in code.co_consts if not inspect.iscode(each)])
 
 
 def _same_plan(folder: Path, plan: str) -> None:
@@ -217,9 +231,11 @@ def _same_plan(folder: Path, plan: str) -> None:
     path = folder / _PLAN
     if path.exists() and path.read_text() == plan:
         return
-    if folder.exists() and any(folder.iterdir()) and not path.exists():
+    ours = path.exists() and len(path.read_text()) == len(plan)
+    if folder.exists() and any(folder.iterdir()) and not ours:
         raise WorkspaceError(f"{folder} holds other files; name an empty or new folder for the feature rows")
-    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("rows", "company"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     with replacing(path) as temporary:
         temporary.write_text(plan)
 
