@@ -391,6 +391,11 @@ def test_deleted_touches_come_without_their_values(server, source):
     assert [(each.record_id, dict(each.values), each.deleted) for each in page.records] == [(touch, {}, True)]
 
 
+def test_a_module_that_does_not_tell_what_was_deleted_is_read_all_the_same(server, source):
+    server.without_deleted = ("Notes",)
+    assert ids_of(source.read("Notes", pd.Timestamp("2024-01-01", tz="UTC")))
+
+
 def test_owners_are_told_by_id_object_or_name():
     owners = Owners({"7": {"full_name": "Ann"}, "8": {"full_name": "Bob"}, "9": {"full_name": "Bob"}})
     told = ("7", {"id": "8"}, {"name": "Ann"}, "Ann", "Bob", "Zoe", None, "123")

@@ -46,6 +46,8 @@ class ZohoServer(ZohoCompany):
     stages_as_module : bool
         Whether stays in stages may be listed for all deals at once.
     has_pipelines : bool
+    without_deleted : tuple of str
+        Modules that do not tell what was deleted.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class ZohoServer(ZohoCompany):
         self.reads = Reads(self, self.limits, self.definitions)
         self.changing = Writes(self, self.definitions)
         self.stages_as_module = self.has_pipelines = True
+        self.without_deleted: tuple[str, ...] = (STAYS,)
 
     @classmethod
     def of(cls, world: World, seed: int = 0) -> "ZohoServer":
@@ -147,7 +150,7 @@ class ZohoServer(ZohoCompany):
         self.gate.check(headers.get("authorization", ""), f"ZohoCRM.modules.{module.lower()}.READ", module)
         if module not in modules() or (module == STAYS and not self.stages_as_module):
             raise RefusedError(400, "INVALID_MODULE", "the module name given seems to be invalid")
-        if gone and module in (STAYS, "Notes"):
+        if gone and module in self.without_deleted:
             raise RefusedError(400, "INVALID_MODULE", "the module name given seems to be invalid")
         since = headers.get("if-modified-since")
         return self.reads.deleted(module, params, since) if gone else self.reads.records(module, params, since)
