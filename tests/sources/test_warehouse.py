@@ -4,11 +4,8 @@ import json
 import os
 import re
 import secrets
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 from datetime import date
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +14,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 import yaml
+from postgres_server import postgres_server
 from typer.testing import CliRunner
 
 from winpredict._common.errors import TableError, WinPredictError, WorkspaceError
@@ -24,6 +22,7 @@ from winpredict.cli import app
 from winpredict.sources import import_files, load_profile, scores_table, warehouse
 from winpredict.sources.files import read_files
 from winpredict.sources.importing import import_raw
+from winpredict.sources.parted import import_parted
 from winpredict.sources.scores_table import COLUMNS, HISTORY, LATEST, ScoresWritten, scores_documentation, write_scores
 from winpredict.sources.simulate import simulate, write_salesforce_export
 from winpredict.sources.warehouse import read_warehouse, warehouse_name
@@ -86,43 +85,9 @@ def _values(texts: pd.Series, *, typed: bool) -> tuple[sa.types.TypeEngine, list
 
 @pytest.fixture(scope="session")
 def postgres():
-    """A PostgreSQL server of its own, on a free port, which asks for a password."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    found = shutil.which("initdb") or (str(programs[-1]) if programs else None)
-    if found is None:
-        pytest.skip("PostgreSQL is not installed")
-    programs = Path(found).resolve().parent
-    folder = Path(tempfile.mkdtemp(prefix="winpredict-postgres-"))
-    as_user = []
-    if os.getuid() == 0:  # the server refuses to be run by root
-        if not shutil.which("setpriv"):
-            pytest.skip("PostgreSQL does not run as root, and setpriv is not there")
-        as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        shutil.chown(folder, "nobody", "nogroup")
-    (folder / "password").write_text(PASSWORD)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def call(program: str, *options: str) -> None:
-        told = subprocess.run(
-            [*as_user, programs / program, "-D", folder / "data", *options], cwd=folder, capture_output=True, text=True
-        )
-        assert told.returncode == 0, told.stdout + told.stderr
-
-    try:
-        (folder / "password").chmod(0o644)
-        call(
-            "initdb", "-U", "me", "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "-E", "UTF8", "--no-locale"
-        )
-        server = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
-        call("pg_ctl", "start", "-w", "-l", str(folder / "log"), "-o", server)
-        try:
-            yield f"127.0.0.1:{port}"
-        finally:
-            call("pg_ctl", "stop", "-m", "immediate")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """A PostgreSQL server of its own, which asks for a password."""
+    with postgres_server(PASSWORD) as address:
+        yield address
 
 
 @pytest.fixture(params=["postgresql", "duckdb"])
@@ -212,6 +177,44 @@ def test_dlt_tables_of_salesforce(place, export, tmp_path):
     assert found.crm.line_items["product_id"].tolist() == ["p"]
     assert len(found.crm.users) > 0
     assert not any(name.startswith("_") for name in [*found.crm.deals, *found.crm.accounts])
+
+
+def test_a_warehouse_in_parts_gives_the_same_in_buckets(place, export, tmp_path, monkeypatch):
+    for name, rows in (("_CHUNK", 50), ("ROWS_A_PART", 100)):
+        monkeypatch.setattr(warehouse, name, rows)
+    place.fill("crm", export[1], typed=True)
+    whole = by_warehouse(place, "fivetran_salesforce")
+    mapping = load_profile("fivetran_salesforce")
+    raw = list(read_warehouse(place.url, mapping, schema="crm", in_parts=True))
+    assert len({each.path for each in raw}) < len(raw) - 3
+    found = import_parted(raw, mapping, tmp_path / "work", 5, now=NOW)
+    assert [(each["path"], each["sha256"], each["rows"]) for each in found.sources] == [
+        (each["path"], each["sha256"], each["rows"]) for each in whole.sources
+    ]
+    for name, frame in whole.crm.tables():
+        columns = list(frame.columns)
+        parted = getattr(found.buckets.whole(), name)
+        pd.testing.assert_frame_equal(
+            parted[columns].sort_values(columns, ignore_index=True), frame.sort_values(columns, ignore_index=True)
+        )
+
+
+def test_types_of_postgresql_that_files_have_not(postgres, tmp_path):
+    place = _new_database(postgres)
+    place.run(
+        "create schema crm",
+        "create table crm.deals (deal_id numeric, stage text, outcome text, created_at timestamp, closed_at timestamp,"
+        " seen uuid default gen_random_uuid(), tags text[] default '{a,b}', raw jsonb default '{\"a\": [1]}')",
+        "insert into crm.deals values (9007199254740993, 'Demo', 'open', '2025-01-01', null), (7.0, 'Demo', 'open',"
+        " '2025-01-02', null)",
+    )
+    whole = by_warehouse(place, "generic").crm
+    assert sorted(whole.deals["deal_id"]) == ["7", "9007199254740993"]
+    mapping = load_profile("generic")
+    raw = read_warehouse(place.url, mapping, schema="crm", in_parts=True)
+    parted = import_parted(raw, mapping, tmp_path / "work", 3, now=NOW).buckets.whole()
+    columns = list(whole.deals)
+    pd.testing.assert_frame_equal(parted.deals[columns].sort_values("deal_id", ignore_index=True), whole.deals)
 
 
 DEALS = {

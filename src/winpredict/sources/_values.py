@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, fields, replace
+from decimal import Decimal
 from typing import Literal, cast
 
 import numpy as np
@@ -115,6 +116,8 @@ def text_of(value: object) -> str | None:
     if value is None or value is pd.NA or isinstance(value, list | dict | tuple | np.ndarray) or value != value:
         return None
     if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
         return str(int(value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
