@@ -7,9 +7,11 @@ one machine. Each bucket's tables travel as one row a table, as Arrow bytes, so 
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -18,24 +20,25 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from winpredict._common.errors import TableError, WinPredictError
+from winpredict._common.errors import ProfileError, TableError, WinPredictError
 from winpredict.explain.scores import score_rows
 from winpredict.features.build import build_features
 from winpredict.features.company import Company, CompanyFacts
 from winpredict.features.dataset import DEFAULT_LOOKS, Looks
 from winpredict.features.events import DealEvents
 from winpredict.models.training import TrainedModel, pipeline
+from winpredict.sources._left_stages import entered_stages
 from winpredict.sources._quarantine import Quarantine
 from winpredict.sources._repairs import repaired, repaired_alone
-from winpredict.sources._rows import canonical_rows, deal_ids, kept_rows, raw_signs
+from winpredict.sources._rows import canonical_rows, deal_ids, kept_rows, raw_signs, with_made_columns
 from winpredict.sources._updating import updated, updated_alone
 from winpredict.sources._values import ColumnSigns
-from winpredict.sources.files import RawFile
+from winpredict.sources.files import RawFile, with_whole_ids
 from winpredict.sources.importing import wanted_sources
-from winpredict.sources.parted import described, said_of
+from winpredict.sources.parted import EVERYWHERE, described, said_of
 from winpredict.sources.profiles import Profile
 from winpredict.tables.buckets import OF_DEALS, bucket_of, typed_rows
-from winpredict.tables.crm import SCHEMA_VERSION, CRMData, utc
+from winpredict.tables.crm import SCHEMA_VERSION, CRMData, checked_description, utc
 from winpredict.tables.schema import conform
 
 if TYPE_CHECKING:
@@ -72,11 +75,13 @@ class SparkTables:
         TableError
             When the folder is not parted into buckets.
         """
+        if not _exists(spark, f"{folder}/crm.json"):
+            raise TableError(f"{folder} holds no imported tables; run `winpredict spark import` first")
         said = spark.read.text(f"{folder}/crm.json", wholetext=True).collect()
-        description = json.loads(said[0]["value"])
+        description = checked_description(json.loads(said[0]["value"]), folder)
         if not description.get("buckets"):
             raise TableError(f"{folder} is not parted into buckets; import it with --buckets")
-        frames = {name: spark.read.parquet(f"{folder}/{name}") for name in description["columns"]}
+        frames = {name: _stored(spark, f"{folder}/{name}", kinds) for name, kinds in description["columns"].items()}
         shared = {}
         for name in description.get("shared", ()):
             arrow = spark.read.parquet(f"{folder}/{name}.parquet").toArrow()
@@ -84,18 +89,19 @@ class SparkTables:
         return cls(frames, shared, description)
 
     def write(self, folder: str) -> None:
-        """Write the tables as `DealBuckets` and `read` know them."""
+        """Write the tables as `DealBuckets` and `read` know them.
+
+        What tells of the tables, ``crm.json``, goes first and is written last: a folder that was being written when the
+        run was killed holds no tables, rather than some old and some new ones.
+        """
+        _delete(self._session, f"{folder}/crm.json")
         for name, frame in self.frames.items():
             frame.repartition("bucket").write.mode("overwrite").partitionBy("bucket").parquet(f"{folder}/{name}")
         for name, rows in self.shared.items():
             frame = self._session.createDataFrame(pa.Table.from_pandas(rows, preserve_index=False))
             frame.coalesce(1).write.mode("overwrite").parquet(f"{folder}/{name}.parquet")
         said = json.dumps(self.description | {"shared": list(self.shared)}, indent=2)
-        if "://" not in folder:
-            (Path(folder) / "crm.json").write_text(said + "\n")
-            return
-        one_row = self._session.createDataFrame([(said,)], "value string").coalesce(1)
-        one_row.write.mode("overwrite").text(f"{folder}/crm.json")
+        _write_text(self._session, f"{folder}/crm.json", said + "\n")
 
     @property
     def _session(self) -> "SparkSession":
@@ -107,9 +113,12 @@ class SparkTables:
         until = self.description["known_until"]
         return None if until is None else utc(until)
 
-    def packed(self) -> "DataFrame":
-        """One row a bucket and table: bucket, name, and the rows as Arrow bytes."""
-        return _union([_packed(frame, name) for name, frame in self.frames.items()])
+    def packed(self, only: int | None = None) -> "DataFrame":
+        """One row a bucket and table: bucket, name, and the rows as Arrow bytes; of one bucket or of all."""
+        frames = {
+            name: frame if only is None else frame.where(f"bucket = {only}") for name, frame in self.frames.items()
+        }
+        return _union([_packed(frame, name) for name, frame in frames.items()])
 
     def crm_of(self, rows: pa.Table) -> CRMData:
         """The tables of one bucket, out of its rows of `packed`."""
@@ -131,7 +140,7 @@ class SparkTables:
     def first(self) -> CRMData:
         """The tables of the first bucket that holds deals, in this process."""
         number = self.frames["deals"].agg({"bucket": "min"}).collect()[0][0]
-        return self.crm_of(self.packed().where(f"bucket = {number}").toArrow())
+        return self.crm_of(self.packed(number).toArrow())
 
     def portable(self) -> "SparkTables":
         """What workers need to know of these tables: all but the frames."""
@@ -167,15 +176,100 @@ def read_raw(spark: "SparkSession", folder: str) -> "dict[str, DataFrame]":
     return found
 
 
-def _children(spark: "SparkSession", folder: str) -> list[str]:
-    """What lies in a folder of whatever storage, by Hadoop's own file systems."""
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Make sentences of what Spark raises: of our own errors in a worker, and of its own ones.
+
+    Raises
+    ------
+    WinPredictError
+    """
+    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+    from pyspark.errors import AnalysisException, PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        text = str(error)
+        ours = re.findall(r"^winpredict\._common\.errors\.\w+: (.+)$", text, re.MULTILINE)
+        if ours:
+            raise WinPredictError(ours[-1].strip()) from None
+        if "DATA_SOURCE_NOT_FOUND" in text and "delta" in text:
+            raise WinPredictError(
+                "this Spark cannot read Delta tables; start it with the package io.delta:delta-spark, as Delta's "
+                "documentation says for your version"
+            ) from None
+        if isinstance(error, AnalysisException) or "FAILED_READ_FILE" in text or "CANNOT_READ_FILE_FOOTER" in text:
+            raise WinPredictError(
+                f"Spark cannot do this: {' '.join(text.split(chr(10), 1)[0].split())[:300]}"
+            ) from None
+        raise
+
+
+def _path(spark: "SparkSession", name: str) -> tuple[Any, Any]:
+    """A path of whatever storage and the file system that has it, by Hadoop's own classes."""
     context: Any = spark.sparkContext
-    path = context._jvm.org.apache.hadoop.fs.Path(folder)
-    system = path.getFileSystem(context._jsc.hadoopConfiguration())
+    path = context._jvm.org.apache.hadoop.fs.Path(name)
+    return path, path.getFileSystem(context._jsc.hadoopConfiguration())
+
+
+def _exists(spark: "SparkSession", name: str) -> bool:
+    path, system = _path(spark, name)
+    return bool(system.exists(path))
+
+
+def _delete(spark: "SparkSession", name: str) -> None:
+    path, system = _path(spark, name)
+    system.delete(path, True)
+
+
+def _write_text(spark: "SparkSession", name: str, text: str) -> None:
+    path, system = _path(spark, name)
+    stream = system.create(path, True)
+    stream.write(bytearray(text.encode()))
+    stream.close()
+
+
+def _children(spark: "SparkSession", folder: str) -> list[str]:
+    """What lies in a folder."""
+    path, system = _path(spark, folder)
     if not system.exists(path):
         raise WinPredictError(f"{folder} does not exist, or this Spark cannot read it")
     found = system.listStatus(path) if system.getFileStatus(path).isDirectory() else []
     return sorted(str(each.getPath().toString()) for each in found)
+
+
+def _stored(spark: "SparkSession", folder: str, kinds: Mapping[str, str]) -> "DataFrame":
+    """A parted table; one without a row has no file that would tell its columns."""
+    schema = f"{_columns(kinds)}, bucket int"
+    if not _exists(spark, folder):
+        return spark.createDataFrame([], schema)
+    return spark.read.schema(schema).parquet(folder)
+
+
+def _columns(kinds: Mapping[str, str]) -> str:
+    """Columns as Spark writes them.
+
+    Raises
+    ------
+    WinPredictError
+        When names differ in case alone, which Spark takes for the same.
+    """
+    _refuse_alike([*kinds, "bucket"])
+    return ", ".join(f"{_quoted(name)} {_KINDS.get(kind, 'string')}" for name, kind in kinds.items())
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _refuse_alike(names: Sequence[str]) -> None:
+    known: dict[str, str] = {}
+    for name in names:
+        if (other := known.setdefault(name.lower(), name)) is not name:
+            raise WinPredictError(
+                f"Spark takes the columns {other} and {name} for one; leave one of them out with `never` in the profile"
+            )
 
 
 def import_tables(
@@ -209,17 +303,23 @@ def import_tables(
         raise WinPredictError(
             f"none of the tables {', '.join(raw)} holds deals; profile {profile.name} names them otherwise"
         )
-    signs, parts, alone = {}, [], {}
+    signs, parts, alone, empty = {}, [], {}, {}
     for name, table, source in wanted:
         place = profile.tables[table].index(source)
+        if source.explode:
+            raise ProfileError(f"profile {profile.name} takes {table} out of lists in {name}: import it without Spark")
         key = f"{table} {place} {name}"
-        signs[key] = _signs(raw[name], name, table, place, profile)
-        if table in OF_DEALS:
-            parts.append(_packed(_routed(raw[name], name, table, place, profile, buckets), key))
-        else:
-            alone[key] = raw[name].toArrow().to_pandas()
-    done = _union(parts).groupBy("bucket").applyInArrow(_importer(profile, signs, moment), _PACKED).persist()
-    said = [json.loads(bytes(row["rows"])) for row in done.where("name = 'said'").collect()]
+        signs[key], rows = _signs(raw[name], name, table, place, profile)
+        if not rows and table != "deals":
+            continue  # as is usual in a warehouse; as good as absent
+        if table not in OF_DEALS:
+            alone[key] = with_whole_ids(raw[name].toArrow())
+            continue
+        if table in EVERYWHERE:
+            empty[key] = _bytes(raw[name].limit(0).toArrow())
+        parts.append(_packed(_routed(raw[name], name, table, place, profile, buckets), key))
+    done = _union(parts).groupBy("bucket").applyInArrow(_importer(profile, signs, empty, moment), _PACKED).persist()
+    said = [json.loads(bytes(row["rows"])) for row in done.where("name = 'said'").orderBy("bucket").collect()]
     rest, repairs = _import_alone(alone, profile, signs, moment, [each["repairs"] for each in said])
     found = described(said, profile.stage_order, buckets)
     until = found["known_until"]
@@ -229,9 +329,7 @@ def import_tables(
     return SparkTables(frames, rest, description), repairs
 
 
-def gather_company(
-    tables: SparkTables, attributes: Sequence[str] = (), moment: pd.Timestamp | None = None
-) -> CompanyFacts:
+def gather_company(tables: SparkTables, attributes: Sequence[str] = ()) -> CompanyFacts:
     """Cross-deal history of all buckets; see `winpredict.features.dataset.gather_company`."""
     known, wanted = tables.portable(), tuple(attributes)
 
@@ -321,7 +419,8 @@ def _by_bucket(tables: SparkTables, make: Callable[[pa.Table], pd.DataFrame], sa
             pa.Table.from_pandas(made, preserve_index=False).select(target.names).cast(target).replace_schema_metadata()
         )
 
-    schema = ", ".join(f"`{field.name}` {_spark_type(field.type)}" for field in target)
+    _refuse_alike(target.names)
+    schema = ", ".join(f"{_quoted(field.name)} {_spark_type(field.type)}" for field in target)
     return tables.packed().groupBy("bucket").applyInArrow(run, schema)
 
 
@@ -374,8 +473,7 @@ def _bytes(rows: pa.Table) -> bytes:
 
 
 def _unpacked(content: bytes) -> pd.DataFrame:
-    frame: pd.DataFrame = pa.ipc.open_stream(content).read_all().to_pandas()
-    return frame
+    return with_whole_ids(pa.ipc.open_stream(content).read_all())
 
 
 def _facts_bytes(facts: CompanyFacts) -> dict[str, bytes]:
@@ -429,22 +527,26 @@ def _raw_file(name: str, frame: pd.DataFrame | None = None) -> RawFile:
     return RawFile(name, f"spark:{name}", "", pd.DataFrame() if frame is None else frame)
 
 
-def _signs(frame: "DataFrame", name: str, table: str, place: int, profile: Profile) -> dict[str, ColumnSigns]:
-    """What whole columns tell about how to read them, joined over all partitions."""
+def _signs(
+    frame: "DataFrame", name: str, table: str, place: int, profile: Profile
+) -> tuple[dict[str, ColumnSigns], int]:
+    """What whole columns tell about how to read them, joined over all partitions, and the number of wanted rows."""
 
     def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         source = profile.tables[table][place]
         for batch in batches:
-            rows = kept_rows(batch.to_pandas(), source, profile)
+            rows = with_made_columns(kept_rows(with_whole_ids(batch), source, profile), source, profile)
             found = raw_signs(rows, table, source, profile, _raw_file(name))
             said = json.dumps({column: vars(each) for column, each in found.items()})
-            yield pa.RecordBatch.from_pydict({"said": [said]})
+            yield pa.RecordBatch.from_pydict({"said": [said], "rows": [len(rows)]})
 
     joined: dict[str, ColumnSigns] = {}
-    for row in frame.mapInArrow(look, "said string").collect():
+    number = 0
+    for row in frame.mapInArrow(look, "said string, rows bigint").collect():
+        number += row["rows"]
         for column, each in json.loads(row["said"]).items():
             joined[column] = joined.get(column, ColumnSigns()) | ColumnSigns(**each)
-    return joined
+    return joined, number
 
 
 def _routed(frame: "DataFrame", name: str, table: str, place: int, profile: Profile, buckets: int) -> "DataFrame":
@@ -454,32 +556,29 @@ def _routed(frame: "DataFrame", name: str, table: str, place: int, profile: Prof
     def route(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         source = profile.tables[table][place]
         for batch in batches:
-            rows = kept_rows(batch.to_pandas(), source, profile)
+            rows = with_made_columns(kept_rows(with_whole_ids(batch), source, profile), source, profile)
             ids = deal_ids(rows, table, source, profile, _raw_file(name))
             if ids is None:
                 raise WinPredictError(f"table {name} has no column for {table}.deal_id, so its rows cannot be parted")
-            kept = pa.RecordBatch.from_pandas(rows, schema=batch.schema, preserve_index=False)
             numbers = pa.array(bucket_of(ids.fillna(""), buckets), pa.int32())
-            yield kept.append_column("bucket", numbers)
+            yield batch.take(pa.array(rows.index.to_numpy())).append_column("bucket", numbers)
 
+    _refuse_alike([*frame.columns, "bucket"])
     schema = StructType([*frame.schema.fields, StructField("bucket", IntegerType())])
     return frame.mapInArrow(route, schema)
 
 
 def _importer(
-    profile: Profile, signs: Mapping[str, Mapping[str, ColumnSigns]], now: pd.Timestamp
+    profile: Profile, signs: Mapping[str, Mapping[str, ColumnSigns]], empty: Mapping[str, bytes], now: pd.Timestamp
 ) -> Callable[[pa.Table], pa.Table]:
     def import_bucket(packed: pa.Table) -> pa.Table:
         quarantine = Quarantine()
-        raw = {row["name"]: _unpacked(row["rows"]) for row in packed.to_pylist()}
+        there = dict(empty) | {row["name"]: row["rows"] for row in packed.to_pylist()}
+        raw = {name: _unpacked(content) for name, content in there.items()}
         rows = _canonical(raw, profile, signs, quarantine)
-        parts: dict[str, bytes] = {}
-        said: dict[str, Any] = {"columns": {}, "stages": [], "known_until": None, "dated": False}
-        if "deals" in rows:
-            crm = updated(repaired(rows, profile, set(), now, quarantine), profile.stage_order, None)
-            parts = {name: _bytes(pa.Table.from_pandas(frame, preserve_index=False)) for name, frame in crm.tables()}
-            said = said_of(crm)
-        said["repairs"] = quarantine.counts
+        crm = updated(repaired(rows, profile, set(), now, quarantine), profile.stage_order, None)
+        parts = {name: _bytes(pa.Table.from_pandas(frame, preserve_index=False)) for name, frame in crm.tables()}
+        said = said_of(crm) | {"repairs": quarantine.counts}
         return _pack_table(_bucket_number(packed), {**parts, "said": json.dumps(said).encode()})
 
     return import_bucket
@@ -497,9 +596,9 @@ def _canonical(
         order = pd.util.hash_pandas_object(raw[key].astype(str), index=False).argsort(kind="stable")
         frame = raw[key].iloc[order.to_numpy()].reset_index(drop=True)
         source = profile.tables[table][int(place)]
-        parts.setdefault(table, []).append(
-            canonical_rows(_raw_file(name, frame), table, source, profile, quarantine, signs[key])
-        )
+        rows = canonical_rows(_raw_file(name, frame), table, source, profile, quarantine, signs[key])
+        if len(rows) or table in EVERYWHERE:
+            parts.setdefault(table, []).append(entered_stages(rows) if source.left_stages else rows)
     return {table: pd.concat(frames, ignore_index=True) for table, frames in parts.items()}
 
 
@@ -522,7 +621,6 @@ def _import_alone(
 
 def _unpacked_frame(done: "DataFrame", name: str, kinds: Mapping[str, str]) -> "DataFrame":
     """A table out of the packed rows of all buckets."""
-    columns = [f"`{column}` {_KINDS.get(kind, 'string')}" for column, kind in kinds.items()]
 
     def unpack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -532,4 +630,4 @@ def _unpacked_frame(done: "DataFrame", name: str, kinds: Mapping[str, str]) -> "
                 plain = [pa.field(f.name, pa.int32() if f.name == "bucket" else _plain(f.type)) for f in table.schema]
                 yield from table.cast(pa.schema(plain)).replace_schema_metadata().to_batches()
 
-    return done.where(f"name = '{name}'").mapInArrow(unpack, ", ".join([*columns, "bucket int"]))
+    return done.where(f"name = '{name}'").mapInArrow(unpack, f"{_columns(kinds)}, bucket int")

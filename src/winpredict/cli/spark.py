@@ -29,8 +29,9 @@ def import_(
     from winpredict.sources import load_profile
 
     session = engine.session()
-    tables, repairs = engine.import_tables(engine.read_raw(session, raw), load_profile(profile), buckets)
-    tables.write(out)
+    with engine.plain_errors():
+        tables, repairs = engine.import_tables(engine.read_raw(session, raw), load_profile(profile), buckets)
+        tables.write(out)
     respond(
         {"written": out, "tables": list(tables.frames), "repairs": repairs},
         lambda console: console.print(f"{', '.join(tables.frames)}: written to {out}"),
@@ -55,9 +56,10 @@ def features(
     from winpredict import spark as engine
     from winpredict.features.dataset import Looks
 
-    found = engine.SparkTables.read(engine.session(), tables)
-    rows = engine.build_dataset(found, attributes=tuple(attributes or ()), looks=Looks(every_days))
-    rows.write.mode("overwrite").partitionBy("bucket").parquet(out)
+    with engine.plain_errors():
+        found = engine.SparkTables.read(engine.session(), tables)
+        rows = engine.build_dataset(found, attributes=tuple(attributes or ()), looks=Looks(every_days))
+        rows.write.mode("overwrite").partitionBy("bucket").parquet(out)
     respond({"written": out}, lambda console: console.print(f"feature rows written to {out}"), as_json=as_json)
 
 
@@ -79,10 +81,11 @@ def score(
 
     place = workspace_at(workspace)
     version = str(find_model(place.folder, model).version)
-    found = engine.SparkTables.read(engine.session(), tables)
     trained = load_model(place.folder, version)
-    scores = engine.score(found, trained, as_of=moment(as_of), model_version=version)
-    scores.drop("bucket").write.mode("overwrite").parquet(out)
+    with engine.plain_errors():
+        found = engine.SparkTables.read(engine.session(), tables)
+        scores = engine.score(found, trained, as_of=moment(as_of), model_version=version)
+        scores.drop("bucket").write.mode("overwrite").parquet(out)
     respond({"written": out}, lambda console: console.print(f"scores written to {out}"), as_json=as_json)
 
 

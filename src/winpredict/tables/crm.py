@@ -282,7 +282,11 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     if not (folder / "crm.json").exists():
         raise TableError(f"{folder} holds no imported tables; run `winpredict import` first")
-    description: dict[str, Any] = json.loads((folder / "crm.json").read_text())
+    return checked_description(json.loads((folder / "crm.json").read_text()), folder)
+
+
+def checked_description(description: dict[str, Any], folder: Path | str) -> dict[str, Any]:
+    """What a tables folder says of itself, refused where another schema version wrote it."""
     if description["schema_version"] != SCHEMA_VERSION:
         raise TableError(
             f"{folder} has tables of schema version {description['schema_version']}, this winpredict reads "
