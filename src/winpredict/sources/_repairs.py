@@ -42,7 +42,7 @@ def repaired(
     if "deals" in out:
         if "deal_history" in out:
             out["deal_history"] = _from_creation(out["deal_history"], out["deals"])
-        deals = _outcomes(out["deals"], profile, out.get("deal_history"), quarantine)
+        deals = with_outcomes(out["deals"], profile, out.get("deal_history"), quarantine)
         out["deals"] = _sound_amounts("deals", _sound_times(deals, quarantine), quarantine)
         known |= {*out["deals"]["deal_id"]}
     if "deal_history" in out:
@@ -149,7 +149,7 @@ def _latest_last(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(by, kind="stable", na_position="first")
 
 
-def _outcomes(
+def with_outcomes(
     deals: pd.DataFrame, profile: Profile, history: pd.DataFrame | None, quarantine: Quarantine
 ) -> pd.DataFrame:
     """Won, lost or open; from the outcome itself, the flags, or the stage, in this order."""

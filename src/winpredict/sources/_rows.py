@@ -215,6 +215,13 @@ def attribute_columns(frame: pd.DataFrame, found: Mapping[str, str], source: Sou
     return [name for name in frame.columns if name not in taken and not matches(str(name), source.never)]
 
 
+def attribute_names(frame: pd.DataFrame, found: Mapping[str, str], source: Source) -> dict[str, str]:
+    """The raw columns that come in as custom attributes, with the names that these get."""
+    names = {name: str(name).removeprefix(_NESTED_PREFIX) for name in attribute_columns(frame, found, source)}
+    taken = {FILE, ROW, *found, *source.constants, *HELPERS["deals"]}
+    return {raw: f"{name}_as_exported" if name in taken else name for raw, name in names.items()}
+
+
 def raw_signs(
     frame: pd.DataFrame, table: str, source: Source, profile: Profile, raw: RawFile
 ) -> dict[str, ColumnSigns]:
@@ -245,9 +252,8 @@ def _with_attributes(
     signs: Mapping[str, ColumnSigns] | None,
 ) -> pd.DataFrame:
     others = {}
-    for name in attribute_columns(untouched, found, source):
-        of_column = None if signs is None else signs.get(name)
-        texts = as_text(untouched[name], profile.missing, signs=of_column)
-        others[str(name).removeprefix(_NESTED_PREFIX)] = natural(texts, of_column)
-    clash = {name: f"{name}_as_exported" for name in others if name in out or name in HELPERS["deals"]}
-    return pd.concat([out, pd.DataFrame(others, index=out.index).rename(columns=clash)], axis=1)
+    for raw_name, name in attribute_names(untouched, found, source).items():
+        of_column = None if signs is None else signs.get(raw_name)
+        texts = as_text(untouched[raw_name], profile.missing, signs=of_column)
+        others[name] = natural(texts, of_column)
+    return pd.concat([out, pd.DataFrame(others, index=out.index)], axis=1)

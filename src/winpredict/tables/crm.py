@@ -17,7 +17,7 @@ VERSIONED = ("stage", "amount", "expected_close_date", "owner_id")
 #: Of these, the columns that a CRM overwrites at the close: without history their value at an earlier day is unknown.
 OVERWRITTEN_AT_CLOSE = ("stage", "expected_close_date")
 #: Columns of attribute_history that are no attributes.
-_OF_OBSERVATIONS = ("deal_id", "observed_at", "outcome", "unread")
+OF_OBSERVATIONS = ("deal_id", "observed_at", "outcome", "unread")
 SCHEMA_VERSION = 1
 
 
@@ -141,7 +141,7 @@ class CRMData:
         """Names of the attributes of deals of which attribute_history holds what was seen of them."""
         if self.attribute_history is None:
             return ()
-        found = [name for name in self.attribute_history.columns if name not in _OF_OBSERVATIONS]
+        found = [name for name in self.attribute_history.columns if name not in OF_OBSERVATIONS]
         return tuple(name for name in found if name in self.deals)
 
     def observations_of(self, attribute: str) -> pd.Series:

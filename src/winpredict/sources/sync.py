@@ -1,0 +1,165 @@
+"""From a live CRM to raw records, and from raw records to canonical tables."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+
+import pandas as pd
+
+from winpredict._common.errors import CRMError, CRMSignInError
+from winpredict.config import Sync
+from winpredict.sources._latest import Counts
+from winpredict.sources._rows import matches
+from winpredict.sources.raw_records import RawStore
+from winpredict.sources.source import CRMSource, Page
+from winpredict.tables.crm import utc
+
+#: Called before an object is read and after each page: its name, records read so far, objects done, and all objects.
+Steps = Callable[[str, int, int, int], None]
+#: A CRM tells its time in whole seconds, rounded up.
+_ROUNDED = pd.Timedelta("1s")
+
+
+@dataclass
+class Synced:
+    """What a sync read.
+
+    Parameters
+    ----------
+    account : str
+        The organisation.
+    read : dict of str to Counts
+        What was new, changed and deleted, by raw object.
+    skipped : dict of str to str
+        Objects that the credentials may not read, with what is to be granted.
+    remarks : list of str
+        What else is worth knowing.
+    """
+
+    account: str
+    read: dict[str, Counts] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> Counts:
+        """All objects together."""
+        return sum(self.read.values(), Counts())
+
+
+def sync(
+    source: CRMSource, store: RawStore, knobs: Sync | None = None, *, full: bool = False, steps: Steps | None = None
+) -> Synced:
+    """Read from a live CRM what is not kept yet.
+
+    The first time everything is read, later only what changed since, a little before the last change that was seen. A
+    sync that was stopped, in whatever way, goes on where it was.
+
+    Parameters
+    ----------
+    source : CRMSource
+    store : RawStore
+        Of the same CRM.
+    knobs : Sync, optional
+        By default ``Sync()``.
+    full : bool
+        Read everything again. Records that do not come then are gone without a trace, and count as deleted.
+    steps : callable, optional
+        Told of each page.
+
+    Returns
+    -------
+    Synced
+
+    Raises
+    ------
+    CRMSignInError
+        When the credentials may not read deals.
+    CRMError
+        When the CRM cannot be reached, or the records kept are of another organisation. What was read so far is kept.
+    """
+    knobs = knobs or Sync()
+    description = source.describe()
+    _same_account(store, description.account, full=full)
+    deals = source.objects[0]
+    if deals in description.missing:
+        raise CRMSignInError(f"{source.name}: deals may not be read ({description.missing[deals]})")
+    found = Synced(description.account, skipped=dict(description.missing))
+    fields = sorted(each.name for each in description.custom_fields if matches(each.name, knobs.custom_fields))
+    added = [name for name in fields if name not in store.fields] if store.state(deals).parts else []
+    if added:
+        found.remarks.append(f"{deals}: read as a whole, for the new field(s) {', '.join(added)}")
+    wanted = [name for name in source.objects if name not in found.skipped]
+    for done, name in enumerate(wanted):
+
+        def tell(records: int, name: str = name, done: int = done) -> None:
+            if steps is not None:
+                steps(name, records, done, len(wanted))
+
+        overlap = pd.Timedelta(minutes=knobs.overlap_minutes)
+        whole = full or (name == deals and bool(added))
+        found.read[name] = _Reader(source, store, name, tell, found.remarks).read(overlap, full=whole)
+        if name == deals:
+            store.note(description.account, fields)
+    return found
+
+
+def _same_account(store: RawStore, account: str, *, full: bool) -> None:
+    if store.account not in ("", account):
+        if not full:
+            raise CRMError(
+                f"the records in {store.folder} are of {store.account}, and these credentials belong to {account}: "
+                "name another workspace with --workspace, or replace the records with --full"
+            )
+        store.forget()
+    store.note(account, store.fields)
+
+
+@dataclass
+class _Reader:
+    """Reads one object."""
+
+    source: CRMSource
+    store: RawStore
+    name: str
+    tell: Callable[[int], None]
+    remarks: list[str]
+
+    def read(self, overlap: pd.Timedelta, *, full: bool) -> Counts:
+        state = self.store.state(self.name)
+        reading = state.under_way
+        if reading is None or (full and not reading.whole):
+            high_water = None if full or state.high_water is None else utc(pd.Timestamp(state.high_water)) - overlap
+            self._begin(high_water)
+        else:
+            self.remarks.append(f"{self.name}: went on with a reading that was stopped")
+        counts = self._pages()
+        return counts + self.store.finish(self.name, self.source.clock())
+
+    def _begin(self, since: pd.Timestamp | None) -> None:
+        self.store.begin(self.name, since, self.source.clock() - _ROUNDED)
+
+    def _pages(self) -> Counts:
+        reading = self.store.state(self.name).under_way
+        assert reading is not None
+        since = None if reading.since is None else utc(pd.Timestamp(reading.since))
+        self.tell(0)
+        pages = iter(self.source.read(self.name, since, reading.resume))
+        try:
+            first = next(pages, None)
+        except CRMError as error:
+            if type(error) is not CRMError or not reading.resume:
+                raise
+            # what it was to go on from may be gone, such as the results of a query after some days
+            self.remarks.append(f"{self.name}: read from the start, since it could not be gone on with: {error}")
+            self._begin(since)
+            return self._pages()
+        return Counts() if first is None else self._kept(first, pages)
+
+    def _kept(self, first: Page, others: Iterable[Page]) -> Counts:
+        counts, records = Counts(), 0
+        for page in chain([first], others):
+            counts += self.store.keep(self.name, page, self.source.clock())
+            records += len(page.records)
+            self.tell(records)
+        return counts
