@@ -1,6 +1,7 @@
 """What import, features, training and scoring with reasons cost as the number of deals grows.
 
-    uv run --group benchmarks python benchmarks/growth.py [--sizes 1000 10000 ...] [--large] [--chart FILE.svg] [--keep FOLDER]
+    uv run --group benchmarks python benchmarks/growth.py [--sizes 1000 10000 ...] [--large]
+        [--chart FILE.svg] [--keep FOLDER]
 
 Every step runs in a fresh process on worlds of `large_world.write` (20 activities and 5 changes a deal), parted into
 buckets of about 30,000 deals; training is asked to look at up to 100,000 snapshots, but learns from one whole bucket at

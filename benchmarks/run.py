@@ -69,6 +69,9 @@ PARTS = {
     "single_deal": Part(
         "One deal alone", "single_deal.py", _words("--deals 3000 --scored 100"), _words("--deals 1000 --scored 30"),
     ),
+    "scoring": Part(
+        "A large pipeline scored with reasons", "scoring.py", _words("--open 100000"), _words("--open 3000"),
+    ),
     "growth": Part("Cost against size", "growth.py", (), _words("--sizes 1000 10000"), "Seconds and memory by deals"),
     "control_charts": Part(
         "Control charts: false alarms and power", "control_charts.py",

@@ -104,7 +104,15 @@ class Description:
 
 @dataclass(frozen=True)
 class FieldChange:
-    """Values to be written into one deal, by the CRM's field name; None empties a field."""
+    """Values to be written into one deal.
+
+    Parameters
+    ----------
+    deal_id : str
+    values : mapping of str to Any
+        JSON values by the name that the config has for a field: a percent as a number from 0 to 100, a time as ISO 8601
+        text with an offset; None empties a field. An undo writes what `CRMSource.read_fields` gave.
+    """
 
     deal_id: str
     values: Mapping[str, Any]
@@ -181,6 +189,14 @@ class CRMSource(Protocol):
 
     def read_fields(self, deal_ids: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The present values of some fields, by deal; deals that are gone are left out.
+
+        Parameters
+        ----------
+        deal_ids : sequence of str
+            Any number of them; the client asks as many at a time as the CRM allows.
+        names : sequence of str
+            As the config has them, which is also how the values come back: JSON values as the CRM has them, percents
+            from 0 to 100 (a number, or its text), times as ISO 8601 text with an offset or as epoch milliseconds.
 
         Raises
         ------
