@@ -6,6 +6,7 @@ import re
 import secrets
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from urllib.parse import quote
@@ -633,6 +634,15 @@ def test_sqlalchemy_is_asked_for_where_it_is_missing(monkeypatch):
 def test_the_command_line_starts_without_sqlalchemy():
     code = "import sys, winpredict.cli.data, winpredict.cli.scoring; sys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_two_runs_at_once_write_one_after_the_other(postgres):
+    place = _new_database(postgres)
+    scores = scored("2025-03-01", {f"d{number}": 0.5 for number in range(200)})
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: write_scores(place.url, scores), range(4)))
+    assert sorted(each.new for each in found) == [0, 0, 0, 200]
+    assert len(place.rows(HISTORY)) == len(place.rows(LATEST)) == 200
 
 
 # ---- the commands

@@ -88,6 +88,7 @@ def write_scores(url: str, scores: pd.DataFrame, *, schema: str | None = None) -
         "whose columns have other types"
     )
     with connected(url, WorkspaceError, advice=advice) as connection, connection.begin():
+        _one_at_a_time(connection)
         latest, history, stage = (_table(name, schema) for name in (LATEST, HISTORY, _STAGE))
         _prepare(connection, (latest, history), warehouse_name(url))
         _load(connection, stage, rows)
@@ -148,6 +149,14 @@ def _table(name: str, schema: str | None) -> "Table":
     return sa.Table(
         name, sa.MetaData(), *columns, schema=None if temporary else schema, prefixes=["TEMPORARY"] if temporary else []
     )
+
+
+def _one_at_a_time(connection: "Connection") -> None:
+    """Wait for another run that is writing, where the warehouse would refuse the rows that both of them bring."""
+    import sqlalchemy as sa
+
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(LATEST))))
 
 
 def _prepare(connection: "Connection", tables: tuple["Table", ...], where: str) -> None:
