@@ -241,7 +241,8 @@ class Workspace:
                     shutil.rmtree(self.folder / name, ignore_errors=True)
                     os.replace(incoming / name, self.folder / name)
             shutil.rmtree(incoming)
-            for left in (self.importing_folder, *self.folder.glob(f"{_PARTED}*")):
+            # the second kind is what a killed process had half written
+            for left in (self.importing_folder, *self.folder.glob(f"{_PARTED}*"), *self.folder.glob(f".{_PARTED}*")):
                 shutil.rmtree(left, ignore_errors=True)
 
     def _settle_if_idle(self) -> None:
