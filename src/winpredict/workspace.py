@@ -38,7 +38,8 @@ class Workspace:
     """A folder that holds everything of one project.
 
     It holds ``tables/`` (Parquet), ``manifest.json`` (schema version, source hashes, profile, history of imports),
-    ``quarantine/`` (rejected and repaired rows), ``mlflow.db`` and ``artifacts/`` (MLflow), and ``scores/``.
+    ``quarantine/`` (rejected and repaired rows), ``raw/`` (records of a live CRM), ``mlflow.db`` and ``artifacts/``
+    (MLflow), and ``scores/``.
 
     Parameters
     ----------
@@ -122,6 +123,11 @@ class Workspace:
         return str(self.manifest["fingerprint"]) if self.exists else ""
 
     @property
+    def raw_folder(self) -> Path:
+        """Where the raw records of live CRMs are kept, a folder each; see `winpredict.sources.raw_records`."""
+        return self.folder / "raw"
+
+    @property
     def importing_folder(self) -> Path:
         """Where a parted import does its work, and goes on after a kill."""
         return self.folder / ".importing"
@@ -134,6 +140,8 @@ class Workspace:
         sources: Sequence[Mapping[str, Any]] = (),
         repairs: Mapping[str, int] | None = None,
         quarantine: "Mapping[str, pd.DataFrame] | None" = None,
+        keeping: Sequence[Mapping[str, Any]] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         """Store imported tables; all of them or, if this is killed or the disk is full, none.
 
@@ -149,6 +157,10 @@ class Workspace:
             Rows repaired or rejected, by cause.
         quarantine : mapping of str to DataFrame
             Those rows, by table.
+        keeping : sequence of mapping
+            Records of earlier imports of which the tables still hold something; by default all.
+        more : mapping
+            Further facts for the record of this import.
 
         Raises
         ------
@@ -164,10 +176,11 @@ class Workspace:
             "profile": profile,
             "sources": list(sources),
             "repairs": dict(repairs or {}),
+            **(more or {}),
         }
         # The rename that ends this block is the one moment at which the import becomes true.
         with replacing_folder(self.folder / _INCOMING) as staging:
-            manifest = _manifest(tables, profile, [*earlier, record])
+            manifest = _manifest(tables, profile, [*(earlier if keeping is None else keeping), record])
             if isinstance(tables, DealBuckets):
                 os.replace(tables.folder, staging / _TABLES)
             else:
@@ -175,6 +188,40 @@ class Workspace:
             (staging / _QUARANTINE).mkdir()
             for name, rows in (quarantine or {}).items():
                 without_formulas(rows).to_csv(staging / _QUARANTINE / f"{name}.csv", index=False)
+            (staging / _MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n")
+        self._settle()
+
+    def know_until(self, moment: "pd.Timestamp", imports: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Note that nothing else was recorded until a later moment; the tables stay as they are.
+
+        Parameters
+        ----------
+        moment : Timestamp
+        imports : sequence of mapping, optional
+            What is to stand as the history of imports from now on, the last one with its profile.
+
+        Raises
+        ------
+        WorkspaceError
+            As `save_import`.
+        """
+        from winpredict.tables.buckets import DealBuckets, is_parted
+        from winpredict.tables.crm import CRMData
+
+        self._settle()
+        manifest = self.manifest
+        if imports is None and manifest["known_until"] == moment.isoformat():
+            return
+        profile = manifest["profile"] if imports is None else str(imports[-1]["profile"])
+        records = manifest["imports"] if imports is None else [dict(each) for each in imports]
+        with replacing_folder(self.folder / _INCOMING) as staging:
+            tables = staging / _TABLES
+            shutil.copytree(self.folder / _TABLES, tables, copy_function=_linked)
+            said = json.loads((tables / "crm.json").read_text()) | {"known_until": moment.isoformat()}
+            (tables / "crm.json").unlink()  # it is linked: what is written into it would be written into the old one
+            (tables / "crm.json").write_text(json.dumps(said, indent=2) + "\n")
+            known = DealBuckets.open(tables) if is_parted(tables) else CRMData.load(tables)
+            manifest = _manifest(known, profile, records)
             (staging / _MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n")
         self._settle()
 
@@ -320,6 +367,14 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             f"{SCHEMA_VERSION}; import the data again into a new folder"
         )
     return manifest
+
+
+def _linked(source: str, target: str) -> None:
+    """The same file under another name; a copy where the file system knows no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _locked(file: IO[bytes]) -> bool:

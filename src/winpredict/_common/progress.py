@@ -3,8 +3,16 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 Progress = Callable[[str], None]
+
+
+class Bar(Protocol):
+    """Takes the number of steps done and of all, and if there are any the words for the step under way."""
+
+    def __call__(self, done: int, of: int, words: str = "") -> None:
+        """Show them."""
 
 
 @contextmanager
@@ -43,8 +51,8 @@ def progress(title: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function to be called with the number of steps done and the number of all.
+def progress_bar(title: str) -> Iterator[Bar]:
+    """Yield a function to be called with the number of steps done, the number of all, and a few words if need be.
 
     On a terminal a bar on stderr shows them with the time that is left; elsewhere nothing is written.
 
@@ -55,8 +63,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
     Yields
     ------
-    callable
-        Takes (done, all).
+    Bar
 
     Examples
     --------
@@ -64,11 +71,15 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     ...     steps(1, 2)
     """
     if not sys.stderr.isatty():
-        yield lambda done, of: None
+        yield lambda done, of, words="": None
         return
     from rich.console import Console
     from rich.progress import Progress as Bar
 
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+        def show(done: int, of: int, words: str = "") -> None:
+            bar.update(task, completed=done, total=of, description=f"{title}: {words}" if words else title)
+
+        yield show

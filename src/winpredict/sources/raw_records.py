@@ -136,6 +136,11 @@ class RawStore:
         moments = [state.read_at for state in self._state.objects.values() if state.read_at is not None]
         return _stamp(max(moments)) if moments else None
 
+    @property
+    def known_until(self) -> pd.Timestamp | None:
+        """Just after `read_at`, so that what was read lies strictly before it."""
+        return None if self.read_at is None else self.read_at + pd.Timedelta("1us")
+
     def state(self, name: str) -> ObjectState:
         """What is kept of an object."""
         return self._state.objects.get(name, ObjectState())

@@ -20,8 +20,6 @@ from winpredict.sources.raw_records import RawStore
 from winpredict.tables.crm import OF_OBSERVATIONS, CRMData
 from winpredict.tables.schema import TABLES, text_dtype
 
-#: Read strictly before the end of knowledge, as all that is known.
-_JUST_AFTER = pd.Timedelta("1us")
 _DEALS = "deals"
 _LOOK = ["deal_id", "observed_at"]
 
@@ -49,9 +47,9 @@ def replayed(store: RawStore, profile: Profile, *, further: Iterable[RawFile] = 
     ProfileError
         When the records lack what the profile names.
     """
-    if store.read_at is None:
+    until = store.known_until
+    if until is None:
         raise CRMError(f"{store.folder} holds no records; run `winpredict sync {store.crm}` first")
-    until = store.read_at + _JUST_AFTER
     files = [*raw_files(store, profile), *further]
     if not any(table == _DEALS for raw in files for table, _ in wanted_sources(raw, profile, alone=False)):
         raise CRMError(

@@ -1,0 +1,327 @@
+"""``winpredict connect`` and ``winpredict sync``: live CRMs."""
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from winpredict._common.errors import CRMError, WorkspaceError
+from winpredict._common.progress import progress, progress_bar
+from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
+from winpredict.cli.output import respond, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from winpredict.config import Config
+    from winpredict.sources import Profile
+    from winpredict.sources.importing import Imported
+    from winpredict.sources.raw_records import RawStore
+    from winpredict.sources.source import Description
+    from winpredict.sources.sync import Synced
+    from winpredict.tables.crm import CRMData
+    from winpredict.workspace import Workspace
+
+CRMArgument = Annotated[str, typer.Argument(help="salesforce, hubspot or zoho.", metavar="CRM")]
+
+
+def connect(
+    crm: CRMArgument,
+    out: Annotated[Path | None, typer.Option("--out", help="File for a profile with your own stages: .yaml.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check credentials and rights, and tell stages and custom fields.
+
+    With --out a mapping profile is written, to be looked through and given to sync.
+
+    Example: winpredict connect hubspot --out my.yaml
+    """
+    from winpredict._common.atomic import replacing
+    from winpredict.config import load_config
+    from winpredict.sources import load_profile
+    from winpredict.sources.account_profile import account_profile
+    from winpredict.sources.crms import connect_to
+
+    if out is not None and out.exists():
+        raise WorkspaceError(f"{out} is there already and may have been edited; name another file with --out")
+    source = connect_to(crm, load_config(config))
+    with progress(f"asking {crm}"):
+        found = source.describe()
+    proposal = account_profile(crm, load_profile(crm), found)
+    if out is not None:
+        with replacing(out) as file:
+            file.write_text(proposal, encoding="utf-8")
+    respond(
+        {"crm": crm} | asdict(found) | {"profile": proposal, "written": None if out is None else str(out)},
+        lambda console: _show_account(console, crm, found, out),
+        as_json=as_json,
+    )
+
+
+def sync(
+    crm: CRMArgument,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", help="Mapping profile; by default that of the last sync, or the CRM's shipped one."),
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read everything again; finds records that vanished without a trace.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Read nothing; map what is kept again, as after a change of the profile.")
+    ] = False,
+    workspace: WorkspaceOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read what is new in a live CRM into the workspace.
+
+    The first time everything is read. What was stopped goes on where it was.
+
+    Example: winpredict sync salesforce --workspace my-project
+
+    Example: winpredict sync hubspot --profile my.yaml --replay
+    """
+    from winpredict.config import load_config
+
+    if full and replay:
+        raise CRMError("--replay reads nothing and --full reads everything; leave one of them out")
+    place, knobs = workspace_at(workspace), load_config(config)
+    with place.writing():
+        done = sync_workspace(place, crm, knobs, profile=profile, full=full, replay=replay)
+    respond(done.facts(place), lambda console: _show_sync(console, place, done), as_json=as_json)
+
+
+@dataclass(frozen=True)
+class WorkspaceSync:
+    """What came of a sync of a workspace.
+
+    Parameters
+    ----------
+    crm : str
+    profile : str
+        The mapping profile that was used.
+    synced : Synced or None
+        What was read; None for a replay.
+    imported : Imported or None
+        The tables that were made; None where there was no need to.
+    rewritten : bool
+        Whether the tables hold anything else than before.
+    replaced : bool
+        Whether what was imported from files before is no longer there.
+    """
+
+    crm: str
+    profile: str
+    synced: "Synced | None"
+    imported: "Imported | None" = None
+    rewritten: bool = False
+    replaced: bool = False
+
+    def facts(self, place: "Workspace") -> dict[str, Any]:
+        """What ``--json`` prints."""
+        manifest = place.manifest
+        read = {} if self.synced is None else {name: asdict(counts) for name, counts in self.synced.read.items()}
+        quarantine = {} if self.imported is None else self.imported.quarantine
+        return {
+            "crm": self.crm,
+            "account": None if self.synced is None else self.synced.account,
+            "read": read,
+            "skipped": {} if self.synced is None else self.synced.skipped,
+            "remarks": [] if self.synced is None else self.synced.remarks,
+            "rewritten": self.rewritten,
+            "replaced_files": self.replaced,
+            **{key: manifest[key] for key in ("profile", "fingerprint", "known_until", "rows")},
+            "repairs": manifest["imports"][-1]["repairs"],
+            "quarantined": {name: len(rows) for name, rows in quarantine.items()},
+        }
+
+
+def sync_workspace(
+    place: "Workspace",
+    crm: str,
+    config: "Config",
+    *,
+    profile: str | None = None,
+    full: bool = False,
+    replay: bool = False,
+) -> WorkspaceSync:
+    """Sync a workspace whose lock is held.
+
+    Raises
+    ------
+    CRMError
+        When the CRM cannot be reached or read; what was read so far is kept, and the tables are as they were.
+    ProfileError
+    WorkspaceError
+        When the workspace holds another CRM, or parted tables.
+    """
+    from winpredict.sources import load_profile
+    from winpredict.sources.crms import connect_to, require_known
+    from winpredict.sources.raw_records import RawStore
+    from winpredict.sources.sync import sync as read_source
+
+    store = RawStore(place.raw_folder / require_known(crm))
+    _refuse_others(place, crm)
+    wanted = profile or str(_last_sync(place, crm).get("profile", crm))
+    mapping = load_profile(wanted)
+    synced = None
+    if not replay:
+        source = connect_to(crm, config)
+        with progress_bar(f"syncing {crm}") as bar:
+            synced = read_source(
+                source,
+                store,
+                config.crm.sync,
+                full=full,
+                steps=lambda name, records, done, of: bar(done, of, f"{name}, {records:,} records"),
+            )
+    return _replay(place, store, wanted, mapping, synced)
+
+
+def _refuse_others(place: "Workspace", crm: str) -> None:
+    if not place.exists:
+        return
+    if place.buckets() is not None:
+        raise WorkspaceError(
+            f"the tables of {place.folder} are parted into buckets, which sync does not rebuild; name another folder "
+            "with --workspace"
+        )
+    others = {each["crm"] for each in place.manifest["imports"] if each.get("crm", crm) != crm}
+    if others:
+        raise WorkspaceError(
+            f"{place.folder} is synced with {', '.join(sorted(others))}; name another folder for {crm} with --workspace"
+        )
+
+
+def _last_sync(place: "Workspace", crm: str) -> dict[str, Any]:
+    """The record of the last sync of the workspace; empty before the first."""
+    imports = place.manifest["imports"] if place.exists else []
+    return next((each for each in reversed(imports) if each.get("crm") == crm), {})
+
+
+def _replay(
+    place: "Workspace", store: "RawStore", profile: str, mapping: "Profile", synced: "Synced | None"
+) -> WorkspaceSync:
+    from winpredict.sources.replay import replayed
+    from winpredict.workspace import fingerprint
+
+    made_of, last = _made_of(store, mapping), _last_sync(place, store.crm)
+    files = [each for each in place.manifest["imports"] if "crm" not in each] if place.exists else []
+    kept = [each for each in files if not _tables_of(each) & set(mapping.tables)]
+    with progress("mapping records"):
+        if (
+            kept == files
+            and last.get("made_of") == made_of
+            and store.known_until is not None
+            and not _will_change(last["repairs"])
+        ):
+            place.know_until(store.known_until)
+            return WorkspaceSync(store.crm, profile, synced)
+        imported = replayed(store, mapping)
+        crm = _with_unmapped(place, mapping, imported.crm)
+        earlier = place.crm() if place.exists else None
+        lasting = _lasting(profile)
+        if earlier is not None and crm.known_until is not None and last.get("repairs") == imported.repairs:
+            as_before = replace(crm, known_until=earlier.known_until)
+            if fingerprint(as_before) == fingerprint(earlier):
+                made = last | {"profile": lasting, "made_of": made_of, "sources": imported.sources}
+                place.know_until(crm.known_until, [*kept, made])
+                return WorkspaceSync(store.crm, profile, synced, imported)
+        place.save_import(
+            crm,
+            profile=lasting,
+            sources=imported.sources,
+            repairs=imported.repairs,
+            quarantine=imported.quarantine,
+            keeping=kept,
+            more={"crm": store.crm, "made_of": made_of},
+        )
+    return WorkspaceSync(store.crm, profile, synced, imported, rewritten=True, replaced=len(kept) < len(files))
+
+
+def _made_of(store: "RawStore", mapping: "Profile") -> str:
+    """A hash of all that decides what the tables hold, but for the time."""
+    records = [(name, store.sha256(name)) for name in store.objects]
+    said = f"{version('winpredict')} {mapping.model_dump_json()} {records}"
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _will_change(repairs: dict[str, int]) -> bool:
+    """Whether time alone changes the tables: what is dated ahead comes in later."""
+    return any("in the future" in cause for cause in repairs)
+
+
+def _tables_of(record: dict[str, Any]) -> set[str]:
+    return {name for source in record["sources"] for name in source.get("tables", ())}
+
+
+def _with_unmapped(place: "Workspace", mapping: "Profile", crm: "CRMData") -> "CRMData":
+    """Tables that the profile does not map, such as quotas imported from a file, stay as they are."""
+    if not place.exists:
+        return crm
+    mapped = {"deals", "attribute_history", *mapping.tables}
+    kept: dict[str, Any] = {}
+    for name, frame in place.crm().tables():
+        if name not in mapped and crm.rows.get(name) is None:
+            known = frame["deal_id"].isin(crm.deals["deal_id"]) if "deal_id" in frame else slice(None)
+            kept[name] = frame[known].reset_index(drop=True)
+    return replace(crm, **kept)
+
+
+def _lasting(profile: str) -> str:
+    """A profile as the next sync finds it, from whatever folder it is run."""
+    from winpredict.sources import shipped_profiles
+
+    return profile if profile in shipped_profiles() else str(Path(profile).resolve())
+
+
+def _show_account(console: "Console", crm: str, found: "Description", out: Path | None) -> None:
+    import pandas as pd
+
+    console.print(f"{crm}: signed in to {found.account or 'an account without a name'}")
+    console.print(f"may be read: {', '.join(found.readable) or 'nothing'}")
+    for name, need in found.missing.items():
+        console.print(f"may not be read: {name} ({need})")
+    console.print("deals may be written to" if found.writable else "deals may not be written to (only push needs that)")
+    if found.stages:
+        rows = [(each.pipeline, each.label, each.name, each.outcome) for each in found.stages]
+        console.print(table(pd.DataFrame(rows, columns=["pipeline", "stage", "name", "outcome"]), "Stages"))
+    if found.custom_fields:
+        fields = [(each.name, each.label, each.kind) for each in found.custom_fields]
+        console.print(table(pd.DataFrame(fields, columns=["field", "label", "kind"]), "Custom fields of deals"))
+    console.print(f"changes are recorded of: {', '.join(found.records_history) or 'nothing'}")
+    if out is None:
+        console.print(f"next: winpredict sync {crm}; or write a profile with your own stages first: --out my.yaml")
+    else:
+        console.print(f"look {out} through, then: winpredict sync {crm} --profile {out}")
+
+
+def _show_sync(console: "Console", place: "Workspace", done: WorkspaceSync) -> None:
+    import pandas as pd
+
+    if done.synced is not None:
+        rows = [(name, each.new, each.changed, each.deleted) for name, each in done.synced.read.items()]
+        frame = pd.DataFrame(rows, columns=["object", "new", "changed", "deleted"])
+        formats = dict.fromkeys(("new", "changed", "deleted"), ",d")
+        console.print(table(frame, f"Read from {done.crm}, {done.synced.account}", formats))
+        for name, need in done.synced.skipped.items():
+            console.print(f"left out: {name} ({need})")
+        for remark in done.synced.remarks:
+            console.print(remark)
+    manifest = place.manifest
+    counts = pd.DataFrame(list(manifest["rows"].items()), columns=["table", "rows"])
+    console.print(table(counts, "Tables", {"rows": ",d"}))
+    repairs = manifest["imports"][-1]["repairs"]
+    if done.rewritten and repairs:
+        told = pd.DataFrame(list(repairs.items()), columns=["repaired or rejected", "rows"])
+        console.print(table(told, "Repairs", {"rows": ",d"}))
+    if done.replaced:
+        console.print("what was imported from files before has been replaced by what the CRM holds")
+    if not done.rewritten:
+        console.print("nothing has changed")
+    console.print(f"known until {manifest['known_until']}; stored in {place.folder}")

@@ -1,0 +1,61 @@
+"""The live CRMs by their names."""
+
+from importlib import import_module
+
+from winpredict._common.errors import CRMError
+from winpredict.config import Config
+from winpredict.sources.source import CRMSource
+
+#: Each has a module of its name here, with a function ``connect``, and a shipped profile of its name.
+CRMS = ("salesforce", "hubspot", "zoho")
+_EXTRA = ("httpx", "tenacity", "simple_salesforce", "jwt", "keyring")
+
+
+def require_known(name: str) -> str:
+    """The name, if it is one of `CRMS`.
+
+    Raises
+    ------
+    CRMError
+        When it is not.
+
+    Examples
+    --------
+    >>> require_known("pipedrive")
+    Traceback (most recent call last):
+    winpredict._common.errors.CRMError: there is no live CRM 'pipedrive'; these are salesforce, hubspot, zoho
+    """
+    if name not in CRMS:
+        raise CRMError(f"there is no live CRM {name!r}; these are {', '.join(CRMS)}")
+    return name
+
+
+def connect_to(name: str, config: Config) -> CRMSource:
+    """A live CRM, with the secrets that `winpredict.sources.secrets` finds; nothing is sent yet.
+
+    Parameters
+    ----------
+    name : str
+        One of `CRMS`.
+    config : Config
+        Its section crm says how the CRM is reached.
+
+    Returns
+    -------
+    CRMSource
+
+    Raises
+    ------
+    CRMError
+        When there is no such CRM, or what it needs is not installed.
+    CRMSignInError
+        When a secret is missing.
+    """
+    try:
+        module = import_module(f"winpredict.sources.{require_known(name)}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        raise CRMError(f'{name} needs {error.name}, which is not installed: pip install "winpredict[crm]"') from None
+    source: CRMSource = module.connect(config)
+    return source

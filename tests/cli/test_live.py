@@ -1,0 +1,181 @@
+"""winpredict connect and sync, against a CRM in memory."""
+
+import json
+
+import pandas as pd
+import pytest
+from living_crm import LivingCRM
+from typer.testing import CliRunner
+
+from winpredict.cli import app
+from winpredict.sources import crms
+from winpredict.sources.profiles import load_profile
+from winpredict.sources.source import CustomField, Description, Stage
+from winpredict.workspace import Workspace
+
+
+@pytest.fixture
+def crm(monkeypatch):
+    living = LivingCRM(seed=4)
+    monkeypatch.setattr(crms, "connect_to", lambda name, config: living)
+    return living
+
+
+def run(*command: object, code: int = 0) -> str:
+    done = CliRunner().invoke(app, [*map(str, command)], catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return done.stdout if code == 0 else done.output
+
+
+def synced(tmp_path, *options: object) -> dict:
+    return json.loads(run("sync", "salesforce", "--workspace", tmp_path / "place", *options, "--json"))
+
+
+def test_a_sync_makes_tables_that_the_other_commands_read(crm, tmp_path):
+    found = synced(tmp_path)
+    assert found["read"]["Opportunity"] == {"new": 8, "changed": 0, "deleted": 0}
+    assert found["rows"]["deals"] == found["rows"]["attribute_history"] == 8
+    assert found["profile"] == "salesforce"
+    assert found["rewritten"]
+    assert pd.Timestamp(found["known_until"]) > crm.now
+    words = run("check", "--workspace", tmp_path / "place")
+    assert "Observed attributes: 2" in words
+    assert "Region__c: since 2025-01-" in words
+
+
+def test_unchanged_records_leave_the_tables_as_they_are(crm, tmp_path):
+    first = synced(tmp_path)
+    deals = tmp_path / "place" / "tables" / "deals.parquet"
+    stamp, manifest = deals.stat().st_mtime_ns, Workspace(tmp_path / "place").manifest
+    crm.now += pd.Timedelta("3D")
+    again = synced(tmp_path)
+    assert not again["rewritten"]
+    assert deals.stat().st_mtime_ns == stamp
+    assert again["known_until"] > first["known_until"]
+    assert Workspace(tmp_path / "place").crm().known_until == pd.Timestamp(again["known_until"])
+    assert again["fingerprint"] != first["fingerprint"]  # scores as of now are other scores
+    assert Workspace(tmp_path / "place").manifest["imports"] == manifest["imports"]
+    crm.change()
+    crm.new_deal()
+    assert synced(tmp_path)["rewritten"]
+    assert len(Workspace(tmp_path / "place").manifest["imports"]) == 1
+
+
+def test_a_changed_profile_is_replayed_without_the_crm(crm, tmp_path, monkeypatch):
+    crm.stage(crm.live("Opportunity")[0], "Qualification")
+    synced(tmp_path)
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("extends: salesforce\nstage_order: [Prospecting]\nwon: [Closed Won]\nlost: [Closed Lost]\n")
+
+    def nothing(*_):
+        raise AssertionError("the CRM was asked")
+
+    monkeypatch.setattr(crms, "connect_to", nothing)
+    found = synced(tmp_path, "--replay", "--profile", profile)
+    assert found["rewritten"]
+    assert found["repairs"] == {"deals: a stage that the profile lacks (repaired)": 1}
+    assert found["profile"] == str(profile)
+    assert not synced(tmp_path, "--replay")["rewritten"]  # the profile of the last sync is the default
+    profile.write_text(profile.read_text() + "description: The tables stay the same\n")
+    again = synced(tmp_path, "--replay")
+    assert (again["rewritten"], again["profile"]) == (False, str(profile))
+    other = tmp_path / "other.yaml"
+    other.write_text(profile.read_text())
+    assert not synced(tmp_path, "--replay", "--profile", other)["rewritten"]
+    assert synced(tmp_path, "--replay")["profile"] == str(other)
+    assert "leave one of them out" in run("sync", "salesforce", "--replay", "--full", code=2)
+    assert "holds no records; run `winpredict sync salesforce`" in run(
+        "sync", "salesforce", "--replay", "--workspace", tmp_path / "other", code=2
+    )
+
+
+def test_tables_that_the_crm_does_not_hold_stay(crm, tmp_path):
+    synced(tmp_path)
+    quotas = tmp_path / "quotas.csv"
+    quotas.write_text("team,period_start,period_end,amount\nEast,2025-01-01,2025-04-01,1000\n")
+    only = tmp_path / "quotas.yaml"
+    only.write_text(
+        "tables:\n  quotas:\n    - file: quotas\n      columns: {team: team, period_start: period_start, "
+        "period_end: period_end, amount: amount}\n"
+    )
+    run("import", quotas, "--profile", only, "--workspace", tmp_path / "place")
+    assert not synced(tmp_path)["rewritten"]
+    crm.new_deal()
+    found = synced(tmp_path)
+    assert found["rows"]["quotas"] == 1
+    assert not found["replaced_files"]
+    assert len(Workspace(tmp_path / "place").manifest["imports"]) == 2
+
+
+def test_deals_from_files_are_replaced_with_a_word(crm, tmp_path):
+    deals = tmp_path / "deals.csv"
+    deals.write_text("deal_id,stage,outcome,created_at,closed_at\na,Won,won,2025-01-01,2025-02-01\n")
+    run("import", deals, "--profile", "generic", "--workspace", tmp_path / "place")
+    words = run("sync", "salesforce", "--workspace", tmp_path / "place")
+    assert "imported from files before has been replaced" in words
+    assert "a" not in set(Workspace(tmp_path / "place").crm().deals["deal_id"])
+    run("import", deals, "--profile", "generic", "--workspace", tmp_path / "place")
+    assert synced(tmp_path)["rewritten"]
+    assert "a" not in set(Workspace(tmp_path / "place").crm().deals["deal_id"])
+
+
+def test_what_is_not_supported_is_said(crm, tmp_path):
+    assert "there is no live CRM 'pipedrive'" in run("sync", "pipedrive", "--workspace", tmp_path, code=2)
+    synced(tmp_path)
+    assert "synced with salesforce; name another folder" in run(
+        "sync", "hubspot", "--workspace", tmp_path / "place", code=2
+    )
+    deals = tmp_path / "deals.csv"
+    deals.write_text("deal_id,stage,outcome,created_at,closed_at\na,Won,won,2025-01-01,2025-02-01\n")
+    run("import", deals, "--profile", "generic", "--buckets", 2, "--workspace", tmp_path / "parted")
+    assert "parted into buckets" in run("sync", "salesforce", "--workspace", tmp_path / "parted", code=2)
+
+
+def test_what_is_left_out_is_said(crm, tmp_path):
+    crm.missing = {"Task": "grant Read on Task"}
+    words = run("sync", "salesforce", "--workspace", tmp_path / "place")
+    assert "left out: Task (grant Read on Task)" in words
+
+
+DESCRIPTION = Description(
+    account="Acme",
+    readable=("deals",),
+    missing={"calls": "grant crm.objects.calls.read"},
+    stages=(
+        Stage("a1", "Intro", "open", "Sales"),
+        Stage("a2", "Done", "won", "Sales"),
+        Stage("a3", "No deal", "lost", "Sales"),
+        Stage("b1", "Done", "open", "Renewals"),
+        Stage("b2", "No deal", "lost", "Renewals"),
+    ),
+    custom_fields=(CustomField("region", "Region of\nthe deal", "enumeration"),),
+)
+
+
+def test_connect_tells_what_there_is_and_writes_a_profile(crm, tmp_path, monkeypatch):
+    monkeypatch.setattr(crm, "describe", lambda: DESCRIPTION)
+    path = tmp_path / "mine.yaml"
+    words = run("connect", "hubspot", "--out", path)
+    for told in ("signed in to Acme", "calls (grant crm.objects.calls.read)", "No deal", "region", "only push needs"):
+        assert told in words
+    profile = load_profile(path)
+    assert profile.stage_order == ("Intro", "Done (Renewals)")
+    assert (profile.won, profile.lost) == (("Done (Sales)",), ("No deal",))
+    shipped = load_profile("hubspot")
+    for table in ("deals", "deal_history"):
+        for source, base in zip(profile.tables[table], shipped.tables[table], strict=True):
+            assert source.model_copy(update={"values": base.values}) == base
+            if "stage" in source.columns:
+                assert source.values["stage"]["b1"] == "Done (Renewals)"
+    assert profile.tables["activities"] == shipped.tables["activities"]
+    assert "region: Region of the deal (enumeration)" in path.read_text()
+    assert "may have been edited" in run("connect", "hubspot", "--out", path, code=2)
+    facts = json.loads(run("connect", "hubspot", "--json"))
+    assert facts["missing"] == DESCRIPTION.missing
+    assert facts["profile"] == path.read_text()
+
+
+def test_a_profile_of_plain_stages_names_only_what_differs(crm):
+    profile = json.loads(run("connect", "salesforce", "--json"))["profile"]
+    assert "extends: salesforce" in profile
+    assert "tables" not in profile
