@@ -129,10 +129,8 @@ def page() -> str:
 def section(name: str, said: dict) -> str:
     """One part of the page."""
     part = PARTS[name]
-    lines = [
-        f"## {part.title}",
-        f"`{said['command']}`, {said['at']}, load {said['load'][0]:.1f}, {said['load'][1]:.1f}",
-    ]
+    load = ", ".join(f"{each:.1f}" for each in said["load"]) or "not taken down"
+    lines = [f"## {part.title}", f"`{said['command']}`, {said['at']}, load {load}"]
     if said["failed"]:
         lines.append("**This part stopped with an error; what it printed until then:**")
     lines.append(f"```text\n{said['text']}\n```" if part.plain else said["text"])
