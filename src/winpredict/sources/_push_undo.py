@@ -1,0 +1,118 @@
+"""Files that tell what a push replaced: written ahead of it, read to put it back."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from winpredict._common.errors import InputFileError, WorkspaceError
+from winpredict.sources.source import FieldKind
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """One value that a push was about to replace."""
+
+    deal_id: str
+    field: str
+    kind: FieldKind
+    old: Any
+    new: Any
+
+
+class UndoFile:
+    """Keeps what is about to be replaced; the file is made with the first of it.
+
+    Parameters
+    ----------
+    folder : Path
+    crm : str
+        Name of the CRM, the first part of the file's name.
+    """
+
+    def __init__(self, folder: Path, crm: str) -> None:
+        moment = datetime.now(UTC)
+        self.path = Path(folder) / f"{crm}-{moment:%Y%m%dT%H%M%S.%f}.jsonl"
+        self._head = {"crm": crm, "started_at": moment.isoformat(timespec="seconds")}
+        self._file: IO[str] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything in it."""
+        return self._file is not None
+
+    def keep(self, replaced: Iterable[Replaced]) -> None:
+        """Write some lines; they stand on the disk when this returns.
+
+        Raises
+        ------
+        WorkspaceError
+            When they cannot be written; then nothing must be pushed.
+        """
+        try:
+            file = self._file or self._made()
+            file.writelines(_line(vars(each)) for each in replaced)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            raise WorkspaceError(
+                f"cannot write {self.path}: {error.strerror or error}. Without it a push could not be undone, so it "
+                "stops here; free some space and run the command again"
+            ) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _made(self) -> IO[str]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("x", encoding="utf-8")
+        self._file.write(_line(self._head))
+        if os.name == "posix":  # the name of a new file is safe only once its folder is
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+        return self._file
+
+
+def read_undo(path: Path, crm: str) -> list[Replaced]:
+    """What an undo file holds; of a field that was replaced more than once, the last time counts.
+
+    Raises
+    ------
+    InputFileError
+        When the file is missing, damaged, or of another CRM.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputFileError(f"cannot read {path}: {error}; undo files stand in the workspace's folder push") from None
+    # a push that was killed while it wrote its last line had not yet replaced what that line tells
+    rows = [_parsed(line, number, path) for number, line in enumerate(lines, start=1) if line.endswith("\n")]
+    if not rows or "crm" not in rows[0]:
+        raise InputFileError(f"{path} is no undo file; these stand in the workspace's folder push")
+    if rows[0]["crm"] != crm:
+        raise InputFileError(f"{path} is of {rows[0]['crm']} and not of {crm}; name that CRM")
+    try:
+        found = [Replaced(**row) for row in rows[1:]]
+    except TypeError:
+        raise InputFileError(f"{path} has lines that are not of an undo file; take another one") from None
+    return list({(each.deal_id, each.field): each for each in found}.values())
+
+
+def _line(values: dict[str, Any]) -> str:
+    return json.dumps(values) + "\n"
+
+
+def _parsed(line: str, number: int, path: Path) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except ValueError:
+        raise InputFileError(
+            f"{path}, line {number} is damaged; what it told cannot be undone with this file"
+        ) from None
+    return row
