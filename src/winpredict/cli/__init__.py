@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from winpredict._common.errors import WinPredictError
-from winpredict.cli import data, demo, features, live, modelling, models, report, scoring, spark
+from winpredict.cli import data, demo, features, live, modelling, models, push, report, scoring, spark
 
 USER_MUST_CHANGE_SOMETHING = 2
 INTERRUPTED = 130
@@ -38,6 +38,7 @@ app.command("demo")(demo.demo)
 app.command("import")(data.import_)
 app.command("connect")(live.connect)
 app.command("sync")(live.sync)
+app.command("push")(push.push)
 app.command("check")(data.check)
 app.command("features")(features.features)
 app.command("train")(modelling.train)

@@ -1,0 +1,104 @@
+"""``winpredict push``: scores into the fields of a live CRM."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from winpredict._common.errors import WinPredictError
+from winpredict._common.progress import progress_bar
+from winpredict.cli.live import CRMArgument
+from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, existing_workspace
+from winpredict.cli.output import cell, respond, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from winpredict.sources.push import Pushed
+    from winpredict.workspace import Workspace
+
+#: All was done but for records that the CRM refused.
+SOME_REFUSED = 1
+_SHOWN = 10
+
+
+def push(
+    crm: CRMArgument,
+    apply: Annotated[bool, typer.Option("--apply", help="Write; by default what would change is only told.")] = False,
+    create_fields: Annotated[
+        bool, typer.Option("--create-fields", help="Make the fields first, where the CRM and your rights allow it.")
+    ] = False,
+    undo: Annotated[
+        Path | None, typer.Option("--undo", help="Put back what an earlier push replaced, by its undo file.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most deals to change, best odds first.")] = None,
+    workspace: WorkspaceOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the latest scores into the CRM; only values that differ, no other field.
+
+    Ends with 1 when the CRM refused some records, which are named; the others are written.
+
+    Example: winpredict push hubspot
+
+    Example: winpredict push hubspot --create-fields --apply
+    """
+    from winpredict.config import load_config
+    from winpredict.sources import push as pushing
+    from winpredict.sources.crms import connect_to
+
+    place, knobs = existing_workspace(workspace), load_config(config)
+    source, folder = connect_to(crm, knobs), place.folder / "push"
+    made: dict[str, str] = {}
+    with place.writing(), progress_bar(f"pushing to {crm}") as steps:
+        if undo is not None:
+            found = pushing.undo(source, undo, folder, apply=apply, steps=steps)
+        else:
+            scores = latest_scores(place)
+            if create_fields:
+                made = pushing.create_fields(source, knobs.crm.push)
+            found = pushing.push(source, scores, knobs.crm.push, folder, apply=apply, limit=limit, steps=steps)
+    respond(found.to_dict() | {"fields": made}, lambda console: _show(console, found, made), as_json=as_json)
+    if found.refused:
+        raise typer.Exit(SOME_REFUSED)
+
+
+def latest_scores(place: "Workspace") -> "pd.DataFrame":
+    """The scores that were made last in a workspace.
+
+    Raises
+    ------
+    WinPredictError
+        When there are none.
+    """
+    import pandas as pd
+
+    kept = sorted(place.scores_folder.glob("scores-*.parquet"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    if not kept:
+        raise WinPredictError(f"{place.folder} holds no scores yet; run `winpredict score` first")
+    return pd.read_parquet(kept[-1])
+
+
+def _show(console: "Console", found: "Pushed", made: dict[str, str]) -> None:
+    import pandas as pd
+
+    for name, outcome in made.items():
+        console.print(f"field {name}: {outcome}")
+    rows = [
+        (change.deal_id, name, cell(change.old[name]), cell(new))
+        for change in found.changes[:_SHOWN]
+        for name, new in change.new.items()
+    ]
+    if rows:
+        title = f"{'Changed' if found.applied else 'Would change'}, the first {min(_SHOWN, len(found.changes))} deals"
+        frame = pd.DataFrame(rows, columns=["deal", "field", "before" if found.applied else "now", "new"])
+        console.print(table(frame, title))
+    console.print(found.summary())
+    for deal_id, said in found.refused.items():
+        console.print(f"refused: {deal_id}: {said}")
+    if not found.applied and found.changes:
+        console.print("nothing was written; add --apply to write")
+    if found.undo_file is not None:
+        console.print(f"to put it back: winpredict push {found.crm} --undo {found.undo_file} --apply")
