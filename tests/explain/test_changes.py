@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winpredict import CRMData, WinPredictError, explain_deal, score, train
-from winpredict.explain.changes import changes
+from winpredict.explain.changes import changes, changes_of
 from winpredict.explain.similar import similar
 from winpredict.explain.what_if import what_if
 from winpredict.models.training import pipeline
@@ -38,6 +38,16 @@ def test_changes_are_told_with_both_values(world, model, deals):
     found = changes(model, world.crm, deals[0], earlier(world.crm))
     assert "→" in found.summary()
     assert found.to_dict()["after"] == found.after
+
+
+def test_changes_of_many_deals_are_those_of_each(world, model, deals):
+    together = changes_of(model, world.crm, [*deals[:7], "nobody"], earlier(world.crm))
+    assert [each.deal_id for each in together] == deals[:7]
+    for found in together:
+        alone = changes(model, world.crm, found.deal_id, earlier(world.crm))
+        assert (found.start, found.end, found.summary()) == (alone.start, alone.end, alone.summary())
+        assert found.after == pytest.approx(alone.after, abs=1e-12)
+    assert changes_of(model, world.crm, ["nobody"], earlier(world.crm)) == []
 
 
 def test_days_in_the_wrong_order_and_deals_not_yet_open_are_refused(world, model, deals):
