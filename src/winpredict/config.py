@@ -1,10 +1,11 @@
 """The configuration: pydantic models of ``configs/default.yaml``; every knob has a unit and a default."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from winpredict._common.errors import ConfigError
 
@@ -173,6 +174,32 @@ class CRM(_Section):
     push: Push = Push()
 
 
+def _name_of_secret(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
+        raise ValueError("this is to be the name of a secret, such as digest_url; the address itself is the secret")
+    return text
+
+
+class Run(_Section):
+    """What `winpredict run` does each time."""
+
+    push: bool = Field(False, description="whether scores are written into the CRM")
+    problems: Literal["serious", "warning", "none"] = Field(
+        "serious", description="findings of data quality with which a run ends with 1"
+    )
+    reports: tuple[Literal["drivers", "pipeline", "forecast", "model-card"], ...] = Field(
+        (), description="written into the workspace's folder reports"
+    )
+    report_suffix: Literal["html", "pdf", "md"] = Field("html", description="how reports are written")
+    digest: tuple[Annotated[str, AfterValidator(_name_of_secret)], ...] = Field(
+        (), description="names of secrets, each an Apprise address that the digest is sent to"
+    )
+    digest_deals: int = Field(5, ge=1, description="most deals in each list of the digest")
+    moved_points: float = Field(5.0, ge=0, description="percentage points; smaller moves of the odds are not told")
+    silent_days: float = Field(21.0, gt=0, description="days without a touch after which a deal is silent")
+    big_share: float = Field(0.25, gt=0, le=1, description="share of the open deals, the largest, that count as big")
+
+
 class Config(_Section):
     """All knobs.
 
@@ -192,6 +219,7 @@ class Config(_Section):
     backtest: Backtest = Backtest()
     tuning: Tuning = Tuning()
     crm: CRM = CRM()
+    run: Run = Run()
 
 
 def load_config(path: Path | str | None = None) -> Config:
@@ -240,7 +268,8 @@ def _fault(fault: "ErrorDetails") -> str:
         return f"{key} is no knob; allowed here are {', '.join(_names_beside(fault['loc']))}"
     if not key:
         return f"the file holds {fault['input']!r} and not names with values"
-    return f"{key}: {fault['msg']} (it is {fault['input']!r})"
+    # an address may be a secret that stands in the wrong place
+    return f"{key}: {fault['msg']}" + ("" if "://" in str(fault["input"]) else f" (it is {fault['input']!r})")
 
 
 def _names_beside(place: tuple[int | str, ...]) -> list[str]:

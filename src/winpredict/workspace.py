@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from winpredict._common.atomic import replacing_folder
-from winpredict._common.errors import WorkspaceError
+from winpredict._common.errors import WorkspaceBusyError, WorkspaceError
 from winpredict._common.spreadsheets import without_formulas
 
 if TYPE_CHECKING:
@@ -239,13 +239,15 @@ class Workspace:
 
         Raises
         ------
+        WorkspaceBusyError
+            When another process holds it.
         WorkspaceError
-            When another process holds it, or the folder cannot be made.
+            When the folder cannot be made.
         """
         with self._lock_file() as file:
             if not _locked(file):
                 file.seek(0)
-                raise WorkspaceError(
+                raise WorkspaceBusyError(
                     f"{self.folder} is being written by process {file.read().decode() or 'unknown'}; "
                     "wait until that has ended, or stop it, and run the command again"
                 )

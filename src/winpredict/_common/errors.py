@@ -43,6 +43,14 @@ class WorkspaceError(WinPredictError):
     """The workspace is missing, locked, unwritable or of another version."""
 
 
+class WorkspaceBusyError(WorkspaceError):
+    """Another process is writing in the workspace."""
+
+
+class DigestError(WinPredictError):
+    """The digest did not reach somebody it was to be sent to."""
+
+
 class CRMError(WinPredictError):
     """A live CRM cannot be reached, or refuses what was asked."""
 
