@@ -97,14 +97,20 @@ def _rendered(report: Report, out: Path, locale: Locale) -> bytes:
     return pdf
 
 
-def _template(name: str, report: Report, locale: Locale, pictures: dict[int, Any]) -> str:
+def from_template(name: str, **values: Any) -> str:
+    """One of the templates beside this module, filled in."""
     environment = Environment(
         loader=PackageLoader("winpredict.report"), autoescape=name.endswith(".html.j2"), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"key": id, "plain": as_plain_markdown}
+    return environment.get_template(name).render(**values)
+
+
+def _template(name: str, report: Report, locale: Locale, pictures: dict[int, Any]) -> str:
     style = (files("winpredict.report") / "templates" / "report.css").read_text()
-    return environment.get_template(name).render(
+    return from_template(
+        name,
         report=report,
         summary=list(report.summary)[:SUMMARY],
         sections=[section for section in report.sections if not section.empty],
