@@ -44,6 +44,14 @@ def test_a_deal_scored_alone_has_the_figures_it_has_among_all(world, model, scor
     pd.testing.assert_frame_equal(alone, scores[alone.columns], check_exact=True)
 
 
+def test_a_deal_scored_alone_on_a_later_day_is_as_among_all_of_that_day(world, model):
+    later = world.crm.known_until + pd.Timedelta(days=9)
+    among = score(model, world.crm, as_of=later).head(5)
+    scorer = DealScorer(model, world.crm)
+    alone = pd.DataFrame([scorer.score(deal_id, as_of=later) for deal_id in among["deal_id"]])
+    pd.testing.assert_frame_equal(alone.astype(dict(among.dtypes[:-2])), among[alone.columns], check_exact=True)
+
+
 def test_a_deal_scored_alone_must_be_open(world, model):
     scorer = DealScorer(model, world.crm)
     closed = world.crm.deals.query("outcome == 'won'")["deal_id"].iloc[0]

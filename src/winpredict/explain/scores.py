@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -180,9 +181,19 @@ class DealScorer:
         moment = self.crm.known_until if as_of is None else utc(as_of)
         self.model.refuse_hindsight(moment)
         alone = self._alone(deal_id)
-        look = look_at(alone if len(alone.deals) else self.crm, deal_id, moment)
+        place = self._open_now[1].get(deal_id) if moment == self.crm.known_until else None
+        if place is None:
+            look = look_at(alone if len(alone.deals) else self.crm, deal_id, moment)
+        else:
+            look = _slice(self._open_now[0], place, place + 1)
         features = self.model.build_features(alone, look, company=self.company, builders=self._builders)
         return dict(score_rows(self.model, look, features, moment).iloc[0])
+
+    @cached_property
+    def _open_now(self) -> tuple[pd.DataFrame, dict[str, int]]:
+        """The snapshots of all deals that are open at the end of the data, and the place of each deal's."""
+        looks = pipeline(self.crm, self.crm.known_until)
+        return looks, {deal_id: place for place, deal_id in enumerate(looks["deal_id"])}
 
     def _alone(self, deal_id: str) -> CRMData:
         """The tables of one deal."""
