@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 DEFAULT_FOLDER = "winpredict-workspace"
 ENVIRONMENT_VARIABLE = "WINPREDICT_WORKSPACE"
+_SCORES = "scores-"
 _TABLES, _QUARANTINE, _MANIFEST = "tables", "quarantine", "manifest.json"
 #: A finished import that waits for its parts to be moved to their places; see `Workspace.save_import`.
 _INCOMING = ".incoming"
@@ -229,6 +230,35 @@ class Workspace:
     def scores_folder(self) -> Path:
         """Where scores are kept."""
         return self.folder / "scores"
+
+    def latest_scores(self, before: "pd.Timestamp | None" = None) -> "pd.DataFrame | None":
+        """The scores of the latest day that the tables know of, whenever they were made; None where there are none.
+
+        Parameters
+        ----------
+        before : Timestamp, optional
+            Only scores of days before that of this moment.
+        """
+        import pandas as pd
+
+        until = self.manifest["known_until"]
+        if until is None:
+            path = self.scores_folder / f"{_SCORES}undated.parquet"
+            return pd.read_parquet(path) if before is None and path.exists() else None
+        last = until[:10] if before is None else f"{before - pd.Timedelta(days=1):%Y-%m-%d}"
+        kept = {
+            path.stem.removeprefix(_SCORES): path for path in self.scores_folder.glob(f"{_SCORES}????-??-??.parquet")
+        }
+        days = sorted(day for day in kept if day <= last)
+        return pd.read_parquet(kept[days[-1]]) if days else None
+
+    def keep_scores(self, scores: "pd.DataFrame", day: "pd.Timestamp | None") -> Path:
+        """Keep the scores of a day in the place of those that were made for it before."""
+        from winpredict._common.spreadsheets import write_table
+
+        path = self.scores_folder / f"{_SCORES}{'undated' if day is None else f'{day:%Y-%m-%d}'}.parquet"
+        write_table(scores, path)
+        return path
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from winpredict._common.errors import WinPredictError
-from winpredict.cli import data, demo, features, live, modelling, models, push, report, scoring, spark
+from winpredict.cli import data, demo, features, live, modelling, models, push, report, run, scoring, spark
 
 USER_MUST_CHANGE_SOMETHING = 2
 INTERRUPTED = 130
@@ -39,6 +39,7 @@ app.command("import")(data.import_)
 app.command("connect")(live.connect)
 app.command("sync")(live.sync)
 app.command("push")(push.push)
+app.command("run")(run.run)
 app.command("check")(data.check)
 app.command("features")(features.features)
 app.command("train")(modelling.train)

@@ -56,9 +56,9 @@ def push(
         if undo is not None:
             found = pushing.undo(source, undo, folder, apply=apply, steps=steps)
         else:
-            scores = latest_scores(place)
             if create_fields:
                 made = pushing.create_fields(source, knobs.crm.push)
+            scores = latest_scores(place)
             found = pushing.push(source, scores, knobs.crm.push, folder, apply=apply, limit=limit, steps=steps)
     respond(found.to_dict() | {"fields": made}, lambda console: _show(console, found, made), as_json=as_json)
     if found.refused:
@@ -66,19 +66,22 @@ def push(
 
 
 def latest_scores(place: "Workspace") -> "pd.DataFrame":
-    """The scores that were made last in a workspace.
+    """The scores of the latest day, of the deals that are open still.
 
     Raises
     ------
     WinPredictError
         When there are none.
     """
-    import pandas as pd
+    from winpredict.tables.crm import CRMData
 
-    kept = sorted(place.scores_folder.glob("scores-*.parquet"), key=lambda path: (path.stat().st_mtime_ns, path.name))
-    if not kept:
+    scores = place.latest_scores()
+    if scores is None:
         raise WinPredictError(f"{place.folder} holds no scores yet; run `winpredict score` first")
-    return pd.read_parquet(kept[-1])
+    tables = place.tables()
+    parts = [tables] if isinstance(tables, CRMData) else tables
+    closed = {deal for part in parts for deal in part.deals.loc[part.deals["outcome"] != "open", "deal_id"]}
+    return scores[~scores["deal_id"].isin(closed)]
 
 
 def _show(console: "Console", found: "Pushed", made: dict[str, str]) -> None:

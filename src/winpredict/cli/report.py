@@ -82,7 +82,7 @@ def report(
     if kind is Kind.FORECAST and judged:
         knobs = _knobs_of(found) if config is None else load_config(config)
     with progress("report") as say:
-        made = _made(kind, place, trained, _title(found.version, found.aliases), segment, day, knobs, locale, say)
+        made = made_report(kind, place, trained, found, say, segment=segment, day=day, knobs=knobs, locale=locale)
         say("drawing")
         written = write_report(made, out, locale=locale)
     respond(
@@ -97,19 +97,21 @@ def report(
     )
 
 
-def _made(
+def made_report(
     kind: Kind,
     place: "Workspace",
     model: "TrainedModel",
-    title: str,
-    segment: str | None,
-    day: "pd.Timestamp | None",
-    knobs: "Config | None",
-    locale: str,
+    version: "ModelVersion",
     say: "Callable[[str], None]",
+    *,
+    segment: str | None = None,
+    day: "pd.Timestamp | None" = None,
+    knobs: "Config | None" = None,
+    locale: str = "en_US",
 ) -> "Report":
+    """A report on a workspace; with knobs for models of past days, past forecasts are judged too."""
     if kind is Kind.MODEL_CARD:
-        return _model_card(place, model, title, locale)
+        return _model_card(place, model, _title(version.version, version.aliases), locale)
     crm = place.crm()
     if kind is Kind.DRIVERS:
         from winpredict.report.drivers import drivers_report

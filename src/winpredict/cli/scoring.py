@@ -150,7 +150,6 @@ def _figures(asked: list[str]) -> dict[str, float]:
 
 def score_workspace(place: "Workspace", *, as_of: "pd.Timestamp | None", which: str) -> "pd.DataFrame":
     """Score a workspace's open deals with one of its models and keep the scores in it."""
-    from winpredict._common.spreadsheets import write_table
     from winpredict.explain.scores import score as score_deals
     from winpredict.models.registry import load_version
 
@@ -159,7 +158,7 @@ def score_workspace(place: "Workspace", *, as_of: "pd.Timestamp | None", which: 
     with progress_bar("scoring") as steps:
         scores = score_deals(model, tables, as_of=as_of, model_version=str(version), steps=steps)
     day = as_of if as_of is not None else tables.known_until
-    write_table(scores, place.scores_folder / f"scores-{'undated' if day is None else f'{day:%Y-%m-%d}'}.parquet")
+    place.keep_scores(scores, day)
     return scores
 
 

@@ -1,0 +1,169 @@
+"""``winpredict run``: what is done every day, for cron, systemd or Airflow."""
+
+import sys
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+import typer
+
+from winpredict._common.errors import WorkspaceBusyError
+from winpredict._common.progress import progress, progress_bar
+from winpredict.cli.live import CRMArgument, sync_workspace
+from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
+from winpredict.cli.output import respond, table
+from winpredict.cli.report import Kind, made_report
+from winpredict.cli.scoring import score_workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from winpredict.config import Config
+    from winpredict.daily import Found, Run, Step, StepDone
+    from winpredict.report.digest import Digest
+    from winpredict.workspace import Workspace
+
+_CHAMPION = "champion"
+
+
+def run(
+    crm: CRMArgument, workspace: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Sync, check the data, score; push, report and send a digest as the config says.
+
+    Ends with 0 when done; 1 when done with problems (bad data, records that the CRM refused); 2 when something was not
+    done, and must be changed; 3 when another process is at work in the workspace.
+
+    Example: winpredict run hubspot --workspace my-project --config my.yaml
+    """
+    from winpredict.config import load_config
+    from winpredict.daily import BUSY, run_steps
+    from winpredict.sources.crms import require_known
+
+    place, knobs = workspace_at(workspace), load_config(config)
+    require_known(crm)
+    try:
+        found = run_steps(place, crm, lambda done: _Day(place, crm, knobs, done).steps())
+    except WorkspaceBusyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(BUSY) from None
+    respond(found.to_dict(), lambda console: _show(console, found), as_json=as_json)
+    if found.code:
+        raise typer.Exit(found.code)
+
+
+class _Day:
+    """The steps of one run, and what they hand on."""
+
+    def __init__(self, place: "Workspace", crm: str, knobs: "Config", done: "list[StepDone]") -> None:
+        self._place, self._crm, self._knobs, self._done = place, crm, knobs, done
+        self._scores: pd.DataFrame | None = None
+
+    def steps(self) -> "list[Step]":
+        """Sync, check and score always, the others as the config says."""
+        from winpredict.daily import Step
+
+        knobs = self._knobs.run
+        steps = [
+            Step("sync", self._sync, needed=True),
+            Step("check", self._check),
+            Step("score", self._score, needed=True),
+        ]
+        if knobs.push:
+            steps.append(Step("push", self._push))
+        steps += [Step(f"report {name}", partial(self._report, Kind(name))) for name in knobs.reports]
+        if knobs.digest:
+            steps.append(Step("digest", self._digest, always=True))
+        return steps
+
+    def _sync(self) -> "Found":
+        from winpredict.daily import Found
+
+        done = sync_workspace(self._place, self._crm, self._knobs)
+        if done.synced is None:
+            return Found()
+        counts = asdict(done.synced.total) | {"rewritten": done.rewritten, "left_out": done.synced.skipped}
+        return Found(counts | {"remarks": done.synced.remarks})
+
+    def _check(self) -> "Found":
+        from winpredict.daily import Found
+        from winpredict.tables.quality import check_quality
+
+        with progress("checking"):
+            findings = check_quality(self._place.crm()).findings
+        counts = {str(name): int(count) for name, count in findings["severity"].value_counts().items()}
+        told = {"serious": ["serious"], "warning": ["serious", "warning"], "none": []}[self._knobs.run.problems]
+        wrong = findings[findings["severity"].isin(told)]
+        sentences = [f"{what} ({advice})" for what, advice in zip(wrong["what"], wrong["advice"], strict=True)]
+        return Found(counts, sentences)
+
+    def _score(self) -> "Found":
+        from winpredict.daily import Found
+
+        self._scores = score_workspace(self._place, as_of=None, which=_CHAMPION)
+        versions = self._scores["model_version"].unique().tolist()
+        return Found({"deals": len(self._scores), "model": versions[0] if versions else None})
+
+    def _push(self) -> "Found":
+        from winpredict.daily import Found
+        from winpredict.sources.crms import connect_to
+        from winpredict.sources.push import push
+
+        assert self._scores is not None
+        source, fields = connect_to(self._crm, self._knobs), self._knobs.crm.push
+        with progress_bar(f"pushing to {self._crm}") as steps:
+            found = push(source, self._scores, fields, self._place.folder / "push", apply=True, steps=steps)
+        undo_file = None if found.undo_file is None else str(found.undo_file)
+        refused = [f"{self._crm} refused {deal_id}: {said}" for deal_id, said in found.refused.items()]
+        return Found(found.counts | {"undo_file": undo_file}, refused)
+
+    def _report(self, kind: Kind) -> "Found":
+        from winpredict.daily import Found
+        from winpredict.models.registry import find_model, load_model
+        from winpredict.report.writing import write_report
+
+        version = find_model(self._place.folder, _CHAMPION)
+        model = load_model(self._place.folder, str(version.version))
+        out = self._place.folder / "reports" / f"{kind}.{self._knobs.run.report_suffix}"
+        with progress(f"report {kind}") as say:
+            written = write_report(made_report(kind, self._place, model, version, say), out)
+        return Found({"written": str(written[0])})
+
+    def _digest(self) -> "Found":
+        from winpredict.daily import Found
+        from winpredict.report.sending import send
+        from winpredict.sources.secrets import find_secret
+
+        addresses = {name: find_secret(name) for name in self._knobs.run.digest}
+        with progress("digest"):
+            made = self._made_digest([f"{each.step}: {said}" for each in self._done for said in each.problems])
+            send(made.title, made.markdown(), addresses)
+        return Found({"title": made.title, "sent_to": list(addresses)})
+
+    def _made_digest(self, problems: list[str]) -> "Digest":
+        from winpredict.models.registry import load_version
+        from winpredict.report.digest import Digest, digest
+
+        if self._scores is None:
+            return Digest("winpredict: not done", "Today's run did not get as far as scores.", problems=tuple(problems))
+        _, model = load_version(self._place.folder, _CHAMPION)
+        moment = self._scores["as_of"].max() if len(self._scores) else None
+        earlier = None if moment is None else self._place.latest_scores(before=moment)
+        return digest(model, self._place.crm(), self._scores, earlier, self._knobs.run, problems)
+
+
+def _show(console: "Console", found: "Run") -> None:
+    import pandas as pd
+
+    rows = [(each.step, each.outcome, each.seconds, _facts(each)) for each in found.steps]
+    frame = pd.DataFrame(rows, columns=["step", "outcome", "seconds", "what"])
+    console.print(table(frame, "The run", {"seconds": ",.1f"}))
+    for each in found.steps:
+        for said in each.problems:
+            console.print(f"{each.step}: {said}", soft_wrap=True)
+    console.print(f"log: {found.log}")
+
+
+def _facts(step: "StepDone") -> str:
+    return ", ".join(f"{name} {value}" for name, value in step.counts.items() if value not in (None, [], {}))

@@ -1,0 +1,195 @@
+"""winpredict run, against a stand-in: every step in its turn, a log, an exit code, and a digest that arrives."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+from winpredict.cli import app
+from winpredict.crm_servers._changes import Closing, live_on
+from winpredict.crm_servers.stand_ins import connected, stand_in
+from winpredict.sources.simulate import simulate
+from winpredict.workspace import Workspace
+
+KNOBS = {"model": {"bags": 1, "trees": 20, "large_leaves": 0}, "snapshots": {"every_days": 30}}
+DAY = 24 * 3600.0
+
+
+def run(*command: object, code: int = 0) -> str:
+    done = CliRunner().invoke(app, [*map(str, command)], catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return done.stdout if code < 2 else done.output
+
+
+class Office:
+    """A workspace, the stand-in that it is synced with, and a config that may be changed."""
+
+    def __init__(self, place, server, knobs):
+        self.place, self.server, self.knobs = place, server, knobs
+
+    def run(self, *options, code=0, **knobs):
+        config = self.place / "knobs.yaml"
+        config.write_text(yaml.safe_dump(self.knobs | {"run": knobs}))
+        return run("run", "hubspot", "--workspace", self.place / "w", "--config", config, *options, code=code)
+
+    def told(self, code=0, **knobs):
+        return json.loads(self.run("--json", code=code, **knobs))
+
+    def a_day_passes(self, changes=0):
+        list(live_on(self.server, np.random.default_rng(changes), changes))
+        self.server.clock.advance(DAY)
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory):
+    place = tmp_path_factory.mktemp("run")
+    server = stand_in("hubspot", simulate(300, seed=3))
+    with connected("hubspot", server) as config:
+        office = Office(place, server, KNOBS | {"crm": config.model_dump(mode="json")["crm"]})
+        (place / "knobs.yaml").write_text(yaml.safe_dump(office.knobs))
+        own = ["--workspace", place / "w", "--config", place / "knobs.yaml", "--json"]
+        run("sync", "hubspot", *own)
+        run("train", *own)
+        run("score", "--workspace", place / "w", "--json")
+        run("push", "hubspot", "--create-fields", *own)
+        yield office
+
+
+@pytest.fixture
+def listener(monkeypatch):
+    taken = []
+
+    class Taking(BaseHTTPRequestHandler):
+        def do_POST(self):
+            taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *said):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Taking)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("WINPREDICT_DIGEST_URL", f"json://127.0.0.1:{server.server_port}/hook")
+    yield taken
+    server.shutdown()
+    server.server_close()
+
+
+def steps(found):
+    return {each["step"]: each["outcome"] for each in found["steps"]}
+
+
+def test_everything_in_one_go(office, listener):
+    first = office.told(push=True, reports=["pipeline", "model-card"], report_suffix="md", digest=["digest_url"])
+    names = ["sync", "check", "score", "push", "report pipeline", "report model-card", "digest"]
+    assert steps(first) == dict.fromkeys(names, "done")
+    assert (office.place / "w" / "reports" / "pipeline.md").exists()
+    written = len(office.server.writes)
+    assert written == 5 * first["steps"][3]["counts"]["written"] > 0
+    assert "no earlier scores" in listener[0]["message"]
+    office.a_day_passes(changes=60)
+    second = office.told(push=True, digest=["digest_url"], moved_points=1)
+    assert second["steps"][0]["counts"]["changed"] > 0
+    assert second["steps"][3]["counts"]["written"] > 0
+    assert "compared with" in listener[1]["message"]
+    assert "Odds that" in listener[1]["message"]
+    lines = [json.loads(line) for line in Path(second["log"]).read_text().splitlines()]
+    assert [line["step"] for line in lines[1:-1]] == [name for name in names if not name.startswith("report")]
+    assert lines[-1]["code"] == 0
+    assert all(line["seconds"] >= 0 for line in lines[1:-1])
+
+
+def test_refused_records_and_bad_data_are_problems(office, listener):
+    office.a_day_passes(changes=40)
+    office.server.changing.rules.append(lambda values: "no scores on Fridays" if values.get("winpredict_odds") else "")
+    try:
+        found = office.told(code=1, push=True, problems="warning", digest=["digest_url"])
+    finally:
+        office.server.changing.rules.clear()
+    assert steps(found) == {"sync": "done", "check": "problems", "score": "done", "push": "problems", "digest": "done"}
+    refused = [said for said in found["steps"][3]["problems"] if "hubspot refused" in said]
+    assert refused
+    assert "no scores on Fridays" in refused[0]
+    assert "hubspot refused" in listener[0]["message"]
+    assert "problem" in listener[0]["title"]
+
+
+def test_what_fails_is_told_and_the_digest_still_goes(office, listener, monkeypatch):
+    monkeypatch.setenv("WINPREDICT_HUBSPOT_TOKEN", "pat-wrong-0000")
+    found = office.told(code=2, push=True, digest=["digest_url"])
+    assert steps(found) == {
+        "sync": "failed",
+        "check": "skipped",
+        "score": "skipped",
+        "push": "skipped",
+        "digest": "done",
+    }
+    assert "401" in found["steps"][0]["problems"][0]
+    assert "sync:" in listener[0]["message"]
+    assert listener[0]["title"] == "winpredict: not done"
+    words = office.run(code=2, push=True)
+    assert "Traceback" not in words
+    assert "sync: " in words
+
+
+def test_a_step_that_nothing_depends_on_fails_alone(office, monkeypatch):
+    monkeypatch.delenv("WINPREDICT_DIGEST_URL", raising=False)
+    monkeypatch.setenv("WINPREDICT_SECRETS", "/nowhere.yaml")
+    found = office.told(code=2, reports=["pipeline"], report_suffix="md", digest=["digest_url"])
+    assert steps(found)["report pipeline"] == "done"
+    assert "no secret digest_url" in found["steps"][-1]["problems"][0]
+
+
+def test_a_second_run_ends_at_once(office):
+    with Workspace(office.place / "w").writing():
+        assert "is being written by process" in office.run(code=3)
+
+
+def test_an_address_in_the_config_is_refused_and_not_repeated(office):
+    said = office.run(code=2, digest=["slack://T0SECRET/B0SECRET/xyz"])
+    assert "the name of a secret" in said
+    assert "T0SECRET" not in said
+
+
+def test_a_killed_run_has_logged_what_it_had_done(office, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("winpredict.cli.run.score_workspace", killed)
+    office.run(code=130)
+    log = max((office.place / "w" / "runs").glob("*.jsonl"))
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(each.get("step"), each.get("outcome")) for each in lines[1:]] == [
+        ("sync", "done"),
+        ("check", lines[2]["outcome"]),
+        ("score", "stopped"),
+    ]
+
+
+def test_scores_of_an_earlier_day_are_not_pushed(office):
+    office.a_day_passes()
+    office.told()
+    place = Workspace(office.place / "w")
+    day = place.latest_scores()["as_of"].max()
+    assert place.latest_scores(before=day)["as_of"].max() < day
+    long_ago = place.latest_scores()
+    place.keep_scores(long_ago.assign(as_of=day - pd.Timedelta("90D"), win_probability=0.0), day - pd.Timedelta("90D"))
+    assert place.latest_scores()["as_of"].max() == day
+    won = office.server.open_deals()[0]
+    office.server.apply(Closing(won, won=True))
+    run("sync", "hubspot", "--workspace", place.folder, "--config", office.place / "knobs.yaml", "--json")
+    found = json.loads(
+        run("push", "hubspot", "--workspace", place.folder, "--config", office.place / "knobs.yaml", "--json")
+    )
+    assert won in set(place.latest_scores()["deal_id"])
+    assert sum(found["counts"].values()) == len(place.latest_scores()) - 1
