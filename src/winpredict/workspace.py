@@ -129,6 +129,11 @@ class Workspace:
         return self.folder / "raw"
 
     @property
+    def added_folder(self) -> Path:
+        """Where files are kept that add to the deals of a CRM; see `winpredict.sources.additions`."""
+        return self.raw_folder / "added"
+
+    @property
     def importing_folder(self) -> Path:
         """Where a parted import does its work, and goes on after a kill."""
         return self.folder / ".importing"

@@ -107,6 +107,30 @@ def test_tables_that_the_crm_does_not_hold_stay(crm, tmp_path):
     assert len(Workspace(tmp_path / "place").manifest["imports"]) == 2
 
 
+def test_calls_from_a_file_stay_through_syncs(crm, tmp_path):
+    synced(tmp_path)
+    first, second = crm.live("Opportunity")[:2]
+    calls = tmp_path / "calls.csv"
+    calls.write_text(
+        f"call_id,deal_id,start_time,user_id\n7,{first},2025-01-20T12:00Z,u1\n8,{second},2025-01-21T12:00Z,u1\n"
+    )
+    run("import", calls, "--profile", "tenfold", "--workspace", tmp_path / "place")
+    calls.unlink()
+
+    def kept():
+        touches = Workspace(tmp_path / "place").crm().activities
+        return set(touches.loc[touches["activity_id"].isin(["7", "8"]), "deal_id"])
+
+    assert kept() == {first, second}
+    assert not synced(tmp_path)["rewritten"]
+    crm.new_deal()
+    found = synced(tmp_path)
+    assert (found["rewritten"], found["replaced_files"], kept()) == (True, False, {first, second})
+    crm.delete("Opportunity", second)
+    synced(tmp_path)
+    assert kept() == {first}
+
+
 def test_deals_from_files_are_replaced_with_a_word(crm, tmp_path):
     deals = tmp_path / "deals.csv"
     deals.write_text("deal_id,stage,outcome,created_at,closed_at\na,Won,won,2025-01-01,2025-02-01\n")

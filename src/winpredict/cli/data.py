@@ -108,8 +108,10 @@ def import_into(
 ) -> "Imported | ImportedParts":
     """Import files and warehouses into a workspace whose lock is held; `afresh` forgets what it held before."""
     from winpredict.sources import load_profile
+    from winpredict.sources.additions import Additions
     from winpredict.sources.importing import import_raw
     from winpredict.sources.parted import buckets_for
+    from winpredict.sources.warehouse import is_warehouse
 
     mapping = load_profile(profile)
     parted = place.buckets() if place.exists and not afresh else None
@@ -119,12 +121,16 @@ def import_into(
     earlier = place.crm() if place.exists and not afresh else None
     with progress("importing"):
         imported = import_raw(_raw_files(paths, mapping, schema), mapping, earlier=earlier)
+    adds = "deals" not in mapping.tables and not any(is_warehouse(str(path)) for path in paths)
+    if adds:
+        Additions(place.added_folder).keep(paths, mapping)
     place.save_import(
         imported.crm,
         profile=profile,
         sources=imported.sources,
         repairs=imported.repairs,
         quarantine=imported.quarantine,
+        more={"added": True} if adds else None,
     )
     return imported
 

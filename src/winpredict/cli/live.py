@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from winpredict.config import Config
     from winpredict.sources import Profile
+    from winpredict.sources.additions import Additions
     from winpredict.sources.importing import Imported
     from winpredict.sources.raw_records import RawStore
     from winpredict.sources.source import Description
@@ -207,12 +208,14 @@ def _last_sync(place: "Workspace", crm: str) -> dict[str, Any]:
 def _replay(
     place: "Workspace", store: "RawStore", profile: str, mapping: "Profile", synced: "Synced | None"
 ) -> WorkspaceSync:
+    from winpredict.sources.additions import Additions
     from winpredict.sources.replay import replayed
     from winpredict.workspace import fingerprint
 
-    made_of, last = _made_of(store, mapping), _last_sync(place, store.crm)
+    additions = Additions(place.added_folder)
+    made_of, last = _made_of(store, mapping, additions), _last_sync(place, store.crm)
     files = [each for each in place.manifest["imports"] if "crm" not in each] if place.exists else []
-    kept = [each for each in files if not _tables_of(each) & set(mapping.tables)]
+    kept = [each for each in files if each.get("added") or not _tables_of(each) & set(mapping.tables)]
     with progress("mapping records"):
         if (
             kept == files
@@ -222,7 +225,7 @@ def _replay(
         ):
             place.know_until(store.known_until)
             return WorkspaceSync(store.crm, profile, synced)
-        imported = replayed(store, mapping)
+        imported = additions.added_to(replayed(store, mapping))
         crm = _with_unmapped(place, mapping, imported.crm)
         earlier = place.crm() if place.exists else None
         lasting = _lasting(profile)
@@ -244,10 +247,10 @@ def _replay(
     return WorkspaceSync(store.crm, profile, synced, imported, rewritten=True, replaced=len(kept) < len(files))
 
 
-def _made_of(store: "RawStore", mapping: "Profile") -> str:
+def _made_of(store: "RawStore", mapping: "Profile", additions: "Additions") -> str:
     """A hash of all that decides what the tables hold, but for the time."""
     records = [(name, store.sha256(name)) for name in store.objects]
-    said = f"{version('winpredict')} {mapping.model_dump_json()} {records}"
+    said = f"{version('winpredict')} {mapping.model_dump_json()} {records} {additions.sha256}"
     return hashlib.sha256(said.encode()).hexdigest()
 
 
