@@ -200,6 +200,23 @@ class Run(_Section):
     big_share: float = Field(0.25, gt=0, le=1, description="share of the open deals, the largest, that count as big")
 
 
+class App(_Section):
+    """The win desk, `winpredict serve`."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all, behind a proxy with TLS")
+    port: int = Field(8765, ge=0, le=65535)
+    database: str = Field(
+        "", description="SQLAlchemy address; by default app.db in the workspace; env:NAME for one with a password"
+    )
+    public_url: str = Field("", description="as browsers see it, such as https://desk.example.com")
+    session_hours: float = Field(12.0, gt=0, description="hours until one must sign in again")
+    scientists_see_names: bool = Field(False, description="whether data scientists read names of deals and accounts")
+    page_rows: int = Field(50, ge=1, le=500, description="deals a page of a list")
+    largest_request_kb: int = Field(1024, ge=1, description="larger requests are refused, kilobytes")
+    oidc_issuer: str = Field("", description="OpenID Connect provider; empty: local accounts only")
+    oidc_client_id: str = Field("")
+
+
 class Config(_Section):
     """All knobs.
 
@@ -220,6 +237,7 @@ class Config(_Section):
     tuning: Tuning = Tuning()
     crm: CRM = CRM()
     run: Run = Run()
+    app: App = App()
 
 
 def load_config(path: Path | str | None = None) -> Config:

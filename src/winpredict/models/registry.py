@@ -354,8 +354,8 @@ def _requirements() -> list[str]:
 
 
 def _knobs(config: Config) -> dict[str, str]:
-    # neither how a CRM is reached nor what is done every day has a part in a model
-    return dict(_flattened(config.model_dump(mode="json", exclude={"crm", "run"})))
+    # how a CRM is reached, what a day's run does and how the app is served have no part in a model
+    return dict(_flattened(config.model_dump(mode="json", exclude={"crm", "run", "app"})))
 
 
 def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

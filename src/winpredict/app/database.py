@@ -1,0 +1,129 @@
+"""The app's database: SQLite in the workspace by default, PostgreSQL for several workers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy.orm import sessionmaker
+
+from winpredict._common.errors import ConfigError, WorkspaceError
+
+FILE = "app.db"
+_BUSY_MS = 15_000
+
+
+class Database:
+    """Connections to the app's database, its tables brought up to date.
+
+    Parameters
+    ----------
+    engine : Engine
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> database = open_database("", Path(tempfile.mkdtemp()))
+    >>> with database.reading() as session:
+    ...     session.get_bind().dialect.name
+    'sqlite'
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._sessions = sessionmaker(engine, expire_on_commit=False)
+
+    @contextmanager
+    def reading(self) -> Iterator[DatabaseSession]:
+        """A session that sees one state of the database and changes nothing."""
+        with self._sessions() as session:
+            yield session
+            session.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[DatabaseSession]:
+        """A session whose changes are stored together when the block ends, or not at all."""
+        # on SQLite the write lock is taken at once: two readers that both want to write would end in "locked"
+        with self._sessions() as session, session.begin():
+            if session.get_bind().dialect.name == "sqlite":
+                session.connection(execution_options={"begin": "IMMEDIATE"})
+            yield session
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+
+def open_database(url: str, workspace: Path) -> Database:
+    """Connect, and bring the tables up to date.
+
+    Parameters
+    ----------
+    url : str
+        An SQLAlchemy address (postgresql+psycopg://...); empty for ``app.db`` in the workspace.
+    workspace : Path
+
+    Raises
+    ------
+    ConfigError
+        When the address is none.
+    WorkspaceError
+        When the database cannot be reached or migrated.
+    """
+    address = _address(url, workspace)
+    engine = create_engine(address, **_options(address))
+    if address.get_backend_name() == "sqlite":
+        _prepare_sqlite(engine)
+    try:
+        _migrate(engine)
+    except (OperationalError, DatabaseError) as error:
+        told = address.render_as_string(hide_password=True)
+        raise WorkspaceError(f"the app's database {told} cannot be used: {error.__cause__ or error}") from None
+    return Database(engine)
+
+
+def _address(url: str, workspace: Path) -> URL:
+    if not url:
+        workspace.mkdir(parents=True, exist_ok=True)
+        return URL.create("sqlite", database=str(workspace / FILE))
+    try:
+        return make_url(url)
+    except ArgumentError:
+        # the text may hold a password, so it is not repeated
+        raise ConfigError("app.database is no address; write it as postgresql+psycopg://user@host/name") from None
+
+
+def _options(address: URL) -> dict[str, Any]:
+    if address.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": _BUSY_MS / 1000, "check_same_thread": False}}
+    return {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ"}
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """Readers that do not wait for the writer (WAL), transactions begun by us and not by the driver, foreign keys."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Any) -> None:
+        kind = connection.get_execution_options().get("begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

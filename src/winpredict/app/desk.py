@@ -1,0 +1,106 @@
+"""What all requests share: the workspace, its database, and its tables and models as last read."""
+
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from winpredict.app.database import Database
+from winpredict.app.records import Setting
+from winpredict.config import Config
+from winpredict.workspace import Workspace
+
+if TYPE_CHECKING:
+    from winpredict.explain.scores import DealScorer
+    from winpredict.models.training import TrainedModel
+    from winpredict.tables.crm import CRMData
+
+_SIGNING_KEY = "signing key"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The workspace as it was when it was last read.
+
+    Parameters
+    ----------
+    state : str
+        Hash of the tables and the champion's version: another means that it is to be read anew.
+    crm : CRMData
+    model : TrainedModel
+    version : str
+    scorer : DealScorer
+    """
+
+    state: str
+    crm: "CRMData"
+    model: "TrainedModel"
+    version: str
+    scorer: "DealScorer"
+
+
+class Desk:
+    """The win desk of one workspace.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    config : Config
+    database : Database
+    """
+
+    def __init__(self, workspace: Workspace, config: Config, database: Database) -> None:
+        self.workspace, self.config, self.database = workspace, config, database
+        self.signing_key = self._signing_key()
+        self._loaded: Loaded | None = None
+        self._lock = threading.Lock()
+
+    def loaded(self) -> Loaded:
+        """Tables and champion, read again when either has changed.
+
+        Raises
+        ------
+        WorkspaceError
+            When nothing was imported.
+        WinPredictError
+            When nothing was trained.
+        """
+        from winpredict.models.registry import find_model
+
+        version = str(find_model(self.workspace.folder).version)
+        state = f"{self.workspace.state} {version}"
+        with self._lock:
+            if self._loaded is None or self._loaded.state != state:
+                self._loaded = self._load(state, version)
+            return self._loaded
+
+    def _load(self, state: str, version: str) -> Loaded:
+        from winpredict.explain.scores import DealScorer
+        from winpredict.models.registry import load_model
+
+        crm, model = self.workspace.crm(), load_model(self.workspace.folder, version)
+        return Loaded(state, crm, model, version, DealScorer(model, crm))
+
+    def _signing_key(self) -> str:
+        with self.database.writing() as session:
+            kept = session.get(Setting, _SIGNING_KEY)
+            if kept is None:
+                kept = Setting(name=_SIGNING_KEY, value=secrets.token_urlsafe(32))
+                session.add(kept)
+            return kept.value
+
+
+def security_headers(*, over_tls: bool) -> Mapping[str, str]:
+    """Headers that every answer carries: nothing from elsewhere runs or is shown, and no other site frames a page."""
+    headers = {
+        "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    }
+    return headers | ({"Strict-Transport-Security": "max-age=31536000"} if over_tls else {})

@@ -1,0 +1,154 @@
+"""Who asks: a signed-in browser or a program with a key, and whether they may ask this."""
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Request
+from starlette.responses import Response
+
+from winpredict.app.desk import Desk
+from winpredict.app.people import session_of, token_of
+from winpredict.app.records import Person, Role, Session
+
+#: __Host- makes browsers refuse the cookie from a sub-domain or without TLS; plain on loopback without TLS.
+COOKIE, COOKIE_OVER_TLS = "wp_session", "__Host-wp_session"
+CSRF_FIELD, CSRF_HEADER = "csrf_token", "x-csrf-token"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+EVERYBODY = tuple(Role)
+WITH_DEALS = (Role.REP, Role.MANAGER, Role.SCIENTIST)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks.
+
+    Parameters
+    ----------
+    person : Person
+    session : Session or None
+        None for a program.
+    scopes : frozenset of str
+        What a program's key allows.
+    """
+
+    person: Person
+    session: Session | None = None
+    scopes: frozenset[str] = frozenset()
+
+
+class NotSignedInError(Exception):
+    """A page was asked for without a session: the browser is sent to the sign-in page."""
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk that an application serves."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+DeskOfRequest = Annotated[Desk, Depends(desk_of)]
+
+
+class Allows:
+    """A dependency that every route has: who may ask it.
+
+    Parameters
+    ----------
+    *roles : Role
+    scope : str
+        What a program's key must allow; empty for pages, which take no keys.
+
+    Notes
+    -----
+    A request that changes something and comes with a cookie must carry the session's CSRF token, as the form field
+    ``csrf_token`` or the header ``X-CSRF-Token``.
+    """
+
+    def __init__(self, *roles: Role, scope: str = "") -> None:
+        self.roles, self.scope = roles, scope
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller, if they may.
+
+        Raises
+        ------
+        NotSignedInError
+            On a page without a session.
+        HTTPException
+            401 without or with a wrong key, 403 for another role, a key without the scope, or a wrong CSRF token.
+        """
+        caller = _caller(request, takes_keys=bool(self.scope))
+        if caller is None:
+            if self.scope:
+                raise HTTPException(401, "sign in, or send a key: Authorization: Bearer wp_...", _CHALLENGE)
+            raise NotSignedInError
+        if caller.session is not None and request.method not in SAFE_METHODS:
+            await _check_csrf(request, caller.session)
+        if caller.session is None and self.scope not in caller.scopes:
+            raise HTTPException(403, f"this key does not allow {self.scope}; make one that does")
+        if caller.person.role not in self.roles:
+            raise HTTPException(403, "your role does not allow this; ask your admin")
+        return caller
+
+
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+
+def _caller(request: Request, *, takes_keys: bool) -> Caller | None:
+    desk = desk_of(request)
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    with desk.database.reading() as session:
+        if takes_keys and scheme.lower() == "bearer":
+            token = token_of(session, key.strip())
+            return None if token is None else Caller(token.person, None, frozenset(token.scopes))
+        cookie = unsigned(desk, request.cookies.get(cookie_name(desk), ""))
+        found = None if not cookie else session_of(session, cookie)
+        return None if found is None else Caller(found.person, found)
+
+
+async def _check_csrf(request: Request, session: Session) -> None:
+    told: Any = request.headers.get(CSRF_HEADER)
+    if told is None and "form" in request.headers.get("content-type", ""):
+        told = (await request.form()).get(CSRF_FIELD)
+    if not isinstance(told, str) or not hmac.compare_digest(told.encode(), session.csrf_token.encode()):
+        raise HTTPException(403, "this form is out of date; go back, reload the page and try again")
+
+
+def over_tls(desk: Desk) -> bool:
+    """Whether browsers come by TLS."""
+    return desk.config.app.public_url.startswith("https://")
+
+
+def cookie_name(desk: Desk) -> str:
+    """The name of the session's cookie."""
+    return COOKIE_OVER_TLS if over_tls(desk) else COOKIE
+
+
+def set_cookie(response: Response, desk: Desk, key: str) -> None:
+    """Give a browser the key of its session."""
+    response.set_cookie(
+        cookie_name(desk),
+        signed(desk, key),
+        max_age=round(desk.config.app.session_hours * 3600),
+        httponly=True,
+        samesite="lax",
+        secure=over_tls(desk),
+        path="/",
+    )
+
+
+def signed(desk: Desk, key: str) -> str:
+    """A key with a signature, so that a made-up one costs no look into the database."""
+    return f"{key}.{_signature(desk, key)}"
+
+
+def unsigned(desk: Desk, cookie: str) -> str:
+    """The key in a cookie; empty where the signature is wrong."""
+    key, _, signature = cookie.rpartition(".")
+    return key if hmac.compare_digest(signature.encode(), _signature(desk, key).encode()) else ""
+
+
+def _signature(desk: Desk, key: str) -> str:
+    return hmac.new(desk.signing_key.encode(), key.encode(), sha256).hexdigest()

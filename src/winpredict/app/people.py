@@ -1,0 +1,268 @@
+"""People, their sign-in, their sessions and their keys for programs."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session as DatabaseSession
+
+from winpredict._common.errors import WinPredictError
+from winpredict.app.records import ApiToken, AuditEntry, Person, Role, Session, SignInAttempt
+
+if TYPE_CHECKING:
+    from pwdlib import PasswordHash
+
+#: What a key for programs may be used for.
+SCOPES = ("read", "score", "feedback", "models")
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 256
+_WINDOW = timedelta(minutes=15)
+_TRIES_A_PERSON, _TRIES_AN_ADDRESS = 5, 30
+
+
+class AppSignInError(WinPredictError):
+    """Signing in failed; the message does not tell whether the person exists."""
+
+
+class TooManyTriesError(AppSignInError):
+    """Somebody guesses; nobody signs in for a while."""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A new session.
+
+    Parameters
+    ----------
+    key : str
+        What the cookie holds; only its hash is stored.
+    session : Session
+    """
+
+    key: str
+    session: Session
+
+
+def add_person(
+    session: DatabaseSession,
+    email: str,
+    name: str,
+    role: Role,
+    *,
+    password: str | None = None,
+    crm_user_id: str | None = None,
+    by: Person | None = None,
+) -> Person:
+    """Add somebody who may sign in.
+
+    Raises
+    ------
+    WinPredictError
+        When the address is taken or none, or the password too short.
+    """
+    address = normal_email(email)
+    if session.scalar(select(Person.id).where(Person.email == address)) is not None:
+        raise WinPredictError(f"{address} is there already; change that person instead")
+    hashed = None if password is None else hash_password(password)
+    person = Person(
+        email=address,
+        name=name.strip() or address,
+        role=Role(role),
+        crm_user_id=crm_user_id or None,
+        password_hash=hashed,
+        created_at=now(),
+    )
+    session.add(person)
+    session.flush()
+    audit(session, by, "person added", address, {"role": str(role)})
+    return person
+
+
+def normal_email(email: str) -> str:
+    """An address as it is stored.
+
+    Raises
+    ------
+    WinPredictError
+        When it is none.
+
+    Examples
+    --------
+    >>> normal_email(" Ann@Example.com ")
+    'ann@example.com'
+    """
+    address = email.strip().lower()
+    name, at, host = address.rpartition("@")
+    if not (name and at and "." in host) or any(letter.isspace() for letter in address) or len(address) > 320:
+        raise WinPredictError("that is no e-mail address; write it as ann@example.com")
+    return address
+
+
+def hash_password(password: str) -> str:
+    """An Argon2 hash.
+
+    Raises
+    ------
+    WinPredictError
+        When the password is too short or too long.
+    """
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise WinPredictError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters; take a longer one")
+    return _hasher().hash(password)
+
+
+def check_password(session: DatabaseSession, email: str, password: str, address: str) -> Person:
+    """The person whose password this is.
+
+    Parameters
+    ----------
+    session : DatabaseSession
+    email, password : str
+    address : str
+        The network address that asks.
+
+    Raises
+    ------
+    TooManyTriesError
+        After five wrong passwords of a person, or 30 from an address, within a quarter of an hour.
+    AppSignInError
+        When it is not, or the person is inactive or unknown. The try is to be kept: call `keep_attempt`.
+    """
+    asked = email.strip().lower()[:320]
+    if _failures(session, SignInAttempt.email == asked) >= _TRIES_A_PERSON or (
+        _failures(session, SignInAttempt.address == address) >= _TRIES_AN_ADDRESS
+    ):
+        raise TooManyTriesError("too many wrong passwords; wait a quarter of an hour, or ask your admin")
+    person = session.scalar(select(Person).where(Person.email == asked, Person.active))
+    # an unknown person costs the same time as a known one
+    stored = (person.password_hash if person is not None else None) or _nobodys_hash()
+    right = len(password) <= LONGEST_PASSWORD and _hasher().verify(password, stored)
+    if person is None or person.password_hash is None or not right:
+        raise AppSignInError("that e-mail address and password do not belong together")
+    return person
+
+
+def keep_attempt(session: DatabaseSession, email: str, address: str, *, succeeded: bool) -> None:
+    """Remember a try to sign in; old ones are forgotten."""
+    moment = now()
+    session.execute(delete(SignInAttempt).where(SignInAttempt.at < moment - 4 * _WINDOW))
+    session.add(SignInAttempt(email=email.strip().lower()[:320], address=address[:64], at=moment, succeeded=succeeded))
+
+
+def sign_in(session: DatabaseSession, person: Person, hours: float) -> SignedIn:
+    """A new session of a person; its key was never used before, so that none can be planted (session fixation)."""
+    moment = now()
+    session.execute(delete(Session).where(Session.expires_at < moment))
+    key = secrets.token_urlsafe(32)
+    signed = Session(
+        key_hash=hashed_key(key),
+        person_id=person.id,
+        csrf_token=secrets.token_urlsafe(32),
+        created_at=moment,
+        expires_at=moment + timedelta(hours=hours),
+    )
+    session.add(signed)
+    audit(session, person, "signed in", person.email, {})
+    return SignedIn(key, signed)
+
+
+def session_of(session: DatabaseSession, key: str) -> Session | None:
+    """The session that a cookie's key belongs to, if it lasts and its person is active."""
+    found = session.get(Session, hashed_key(key))
+    if found is None or found.expires_at <= now() or not found.person.active:
+        return None
+    return found
+
+
+def sign_out(session: DatabaseSession, key: str) -> None:
+    """End a session."""
+    session.execute(delete(Session).where(Session.key_hash == hashed_key(key)))
+
+
+def make_token(
+    session: DatabaseSession, person: Person, name: str, scopes: Sequence[str], *, days: float | None = 365.0
+) -> tuple[str, ApiToken]:
+    """A key for programs, which is shown once.
+
+    Raises
+    ------
+    WinPredictError
+        When a scope is unknown, or none is named.
+    """
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown or not scopes:
+        raise WinPredictError(f"a key has scopes of {', '.join(SCOPES)}; not {', '.join(unknown) or 'none'}")
+    key = f"wp_{secrets.token_urlsafe(32)}"
+    token = ApiToken(
+        person_id=person.id,
+        name=name.strip()[:200] or "key",
+        key_hash=hashed_key(key),
+        scopes=sorted(set(scopes)),
+        created_at=now(),
+        expires_at=None if days is None else now() + timedelta(days=days),
+    )
+    session.add(token)
+    session.flush()
+    audit(session, person, "key made", token.name, {"scopes": token.scopes})
+    return key, token
+
+
+def token_of(session: DatabaseSession, key: str) -> ApiToken | None:
+    """The token that a key belongs to, if it was not revoked, has not expired and its person is active."""
+    found = session.scalar(select(ApiToken).where(ApiToken.key_hash == hashed_key(key)))
+    if found is None or found.revoked_at is not None or not found.person.active:
+        return None
+    return None if found.expires_at is not None and found.expires_at <= now() else found
+
+
+def revoke_token(session: DatabaseSession, token: ApiToken, by: Person) -> None:
+    """Make a key worthless from now on."""
+    token.revoked_at = now()
+    audit(session, by, "key revoked", token.name, {})
+
+
+def deactivate(session: DatabaseSession, person: Person, by: Person | None) -> None:
+    """Shut somebody out at once: sessions end, keys are worthless."""
+    person.active = False
+    session.execute(delete(Session).where(Session.person_id == person.id))
+    audit(session, by, "person deactivated", person.email, {})
+
+
+def audit(session: DatabaseSession, by: Person | None, action: str, subject: str, details: dict[str, Any]) -> None:
+    """Write down who did what; never with a secret."""
+    person_id = None if by is None else by.id
+    session.add(AuditEntry(at=now(), person_id=person_id, action=action, subject=subject[:300], details=details))
+
+
+def now() -> datetime:
+    """The present, UTC."""
+    return datetime.now(UTC)
+
+
+def hashed_key(key: str) -> str:
+    """What is stored of a random key. It is long and random, so a plain hash will do."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _failures(session: DatabaseSession, of: Any) -> int:
+    """Wrong passwords since the last right one, within the window."""
+    recent = (of, SignInAttempt.at > now() - _WINDOW)
+    last = select(func.max(SignInAttempt.id)).where(*recent, SignInAttempt.succeeded).scalar_subquery()
+    wrong = select(func.count()).where(*recent, ~SignInAttempt.succeeded, SignInAttempt.id > func.coalesce(last, 0))
+    return cast("int", session.scalar(wrong))
+
+
+@cache
+def _hasher() -> "PasswordHash":
+    from pwdlib import PasswordHash
+
+    return PasswordHash.recommended()
+
+
+@cache
+def _nobodys_hash() -> str:
+    return _hasher().hash(secrets.token_urlsafe(16))

@@ -1,0 +1,148 @@
+"""A workspace's scores into the app's database, where people read them."""
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session as DatabaseSession
+
+from winpredict.app.database import Database
+from winpredict.app.people import now
+from winpredict.app.records import CrmUser, Score, ScoringRun
+from winpredict.app.visibility import latest_run
+from winpredict.explain.scores import REASONS
+from winpredict.tables.crm import CRMData
+
+_WEEK = timedelta(days=7)
+_SHOWN = ("owner_id", "name", "stage", "pipeline", "product", "amount", "currency", "created_at", "expected_close_date")
+_ODDS = ("win_probability", "low", "high", "p_win_30d", "p_win_quarter")
+
+
+def publish(database: Database, crm: CRMData, scores: pd.DataFrame) -> int:
+    """Store a scoring run; people see the one before until this one is whole.
+
+    Parameters
+    ----------
+    database : Database
+    crm : CRMData
+        The tables that were scored: names, owners and who reports to whom.
+    scores : DataFrame
+        Of `winpredict.explain.scores.score`.
+
+    Returns
+    -------
+    int
+        Id of the run; that of the earlier one if the same scores are published already.
+    """
+    rows = _rows(crm, scores)
+    mark = _fingerprint(rows, scores)
+    with database.writing() as session:
+        there = session.scalar(select(ScoringRun.id).where(ScoringRun.fingerprint == mark))
+        if there is not None:
+            return there
+        before = _a_week_before(session, scores)
+        run = ScoringRun(
+            as_of=_moment(scores["as_of"].iloc[0]) if len(scores) else _moment(crm.known_until),
+            scored_at=_moment(scores["scored_at"].iloc[0]) if len(scores) else now(),
+            model_version=str(scores["model_version"].iloc[0]) if len(scores) else "",
+            deals=len(scores),
+            fingerprint=mark,
+            published_at=now(),
+        )
+        session.add(run)
+        session.flush()
+        told = [{**row, "run_id": run.id, "week_before": before.get(row["deal_id"])} for row in rows]
+        if told:
+            session.execute(insert(Score), told)
+        _replace_users(session, crm)
+        return run.id
+
+
+def published(database: Database) -> ScoringRun | None:
+    """The run that people see; None before the first."""
+    with database.reading() as session:
+        return session.scalar(select(ScoringRun).where(ScoringRun.id == latest_run().scalar_subquery()))
+
+
+def _rows(crm: CRMData, scores: pd.DataFrame) -> list[dict[str, Any]]:
+    deals = crm.deals.set_index("deal_id").reindex(scores["deal_id"])
+    shown = pd.DataFrame({name: deals.get(name) for name in _SHOWN}, index=deals.index)
+    shown = shown.reset_index(drop=True).assign(
+        deal_id=scores["deal_id"].to_numpy(),
+        account=_account_names(crm, deals).to_numpy(),
+        **{name: scores[name].to_numpy() for name in (*_ODDS, "band")},
+    )
+    shown["reasons"] = pd.Series(scores[[f"reason_{number + 1}" for number in range(REASONS)]].to_numpy().tolist())
+    for name, times in _touches(crm, scores).items():
+        shown[name] = times.to_numpy()
+    return _records(shown)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as the database takes them."""
+    records = cast("list[dict[str, Any]]", frame.astype(object).to_dict("records"))
+    return [{name: _plain(value) for name, value in record.items()} for record in records]
+
+
+def _account_names(crm: CRMData, deals: pd.DataFrame) -> pd.Series:
+    if crm.accounts is None or "account_id" not in deals or "name" not in crm.accounts:
+        return pd.Series(None, index=deals.index, dtype=object)
+    return deals["account_id"].map(crm.accounts.set_index("account_id")["name"])
+
+
+def _touches(crm: CRMData, scores: pd.DataFrame) -> dict[str, pd.Series]:
+    """When each deal was last touched, and when the next touch that is booked takes place, as of the scoring."""
+    none = pd.Series(pd.NaT, index=scores.index, dtype="datetime64[us, UTC]")
+    if crm.activities is None or scores.empty:
+        return {"last_touch_at": none, "next_touch_at": none}
+    as_of = scores["as_of"].iloc[0]
+    touches = crm.activities[["deal_id", "occurred_at"]]
+    happened = touches["occurred_at"] < as_of
+    last = touches[happened].groupby("deal_id")["occurred_at"].max()
+    coming = touches[~happened].groupby("deal_id")["occurred_at"].min()
+    return {"last_touch_at": scores["deal_id"].map(last), "next_touch_at": scores["deal_id"].map(coming)}
+
+
+def _a_week_before(session: DatabaseSession, scores: pd.DataFrame) -> dict[str, float]:
+    """Odds by the last run that is at least a week older, as far as it knew the deals."""
+    as_of = _moment(scores["as_of"].iloc[0]) if len(scores) else None
+    if as_of is None:
+        return {}
+    older = select(ScoringRun.id).where(ScoringRun.as_of <= as_of - _WEEK).order_by(ScoringRun.as_of.desc()).limit(1)
+    found = session.execute(select(Score.deal_id, Score.win_probability).where(Score.run_id == older.scalar_subquery()))
+    return {row.deal_id: row.win_probability for row in found}
+
+
+def _replace_users(session: DatabaseSession, crm: CRMData) -> None:
+    """Who reports to whom, as the CRM has it now; a CRM without users leaves what is there."""
+    if crm.users is None:
+        return
+    shown = pd.DataFrame({name: crm.users.get(name) for name in ("user_id", "name", "manager_id", "team")})
+    session.execute(delete(CrmUser))
+    if len(shown):
+        session.execute(insert(CrmUser), _records(shown))
+
+
+def _fingerprint(rows: list[dict[str, Any]], scores: pd.DataFrame) -> str:
+    model = sorted(scores["model_version"].astype(str).unique())
+    moments = sorted(scores["as_of"].astype(str).unique())
+    return hashlib.sha256(json.dumps([model, moments, rows], default=str).encode()).hexdigest()
+
+
+def _moment(value: Any) -> Any:
+    return None if value is None or pd.isna(value) else pd.Timestamp(value).to_pydatetime()
+
+
+def _plain(value: Any) -> Any:
+    """A value as the database takes it; missing is None."""
+    if isinstance(value, list):
+        return [str(each) for each in value if isinstance(each, str) and each]
+    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.to_pydatetime(warn=False)
+    return value.item() if hasattr(value, "item") else value
