@@ -1,6 +1,6 @@
 """The application: routes, headers, limits, and errors as pages or as problem documents."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
     from winpredict.app import api, pages
 
     config = config or Config()
-    desk = Desk(workspace, config, open_database(database_url(config), workspace.folder))
+    desk = Desk(workspace, config, open_database(config.app.database, workspace.folder))
     app = FastAPI(title="winpredict", version="1", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
     app.state.desk = desk
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -60,19 +60,6 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
     return app
 
 
-def database_url(config: Config) -> str:
-    """The address of the database; ``env:NAME`` is read from the environment.
-
-    Raises
-    ------
-    WinPredictError
-        When the variable is not set.
-    """
-    from winpredict.sources.warehouse import resolved_url
-
-    return resolved_url(config.app.database) if config.app.database else ""
-
-
 class Guarded:
     """Security headers on every answer, and no request larger than is allowed.
 
@@ -84,7 +71,7 @@ class Guarded:
         Kilobytes.
     """
 
-    def __init__(self, app: Any, headers: MutableMapping[str, str], most: int) -> None:
+    def __init__(self, app: Any, headers: Mapping[str, str], most: int) -> None:
         self.app, self.most = app, most * 1024
         self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 

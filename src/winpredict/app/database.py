@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import sessionmaker
 
 from winpredict._common.errors import ConfigError, WorkspaceError
+from winpredict.sources.warehouse import address_of
 
 FILE = "app.db"
 _BUSY_MS = 15_000
@@ -42,7 +43,6 @@ class Database:
         """A session that sees one state of the database and changes nothing."""
         with self._sessions() as session:
             yield session
-            session.rollback()
 
     @contextmanager
     def writing(self) -> Iterator[DatabaseSession]:
@@ -64,7 +64,8 @@ def open_database(url: str, workspace: Path) -> Database:
     Parameters
     ----------
     url : str
-        An SQLAlchemy address (postgresql+psycopg://...); empty for ``app.db`` in the workspace.
+        An SQLAlchemy address (postgresql://...), or ``env:NAME`` for the one in an environment variable; empty for
+        ``app.db`` in the workspace.
     workspace : Path
 
     Raises
@@ -80,7 +81,7 @@ def open_database(url: str, workspace: Path) -> Database:
         _prepare_sqlite(engine)
     try:
         _migrate(engine)
-    except (OperationalError, DatabaseError) as error:
+    except DatabaseError as error:
         told = address.render_as_string(hide_password=True)
         raise WorkspaceError(f"the app's database {told} cannot be used: {error.__cause__ or error}") from None
     return Database(engine)
@@ -90,11 +91,7 @@ def _address(url: str, workspace: Path) -> URL:
     if not url:
         workspace.mkdir(parents=True, exist_ok=True)
         return URL.create("sqlite", database=str(workspace / FILE))
-    try:
-        return make_url(url)
-    except ArgumentError:
-        # the text may hold a password, so it is not repeated
-        raise ConfigError("app.database is no address; write it as postgresql+psycopg://user@host/name") from None
+    return address_of(url, ConfigError)
 
 
 def _options(address: URL) -> dict[str, Any]:

@@ -69,6 +69,11 @@ class Allows:
     def __init__(self, *roles: Role, scope: str = "") -> None:
         self.roles, self.scope = roles, scope
 
+    @property
+    def dependency(self) -> Any:
+        """For routes that only need to know that the caller may."""
+        return Depends(self)
+
     async def __call__(self, request: Request) -> Caller:
         """The caller, if they may.
 

@@ -11,6 +11,7 @@ from winpredict._common.errors import WinPredictError
 from winpredict.explain.contributions import contributions, shared_out
 from winpredict.explain.reasons import Reason, Themes, look_at
 from winpredict.explain.themes import amount, in_points
+from winpredict.features.company import Company
 from winpredict.models.training import TrainedModel, pipeline
 from winpredict.tables.crm import CRMData, utc
 
@@ -69,6 +70,7 @@ def changes(
     end: pd.Timestamp | str | None = None,
     *,
     most: int = 10,
+    company: Company | None = None,
 ) -> DealChanges:
     """What moved the odds of an open deal from one day to another.
 
@@ -85,6 +87,8 @@ def changes(
         The later day, by default the end of the data.
     most : int
         Reasons at the most.
+    company : Company, optional
+        Cross-deal history of all deals, where `crm` holds only some of them, as `DealScorer` keeps it.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def changes(
     """
     first, last = _days_between(model, crm, start, end)
     looks = [look_at(crm, deal_id, moment) for moment in (first, last)]
-    return _told(model, crm, looks[0], looks[1], most)[0]
+    return _told(model, crm, looks[0], looks[1], most, company)[0]
 
 
 def changes_of(
@@ -140,6 +144,52 @@ def changes_of(
     return _told(model, crm, before.loc[ids].reset_index(drop=True), after.loc[ids].reset_index(drop=True), most)
 
 
+def over_time(
+    model: TrainedModel,
+    crm: CRMData,
+    deal_id: str,
+    *,
+    every_days: float = 7.0,
+    as_of: pd.Timestamp | str | None = None,
+    company: Company | None = None,
+) -> pd.DataFrame:
+    """The odds of an open deal from its creation on, all by the same model, each with what was known then.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    crm : CRMData
+    deal_id : str
+    every_days : float
+        Days between two looks; the last is at the end.
+    as_of : Timestamp or str, optional
+        The end, by default that of the data.
+    company : Company, optional
+        As `changes` has it.
+
+    Returns
+    -------
+    DataFrame
+        as_of, win_probability, low, high, in the order of time.
+
+    Raises
+    ------
+    WinPredictError
+        When the deal was not open at the end, or the data are undated.
+    """
+    moment = crm.known_until if as_of is None else utc(as_of)
+    if not crm.dated or moment is None:
+        raise WinPredictError("these deals carry no dates, so nothing is known of an earlier day")
+    model.refuse_hindsight(moment)
+    last = look_at(crm, deal_id, moment)
+    created = crm.deals.loc[crm.deals["deal_id"] == deal_id, "created_at"].iloc[0]
+    step = pd.Timedelta(days=every_days)
+    moments = pd.date_range(created + step, moment, freq=step, inclusive="left")
+    looks = pd.DataFrame({"deal_id": str(deal_id), "as_of": [*moments, last["as_of"].iloc[0]]})
+    odds = model.odds(model.build_features(crm, looks, company=company))
+    return pd.concat([looks[["as_of"]], odds], axis=1)
+
+
 def _days_between(
     model: TrainedModel, crm: CRMData, start: pd.Timestamp | str, end: pd.Timestamp | str | None
 ) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -153,10 +203,17 @@ def _days_between(
     return first, last
 
 
-def _told(model: TrainedModel, crm: CRMData, before: pd.DataFrame, after: pd.DataFrame, most: int) -> list[DealChanges]:
+def _told(
+    model: TrainedModel,
+    crm: CRMData,
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    most: int,
+    company: Company | None = None,
+) -> list[DealChanges]:
     """Changes between two looks at each of some deals, which stand in the same order."""
     count = len(before)
-    features = model.build_features(crm, pd.concat([before, after], ignore_index=True))
+    features = model.build_features(crm, pd.concat([before, after], ignore_index=True), company=company)
     found = contributions(model.classifier, features)
     moved = found.calibrated.to_numpy()
     log_odds = found.calibrated_base + moved.sum(axis=1)

@@ -13,6 +13,7 @@ from winpredict._common.errors import WinPredictError
 from winpredict.explain.contributions import Contributions, contributions
 from winpredict.explain.themes import fact, in_points, theme, usually
 from winpredict.features.build import FeatureInfo
+from winpredict.features.company import Company
 from winpredict.models.training import TrainedModel, pipeline
 from winpredict.tables.crm import CRMData, utc
 
@@ -96,7 +97,13 @@ class DealExplanation:
 
 
 def explain_deal(
-    model: TrainedModel, crm: CRMData, deal_id: str, *, as_of: pd.Timestamp | str | None = None, most: int = 10
+    model: TrainedModel,
+    crm: CRMData,
+    deal_id: str,
+    *,
+    as_of: pd.Timestamp | str | None = None,
+    most: int = 10,
+    company: Company | None = None,
 ) -> DealExplanation:
     """Explain the odds of one open deal.
 
@@ -109,6 +116,8 @@ def explain_deal(
         By default the end of the data.
     most : int
         Reasons at the most.
+    company : Company, optional
+        Cross-deal history of all deals, where `crm` holds only some of them, as `DealScorer` keeps it.
 
     Returns
     -------
@@ -122,9 +131,9 @@ def explain_deal(
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
     look = look_at(crm, deal_id, moment)
-    features = model.build_features(crm, look)
+    features = model.build_features(crm, look, company=company)
     found = contributions(model.classifier, features)
-    odds = model.odds(features).iloc[0]
+    odds = model.odds_of(found.by_bag).iloc[0]
     reasons, other = reasons_of_rows(found, features, model, most=most)[0]
     return DealExplanation(
         deal_id=str(deal_id),

@@ -180,7 +180,7 @@ class DealScorer:
         """
         moment = self.crm.known_until if as_of is None else utc(as_of)
         self.model.refuse_hindsight(moment)
-        alone = self._alone(deal_id)
+        alone = self.tables_of(deal_id)
         place = self._open_now[1].get(deal_id) if moment == self.crm.known_until else None
         if place is None:
             look = look_at(alone if len(alone.deals) else self.crm, deal_id, moment)
@@ -195,8 +195,8 @@ class DealScorer:
         looks = pipeline(self.crm, self.crm.known_until)
         return looks, {deal_id: place for place, deal_id in enumerate(looks["deal_id"])}
 
-    def _alone(self, deal_id: str) -> CRMData:
-        """The tables of one deal."""
+    def tables_of(self, deal_id: str) -> CRMData:
+        """The tables of one deal; with `company`, all that explaining it needs."""
         rows: dict[str, Any] = {}
         for name, (frame, places) in self._sorted.items():
             first, last = places.get(deal_id, (0, 0))

@@ -10,6 +10,7 @@ from winpredict._common.errors import WinPredictError
 from winpredict.explain.reasons import look_at
 from winpredict.explain.themes import amount, in_points, influence, theme
 from winpredict.features.build import FeatureInfo
+from winpredict.features.company import Company
 from winpredict.models.training import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
@@ -53,6 +54,7 @@ def what_if(
     figures: Mapping[str, float],
     *,
     as_of: pd.Timestamp | str | None = None,
+    company: Company | None = None,
 ) -> WhatIf:
     """The odds of a deal under another touch count, team or the like.
 
@@ -66,6 +68,8 @@ def what_if(
         speed), and only inside the range that the training data cover.
     as_of : Timestamp or str, optional
         By default the end of the data.
+    company : Company, optional
+        Cross-deal history of all deals, where `crm` holds only some of them, as `DealScorer` keeps it.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def what_if(
     possible = {each.name: each for each in model.info if _askable(model, each)}
     for name, value in figures.items():
         _check(name, value, possible, model)
-    features = model.build_features(crm, look_at(crm, deal_id, moment))
+    features = model.build_features(crm, look_at(crm, deal_id, moment), company=company)
     changed = features.assign(**{name: float(value) for name, value in figures.items()})
     before, after = (float(model.odds(each)["win_probability"].iloc[0]) for each in (features, changed))
     now = {name: (float(features[name].iloc[0]), float(value)) for name, value in figures.items()}

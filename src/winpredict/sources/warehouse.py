@@ -91,7 +91,7 @@ def warehouse_name(url: str) -> str:
     >>> warehouse_name("postgresql+psycopg://me:secret@host:5433/crm?sslmode=require")
     'postgresql://host:5433/crm'
     """
-    return _name(_address(url, InputFileError))
+    return _name(address_of(url, InputFileError))
 
 
 def _name(address: "URL") -> str:
@@ -122,7 +122,7 @@ def connected(
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    address = _address(url, failure)
+    address = address_of(url, failure)
     connection = _open(address, failure, only_reading=only_reading)
     try:
         with connection:
@@ -131,7 +131,7 @@ def connected(
         raise failure(f"{_name(address)}: {_told(error, address)}; {advice}") from None
 
 
-def _address(url: str, failure: type[WinPredictError]) -> "URL":
+def address_of(url: str, failure: type[WinPredictError]) -> "URL":
     """The parsed URL. What does not parse is not repeated: nobody knows where in it the password stands."""
     text, where = _from_environment(url, failure)
     try:

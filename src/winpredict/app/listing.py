@@ -1,0 +1,161 @@
+"""The list of open deals: filtered, sorted and paged in the database, for pages, exports and the API alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy.orm import Session as DatabaseSession
+
+from winpredict.app.records import CrmUser, Person, Score
+from winpredict.app.visibility import visible_scores
+
+
+class Order(StrEnum):
+    """What deals are sorted by."""
+
+    STAKE = "stake"
+    ODDS = "odds"
+    CHANGE = "change"
+    AMOUNT = "amount"
+    CLOSING = "closing"
+    SILENCE = "silence"
+    NAME = "name"
+
+
+#: Amount times odds times their complement: large where a large deal is undecided, which is where work is worth most.
+STAKE = Score.amount * Score.win_probability * (1 - Score.win_probability)
+#: Each order with the direction that people expect first.
+_ORDERS: dict[Order, tuple[ColumnElement[Any], bool]] = {
+    Order.STAKE: (STAKE, True),
+    Order.ODDS: (cast("ColumnElement[Any]", Score.win_probability), True),
+    Order.CHANGE: (Score.win_probability - Score.week_before, False),
+    Order.AMOUNT: (cast("ColumnElement[Any]", Score.amount), True),
+    Order.CLOSING: (cast("ColumnElement[Any]", Score.expected_close_date), False),
+    Order.SILENCE: (cast("ColumnElement[Any]", Score.last_touch_at), False),
+    Order.NAME: (func.lower(func.coalesce(Score.name, Score.deal_id)), False),
+}
+
+
+class DealQuery(BaseModel):
+    """What a reader asks for.
+
+    Examples
+    --------
+    >>> DealQuery(search="acme").order
+    <Order.STAKE: 'stake'>
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    search: str = Field("", max_length=200, description="part of a name, an account or an id")
+    stage: str = Field("", max_length=300)
+    band: str = Field("", max_length=20)
+    owner: str = Field("", max_length=200, description="id of the owner in the CRM")
+    order: Order = Order.STAKE
+    reverse: bool = False
+    page: int = Field(1, ge=1, le=100_000)
+
+
+@dataclass(frozen=True)
+class Deals:
+    """One page of the list.
+
+    Parameters
+    ----------
+    rows : sequence of Score
+    owners : dict of str to str
+        Names of the owners of these rows.
+    found : int
+        Rows on all pages.
+    amount, expected : float
+        Sum of the amounts, and of the amounts times the odds, on all pages.
+    """
+
+    rows: Sequence[Score]
+    owners: dict[str, str]
+    found: int
+    amount: float
+    expected: float
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What can be filtered by."""
+
+    stages: Sequence[str]
+    bands: Sequence[str]
+    owners: Sequence[tuple[str, str]]
+
+
+def find_deals(
+    session: DatabaseSession, person: Person, query: DealQuery, *, rows: int | None, with_names: bool
+) -> Deals:
+    """The deals that a person may see and asks for.
+
+    Parameters
+    ----------
+    session : DatabaseSession
+    person : Person
+    query : DealQuery
+    rows : int or None
+        Rows a page; None for all at once.
+    with_names : bool
+        Whether names may be searched and sorted by: who may not read them must not be able to guess them.
+    """
+    wanted = _filtered(visible_scores(person), query, with_names=with_names)
+    of_all = wanted.order_by(None).subquery()
+    sums = session.execute(
+        select(
+            func.count(), func.coalesce(func.sum(of_all.c.amount), 0.0),
+            func.coalesce(func.sum(of_all.c.amount * of_all.c.win_probability), 0.0),
+        ).select_from(of_all)
+    ).one()  # fmt: skip
+    order = query.order if with_names or query.order != Order.NAME else Order.STAKE
+    column, falling = _ORDERS[order]
+    ordered = column.desc() if falling != query.reverse else column.asc()
+    wanted = wanted.order_by(ordered.nulls_last(), Score.deal_id)
+    if rows is not None:
+        wanted = wanted.limit(rows).offset((query.page - 1) * rows)
+    found = session.scalars(wanted).all()
+    return Deals(found, owner_names(session, found), *sums)
+
+
+def choices(session: DatabaseSession, person: Person) -> Choices:
+    """Stages, bands and owners among the deals that a person may see."""
+    seen = visible_scores(person).subquery()
+    stages = session.scalars(select(seen.c.stage).where(seen.c.stage.is_not(None)).distinct().order_by(seen.c.stage))
+    bands = session.execute(
+        select(seen.c.band, func.min(seen.c.win_probability).label("least")).group_by(seen.c.band).order_by("least")
+    )
+    owners = session.execute(
+        select(seen.c.owner_id, CrmUser.name)
+        .outerjoin(CrmUser, CrmUser.user_id == seen.c.owner_id)
+        .where(seen.c.owner_id.is_not(None))
+        .distinct()
+    )
+    named = sorted(((owner, name or owner) for owner, name in owners), key=lambda each: each[1].lower())
+    return Choices(list(stages), [band for band, _ in bands], named)
+
+
+def owner_names(session: DatabaseSession, scores: Sequence[Score]) -> dict[str, str]:
+    """Names of the owners of some deals, by id."""
+    ids = {each.owner_id for each in scores if each.owner_id is not None}
+    if not ids:
+        return {}
+    users = session.execute(select(CrmUser.user_id, CrmUser.name).where(CrmUser.user_id.in_(ids)))
+    return {user_id: name or user_id for user_id, name in users}
+
+
+def _filtered(wanted: Select[Score], query: DealQuery, *, with_names: bool) -> Select[Score]:
+    if query.search:
+        places: list[ColumnElement[bool]] = [Score.deal_id.icontains(query.search, autoescape=True)]
+        if with_names:
+            places += [each.icontains(query.search, autoescape=True) for each in (Score.name, Score.account)]
+        wanted = wanted.where(or_(*places))
+    for value, column in ((query.stage, Score.stage), (query.band, Score.band), (query.owner, Score.owner_id)):
+        if value:
+            wanted = wanted.where(column == value)
+    return wanted

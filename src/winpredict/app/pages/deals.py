@@ -1,0 +1,95 @@
+"""The list of open deals, and its export."""
+
+import io
+from typing import Annotated
+from urllib.parse import urlencode
+
+import pandas as pd
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from winpredict._common.spreadsheets import without_formulas
+from winpredict.app.desk import Desk
+from winpredict.app.identity import EVERYBODY, WITH_DEALS, Allows, Caller, DeskOfRequest
+from winpredict.app.listing import DealQuery, Deals, Order, choices, find_deals
+from winpredict.app.pages.rendering import render
+from winpredict.app.publishing import published
+from winpredict.app.records import Role
+from winpredict.app.visibility import sees_names
+
+router = APIRouter()
+Asked = Annotated[DealQuery, Query()]
+_ORDER_WORDS = {
+    Order.STAKE: "value at stake",
+    Order.ODDS: "win odds",
+    Order.CHANGE: "change in a week",
+    Order.AMOUNT: "amount",
+    Order.CLOSING: "expected close",
+    Order.SILENCE: "longest silence",
+    Order.NAME: "name",
+}
+
+
+@router.get("/")
+def first(caller: Annotated[Caller, Depends(Allows(*EVERYBODY))]) -> Response:
+    """Everybody's first page."""
+    return RedirectResponse("/people" if caller.person.role == Role.ADMIN else "/deals", 303)
+
+
+@router.get("/deals")
+def deals(
+    request: Request, desk: DeskOfRequest, query: Asked, caller: Annotated[Caller, Depends(Allows(*WITH_DEALS))]
+) -> Response:
+    """The list."""
+    rows, names = desk.config.app.page_rows, may_read_names(desk, caller)
+    with desk.database.reading() as session:
+        found = find_deals(session, caller.person, query, rows=rows, with_names=names)
+        offered = choices(session, caller.person)
+    return render(
+        request,
+        caller,
+        "deals.html",
+        query=query,
+        found=found,
+        names=names,
+        choices=offered,
+        orders=_ORDER_WORDS,
+        run=published(desk.database),
+        pages=max(1, -(-found.found // rows)),
+        link=lambda **changes: f"/deals?{_words(query, **changes)}",
+        export=f"/deals.csv?{_words(query)}",
+        mine=caller.person.role == Role.REP,
+    )
+
+
+@router.get("/deals.csv")
+def export(desk: DeskOfRequest, query: Asked, caller: Annotated[Caller, Depends(Allows(*WITH_DEALS))]) -> Response:
+    """All rows of the list as a table for spreadsheets, harmless to open."""
+    names = may_read_names(desk, caller)
+    with desk.database.reading() as session:
+        found = find_deals(session, caller.person, query, rows=None, with_names=names)
+    out = io.StringIO()
+    without_formulas(_table(found, names=names)).to_csv(out, index=False)
+    headers = {"Content-Disposition": 'attachment; filename="deals.csv"', "Cache-Control": "no-store"}
+    return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def may_read_names(desk: Desk, caller: Caller) -> bool:
+    """Whether names of deals and accounts are shown to the caller."""
+    return sees_names(caller.person, scientists_see_names=desk.config.app.scientists_see_names)
+
+
+def _table(found: Deals, *, names: bool) -> pd.DataFrame:
+    columns = ["deal_id", *(["name", "account"] if names else [])]
+    columns += ["stage", "product", "amount", "currency", "win_probability", "low", "high", "band", "week_before"]
+    columns += ["p_win_30d", "p_win_quarter", "expected_close_date", "last_touch_at", "next_touch_at", "owner_id"]
+    frame = pd.DataFrame([{name: getattr(row, name) for name in columns} for row in found.rows], columns=columns)
+    frame["owner"] = frame["owner_id"].map(found.owners)
+    frame["reasons"] = ["; ".join(row.reasons) for row in found.rows]
+    return frame
+
+
+def _words(query: DealQuery, **changes: object) -> str:
+    """The query as it stands in an address, with changes; what is at its default is left out."""
+    values = query.model_dump(mode="json", exclude_defaults=True) | changes
+    return urlencode({name: value for name, value in values.items() if value not in ("", None, False)})

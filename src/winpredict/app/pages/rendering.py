@@ -1,0 +1,130 @@
+"""Templates, what all of them know, and how figures are written."""
+
+from datetime import datetime
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from winpredict.app.identity import Caller, desk_of
+from winpredict.app.records import Role
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+_MISSING = "–"
+#: Pages by role: address and name.
+_ROOMS = {
+    Role.REP: (("/", "My deals"),),
+    Role.MANAGER: (("/", "Deals"),),
+    Role.SCIENTIST: (("/", "Deals"),),
+    Role.ADMIN: (),
+}
+
+
+def render(request: Request, caller: Caller | None, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page.
+
+    Parameters
+    ----------
+    request : Request
+    caller : Caller or None
+        Decides on the navigation; None for pages without one.
+    template : str
+        Name of the template.
+    status : int
+        Of the answer.
+    **values
+        What the template shows.
+    """
+    known = {
+        "caller": caller,
+        "csrf": "" if caller is None or caller.session is None else caller.session.csrf_token,
+        "here": request.url.path,
+        "rooms": () if caller is None else _ROOMS[Role(caller.person.role)],
+        "title_of_status": HTTPStatus(status).phrase,
+        "status": status,
+        "oidc": bool(desk_of(request).config.app.oidc_issuer),
+    }
+    html = environment().get_template(template).render(known | values)
+    # what a person sees is theirs: no shared cache may keep it, and the back button after signing out shows nothing
+    return HTMLResponse(html, status, {"Cache-Control": "no-store"})
+
+
+@cache
+def environment() -> Environment:
+    """Jinja with our filters; everything is escaped."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters |= {"percent": percent, "points": points, "money": money, "day": day, "days_from": days_from}
+    return made
+
+
+def percent(share: float | None) -> str:
+    """A share in per cent.
+
+    Examples
+    --------
+    >>> percent(0.234), percent(None)
+    ('23%', '–')
+    """
+    return _MISSING if share is None else f"{share:.0%}"
+
+
+def points(change: float | None) -> str:
+    """A change of a share in percentage points, with its sign.
+
+    Examples
+    --------
+    >>> points(-0.031), points(0.001), points(None)
+    ('−3', '0', '–')
+    """
+    if change is None:
+        return _MISSING
+    rounded = round(100 * change)
+    return "0" if rounded == 0 else f"{rounded:+d}".replace("-", "−")
+
+
+def money(amount: float | None, currency: str | None = None) -> str:
+    """An amount in whole units.
+
+    Examples
+    --------
+    >>> money(12345.6, "EUR"), money(None)
+    ('12,346 EUR', '–')
+    """
+    if amount is None:
+        return _MISSING
+    return f"{amount:,.0f}" + (f" {currency}" if currency else "")
+
+
+def day(moment: datetime | None) -> str:
+    """A day as people write it.
+
+    Examples
+    --------
+    >>> day(datetime(2025, 3, 7))
+    '7 Mar 2025'
+    """
+    return _MISSING if moment is None else f"{moment.day} {moment:%b %Y}"
+
+
+def days_from(moment: datetime | None, now: datetime | None) -> str:
+    """How far a moment lies from another, in words.
+
+    Examples
+    --------
+    >>> days_from(datetime(2025, 3, 7), datetime(2025, 3, 9))
+    '2 days ago'
+    """
+    if moment is None or now is None:
+        return _MISSING
+    days = (now.date() - moment.date()).days
+    if days == 0:
+        return "today"
+    count = f"{abs(days):,} day{'' if abs(days) == 1 else 's'}"
+    return f"{count} ago" if days > 0 else f"in {count}"
