@@ -1,12 +1,16 @@
 """Who sees which deals: the one place that decides it, in the query."""
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, false, or_, select, true
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import aliased
 
 from winpredict.app.records import CrmUser, Person, Role, Score, ScoringRun
+
+if TYPE_CHECKING:
+    from winpredict.tables.crm import CRMData
 
 
 def may_see(person: Person) -> ColumnElement[bool]:
@@ -42,6 +46,63 @@ def _reports(user_id: str) -> Select[Any]:
     further = aliased(CrmUser)
     below = below.union(select(further.user_id).join(below, further.manager_id == below.c.user_id))
     return select(below.c.user_id)
+
+
+def visible_owners(session: DatabaseSession, person: Person) -> frozenset[str] | None:
+    """Users of the CRM whose deals a person may see: the same as `may_see` says, for tables that are no database.
+
+    Returns
+    -------
+    frozenset of str, or None for the deals of everybody and of nobody.
+    """
+    if not person.active:
+        return frozenset()
+    match person.role:
+        case Role.SCIENTIST:
+            return None
+        case Role.REP if person.crm_user_id:
+            return frozenset({person.crm_user_id})
+        case Role.MANAGER if person.crm_user_id:
+            return frozenset({person.crm_user_id, *session.scalars(_reports(person.crm_user_id))})
+    return frozenset()
+
+
+def visible_tables(crm: "CRMData", owners: frozenset[str] | None) -> "CRMData":
+    """The tables cut to the deals of some owners, as they are now; nothing is left of other people's.
+
+    Users, accounts and quotas are cut too: a report would else tell names and targets of other teams. A team's quota
+    stays where the whole team does.
+
+    Parameters
+    ----------
+    crm : CRMData
+    owners : frozenset of str or None
+        Of `visible_owners`.
+    """
+    if owners is None:
+        return crm
+    deals = crm.deals
+    mine = deals["owner_id"].isin(owners) if "owner_id" in deals else deals["deal_id"].isna()
+    cut: dict[str, Any] = {}
+    if crm.users is not None:
+        cut["users"] = crm.users[crm.users["user_id"].isin(owners)].reset_index(drop=True)
+    if crm.accounts is not None and "account_id" in deals:
+        theirs = crm.accounts["account_id"].isin(deals.loc[mine, "account_id"])
+        cut["accounts"] = crm.accounts[theirs].reset_index(drop=True)
+    if crm.quotas is not None:
+        cut["quotas"] = _visible_quotas(crm, owners)
+    return replace(crm.of_deals(deals.loc[mine, "deal_id"]), **cut)
+
+
+def _visible_quotas(crm: "CRMData", owners: frozenset[str]) -> Any:
+    quotas, users = crm.quotas, crm.users
+    assert quotas is not None
+    mine = quotas["user_id"].isin(owners) if "user_id" in quotas else False
+    if "team" in quotas and users is not None and "team" in users:
+        whole = users["user_id"].isin(owners).groupby(users["team"]).all()
+        of_team = quotas["team"].isin(whole.index[whole])
+        mine |= of_team & quotas["user_id"].isna() if "user_id" in quotas else of_team
+    return quotas[mine].reset_index(drop=True) if mine is not False else quotas.iloc[:0]
 
 
 def latest_run() -> Select[Any]:

@@ -16,6 +16,7 @@ from winpredict._common.errors import TooLittleDataError
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes
 from winpredict.explain.themes import theme_name
+from winpredict.features.company import Company
 from winpredict.features.snapshots import every, labelled
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.training import TrainedModel, undated_snapshots
@@ -63,7 +64,7 @@ class _Exam:
     threads: int
 
 
-def evidence_of(model: TrainedModel, crm: CRMData, *, seed: int) -> Evidence:
+def evidence_of(model: TrainedModel, crm: CRMData, *, company: Company | None = None, seed: int) -> Evidence:
     """Test every theme of a model on deals that small models, fitted anew, did not see.
 
     Parameters
@@ -71,6 +72,8 @@ def evidence_of(model: TrainedModel, crm: CRMData, *, seed: int) -> Evidence:
     model : TrainedModel
         Its features and themes are tested.
     crm : CRMData
+    company : Company, optional
+        Cross-deal history of all deals, where `crm` holds only some of them.
     seed : int
 
     Raises
@@ -78,7 +81,7 @@ def evidence_of(model: TrainedModel, crm: CRMData, *, seed: int) -> Evidence:
     TooLittleDataError
         With fewer than `LEAST_EACH` won or lost deals to test on.
     """
-    exam = _exam(model, crm)
+    exam = _exam(model, crm, company)
     log_odds, by_theme, fitted = _held_out(exam, seed)
     p_values = np.array([_p_value(exam, log_odds, by_theme[:, place]) for place in range(by_theme.shape[1])])
     found, adjusted, _, _ = multipletests(p_values, FALSE_DISCOVERIES, method="fdr_bh")
@@ -88,7 +91,7 @@ def evidence_of(model: TrainedModel, crm: CRMData, *, seed: int) -> Evidence:
     return Evidence(table, _interactions(exam, fitted, log_odds), notes)
 
 
-def _exam(model: TrainedModel, crm: CRMData) -> _Exam:
+def _exam(model: TrainedModel, crm: CRMData, company: Company | None) -> _Exam:
     """A few looks at each of the latest closed deals, with their endings."""
     looks = labelled(crm, every(crm, _EVERY_DAYS) if crm.dated else undated_snapshots(crm))
     looks = looks[looks["outcome"] != "open"]
@@ -101,7 +104,7 @@ def _exam(model: TrainedModel, crm: CRMData) -> _Exam:
     _require_enough(rows)
     rows["weight"] = 1.0 / rows.groupby("deal_id")["deal_id"].transform("size")
     won = np.asarray(rows["outcome"] == "won", dtype=np.int64)
-    features = model.build_features(crm, rows[["deal_id", "as_of"]])
+    features = model.build_features(crm, rows[["deal_id", "as_of"]], company=company)
     return _Exam(rows, features, won, Themes(model.info), model.classifier.threads)
 
 

@@ -15,6 +15,7 @@ from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes
 from winpredict.explain.themes import influence, theme, theme_name
 from winpredict.features.build import FeatureInfo
+from winpredict.features.company import Company
 from winpredict.features.snapshots import every
 from winpredict.models.sampling import known_before
 from winpredict.models.training import TrainedModel, undated_snapshots
@@ -119,6 +120,7 @@ def drivers(
     crm: CRMData,
     *,
     groups: pd.Series | None = None,
+    company: Company | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Drivers:
@@ -131,6 +133,8 @@ def drivers(
         What it was trained on, or later data. Nothing dated at or after its end of knowledge is looked at.
     groups : Series, optional
         A group a deal, indexed by deal_id, such as the product or the team.
+    company : Company, optional
+        Cross-deal history of all deals, where `crm` holds only some of them.
     seed : int
         Of the bootstrap and the folds.
     progress : callable, optional
@@ -160,12 +164,12 @@ def drivers(
     known = known_before(crm) if crm.dated else crm
     say("looking at every deal once")
     looks = _one_look_a_deal(known)
-    features = model.build_features(known, looks)
+    features = model.build_features(known, looks, company=company)
     points = contributions(model.classifier, features).in_points()
     grouped = Themes(model.info)
     by_theme = grouped.sums(points.to_numpy(np.float64))
     say("testing each driver on deals that were not learnt from")
-    evidence = evidence_of(model, known, seed=seed)
+    evidence = evidence_of(model, known, company=company, seed=seed)
     by_feature = _by_feature(points, model)
     table = _themes(model, features, by_feature, by_theme, grouped, evidence, seed)
     say("reading off shapes and segments")

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from winpredict.features.company import Company
 from winpredict.insights._forecast_history import History, amount_ratios, new_business, shared_shock
 from winpredict.insights._forecast_quota import quotas_of
 from winpredict.insights._forecast_shock import middle_log_odds
@@ -89,6 +90,7 @@ def forecast(
     crm: CRMData,
     *,
     as_of: pd.Timestamp | str | None = None,
+    company: Company | None = None,
     draws: int = 4000,
     seed: int = 0,
 ) -> Forecast:
@@ -100,6 +102,8 @@ def forecast(
     crm : CRMData
     as_of : Timestamp or str, optional
         By default the end of the data; nothing recorded at or after it is used.
+    company : Company, optional
+        Cross-deal history of all deals, where `crm` holds only some of them.
     draws : int
         Simulated futures.
     seed : int
@@ -134,7 +138,7 @@ def forecast(
     if not (history.deals["amount"] > 0).any():
         return _empty(now, "No deal has an amount, so there are no bookings to forecast.")
     looks = pipeline(known, now).sort_values("deal_id", ignore_index=True)  # draws go by this order
-    features = model.build_features(known, looks)
+    features = model.build_features(known, looks, company=company)
     return _Simulation(model, known, table, history, looks, features, now, draws, seed).forecast()
 
 

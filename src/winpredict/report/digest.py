@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from winpredict._common.times import days
 from winpredict.config import Run
 from winpredict.explain.changes import DealChanges, changes_of
 from winpredict.explain.themes import in_points
+from winpredict.insights.at_risk import deals_at_risk, silence
 from winpredict.models.training import TrainedModel
 from winpredict.report.writing import day_in_words, from_template
 from winpredict.tables.crm import CRMData
+from winpredict.tables.schema import TIME_DTYPE
 
 _REASONS = 3
 #: Deals whose moves are worked out for each that is told: what the stored scores tell may be another model's doing.
@@ -152,12 +151,8 @@ def _risks(about: "_Deals", scores: pd.DataFrame, earlier: pd.DataFrame | None, 
     moves = pd.Series(0.0, index=deals.index) if earlier is None else _stored_moves(scores, earlier)
     deals["odds"] = scores["win_probability"].to_numpy()
     deals["move"] = moves.reindex(deals.index).fillna(0.0)
-    deals["silent"] = about.silence(deals, now)
-    same_money = deals.groupby("currency", dropna=False)["amount"] if "currency" in deals else deals["amount"]
-    big = same_money.rank(pct=True, method="max") > 1 - knobs.big_share
-    deals["falls"] = deals["move"] <= -knobs.moved_points / 100
-    deals["is_silent"] = deals["silent"] >= knobs.silent_days
-    chosen = deals[big & (deals["falls"] | deals["is_silent"])].nlargest(knobs.digest_deals, "amount")
+    deals["silent"] = silence(about.last_touch(deals, now), deals["created_at"], now)
+    chosen = deals_at_risk(deals, knobs).head(knobs.digest_deals)
     told = []
     for deal_id, row in chosen.to_dict("index").items():
         why = [f"odds {in_points(row['move'])}"] if row["falls"] else []
@@ -194,10 +189,9 @@ class _Deals:
         words += [str(owner)] if isinstance(owner, str) else []
         return ", ".join(words)
 
-    def silence(self, deals: pd.DataFrame, now: pd.Timestamp) -> NDArray[np.float64]:
-        """Days since the last touch, or since the creation where there was none."""
-        last = deals["created_at"]
-        if self._activities is not None:
-            past = self._activities[self._activities["occurred_at"] < now]
-            last = past.groupby("deal_id")["occurred_at"].max().reindex(deals.index).fillna(last)
-        return days(pd.Series(now, index=deals.index) - last)
+    def last_touch(self, deals: pd.DataFrame, now: pd.Timestamp) -> pd.Series:
+        """When each deal was last touched; missing where it never was."""
+        if self._activities is None:
+            return pd.Series(pd.NaT, index=deals.index, dtype=TIME_DTYPE)
+        past = self._activities[self._activities["occurred_at"] < now]
+        return past.groupby("deal_id")["occurred_at"].max().reindex(deals.index)

@@ -7,6 +7,7 @@ import pandas as pd
 from winpredict._common.errors import ConfigError, TooLittleDataError
 from winpredict.explain.drivers import Drivers, drivers
 from winpredict.explain.effects import Effects, adjusted_effects
+from winpredict.features.company import Company
 from winpredict.features.past import LINKS
 from winpredict.insights.control import Changes, ControlChart, changes
 from winpredict.insights.deals import SEGMENTS, deals_at_end
@@ -32,6 +33,8 @@ def drivers_report(
     crm: CRMData,
     *,
     segment: str | None = None,
+    created: tuple[pd.Timestamp, pd.Timestamp] | None = None,
+    company: Company | None = None,
     locale: str = "en_US",
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -46,6 +49,11 @@ def drivers_report(
     segment : str, optional
         One of `winpredict.insights.deals.SEGMENTS`, ``stage``, ``period`` (the quarter of creation) or a text
         attribute: tell the drivers within each of its groups too.
+    created : tuple of Timestamp, optional
+        Tell only of deals created from the first to before the second moment; the control charts, which need the course
+        of time, are of all deals.
+    company : Company, optional
+        Cross-deal history of all deals, where `crm` holds only some of them.
     locale : str
         For dates in sentences.
     seed : int
@@ -67,19 +75,20 @@ def drivers_report(
     """
     crm = known_deals(model, crm)
     say = progress or (lambda words: None)
+    everything, crm = crm, crm if created is None else created_between(crm, *created)
     attributes = tuple(name for name in model.attributes if has_attribute(crm, name))
     compared = compared_attributes(model, crm)
     groups = None if segment is None else segment_of(crm, segment, compared)
-    found = drivers(model, crm, groups=groups, seed=seed, progress=say)
+    found = drivers(model, crm, groups=groups, company=company, seed=seed, progress=say)
     say("comparing won and lost deals")
     won = closed_won(crm, attributes=compared)
     say("telling signal from noise")
-    moved = changes(crm, attributes=compared, seed=seed)
+    moved = changes(everything, attributes=compared, seed=seed)
     say("adjusting what is in our hands")
     effects = adjusted_effects(crm, attributes=attributes, seed=seed)
     return Report(
         title="Why deals are won",
-        subtitle=f"{len(crm.deals):,} deals as known on {day_in_words(crm.known_until, locale)}",
+        subtitle=f"{len(crm.deals):,} deals{_when(created)} as known on {day_in_words(crm.known_until, locale)}",
         summary=_summary(found, won, moved, effects),
         sections=[
             _strengths(found),
@@ -112,6 +121,25 @@ def known_deals(model: TrainedModel, crm: CRMData, as_of: pd.Timestamp | None = 
             f"there is no deal{when}, so there is nothing to report on; import deals, or name a later day with --as-of"
         )
     return known
+
+
+def created_between(crm: CRMData, start: pd.Timestamp, end: pd.Timestamp) -> CRMData:
+    """The deals created from one moment to before another.
+
+    Raises
+    ------
+    TooLittleDataError
+        When there are none.
+    """
+    created = crm.deals["created_at"]
+    chosen = crm.deals.loc[(created >= start) & (created < end), "deal_id"]
+    if chosen.empty:
+        raise TooLittleDataError(f"no deal was created from {start:%Y-%m-%d} to before {end:%Y-%m-%d}")
+    return crm.of_deals(chosen)
+
+
+def _when(created: tuple[pd.Timestamp, pd.Timestamp] | None) -> str:
+    return "" if created is None else f" created from {created[0]:%Y-%m-%d} to before {created[1]:%Y-%m-%d}"
 
 
 def compared_attributes(model: TrainedModel, crm: CRMData) -> tuple[str, ...]:

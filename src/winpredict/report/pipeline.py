@@ -18,6 +18,7 @@ def pipeline_report(
     *,
     segment: str | None = None,
     as_of: pd.Timestamp | None = None,
+    scores: pd.DataFrame | None = None,
     locale: str = "en_US",
 ) -> Report:
     """Number, value and odds of the open deals, and how deals get through the stages.
@@ -30,6 +31,8 @@ def pipeline_report(
         As for `winpredict.report.drivers.drivers_report`: list the open deals by it too.
     as_of : Timestamp, optional
         By default the end of the data; nothing dated at or after it is looked at.
+    scores : DataFrame, optional
+        Odds that are known already, as `winpredict.explain.scores.score` gives them; by default they are made now.
     locale : str
         For dates in sentences.
 
@@ -49,7 +52,8 @@ def pipeline_report(
     known = known_deals(model, crm, as_of)
     groups = None if segment is None else segment_of(known, segment, compared_attributes(model, known))
     found = funnel(known)
-    scores = score(model, known, scored_at=known.known_until or pd.Timestamp(0, tz="UTC"))
+    if scores is None:
+        scores = score(model, known, scored_at=known.known_until or pd.Timestamp(0, tz="UTC"))
     sentences = found.sentences()
     return Report(
         title="The pipeline",
