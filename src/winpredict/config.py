@@ -213,6 +213,14 @@ class App(_Section):
     scientists_see_names: bool = Field(False, description="whether data scientists read names of deals and accounts")
     page_rows: int = Field(50, ge=1, le=500, description="deals a page of a list")
     largest_request_kb: int = Field(1024, ge=1, description="larger requests are refused, kilobytes")
+    slowest_request_s: float = Field(30.0, gt=0, description="seconds in which a request must have arrived")
+    proxies: tuple[str, ...] = Field(
+        (), description="addresses or networks of proxies whose X-Forwarded-For and -Proto are believed"
+    )
+    every_run_days: float = Field(92.0, ge=7, description="days in which every scoring run is kept in the database")
+    weekly_run_days: float = Field(
+        730.0, ge=7, description="days after which runs are deleted; in between one a week is kept"
+    )
     oidc_issuer: str = Field("", description="OpenID Connect provider; empty: local accounts only")
     oidc_client_id: str = Field("")
 

@@ -1,11 +1,12 @@
 """The app's database: SQLite in the workspace by default, PostgreSQL for several workers."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session as DatabaseSession
@@ -16,6 +17,13 @@ from winpredict.sources.warehouse import address_of
 
 FILE = "app.db"
 _BUSY_MS = 15_000
+#: How a writing transaction begins. SQLite's takes the lock at once: two readers that both want to write would end in
+#: "locked". PostgreSQL's must see what was written while it waited for its turn.
+_WRITING: dict[str, dict[str, Any]] = {
+    "sqlite": {"begin": "IMMEDIATE"},
+    "postgresql": {"isolation_level": "READ COMMITTED"},
+}
+_TURN = 0x77696E  # any number that other users of a shared database do not lock
 
 
 class Database:
@@ -46,11 +54,12 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[DatabaseSession]:
-        """A session whose changes are stored together when the block ends, or not at all."""
-        # on SQLite the write lock is taken at once: two readers that both want to write would end in "locked"
+        """A session whose changes are stored together when the block ends, or not at all.
+
+        One writes at a time, whichever the database: what a writer has looked up stays true until it has written.
+        """
         with self._sessions() as session, session.begin():
-            if session.get_bind().dialect.name == "sqlite":
-                session.connection(execution_options={"begin": "IMMEDIATE"})
+            _take_turn(session.connection(execution_options=_WRITING[session.get_bind().dialect.name]))
             yield session
 
     def close(self) -> None:
@@ -75,15 +84,25 @@ def open_database(url: str, workspace: Path) -> Database:
     WorkspaceError
         When the database cannot be reached or migrated.
     """
+    from alembic.util import CommandError
+
     address = _address(url, workspace)
-    engine = create_engine(address, **_options(address))
+    told = address.render_as_string(hide_password=True)
+    if address.get_backend_name() not in _WRITING:
+        raise ConfigError(f"the app's database is SQLite or PostgreSQL; {told} is neither")
+    # what is stored stays out of messages and logs
+    engine = create_engine(address, hide_parameters=True, **_options(address))
     if address.get_backend_name() == "sqlite":
+        _keep_private(address)
         _prepare_sqlite(engine)
     try:
         _migrate(engine)
-    except DatabaseError as error:
-        told = address.render_as_string(hide_password=True)
+    except (DatabaseError, OSError) as error:
         raise WorkspaceError(f"the app's database {told} cannot be used: {error.__cause__ or error}") from None
+    except CommandError:
+        raise WorkspaceError(
+            f"the app's database {told} was written by a later winpredict; use that one, or a copy from before"
+        ) from None
     return Database(engine)
 
 
@@ -100,13 +119,25 @@ def _options(address: URL) -> dict[str, Any]:
     return {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ"}
 
 
+def _keep_private(address: URL) -> None:
+    """Let nobody but the owner read the file; SQLite gives the files beside it the same mode."""
+    if address.database and address.database != ":memory:":
+        os.close(os.open(address.database, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _take_turn(connection: Connection) -> None:
+    """Wait until no other writes; the turn ends with the transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURN})")
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     """Readers that do not wait for the writer (WAL), transactions begun by us and not by the driver, foreign keys."""
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
+        for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -121,6 +152,8 @@ def _migrate(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+    options = _WRITING[engine.dialect.name]
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        _take_turn(connection)  # several workers start at once
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -2,9 +2,11 @@
 
 import secrets
 import threading
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from winpredict.app.database import Database
 from winpredict.app.records import Setting
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from winpredict.models.training import TrainedModel
     from winpredict.tables.crm import CRMData
 
+Made = TypeVar("Made")
 _SIGNING_KEY = "signing key"
+#: Charts, reports and the like that are kept; beyond that the one that was asked for longest ago goes.
+_MOST_KEPT = 500
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,46 @@ class Desk:
         self.signing_key = self._signing_key()
         self._loaded: Loaded | None = None
         self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, Future[Any]] = OrderedDict()
+        self._kept_lock = threading.Lock()
+
+    def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What was made before under a key; made now, once, even if several ask at the same time.
+
+        Parameters
+        ----------
+        key : hashable
+            All that it depends on: what it is, the state that it was made of (`Loaded.state`, the id of a scoring run),
+            and what the caller may see. Whoever has the same key gets the same answer.
+        make : callable
+            An error that it raises is not kept.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from winpredict.app.database import open_database
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> desk = Desk(Workspace(folder), Config(), open_database("", folder))
+        >>> desk.kept(("sum", "state 1"), lambda: 1 + 1), desk.kept(("sum", "state 1"), lambda: 7)
+        (2, 2)
+        """
+        with self._kept_lock:
+            there = self._kept.get(key)
+            promised: Future[Any] = Future() if there is None else there
+            self._kept[key] = promised
+            self._kept.move_to_end(key)
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        if there is None:
+            try:
+                promised.set_result(make())
+            except BaseException as error:
+                with self._kept_lock:
+                    self._kept.pop(key, None)
+                promised.set_exception(error)
+        made: Made = promised.result()
+        return made
 
     def loaded(self) -> Loaded:
         """Tables and champion, read again when either has changed.
@@ -66,9 +111,9 @@ class Desk:
         WinPredictError
             When nothing was trained.
         """
-        from winpredict.models.registry import find_model
+        from winpredict.models.registry import version_of
 
-        version = str(find_model(self.workspace.folder).version)
+        version = str(version_of(self.workspace.folder))
         state = f"{self.workspace.state} {version}"
         with self._lock:
             if self._loaded is None or self._loaded.state != state:

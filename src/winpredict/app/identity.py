@@ -13,7 +13,9 @@ from winpredict.app.people import session_of, token_of
 from winpredict.app.records import Person, Role, Session
 
 #: __Host- makes browsers refuse the cookie from a sub-domain or without TLS; plain on loopback without TLS.
-COOKIE, COOKIE_OVER_TLS = "wp_session", "__Host-wp_session"
+COOKIE, VISIT_COOKIE, BROWSER_COOKIE = "wp_session", "wp_visit", "wp_browser"
+_HOST_ONLY = "__Host-"
+_BROWSER_DAYS = 365
 CSRF_FIELD, CSRF_HEADER = "csrf_token", "x-csrf-token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 EVERYBODY = tuple(Role)
@@ -108,7 +110,7 @@ def _caller(request: Request, *, takes_keys: bool) -> Caller | None:
         if takes_keys and scheme.lower() == "bearer":
             token = token_of(session, key.strip())
             return None if token is None else Caller(token.person, None, frozenset(token.scopes))
-        cookie = unsigned(desk, request.cookies.get(cookie_name(desk), ""))
+        cookie = key_of(request)
         found = None if not cookie else session_of(session, cookie)
         return None if found is None else Caller(found.person, found)
 
@@ -126,21 +128,35 @@ def over_tls(desk: Desk) -> bool:
     return desk.config.app.public_url.startswith("https://")
 
 
-def cookie_name(desk: Desk) -> str:
-    """The name of the session's cookie."""
-    return COOKIE_OVER_TLS if over_tls(desk) else COOKIE
+def cookie_name(desk: Desk, name: str = COOKIE) -> str:
+    """The name of a cookie of ours; by default the session's."""
+    return f"{_HOST_ONLY}{name}" if over_tls(desk) else name
 
 
 def set_cookie(response: Response, desk: Desk, key: str) -> None:
     """Give a browser the key of its session."""
+    _set(response, desk, COOKIE, signed(desk, key), round(desk.config.app.session_hours * 3600))
+
+
+def remember_browser(response: Response, desk: Desk, value: str) -> None:
+    """Let a browser be known as one in which a person has signed in; see `winpredict.app.guessing`."""
+    _set(response, desk, BROWSER_COOKIE, value, _BROWSER_DAYS * 86_400)
+
+
+def forget_cookie(response: Response, desk: Desk) -> None:
+    """Take the key of its session from a browser."""
+    response.delete_cookie(cookie_name(desk), path="/", secure=over_tls(desk), httponly=True, samesite="lax")
+
+
+def key_of(request: Request) -> str:
+    """The key of the session that a browser says it has; empty without one, and where it is made up."""
+    desk = desk_of(request)
+    return unsigned(desk, request.cookies.get(cookie_name(desk), ""))
+
+
+def _set(response: Response, desk: Desk, name: str, value: str, seconds: int) -> None:
     response.set_cookie(
-        cookie_name(desk),
-        signed(desk, key),
-        max_age=round(desk.config.app.session_hours * 3600),
-        httponly=True,
-        samesite="lax",
-        secure=over_tls(desk),
-        path="/",
+        cookie_name(desk, name), value, max_age=seconds, httponly=True, samesite="lax", secure=over_tls(desk), path="/"
     )
 
 
@@ -156,4 +172,4 @@ def unsigned(desk: Desk, cookie: str) -> str:
 
 
 def _signature(desk: Desk, key: str) -> str:
-    return hmac.new(desk.signing_key.encode(), key.encode(), sha256).hexdigest()
+    return hmac.new(desk.signing_key.encode(), f"session {key}".encode(), sha256).hexdigest()

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session as DatabaseSession
 
 from winpredict._common.errors import WinPredictError
-from winpredict.app.records import ApiToken, AuditEntry, Person, Role, Session, SignInAttempt
+from winpredict.app.records import ApiToken, AuditEntry, Person, Role, Session
 
 if TYPE_CHECKING:
     from pwdlib import PasswordHash
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 #: What a key for programs may be used for.
 SCOPES = ("read", "score", "feedback", "models")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 256
-_WINDOW = timedelta(minutes=15)
-_TRIES_A_PERSON, _TRIES_AN_ADDRESS = 5, 30
-
-
-class AppSignInError(WinPredictError):
-    """Signing in failed; the message does not tell whether the person exists."""
-
-
-class TooManyTriesError(AppSignInError):
-    """Somebody guesses; nobody signs in for a while."""
 
 
 @dataclass(frozen=True)
@@ -112,45 +102,7 @@ def hash_password(password: str) -> str:
     """
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise WinPredictError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters; take a longer one")
-    return _hasher().hash(password)
-
-
-def check_password(session: DatabaseSession, email: str, password: str, address: str) -> Person:
-    """The person whose password this is.
-
-    Parameters
-    ----------
-    session : DatabaseSession
-    email, password : str
-    address : str
-        The network address that asks.
-
-    Raises
-    ------
-    TooManyTriesError
-        After five wrong passwords of a person, or 30 from an address, within a quarter of an hour.
-    AppSignInError
-        When it is not, or the person is inactive or unknown. The try is to be kept: call `keep_attempt`.
-    """
-    asked = email.strip().lower()[:320]
-    if _failures(session, SignInAttempt.email == asked) >= _TRIES_A_PERSON or (
-        _failures(session, SignInAttempt.address == address) >= _TRIES_AN_ADDRESS
-    ):
-        raise TooManyTriesError("too many wrong passwords; wait a quarter of an hour, or ask your admin")
-    person = session.scalar(select(Person).where(Person.email == asked, Person.active))
-    # an unknown person costs the same time as a known one
-    stored = (person.password_hash if person is not None else None) or _nobodys_hash()
-    right = len(password) <= LONGEST_PASSWORD and _hasher().verify(password, stored)
-    if person is None or person.password_hash is None or not right:
-        raise AppSignInError("that e-mail address and password do not belong together")
-    return person
-
-
-def keep_attempt(session: DatabaseSession, email: str, address: str, *, succeeded: bool) -> None:
-    """Remember a try to sign in; old ones are forgotten."""
-    moment = now()
-    session.execute(delete(SignInAttempt).where(SignInAttempt.at < moment - 4 * _WINDOW))
-    session.add(SignInAttempt(email=email.strip().lower()[:320], address=address[:64], at=moment, succeeded=succeeded))
+    return password_hasher().hash(password)
 
 
 def sign_in(session: DatabaseSession, person: Person, hours: float) -> SignedIn:
@@ -226,10 +178,66 @@ def revoke_token(session: DatabaseSession, token: ApiToken, by: Person) -> None:
 
 
 def deactivate(session: DatabaseSession, person: Person, by: Person | None) -> None:
-    """Shut somebody out at once: sessions end, keys are worthless."""
+    """Shut somebody out at once: sessions end, and keys are revoked, so that none comes back with the person."""
     person.active = False
-    session.execute(delete(Session).where(Session.person_id == person.id))
+    sign_out_everywhere(session, person)
+    revoked = update(ApiToken).where(ApiToken.person_id == person.id, ApiToken.revoked_at.is_(None))
+    session.execute(revoked.values(revoked_at=now()))
     audit(session, by, "person deactivated", person.email, {})
+
+
+def reactivate(session: DatabaseSession, person: Person, by: Person | None) -> None:
+    """Let somebody in again; keys are to be made anew."""
+    person.active = True
+    audit(session, by, "person reactivated", person.email, {})
+
+
+def change_role(
+    session: DatabaseSession, person: Person, role: Role, by: Person | None, *, crm_user_id: str | None = None
+) -> None:
+    """Make somebody something else; they sign in again, so that no page of the former role is left open.
+
+    Parameters
+    ----------
+    session : DatabaseSession
+    person : Person
+    role : Role
+    by : Person or None
+        None for the command line.
+    crm_user_id : str, optional
+        Who they are in the CRM from now on.
+
+    Raises
+    ------
+    WinPredictError
+        When somebody changes their own role, or it is unknown.
+    """
+    if by is not None and by.id == person.id:
+        raise WinPredictError("nobody changes their own role; ask another admin")
+    if role not in list(Role):
+        raise WinPredictError(f"{role} is no role; there are {', '.join(Role)}")
+    details = {"role": [str(person.role), str(role)], "crm_user_id": [person.crm_user_id, crm_user_id]}
+    person.role, person.crm_user_id = Role(role), crm_user_id or None
+    sign_out_everywhere(session, person)
+    audit(session, by, "role changed", person.email, details)
+
+
+def change_password(session: DatabaseSession, person: Person, password: str, by: Person | None) -> None:
+    """Give somebody another password; whoever is signed in by the former one no longer is.
+
+    Raises
+    ------
+    WinPredictError
+        When it is too short or too long.
+    """
+    person.password_hash = hash_password(password)
+    sign_out_everywhere(session, person)
+    audit(session, by, "password changed", person.email, {})
+
+
+def sign_out_everywhere(session: DatabaseSession, person: Person) -> None:
+    """End all sessions of a person."""
+    session.execute(delete(Session).where(Session.person_id == person.id))
 
 
 def audit(session: DatabaseSession, by: Person | None, action: str, subject: str, details: dict[str, Any]) -> None:
@@ -248,21 +256,9 @@ def hashed_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _failures(session: DatabaseSession, of: Any) -> int:
-    """Wrong passwords since the last right one, within the window."""
-    recent = (of, SignInAttempt.at > now() - _WINDOW)
-    last = select(func.max(SignInAttempt.id)).where(*recent, SignInAttempt.succeeded).scalar_subquery()
-    wrong = select(func.count()).where(*recent, ~SignInAttempt.succeeded, SignInAttempt.id > func.coalesce(last, 0))
-    return cast("int", session.scalar(wrong))
-
-
 @cache
-def _hasher() -> "PasswordHash":
+def password_hasher() -> "PasswordHash":
+    """Argon2 with the parameters that new passwords get."""
     from pwdlib import PasswordHash
 
     return PasswordHash.recommended()
-
-
-@cache
-def _nobodys_hash() -> str:
-    return _hasher().hash(secrets.token_urlsafe(16))

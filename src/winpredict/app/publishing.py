@@ -14,15 +14,17 @@ from winpredict.app.database import Database
 from winpredict.app.people import now
 from winpredict.app.records import CrmUser, Score, ScoringRun
 from winpredict.app.visibility import latest_run
+from winpredict.config import App
 from winpredict.explain.scores import REASONS
 from winpredict.tables.crm import CRMData
 
 _WEEK = timedelta(days=7)
+_IDS_A_STATEMENT = 500
 _SHOWN = ("owner_id", "name", "stage", "pipeline", "product", "amount", "currency", "created_at", "expected_close_date")
 _ODDS = ("win_probability", "low", "high", "p_win_30d", "p_win_quarter")
 
 
-def publish(database: Database, crm: CRMData, scores: pd.DataFrame) -> int:
+def publish(database: Database, crm: CRMData, scores: pd.DataFrame, knobs: App | None = None) -> int:
     """Store a scoring run; people see the one before until this one is whole.
 
     Parameters
@@ -32,6 +34,8 @@ def publish(database: Database, crm: CRMData, scores: pd.DataFrame) -> int:
         The tables that were scored: names, owners and who reports to whom.
     scores : DataFrame
         Of `winpredict.explain.scores.score`.
+    knobs : App, optional
+        How long runs are kept; by default as ``App()`` has it.
 
     Returns
     -------
@@ -59,13 +63,52 @@ def publish(database: Database, crm: CRMData, scores: pd.DataFrame) -> int:
         if told:
             session.execute(insert(Score), told)
         _replace_users(session, crm)
+        forget_old_runs(session, knobs or App())
         return run.id
 
 
 def published(database: Database) -> ScoringRun | None:
-    """The run that people see; None before the first."""
+    """The run that people see; None before the first.
+
+    To show it beside its deals take `shown_run`: between two sessions another run may be published.
+    """
     with database.reading() as session:
-        return session.scalar(select(ScoringRun).where(ScoringRun.id == latest_run().scalar_subquery()))
+        return shown_run(session)
+
+
+def shown_run(session: DatabaseSession) -> ScoringRun | None:
+    """The run that people see, as of a session that also reads its deals; None before the first."""
+    return session.scalar(select(ScoringRun).where(ScoringRun.id == latest_run().scalar_subquery()))
+
+
+def forget_old_runs(session: DatabaseSession, knobs: App) -> int:
+    """Delete old runs with their scores, so that the database does not grow for ever.
+
+    All runs of the last ``every_run_days`` stay, of the time before the last one of each week, and none that is older
+    than ``weekly_run_days``; the run that is shown always stays.
+
+    Returns
+    -------
+    int
+        Runs that were deleted.
+    """
+    found = session.execute(select(ScoringRun.id, ScoringRun.as_of, ScoringRun.published_at).order_by(ScoringRun.id))
+    moments = {run.id: run.as_of or run.published_at for run in found}
+    if not moments:
+        return 0
+    latest = max(moments)
+    # by the calendar: a week that moved with the days would leave none of the earlier ones
+    one_a_week = {moment.isocalendar()[:2]: run for run, moment in moments.items()}
+    old = [
+        run
+        for run, moment in moments.items()
+        if run != latest
+        and (age := moments[latest] - moment) > timedelta(days=knobs.every_run_days)
+        and (age > timedelta(days=knobs.weekly_run_days) or one_a_week[moment.isocalendar()[:2]] != run)
+    ]
+    for start in range(0, len(old), _IDS_A_STATEMENT):
+        session.execute(delete(ScoringRun).where(ScoringRun.id.in_(old[start : start + _IDS_A_STATEMENT])))
+    return len(old)
 
 
 def _rows(crm: CRMData, scores: pd.DataFrame) -> list[dict[str, Any]]:

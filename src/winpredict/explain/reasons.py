@@ -185,17 +185,16 @@ def reasons_of_rows(
     """
     chosen = Themes(model.info).choose(found.in_points().to_numpy(), most)
     told = sentences(chosen, features, model)
-    return [
-        (
-            tuple(
-                Reason(model.info[speaker].name, told[row, place], float(chosen.points[row, place]))
-                for place, speaker in enumerate(chosen.speakers[row].tolist())
-                if speaker >= 0
-            ),
-            float(chosen.other[row]),
-        )
-        for row in range(len(features))
-    ]
+    return [(reasons_told(chosen, told, model, row), float(chosen.other[row])) for row in range(len(features))]
+
+
+def reasons_told(chosen: "Chosen", told: NDArray[np.object_], model: TrainedModel, row: int) -> tuple[Reason, ...]:
+    """The chosen reasons of one row, from their figures and their `sentences`."""
+    return tuple(
+        Reason(model.info[speaker].name, told[row, place], float(chosen.points[row, place]))
+        for place, speaker in enumerate(chosen.speakers[row].tolist())
+        if speaker >= 0
+    )
 
 
 def sentences(chosen: "Chosen", features: pd.DataFrame, model: TrainedModel) -> NDArray[np.object_]:

@@ -1,16 +1,17 @@
 """Scores: one row an open deal, with odds, interval, odds by date, band and reasons."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import Themes, look_at, sentences
+from winpredict.explain.reasons import Chosen, Reason, Themes, look_at, reasons_told, sentences
 from winpredict.features.company import Company, CompanyFacts
 from winpredict.features.dataset import Steps, gather_company
 from winpredict.features.events import DealEvents
@@ -84,11 +85,52 @@ def score_rows(
     moment : Timestamp or None
         The day, for the odds by the end of its quarter.
     """
+    scored = scored_rows(model, looks, features, np.array([30.0, days_to_quarter_end(moment)]))
+    return scored.odds.assign(**dict(zip(_REASON_COLUMNS, scored.told.T, strict=True)))
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """Scored snapshots, with what their odds are made of.
+
+    Parameters
+    ----------
+    odds : DataFrame
+        The columns of `score` from deal_id to band.
+    base_probability : float
+        Odds before anything about a deal is known.
+    chosen : Chosen
+        The strongest reasons of each row, in figures.
+    told : array of str, shape (n_rows, REASONS)
+        The same in words.
+    """
+
+    odds: pd.DataFrame
+    base_probability: float
+    chosen: Chosen
+    told: NDArray[np.object_]
+
+    def reasons(self, model: TrainedModel, row: int) -> tuple[Reason, ...]:
+        """The strongest reasons of a row; base + their points + ``chosen.other`` of the row = win probability."""
+        return reasons_told(self.chosen, self.told, model, row)
+
+
+def scored_rows(
+    model: TrainedModel, looks: pd.DataFrame, features: pd.DataFrame, horizons: NDArray[np.float64]
+) -> ScoredRows:
+    """As `score_rows`, with the figures behind the reasons.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    looks, features : DataFrame
+    horizons : array of shape (2,) or (n_rows, 2)
+        Days to p_win_30d and to p_win_quarter.
+    """
     found = contributions(model.classifier, features)
     odds = model.odds_of(found.by_bag)
-    horizons = np.array([30.0, _days_to_quarter_end(moment)])
     by_date = model.win_by(features, horizons, odds["win_probability"].to_numpy())
-    told = sentences(Themes(model.info).choose(found.in_points().to_numpy(), REASONS), features, model)
+    chosen = Themes(model.info).choose(found.in_points().to_numpy(), REASONS)
     columns = {
         "deal_id": looks["deal_id"].array,
         "as_of": looks["as_of"].array,
@@ -96,9 +138,9 @@ def score_rows(
         "p_win_30d": by_date[:, 0],
         "p_win_quarter": by_date[:, 1],
         "band": bands(odds["win_probability"].to_numpy()),
-        **dict(zip(_REASON_COLUMNS, told.T, strict=True)),
     }
-    return pd.DataFrame(columns)
+    base = float(expit(found.calibrated_base))
+    return ScoredRows(pd.DataFrame(columns), base, chosen, sentences(chosen, features, model))
 
 
 def _parts(
@@ -125,7 +167,8 @@ def bands(odds: NDArray[np.float64]) -> NDArray[np.str_]:
     return np.array(list(BANDS))[places]
 
 
-def _days_to_quarter_end(moment: pd.Timestamp | None) -> float:
+def days_to_quarter_end(moment: pd.Timestamp | None) -> float:
+    """Days from a moment to the end of its calendar quarter; NaN without one."""
     if moment is None:
         return np.nan
     end = (moment.tz_localize(None).normalize() + pd.offsets.QuarterEnd(0) + pd.Timedelta(days=1)).tz_localize("UTC")
@@ -188,6 +231,29 @@ class DealScorer:
             look = _slice(self._open_now[0], place, place + 1)
         features = self.model.build_features(alone, look, company=self.company, builders=self._builders)
         return dict(score_rows(self.model, look, features, moment).iloc[0])
+
+    def score_tables(self, tables: CRMData, looks: pd.DataFrame) -> ScoredRows:
+        """Score deals whose tables are given, beside the history of all the others.
+
+        Parameters
+        ----------
+        tables : CRMData
+            Of these deals, with the columns that the tables of `crm` have.
+        looks : DataFrame
+            deal_id and as_of.
+
+        Raises
+        ------
+        WinPredictError
+            When the model was trained on later facts.
+        """
+        moments = [None if pd.isna(each) else each for each in looks["as_of"]]
+        for moment in dict.fromkeys(moments):
+            self.model.refuse_hindsight(moment)
+        features = self.model.build_features(tables, looks, company=self.company, builders=self._builders)
+        ends = {moment: days_to_quarter_end(moment) for moment in dict.fromkeys(moments)}
+        horizons = np.array([[30.0, ends[moment]] for moment in moments])
+        return scored_rows(self.model, looks, features, horizons)
 
     @cached_property
     def _open_now(self) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -214,6 +214,11 @@ def load_version(folder: Path, which: str = CHAMPION) -> "tuple[int, TrainedMode
     return found.version, TrainedModel.load(found.data)
 
 
+def version_of(folder: Path, which: str = CHAMPION) -> int:
+    """The number of a registered model, found without MLflow where that can be; see `load_model`."""
+    return (look_up(folder, which) or _ask_mlflow(folder, which)).version
+
+
 def _ask_mlflow(folder: Path, which: str) -> Place:
     found = find_model(folder, which)
     with mlflow_at(folder) as mlflow:

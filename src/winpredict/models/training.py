@@ -173,11 +173,11 @@ class TrainedModel:
     ) -> NDArray[np.float64]:
         """Probability of being won within so many days; never above the win probability.
 
-        Several numbers of days give one column each.
+        Several numbers of days give one column each; they may differ by row.
         """
         horizons = np.atleast_1d(np.asarray(days, dtype=np.float64))
         if self.timing is None:
-            found = np.full((len(features), len(horizons)), np.nan)
+            found = np.full((len(features), horizons.shape[-1]), np.nan)
         else:
             found = self.timing.win_by_each(features, horizons, win_probability)
         return found if np.ndim(days) else found[:, 0]

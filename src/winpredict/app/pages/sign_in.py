@@ -7,16 +7,22 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from winpredict.app.identity import EVERYBODY, Allows, DeskOfRequest, cookie_name, set_cookie, unsigned
-from winpredict.app.pages.rendering import render
-from winpredict.app.people import (
-    AppSignInError,
-    TooManyTriesError,
-    check_password,
-    keep_attempt,
-    sign_in,
-    sign_out,
+from winpredict.app.desk import Desk
+from winpredict.app.guessing import AppSignInError, Source, TooManyTriesError, check_password, known_browser
+from winpredict.app.identity import (
+    BROWSER_COOKIE,
+    EVERYBODY,
+    Allows,
+    DeskOfRequest,
+    cookie_name,
+    forget_cookie,
+    key_of,
+    remember_browser,
+    set_cookie,
 )
+from winpredict.app.pages.rendering import render
+from winpredict.app.people import sign_in, sign_out
+from winpredict.app.records import Person
 
 router = APIRouter()
 _FORM_TOKEN = "form"
@@ -42,20 +48,24 @@ def submit(
     if not expected or not hmac.compare_digest(csrf_token.encode(), expected.encode()):
         return _form(request, next, email, "This form was open for too long. Please try again.", 403)
     address = request.client.host if request.client else ""
-    with desk.database.writing() as session:
-        try:
-            person = check_password(session, email, password, address)
-        except AppSignInError as error:
-            if not isinstance(error, TooManyTriesError):
-                keep_attempt(session, email, address, succeeded=False)
-            status = 429 if isinstance(error, TooManyTriesError) else 401
-            told = str(error)
-        else:
-            keep_attempt(session, email, address, succeeded=True)
-            signed = sign_in(session, person, desk.config.app.session_hours)
-            told, status = "", 303
-    if told:
+    browser = request.cookies.get(cookie_name(desk, BROWSER_COOKIE), "")
+    source = Source.of(address, email, browser, desk.signing_key)
+    try:
+        person = check_password(desk.database, email, password, source)
+    except AppSignInError as error:
+        told, status = str(error), 429 if isinstance(error, TooManyTriesError) else 401
         return _form(request, next, email, f"{told[0].upper()}{told[1:]}.", status)
+    answer = welcome(request, desk, person, next)
+    if not source.is_known:
+        remember_browser(answer, desk, known_browser(email, desk.signing_key))
+    return answer
+
+
+def welcome(request: Request, desk: Desk, person: Person, next: str) -> Response:
+    """Give the browser of somebody who has shown who they are a session with a new key; its former one ends."""
+    with desk.database.writing() as session:
+        sign_out(session, key_of(request))
+        signed = sign_in(session, person, desk.config.app.session_hours)
     request.session.clear()
     answer = RedirectResponse(local(next), 303)
     set_cookie(answer, desk, signed.key)
@@ -66,9 +76,9 @@ def submit(
 def leave(request: Request, desk: DeskOfRequest) -> Response:
     """End the session."""
     with desk.database.writing() as session:
-        sign_out(session, unsigned(desk, request.cookies.get(cookie_name(desk), "")))
+        sign_out(session, key_of(request))
     answer = RedirectResponse("/sign-in", 303)
-    answer.delete_cookie(cookie_name(desk), path="/")
+    forget_cookie(answer, desk)
     return answer
 
 
