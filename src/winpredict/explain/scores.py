@@ -17,6 +17,7 @@ from winpredict.features.events import DealEvents
 from winpredict.models.training import TrainedModel, pipeline
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData, utc
+from winpredict.tables.schema import text_dtype
 
 REASONS = 5
 _REASON_COLUMNS = [f"reason_{number + 1}" for number in range(REASONS)]
@@ -95,8 +96,9 @@ def score_rows(
         **odds,
         "p_win_30d": by_date[:, 0],
         "p_win_quarter": by_date[:, 1],
-        "band": bands(odds["win_probability"].to_numpy()),
-        **dict(zip(_REASON_COLUMNS, told.T, strict=True)),
+        "band": pd.array(bands(odds["win_probability"].to_numpy()), dtype=text_dtype()),
+        # of the dtype of texts also where there is no row
+        **{name: pd.array(texts, dtype=text_dtype()) for name, texts in zip(_REASON_COLUMNS, told.T, strict=True)},
     }
     return pd.DataFrame(columns)
 
