@@ -74,3 +74,12 @@ def test_faults_are_named_with_file_and_key(tmp_path: Path, text: str, words: li
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.yaml"):
         load_config(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["hubspot: {sign_in: SECRET}", "zoho: {data_centre: SECRET}", "zoho: SECRET", "hubspot: {token: SECRET}"]
+)
+def test_a_secret_in_a_wrong_place_is_not_repeated(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"crm\.") as caught:
+        load_config(write(tmp_path, f"crm: {{{text}}}".replace("SECRET", "pat-eu1-4f1c7c1e")))
+    assert "4f1c7c1e" not in str(caught.value)

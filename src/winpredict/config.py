@@ -294,8 +294,13 @@ def _fault(fault: "ErrorDetails") -> str:
         return f"{key} is no knob; allowed here are {', '.join(_names_beside(fault['loc']))}"
     if not key:
         return f"the file holds {fault['input']!r} and not names with values"
-    # an address may be a secret that stands in the wrong place
-    return f"{key}: {fault['msg']}" + ("" if "://" in str(fault["input"]) else f" (it is {fault['input']!r})")
+    # an address, or anything under crm, may be a secret that stands in the wrong place
+    silent = "://" in str(fault["input"]) or (fault["loc"][0] == "crm" and not _is_number(fault["input"]))
+    return f"{key}: {fault['msg']}" + ("" if silent else f" (it is {fault['input']!r})")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 def _names_beside(place: tuple[int | str, ...]) -> list[str]:

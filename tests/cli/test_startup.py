@@ -13,6 +13,8 @@ from winpredict.workspace import Workspace
 
 HEAVY = {"altair", "lightgbm", "mlflow", "numba", "numpy", "pandas", "pandera", "pyarrow", "pyspark", "scipy", "shap"}
 HEAVY |= {"sklearn", "sqlalchemy", "statsmodels", "weasyprint"}
+#: Stand-ins of live CRMs and what they are served with, and what clients are made with.
+HEAVY |= {"fastapi", "httpx", "simple_salesforce", "tenacity", "uvicorn", "winpredict.crm_servers"}
 #: What scoring has no use for; the model is found without MLflow.
 NOT_FOR_SCORES = {"alembic", "altair", "duckdb", "jinja2", "matplotlib", "mlflow", "optuna", "pandera", "polars"}
 NOT_FOR_SCORES |= {"pyspark", "shap", "sklearn.linear_model", "sqlalchemy", "statsmodels", "torch", "vl_convert"}
@@ -36,7 +38,9 @@ def loaded(*command: str) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("command", [["--help"], ["score", "--help"], ["spark", "--help"], ["report", "--help"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], *([name, "--help"] for name in ("demo", "report", "run", "score", "spark"))]
+)
 def test_help_loads_nothing_heavy(command):
     assert not loaded(*command) & HEAVY
 

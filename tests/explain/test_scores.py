@@ -5,7 +5,7 @@ from scipy.special import logit
 
 from winpredict import WinPredictError, explain_deal, score
 from winpredict.explain.contributions import contributions
-from winpredict.explain.scores import DealScorer, bands
+from winpredict.explain.scores import DealScorer, bands, score_rows
 from winpredict.models.training import pipeline
 
 COLUMNS = [
@@ -28,6 +28,12 @@ def test_one_row_an_open_deal_with_the_promised_columns(world, scores):
     assert list(scores.columns) == COLUMNS
     assert sorted(scores["deal_id"]) == sorted(world.crm.deals.query("outcome == 'open'")["deal_id"])
     assert scores["win_probability"].is_monotonic_decreasing
+
+
+def test_a_part_without_an_open_deal_has_columns_of_the_same_kinds(model, features, scores):
+    looks = pd.DataFrame({"deal_id": scores["deal_id"].iloc[:0], "as_of": scores["as_of"].iloc[:0]})
+    empty = score_rows(model, looks, features.iloc[:0], scores["as_of"].iloc[0])
+    assert empty.dtypes.equals(scores[list(empty)].dtypes)
 
 
 def test_odds_lie_in_their_interval_and_odds_by_date_below_them(scores):

@@ -13,7 +13,7 @@ from winpredict import score
 from winpredict._common.errors import DigestError
 from winpredict.config import Run
 from winpredict.report.digest import Digest, Item, Part, digest
-from winpredict.report.sending import send
+from winpredict.report.sending import _said_by, send
 
 DAYS = 21
 
@@ -126,3 +126,15 @@ def test_what_is_no_address_is_a_sentence():
     with pytest.raises(DigestError, match="digest_url is no address that Apprise knows") as caught:
         send("t", "b", {"digest_url": SecretStr("nonsense://T00SECRET")})
     assert "T00SECRET" not in str(caught.value)
+
+
+def test_loggers_that_are_made_while_it_is_sent_are_silent_too(caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    with _said_by("apprise") as said:
+        logging.getLogger("urllib3.made_late").warning("POST /services/secret")
+        logging.getLogger("requests.made_late").debug("POST /services/secret")
+        logging.getLogger("apprise.made_late").warning("POST /services/secret was refused")
+    assert said == ["POST /services/secret was refused"]
+    assert "secret" not in caplog.text + "".join(capfd.readouterr())
+    logging.getLogger("urllib3.made_late").warning("heard again")
+    assert "heard again" in caplog.text

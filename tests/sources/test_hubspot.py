@@ -384,6 +384,7 @@ def test_fields_are_made_once(server, source):
     made_here = {name: server.definitions[name.lower()] for name in ("WinPredict_Odds", "WinPredict_Reasons")}
     assert made_here["WinPredict_Odds"]["numberDisplayHint"] == "percentage"
     assert made_here["WinPredict_Reasons"]["fieldType"] == "textarea"
+    assert not [each for each in source.describe().custom_fields if each.name.startswith("winpredict")]
 
 
 def test_fields_that_may_not_be_made(server, source):

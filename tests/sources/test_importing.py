@@ -98,7 +98,8 @@ def imported_csv(folder: Path) -> Path:
     [
         ({"deals.csv": ""}, "is empty"),
         ({"deals.csv": "\n\n"}, "is empty"),
-        ({"deals.csv": HEADER}, "no rows"),
+        ({"deals.csv": HEADER}, "no rows of deals"),
+        ({"deals.csv": "x" * 200_000}, "no header that can be read"),
         ({"deals.csv": HEADER.replace("stage", "deal_id") + ROWS}, "more than once"),
         ({"deals.xlsx": "not a workbook"}, "cannot be read"),
         ({"deals.parquet": "not parquet"}, "cannot be read"),
@@ -114,6 +115,26 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path, files, message
         return
     with pytest.raises(InputFileError, match=message):
         imported(tmp_path, files)
+
+
+def test_files_with_a_header_alone_are_as_good_as_absent(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    touches = {"activities.csv": "activity_id,deal_id,occurred_at\n", "contacts.csv": "deal_id,contact_id,added_at\n"}
+    found = imported(tmp_path / "one", {"deals.csv": HEADER + ROWS} | touches)
+    same(found, imported(tmp_path / "two", {"deals.csv": HEADER + ROWS}))
+    assert [each["rows"] for each in found.sources] == [0, 0, 2]
+    (tmp_path / "two" / "deals.csv").write_text(HEADER)  # nothing has changed since: what was there stays
+    again = import_files([tmp_path / "two"], load_profile("generic"), earlier=found.crm, now=NOW)
+    same(again, found)
+
+
+@pytest.mark.parametrize("flags", [("false", "true"), ("0", "1"), ("FALSE", "TRUE"), ("No", "Yes")])
+def test_flags_of_deleted_records_are_read_in_every_notation(tmp_path, flags):
+    rows = "".join(f"006{each},2025-01-05,Prospecting,{each}\n" for each in flags)
+    (tmp_path / "Opportunity.csv").write_text("Id,CreatedDate,StageName,IsDeleted\n" + rows)
+    found = import_files([tmp_path], load_profile("salesforce"), now=NOW)
+    assert found.crm.deals["deal_id"].tolist() == [f"006{flags[0]}"]
 
 
 def test_a_broken_zip_and_a_missing_path_are_refused(tmp_path):

@@ -264,3 +264,16 @@ def test_a_single_table_holds_the_deals_and_only_then(tmp_path):
         for sheet in ("deals", "leads"):
             pd.DataFrame({"x": [1]}).to_excel(book, sheet_name=sheet)
     assert not any(map(holds_one_table, ([tmp_path / "two.zip"], [tmp_path / "two.xlsx"], [tmp_path])))
+
+
+def test_files_with_a_header_alone_are_as_good_as_absent(tmp_path):
+    folder = export(tmp_path / "export", "csv")
+    (folder / "quotas.csv").write_text("user_id,period_start,period_end,amount\n")
+    (folder / "team_members.csv").write_text((folder / "team_members.csv").read_text().splitlines()[0] + "\n")
+    whole = import_files([folder], load_profile("generic"), now=NOW)
+    files = list(read_files([folder]))
+    found = import_parted(files, load_profile("generic"), tmp_path / "work", 3, plan="", now=NOW)
+    assert_same(found.buckets, whole.crm)
+    (folder / "deals.csv").write_text((folder / "deals.csv").read_text().splitlines()[0] + "\n")
+    with pytest.raises(InputFileError, match="no rows of deals"):
+        import_parted(list(read_files([folder])), load_profile("generic"), tmp_path / "none", 3, plan="", now=NOW)

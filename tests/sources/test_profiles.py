@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from winpredict._common.errors import ProfileError
+from winpredict.config import Push
 from winpredict.sources import import_files, load_profile, profile_yaml, shipped_profiles
+from winpredict.sources._push_values import score_fields
 from winpredict.sources.profiles import Profile
 
 NOW = pd.Timestamp("2026-01-01", tz="UTC")
@@ -165,6 +167,24 @@ def test_a_stay_in_a_stage_is_dated_by_its_beginning_unless_the_profile_says_its
         ["Closed Won", "2025-02-28 22:00:00+00:00"],
     ]
     assert found.crm.activities["direction"].tolist() == ["inbound"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "columns"),
+    [
+        ("salesforce", "Id,CreatedDate,StageName"),
+        ("hubspot", "Record ID,Create Date,Deal Stage"),
+        ("zoho", "Record Id,Created Time,Stage"),
+    ],
+)
+def test_scores_that_were_pushed_never_come_back_as_attributes(tmp_path, profile, columns):
+    ours = score_fields(Push()).values()
+    names = [name for each in ours for name in (each.name, f"{each.name}__c", each.name.replace("_", " "), each.label)]
+    (tmp_path / "deals.csv").write_text(
+        f"{columns},Region,{','.join(names)}\n7,2025-01-05T10:00:00Z,Closed Won,East{',1' * len(names)}\n"
+    )
+    found = import_files([tmp_path], load_profile(profile), now=NOW)
+    assert found.crm.attributes == ("Region",)
 
 
 def test_salesforce_tasks_on_accounts_and_open_ones_are_no_touches(tmp_path):

@@ -211,6 +211,53 @@ def test_an_error_on_the_way_tells_how_far_it_came(tmp_path):
     assert run(source, table(list("abcdef")), tmp_path, apply=True).counts == {"unchanged": 3, "written": 3}
 
 
+def test_an_error_of_a_client_of_its_own_is_told_too(tmp_path):
+    class RefusalError(CRMError):
+        def __init__(self, message, code):
+            super().__init__(message)
+            self.code = code
+
+    source = Memory({"a": {}})
+
+    def refuse(deal_ids, names):
+        raise RefusalError("memory refuses", "EXPIRED_VALUE")
+
+    source.read_fields = refuse
+    with pytest.raises(RefusalError, match=r"^memory refuses\. Nothing was written$") as caught:
+        run(source, table(["a"]), tmp_path, apply=True)
+    assert caught.value.code == "EXPIRED_VALUE"
+
+
+class Slow(Memory):
+    """Carries the first batch out only after the fields were read again."""
+
+    late = None
+
+    def write(self, changes):
+        if self.late is None:
+            self.late = list(changes)
+            raise CRMUncertainError("memory: no answer in time")
+        return super().write(changes)
+
+    def read_fields(self, deal_ids, names):
+        found = super().read_fields(deal_ids, names)
+        if self.late:
+            late, self.late = self.late, []
+            super().write(late)
+        return found
+
+
+def test_a_write_that_arrives_after_all_is_sent_twice_and_can_be_undone(tmp_path):
+    source = Slow({"a": {FIELDS.band: "mine"}})
+    before = held(source)
+    found = run(source, table(["a"]), tmp_path, apply=True)
+    assert found.verdicts == {"a": "written"}
+    assert len(source.writes) == 2 * len(KINDS)
+    assert len(set(source.writes)) == len(KINDS)
+    assert undo(source, found.undo_file, tmp_path, apply=True).verdicts == {"a": "written"}
+    assert held(source) == before
+
+
 def test_only_so_many_are_changed_best_odds_first(tmp_path):
     source = Memory({deal: {} for deal in "abcdef"})
     found = run(source, table(list("abcdef")), tmp_path, apply=True, limit=4)

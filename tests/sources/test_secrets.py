@@ -79,16 +79,28 @@ def test_a_broken_file_is_told_without_what_it_holds(tmp_path, text):
     assert caught.value.__suppress_context__
 
 
-@pytest.mark.parametrize("text", ["", "- a\n- b\n", "other: x\n", "hubspot_token:\n"])
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "other: x\n", "hubspot_token:\n", "hubspot_token: null\n"])
 def test_a_file_without_it_is_no_fault(tmp_path, text):
     write(tmp_path, text)
     with pytest.raises(CRMSignInError, match="no secret hubspot_token"):
         find_secret("hubspot_token")
 
 
-def test_a_number_is_a_secret_too(tmp_path):
-    write(tmp_path, "hubspot_token: 1234567\n")
-    assert find_secret("hubspot_token").get_secret_value() == "1234567"
+@pytest.mark.parametrize("text", ["1234567", "01234567", "12_34_567", "0x1F2E3D4C", "2025-06-01", "1234.50"])
+def test_what_looks_like_a_number_or_a_date_is_a_secret_too(tmp_path, text):
+    write(tmp_path, f"hubspot_token: {text}\n")
+    assert find_secret("hubspot_token").get_secret_value() == text
+
+
+def test_line_breaks_around_a_secret_are_none_of_it(tmp_path, monkeypatch):
+    write(tmp_path, f"hubspot_token: |\n  {TOKEN}\n")
+    assert find_secret("hubspot_token").get_secret_value() == TOKEN
+    monkeypatch.setenv("WINPREDICT_HUBSPOT_TOKEN", f" {TOKEN}\r\n")
+    assert find_secret("hubspot_token").get_secret_value() == TOKEN
+
+
+def test_a_secret_that_holds_another_is_kept_out_whole():
+    assert Redactor([SecretStr(TOKEN), SecretStr(f"{TOKEN}-long")])(f"is {TOKEN}-long") == "is ***"
 
 
 def test_a_secret_does_not_tell_itself(monkeypatch):

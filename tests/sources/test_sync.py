@@ -216,6 +216,59 @@ def test_deals_are_read_again_when_they_have_a_new_field(tmp_path):
     assert history.loc[history["unread"].isna(), "Blocker__c"].eq("legal").all()
 
 
+def test_a_field_that_is_made_while_the_first_reading_stands_still_is_read_of_all_deals(tmp_path):
+    crm, folder, pages = LivingCRM(), tmp_path / "salesforce", []
+
+    def stop(name):
+        pages.append(name)
+        if len(pages) > 1:
+            raise Killed
+
+    crm.during = stop
+    with pytest.raises(Killed):
+        sync(crm, RawStore(folder))
+    crm.during = lambda name: None
+    store = RawStore(folder)
+    assert store.state("Opportunity").under_way.fields == ("Region__c",)
+    crm.custom_fields = ("Region__c", "Blocker__c")
+    for record_id, record in crm.records["Opportunity"].items():
+        values = {**record.values, "Blocker__c": "legal"}
+        crm.records["Opportunity"][record_id] = raw_records.RawRecord(record_id, values, record.modified_at)
+    found = sync(crm, store)
+    assert any("for the new field(s) Blocker__c" in each for each in found.remarks)
+    assert store.latest("Opportunity")["record"].str.contains('"Blocker__c":"legal"').all()
+    assert store.fields == ("Blocker__c", "Region__c")
+
+
+def test_a_first_reading_that_is_gone_on_with_has_no_new_fields(tmp_path):
+    crm, folder = LivingCRM(), tmp_path / "salesforce"
+    pages = iter(range(2))
+
+    def stop(name):
+        if next(pages, None) is None:
+            raise Killed
+
+    crm.during = stop
+    with pytest.raises(Killed):
+        sync(crm, RawStore(folder))
+    crm.during = lambda name: None
+    found = sync(crm, RawStore(folder))
+    assert found.remarks == ["Opportunity: went on with a reading that was stopped"]
+
+
+def test_an_organisation_that_takes_another_name_is_the_same(tmp_path):
+    store = RawStore(tmp_path / "salesforce")
+    crm = LivingCRM(account="Acme (00D000000000001)")
+    sync(crm, store)
+    for name in ("Acme Bolt (Europe) (00D000000000001)", "00D000000000001", ""):
+        crm.account = name
+        assert sync(crm, store).total.total == 0
+        assert store.account.endswith("00D000000000001") or store.account.endswith("00D000000000001)")
+    crm.account = "Acme (00D000000000002)"
+    with pytest.raises(CRMError, match="these credentials belong to"):
+        sync(crm, store)
+
+
 def test_steps_tell_how_far_it_is(tmp_path):
     told = []
     sync(LivingCRM(), RawStore(tmp_path / "salesforce"), steps=lambda *step: told.append(step))

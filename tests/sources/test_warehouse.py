@@ -18,7 +18,7 @@ import yaml
 from postgres_server import postgres_server
 from typer.testing import CliRunner
 
-from winpredict._common.errors import TableError, WinPredictError, WorkspaceError
+from winpredict._common.errors import InputFileError, TableError, WinPredictError, WorkspaceError
 from winpredict.cli import app
 from winpredict.sources import import_files, load_profile, scores_table, warehouse
 from winpredict.sources.files import read_files
@@ -26,7 +26,7 @@ from winpredict.sources.importing import import_raw
 from winpredict.sources.parted import import_parted
 from winpredict.sources.scores_table import COLUMNS, HISTORY, LATEST, ScoresWritten, scores_documentation, write_scores
 from winpredict.sources.simulate import simulate, write_salesforce_export
-from winpredict.sources.warehouse import read_warehouse, warehouse_name
+from winpredict.sources.warehouse import is_warehouse, read_warehouse, warehouse_name
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT.parent / "shared" / "data" / "crm_fixtures"
@@ -216,6 +216,23 @@ def test_types_of_postgresql_that_files_have_not(postgres, tmp_path):
     parted = import_parted(raw, mapping, tmp_path / "work", 3, now=NOW).buckets.whole()
     columns = list(whole.deals)
     pd.testing.assert_frame_equal(parted.deals[columns].sort_values("deal_id", ignore_index=True), whole.deals)
+
+
+def test_times_of_postgresql_that_are_none_elsewhere_are_told_and_taken_as_missing(postgres):
+    place = _new_database(postgres)
+    place.run(
+        "create schema crm",
+        "create table crm.deals (deal_id text, stage text, outcome text, created_at timestamptz, closed_at timestamp,"
+        " expected_close_date date)",
+        "insert into crm.deals values ('a', 'Demo', 'open', '2025-01-01 10:00+00', 'infinity', 'infinity'),"
+        " ('b', 'Demo', 'open', '-infinity', null, '2025-03-01'), ('c', 'Demo', 'open', '0044-03-15 BC', null, null)",
+    )
+    found = by_warehouse(place, "generic")
+    assert found.crm.deals["created_at"].tolist()[0] == pd.Timestamp("2025-01-01T10:00Z")
+    assert found.crm.deals["created_at"].isna().tolist() == [False, True, True]
+    assert found.crm.deals["expected_close_date"].notna().tolist() == [False, True, False]
+    assert found.repairs["deals: created_at is no known date, taken as missing (repaired)"] == 2
+    assert found.repairs["deals: expected_close_date is no known date, taken as missing (repaired)"] == 1
 
 
 DEALS = {
@@ -583,6 +600,14 @@ def both_ways(url: str) -> list[str]:
 def test_what_cannot_be_reached_is_a_sentence_without_secrets(url, message):
     for told in both_ways(url):
         assert re.search(message, told), told
+
+
+@pytest.mark.parametrize("typed", ["postgres:/me:hunter2@host/crm", "postgres//me:hunter2@host", "pg:me:hunter2@host"])
+def test_a_mistyped_url_that_passes_for_a_path_is_not_repeated(typed):
+    assert not is_warehouse(typed)
+    with pytest.raises(InputFileError, match=r"the path with an @ .* does not exist") as caught:
+        import_files([typed], load_profile("generic"))
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_wrong_password_is_a_sentence_without_it(postgres, monkeypatch):

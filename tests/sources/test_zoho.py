@@ -342,6 +342,8 @@ def test_faults_change_nothing(world, tmp_path):
 def test_fields_are_made_five_at_a_time_and_only_once(server, source):
     assert source.create_fields(SCORES) == {field.name: "made" for field in SCORES}
     assert source.create_fields(SCORES) == {field.name: "there already" for field in SCORES}
+    told = {each.name for each in source.describe().custom_fields if each.name.startswith("WinPredict")}
+    assert told == {"WinPredict_More"}  # the config pushes nothing into that one
     server.changing.most_fields = 0
     found = source.create_fields((ScoreField("Other", "Other", "text"),))
     assert "FIELD_LIMIT_EXCEEDED" in found["Other"]

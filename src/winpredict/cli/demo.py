@@ -1,5 +1,6 @@
 """``winpredict demo``: everything once, on a simulated CRM."""
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ import typer
 from winpredict._common.errors import WorkspaceError
 from winpredict._common.progress import progress
 from winpredict.cli.data import import_into
+from winpredict.cli.live_demo import play, played_accounts, require_installed
 from winpredict.cli.modelling import backtest_facts, backtest_workspace, show_backtest, train_workspace, training_facts
 from winpredict.cli.options import JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond
@@ -18,29 +20,47 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from winpredict.config import Config
+    from winpredict.models.registry import ModelVersion
     from winpredict.workspace import Workspace
 
 _EXPORT = "simulated_export.zip"
 _FOLDS = 3
+_MANIFEST = "manifest.json"
+_DEALS, _LIVE_DEALS = 3000, 1500
 
 
 def demo(
-    deals: Annotated[int, typer.Option("--deals", min=300, help="Number of simulated deals.")] = 3000,
+    deals: Annotated[
+        int | None,
+        typer.Option("--deals", min=300, help=f"Number of simulated deals; {_DEALS}, with --crm {_LIVE_DEALS}."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed gives another company.")] = 0,
+    crm: Annotated[
+        str | None,
+        typer.Option("--crm", help="Play a live CRM on this machine: salesforce, hubspot or zoho.", metavar="CRM"),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Try it all on a simulated CRM, within a minute.
 
-    Simulate, import, train, backtest and score.
+    Simulate, import, train, backtest and score. With --crm: sync, train, score, push, and once more a day later.
 
     Example: winpredict demo --deals 3000 --workspace demo
+
+    Example: winpredict demo --crm hubspot --workspace demo
     """
-    place = workspace_at(workspace)
-    config = demo_config(seed)
+    place, config = workspace_at(workspace), demo_config(seed)
+    if crm is not None:
+        _demo_live(place, crm, config, deals or _LIVE_DEALS, as_json=as_json)
+    else:
+        _demo_files(place, config, deals or _DEALS, as_json=as_json)
+
+
+def _demo_files(place: "Workspace", config: "Config", deals: int, *, as_json: bool) -> None:
     with place.writing():
-        _refuse_real_data(place)
-        _import_simulated(place, deals, seed)
+        _begin_afresh(place)
+        _import_simulated(place, deals, config.seed)
         crm = place.crm()
         model, version, drivers = train_workspace(place, crm, config)
     found, run_id = backtest_workspace(place, crm, config)
@@ -49,7 +69,7 @@ def demo(
     def show(console: "Console") -> None:
         show_backtest(console, found, details=False)
         console.print(scores_table(scores))
-        console.print(_next_steps(place, str(scores["deal_id"].iloc[0]) if len(scores) else "DEAL_ID"))
+        console.print(_next_steps(place, version, str(scores["deal_id"].iloc[0]) if len(scores) else "DEAL_ID"))
 
     facts = {
         "workspace": str(place.folder),
@@ -61,6 +81,22 @@ def demo(
     respond(facts, show, as_json=as_json)
 
 
+def _demo_live(place: "Workspace", crm: str, config: "Config", deals: int, *, as_json: bool) -> None:
+    from winpredict.sources.crms import require_known
+
+    require_known(crm)
+    require_installed()
+    with place.writing():
+        _begin_afresh(place)
+        done = play(place, crm, config, deals)
+
+    def show(console: "Console") -> None:
+        done.show(console)
+        console.print(_told(done.next_steps(_folder(place), _model(done.model))))
+
+    respond({"workspace": str(place.folder), "rows": place.manifest["rows"]} | done.facts(), show, as_json=as_json)
+
+
 def demo_config(seed: int) -> "Config":
     """Fewer bags, trees and cut-offs than the defaults: a demo is to be quick."""
     from winpredict.config import Config
@@ -70,13 +106,32 @@ def demo_config(seed: int) -> "Config":
     )
 
 
+def _begin_afresh(place: "Workspace") -> None:
+    """Remove the tables and raw records that an earlier demo left; its models and scores stay.
+
+    Raises
+    ------
+    WorkspaceError
+        When there is anything else.
+    """
+    _refuse_real_data(place)
+    if place.exists:
+        (place.folder / _MANIFEST).unlink()
+    shutil.rmtree(place.raw_folder, ignore_errors=True)
+
+
 def _refuse_real_data(place: "Workspace") -> None:
-    if not place.exists:
-        return
-    names = [Path(str(each["path"])).name for record in place.manifest["imports"] for each in record["sources"]]
-    if any(name != _EXPORT for name in names):
+    from winpredict.sources.crms import CRMS
+    from winpredict.sources.raw_records import RawStore
+
+    imports = place.manifest["imports"] if place.exists else []
+    files = [Path(str(each["path"])).name for record in imports if "crm" not in record for each in record["sources"]]
+    played = played_accounts(place)
+    accounts = {name: RawStore(place.raw_folder / name).account for name in CRMS}
+    synced = {record["crm"] for record in imports if "crm" in record} | {name for name in CRMS if accounts[name]}
+    if any(name != _EXPORT for name in files) or any(accounts[name] != played.get(name) for name in synced):
         raise WorkspaceError(
-            f"{place.folder} holds imported data, which the demo would replace; name another folder with --workspace"
+            f"{place.folder} holds data of your own, which the demo would replace; name another folder with --workspace"
         )
 
 
@@ -91,15 +146,27 @@ def _import_simulated(place: "Workspace", deals: int, seed: int) -> None:
         import_into(place, [export], "salesforce", afresh=True)
 
 
-def _next_steps(place: "Workspace", deal_id: str) -> str:
-    folder = f"--workspace {place.folder}"
-    return "\n".join(
+def _next_steps(place: "Workspace", version: "ModelVersion", deal_id: str) -> str:
+    folder, model = _folder(place), _model(version)
+    return _told(
         [
-            "Next steps:",
-            f"  winpredict explain {deal_id} {folder}",
-            f"  winpredict check {folder}",
-            f"  winpredict report drivers --out drivers.html {folder}",
-            f"  mlflow ui --backend-store-uri sqlite:///{place.folder}/mlflow.db",
-            "  winpredict import YOUR_EXPORT.zip --profile salesforce --workspace my-project",
+            f"winpredict explain {deal_id}{model} {folder}",
+            f"winpredict check {folder}",
+            f"winpredict report drivers --out drivers.html{model} {folder}",
+            f"mlflow ui --backend-store-uri sqlite:///{place.folder}/mlflow.db",
+            "winpredict import YOUR_EXPORT.zip --profile salesforce --workspace my-project",
         ]
     )
+
+
+def _told(steps: list[str]) -> str:
+    return "\n  ".join(["Next steps:", *steps])
+
+
+def _folder(place: "Workspace") -> str:
+    return f"--workspace {place.folder}"
+
+
+def _model(version: "ModelVersion") -> str:
+    """What names a model that is not the one commands take by themselves, such as that of a second demo."""
+    return "" if "champion" in version.aliases else f" --model {version.version}"

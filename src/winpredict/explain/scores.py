@@ -18,6 +18,7 @@ from winpredict.features.events import DealEvents
 from winpredict.models.training import TrainedModel, pipeline
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData, utc
+from winpredict.tables.schema import text_dtype
 
 REASONS = 5
 _REASON_COLUMNS = [f"reason_{number + 1}" for number in range(REASONS)]
@@ -86,7 +87,9 @@ def score_rows(
         The day, for the odds by the end of its quarter.
     """
     scored = scored_rows(model, looks, features, np.array([30.0, days_to_quarter_end(moment)]))
-    return scored.odds.assign(**dict(zip(_REASON_COLUMNS, scored.told.T, strict=True)))
+    # of the dtype of texts also where there is no row
+    told = [pd.array(texts, dtype=text_dtype()) for texts in scored.told.T]
+    return scored.odds.assign(**dict(zip(_REASON_COLUMNS, told, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def scored_rows(
         **odds,
         "p_win_30d": by_date[:, 0],
         "p_win_quarter": by_date[:, 1],
-        "band": bands(odds["win_probability"].to_numpy()),
+        "band": pd.array(bands(odds["win_probability"].to_numpy()), dtype=text_dtype()),
     }
     base = float(expit(found.calibrated_base))
     return ScoredRows(pd.DataFrame(columns), base, chosen, sentences(chosen, features, model))

@@ -57,12 +57,13 @@ def _parts(address: str) -> list[str]:
 def _said_by(name: str) -> Iterator[list[str]]:
     """Keep what a logger warns of, and let neither it nor others of `_TALKATIVE` tell anybody."""
     known = [each for each in logging.root.manager.loggerDict if each.partition(".")[0] in _TALKATIVE]
-    loggers = [logging.getLogger(each) for each in known]
+    # those that are made meanwhile, as modules are imported, tell the first ones of their names
+    loggers = [logging.getLogger(each) for each in dict.fromkeys([*known, *_TALKATIVE])]
     before = [(each, each.disabled, each.propagate, each.handlers) for each in loggers]
     heard = _Ear(logging.WARNING)
     for each in loggers:
-        each.disabled = each.name != name
-        each.propagate, each.handlers = False, [heard] if each.name == name else []
+        each.disabled = each.name not in _TALKATIVE
+        each.propagate, each.handlers = False, [heard if each.name == name else logging.NullHandler()]
     try:
         yield heard.said
     finally:

@@ -16,7 +16,11 @@ from winpredict.config import Sync
 from winpredict.sources.secrets import Redactor
 
 _TOO_MANY, _UNAUTHORISED, _FORBIDDEN = 429, 401, 403
-_TRANSIENT = (408, 500, 502, 503, 504)
+#: Statuses that pass, besides all above 500: too slow, locked, and HubSpot's of an account that is being moved.
+_TRANSIENT = (408, 423, 477)
+_NOT_IMPLEMENTED = 501
+#: Tokens that are asked for, one after the other, for a request that is answered with 401.
+_RENEWALS = 2
 _SAID = 300
 
 
@@ -30,6 +34,18 @@ class SignIn(Protocol):
     def renew(self) -> bool:
         """Get another token after a 401; False where there is no other."""
         ...
+
+
+class Unsigned:
+    """Signs nothing: for asking for a token."""
+
+    def header(self) -> Mapping[str, str]:
+        """No header."""
+        return {}
+
+    def renew(self) -> bool:
+        """There is nothing to renew."""
+        return False
 
 
 class _PassingError(Exception):
@@ -78,7 +94,12 @@ class Connection:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.crm, self.sign_in, self.knobs, self.redact = crm, sign_in, knobs, redact
-        self._client = httpx.Client(base_url=base_url, timeout=knobs.timeout_s, follow_redirects=False)
+        try:
+            self._client = httpx.Client(base_url=base_url, timeout=knobs.timeout_s, follow_redirects=False)
+            if self._client.base_url.scheme not in ("http", "https"):
+                raise ValueError("it does not begin with https://")
+        except (httpx.InvalidURL, ValueError) as error:
+            raise CRMError(f"{crm}: {base_url!r} is no address ({error}); correct it in the config under crm") from None
         self._sent: deque[float] = deque(maxlen=requests_per_10s)
         self._limits, self._for_good, self._sleep = limits, for_good, sleep
         self._last_date: datetime | None = None
@@ -149,14 +170,28 @@ class Connection:
     ) -> httpx.Response:
         if self._enough:
             raise CRMLimitError(self._enough)
-        answer = self._answer(method, url, writes, request)
-        if answer.status_code == _UNAUTHORISED and not self._for_good(answer) and self.sign_in.renew():
-            answer = self._answer(method, url, writes, request)
+        answer = self._signed_answer(method, url, writes, request)
         self._keep_date(answer)
         self._heed_limits(answer)
-        if answer.status_code < 400 or answer.status_code in allowed:
+        if answer.status_code in allowed or (answer.status_code < 400 and not _astray(answer)):
             return answer
         raise self._fault(method, url, writes, answer)
+
+    def _signed_answer(self, method: str, url: str, writes: bool, request: dict[str, Any]) -> httpx.Response:
+        """An answer, with another token after a 401.
+
+        A token that was just made may be refused once more: not all of the CRM knows it yet.
+        """
+        answer = self._answer(method, url, writes, request)
+        for number in range(_RENEWALS):
+            if answer.status_code != _UNAUTHORISED or self._for_good(answer):
+                break
+            if number:
+                self._sleep(1.0)
+            if not self.sign_in.renew():
+                break
+            answer = self._answer(method, url, writes, request)
+        return answer
 
     def _heed_limits(self, answer: httpx.Response) -> None:
         if self._limits is None:
@@ -171,6 +206,11 @@ class Connection:
     def _answer(self, method: str, url: str, writes: bool, request: dict[str, Any]) -> httpx.Response:
         self._keep_pace()
         headers = {**self.sign_in.header(), **request.get("headers", {})}
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+            # the error of the library would quote it
+            raise CRMSignInError(
+                f"the token for {self.crm} holds a line break or letters that no token has; copy it again"
+            )
         try:
             return self._client.request(method, url, **{**request, "headers": headers})
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -184,14 +224,20 @@ class Connection:
             raise _PassingError(said) from None
 
     def _fault(self, method: str, url: str, writes: bool, answer: httpx.Response) -> Exception:
-        said = f"{answer.status_code} {self.redact(answer.text[:_SAID].strip())}"
+        said = f"{answer.status_code} {self.redact(answer.text).strip()[:_SAID]}"
         told = f"{self.crm}, {self._told(method, url)}: {said}"
+        if answer.has_redirect_location:
+            place = self.redact(answer.headers.get("location", "").partition("?")[0])
+            return CRMError(f"{told} sends on to {place}; correct the address in the config under crm")
+        if answer.status_code < 400:
+            told = f"{self.crm}, {self._told(method, url)}: a web page came in place of an answer"
+            return CRMUncertainError(told) if writes else _PassingError("a web page came in place of an answer")
         if answer.status_code == _TOO_MANY:
             wait = retry_after(answer, self.clock())
             if wait is not None and wait > self.knobs.longest_wait_s:
                 return CRMLimitError(f"{told}. Its limit is used up for {wait:.0f} s; run the command again after that")
             return _PassingError(said, wait)
-        if answer.status_code in _TRANSIENT:
+        if answer.status_code in _TRANSIENT or _fails(answer.status_code):
             wait = retry_after(answer, self.clock())
             unsure = writes and not (answer.status_code == 503 and wait is not None)
             return CRMUncertainError(told) if unsure else _PassingError(said, wait)
@@ -222,6 +268,16 @@ class Connection:
 
     def _told(self, method: str, url: str) -> str:
         return f"{method} {self.redact(httpx.URL(url).path)}"
+
+
+def _fails(status: int) -> bool:
+    """Whether the server, or what stands before it, failed."""
+    return status >= 500 and status != _NOT_IMPLEMENTED
+
+
+def _astray(answer: httpx.Response) -> bool:
+    """Whether an answer is none of the CRM's: it sends elsewhere, or is a page for people."""
+    return answer.has_redirect_location or answer.headers.get("content-type", "").startswith("text/html")
 
 
 def retry_after(answer: httpx.Response, now: pd.Timestamp) -> float | None:

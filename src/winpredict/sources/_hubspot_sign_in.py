@@ -9,24 +9,12 @@ from pydantic import SecretStr
 
 from winpredict._common.errors import CRMLimitError, CRMSignInError
 from winpredict.config import Config, HubSpot
-from winpredict.sources._http import Connection
+from winpredict.sources._http import Connection, Unsigned
 from winpredict.sources.secrets import Redactor, find_secret
 
 #: An access token is renewed so long before it ends.
 _MARGIN_S = 60.0
 _SAID = 200
-
-
-class Unsigned:
-    """Signs nothing: for asking for a token."""
-
-    def header(self) -> Mapping[str, str]:
-        """No header."""
-        return {}
-
-    def renew(self) -> bool:
-        """There is nothing to renew."""
-        return False
 
 
 class PrivateToken:

@@ -136,9 +136,17 @@ def kept_rows(frame: pd.DataFrame, source: Source, profile: Profile) -> pd.DataF
     for name, patterns in source.where.items():
         if name in frame:
             texts = as_text(frame[name], profile.missing)
+            if {each.lower() for each in patterns} <= {"true", "false"}:
+                texts = _as_flags(texts)
             verdicts = {text: matches(str(text), patterns) for text in texts.dropna().unique()}
             keep &= texts.map(verdicts).fillna("" in patterns).astype(bool).to_numpy()
     return frame[keep]
+
+
+def _as_flags(texts: pd.Series) -> pd.Series:
+    """Flags in one notation, where exports write 0 and 1; what is none stays as it is."""
+    flags = to_flags(texts)[0]
+    return texts.mask(flags.eq(True).fillna(False), "true").mask(flags.eq(False).fillna(False), "false")
 
 
 def found_columns(frame: pd.DataFrame, table: str, source: Source, raw: RawFile) -> dict[str, str]:

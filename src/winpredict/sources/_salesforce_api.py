@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from winpredict._common.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError
 from winpredict.config import Config
-from winpredict.sources._http import Connection
-from winpredict.sources._salesforce_sign_in import SalesforceSignIn, Unsigned
+from winpredict.sources._http import Connection, Unsigned
+from winpredict.sources._salesforce_sign_in import SalesforceSignIn
 from winpredict.sources.secrets import Redactor
 
 _USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")

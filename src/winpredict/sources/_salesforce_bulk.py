@@ -91,7 +91,13 @@ def delete_job(api: SalesforceAPI, job: str) -> None:
 
 def _rows(answer: httpx.Response, job: str) -> list[dict[str, str]]:
     answer.encoding = "utf-8"
-    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    try:
+        rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    except csv.Error as error:
+        raise CRMError(
+            f"Salesforce's bulk job {job} sent rows that cannot be read ({error}); raise crm.salesforce.bulk_from_rows "
+            "so that plain queries are used"
+        ) from None
     promised = answer.headers.get("sforce-numberofrecords")
     if promised is not None and int(promised) != len(rows):
         raise CRMError(

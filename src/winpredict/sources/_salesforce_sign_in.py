@@ -41,18 +41,6 @@ _ADVICE = {
 _GENERAL_ADVICE = "check crm.salesforce in the config, the secret, and the OAuth settings of the app"
 
 
-class Unsigned:
-    """Signs nothing: for asking for a token."""
-
-    def header(self) -> Mapping[str, str]:
-        """No header."""
-        return {}
-
-    def renew(self) -> bool:
-        """There is nothing to renew."""
-        return False
-
-
 class SalesforceSignIn:
     """Tokens of one organisation; see `winpredict.sources._http.SignIn`.
 

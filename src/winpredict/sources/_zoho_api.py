@@ -8,7 +8,7 @@ import pandas as pd
 
 from winpredict._common.errors import CRMError, CRMSignInError, CRMUncertainError
 from winpredict.sources._http import Connection
-from winpredict.sources._zoho_sign_in import mapping
+from winpredict.sources._zoho_sign_in import ABOUT_RIGHTS, code_of, mapping
 
 #: Most fields in one request, most records asked for by id, most records of a related list.
 FIELDS, IDS, LONGEST_PAGE = 50, 100, 200
@@ -17,10 +17,7 @@ Told = dict[str, Any]
 _Value = TypeVar("_Value")
 _REFUSED = (400, 401, 403, 404)
 _NOTHING = (204, 304)
-#: A token that was just made may be refused once and accepted a moment later.
-_TRIES = 3
 _SAID = 200
-_ABOUT_RIGHTS = ("OAUTH_SCOPE_MISMATCH", "NO_PERMISSION", "AUTHORIZATION_FAILED")
 
 
 class ZohoRefusalError(CRMError):
@@ -177,12 +174,7 @@ class ZohoAPI:
 
     def send(self, method: str, path: str, scope: str, *, accept: Sequence[int] = (), **request: Any) -> Told:
         """The body of an answer to any request; see `get` and `winpredict.sources._http.Connection.send`."""
-        for left in reversed(range(_TRIES)):
-            answer = self.connection.send(
-                method, f"/crm/{self._version}/{path}", accept=(*_REFUSED, *accept), **request
-            )
-            if answer.status_code != 401 or _code(answer) in _ABOUT_RIGHTS or not left:
-                break
+        answer = self.connection.send(method, f"/crm/{self._version}/{path}", accept=(*_REFUSED, *accept), **request)
         if answer.status_code in _NOTHING:
             return {}
         told = dict(mapping(answer))
@@ -195,11 +187,11 @@ class ZohoAPI:
         raise self._refusal(method, path, scope, answer)
 
     def _refusal(self, method: str, path: str, scope: str, answer: httpx.Response) -> CRMError:
-        code, said = _code(answer), self.connection.redact(answer.text[:_SAID].strip())
+        code, said = code_of(answer), self.connection.redact(answer.text).strip()[:_SAID]
         told = f"Zoho, {method} {path}: {answer.status_code} {said}"
         if code == "OAUTH_SCOPE_MISMATCH":
             return CRMSignInError(f"{told}. The refresh token lacks the scope {scope}: make one with it")
-        if code in _ABOUT_RIGHTS or answer.status_code in (401, 403):
+        if code in ABOUT_RIGHTS or answer.status_code in (401, 403):
             return CRMSignInError(
                 f"{told}. The user of the refresh token may not: grant it in the user's profile (Setup > Security "
                 f"Control > Profiles), and the scope {scope}"
@@ -233,13 +225,6 @@ def _page(told: Told, name: str) -> tuple[list[Told], Told]:
     if told and name not in told:
         raise CRMError(f"Zoho answered with {', '.join(told)} where {name} was asked for; run the command again later")
     return list(told.get(name) or ()), dict(told.get("info") or {})
-
-
-def _code(answer: httpx.Response) -> str:
-    said = mapping(answer)
-    rows = said.get("data")
-    first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
-    return str(said.get("code") or first.get("code") or "")
 
 
 def _read(module: str) -> str:

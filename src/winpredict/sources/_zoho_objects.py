@@ -60,8 +60,7 @@ _CONTACT_MODULES = ("Contacts", "Contact_Roles")
 
 def custom_fields(definitions: Mapping[str, Told], knobs: CRM) -> list[str]:
     """Names of the custom fields of deals to read; never those that scores are pushed into."""
-    push = knobs.push
-    own = {push.win_odds, push.band, push.reasons, push.model_version, push.scored_at}
+    own = pushed_names(knobs)
     return sorted(
         name
         for name, each in definitions.items()
@@ -70,6 +69,11 @@ def custom_fields(definitions: Mapping[str, Told], knobs: CRM) -> list[str]:
         and name not in own
         and any(fnmatchcase(name, pattern) for pattern in knobs.sync.custom_fields)
     )
+
+
+def pushed_names(knobs: CRM) -> set[str]:
+    """Fields of deals that scores are pushed into."""
+    return {each for each in knobs.push.model_dump().values() if isinstance(each, str)}
 
 
 def moment(text: str) -> pd.Timestamp:

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from winpredict._common.errors import CRMLimitError, CRMSignInError
 from winpredict.config import Config, Zoho
-from winpredict.sources._http import Connection
+from winpredict.sources._http import Connection, Unsigned
 from winpredict.sources.secrets import Redactor
 
 _TOKEN = "/oauth/v2/token"
@@ -21,7 +21,7 @@ _TRIES = 3
 #: Data centres whose addresses do not follow from their names.
 _ACCOUNTS = {"ca": "https://accounts.zohocloud.ca"}
 #: Refusals of a request that another token would not change.
-_ABOUT_RIGHTS = ("OAUTH_SCOPE_MISMATCH", "NO_PERMISSION")
+ABOUT_RIGHTS = ("OAUTH_SCOPE_MISMATCH", "NO_PERMISSION", "AUTHORIZATION_FAILED")
 #: What to do about a refusal, by a part of what Zoho says.
 _ADVICE = {
     "invalid_client": "check crm.zoho.client_id and the secret zoho_client_secret, and that crm.zoho.data_centre is "
@@ -30,18 +30,6 @@ _ADVICE = {
     "the API console of your data centre and store it as the secret zoho_refresh_token",
 }
 _GENERAL_ADVICE = "check crm.zoho in the config and the secrets zoho_client_secret and zoho_refresh_token"
-
-
-class Unsigned:
-    """Signs nothing: for asking for a token."""
-
-    def header(self) -> Mapping[str, str]:
-        """No header."""
-        return {}
-
-    def renew(self) -> bool:
-        """There is nothing to renew."""
-        return False
 
 
 class ZohoSignIn:
@@ -155,7 +143,7 @@ def signed_in(
         sync,
         redact,
         limits=CreditLimit(knobs.credits_kept),
-        for_good=lambda answer: mapping(answer).get("code") in _ABOUT_RIGHTS,
+        for_good=lambda answer: code_of(answer) in ABOUT_RIGHTS,
         sleep=sleep,
     )
 
@@ -167,6 +155,14 @@ def mapping(answer: httpx.Response) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def code_of(answer: httpx.Response) -> str:
+    """The code of a refusal, of the request or of its first record; empty where there is none."""
+    said = mapping(answer)
+    rows = said.get("data")
+    first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
+    return str(said.get("code") or first.get("code") or "")
 
 
 def _accounts_url(knobs: Zoho) -> str:

@@ -1,5 +1,6 @@
 """A mapping profile for one account of a live CRM: its own stages, in their order."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import yaml
@@ -88,7 +89,19 @@ def _renamed(source: Source, names: Mapping[str, str]) -> Source:
         return source
     # texts of file exports, where they stand for a stage that this account has
     kept = {raw: label for raw, label in source.values.get("stage", {}).items() if label in names.values()}
-    return source.model_copy(update={"values": source.values | {"stage": kept | dict(names)}})
+    named = {_literal(name): label for name, label in names.items()}
+    return source.model_copy(update={"values": source.values | {"stage": kept | named}})
+
+
+def _literal(name: str) -> str:
+    """A name as a pattern that nothing else matches.
+
+    Examples
+    --------
+    >>> _literal("Offer [50%]")
+    'Offer [[]50%]'
+    """
+    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _one_line(text: str) -> str:

@@ -91,7 +91,14 @@ def read_files(paths: Iterable[Path | str], *, in_parts: bool = False) -> Iterat
             else:
                 raise InputFileError(f"{path} is none of {', '.join(sorted(_READERS))}, .zip, or one of these with .gz")
         else:
-            raise InputFileError(f"{path} does not exist; name a folder or file with the export")
+            raise InputFileError(f"{_named(path)} does not exist; name a folder or file with the export")
+
+
+def _named(path: Path) -> str:
+    """A path that was not found, for people; what may be a mistyped URL with a password in it is not repeated."""
+    if "@" not in str(path):
+        return str(path)
+    return "the path with an @ (it is not repeated here; the URL of a warehouse is postgresql://user@host/database)"
 
 
 def holds_one_table(paths: Iterable[Path | str]) -> bool:
@@ -220,8 +227,6 @@ def _csv(where: str, content: bytes) -> Iterator[_Table]:
     layout = _layout(text, where)
     bad: list[tuple[int, str]] = []
     table = pacsv.read_csv(io.BytesIO(text.encode()), **_csv_options(layout, bad, None))
-    if not table.num_rows and not bad:
-        raise InputFileError(f"{where} has a header and no rows; export it again, or leave it out")
     frame = table.to_pandas(types_mapper={pa.string(): text_dtype()}.get)
     rows = sorted({*range(2, len(frame) + len(bad) + 2)} - {row for row, _ in bad})[: len(frame)]
     frame.index = pd.Index(rows, name="row")
@@ -286,7 +291,10 @@ def _decoded(content: bytes) -> tuple[str, str]:
 
 def _header(text: str, where: str) -> tuple[list[str], str]:
     """The names in the first row, and the delimiter that parts it into the most columns."""
-    parsed = {mark: next(csv.reader(io.StringIO(text, newline=""), delimiter=mark), []) for mark in _DELIMITERS}
+    try:
+        parsed = {mark: next(csv.reader(io.StringIO(text, newline=""), delimiter=mark), []) for mark in _DELIMITERS}
+    except csv.Error as error:
+        raise InputFileError(f"{where} has no header that can be read ({error}); is it really a CSV file?") from None
     delimiter = max(parsed, key=lambda mark: len(parsed[mark]))
     if not any(name.strip() for name in parsed[delimiter]):
         raise InputFileError(f"{where} has no header; its first row must name the columns")

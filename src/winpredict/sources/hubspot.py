@@ -109,9 +109,13 @@ class HubSpotSource:
         self._connection.close()
 
     def _custom(self) -> list[str]:
+        patterns = self._config.crm.sync.custom_fields
+        return custom_properties(self._api.definitions().values(), patterns, self._pushed())
+
+    def _pushed(self) -> set[str]:
+        """Properties that scores are pushed into."""
         push = self._config.crm.push.model_dump().values()
-        scores = [writing.property_name(each) for each in push if isinstance(each, str)]
-        return custom_properties(self._api.definitions().values(), self._config.crm.sync.custom_fields, scores)
+        return {writing.property_name(each) for each in push if isinstance(each, str)}
 
     def _missing(self) -> dict[str, str]:
         """Objects that cannot be read, with what is to be granted: an object's own scope, and those of its links."""
@@ -165,7 +169,8 @@ class HubSpotSource:
         )
 
     def _custom_fields(self) -> tuple[CustomField, ...]:
-        own = [each for each in self._api.definitions().values() if not each.get("hubspotDefined")]
+        known, ours = self._api.definitions().values(), self._pushed()
+        own = [each for each in known if not each.get("hubspotDefined") and each["name"] not in ours]
         return tuple(CustomField(str(each["name"]), str(each["label"]), str(each["type"])) for each in own)
 
 

@@ -1,6 +1,6 @@
 """Files of a CRM into canonical tables, by a profile; what does not fit is counted and kept."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,8 +124,8 @@ def import_raw(
     """
     quarantine = Quarantine()
     rows, sources = _collected(list(raw_files), profile, quarantine)
-    if "deals" not in profile.tables and earlier is None:
-        raise InputFileError(no_deals(profile, []))
+    if earlier is None:
+        refuse_no_deals(profile, sources)
     moment = pd.Timestamp.now("UTC") if now is None else now
     known_deals = set() if earlier is None else set(earlier.deals["deal_id"])
     tables = repaired(rows, profile, known_deals, moment, quarantine)
@@ -177,6 +177,27 @@ def wanted_sources(raw: RawFile, profile: Profile, *, alone: bool) -> list[tuple
         return found
     main = "deals" if "deals" in profile.tables else next(iter(profile.tables))
     return [(main, profile.tables[main][0])]
+
+
+def refuse_no_deals(profile: Profile, read: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a first import without a row of deals. Other files may hold none: exports have every object.
+
+    Parameters
+    ----------
+    profile : Profile
+    read : sequence of mapping
+        Path, rows and tables of each file.
+
+    Raises
+    ------
+    InputFileError
+    """
+    if "deals" not in profile.tables:
+        raise InputFileError(no_deals(profile, []))
+    of_deals = [each for each in read if "deals" in each["tables"]]
+    if of_deals and not any(each["rows"] for each in of_deals):
+        paths = ", ".join(each["path"] for each in of_deals)
+        raise InputFileError(f"{paths}: there are no rows of deals; export them again")
 
 
 def no_deals(profile: Profile, there: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ from winpredict.sources._rows import canonical_rows, deal_ids, kept_rows, raw_si
 from winpredict.sources._updating import joined, precedes, updated, updated_alone
 from winpredict.sources._values import ColumnSigns, text_of
 from winpredict.sources.files import RawFile
-from winpredict.sources.importing import no_deals, unreadable_rows, wanted_sources
+from winpredict.sources.importing import no_deals, refuse_no_deals, unreadable_rows, wanted_sources
 from winpredict.sources.profiles import Profile, Source
 from winpredict.sources.warehouse import is_warehouse
 from winpredict.tables.buckets import OF_DEALS, DealBuckets, bucket_of, kinds_of, read_part, write_part
@@ -140,6 +140,8 @@ def import_parted(
     adds = "deals" not in profile.tables
     if earlier is None if adds else not any(key.startswith("deals ") for key in routed.names):
         raise InputFileError(no_deals(profile, [Path(path).name for path in routed.files]))
+    if earlier is None:
+        refuse_no_deals(profile, list(routed.files.values()))
     at_once = earlier is None or adds
     of_all = buckets if at_once else 2 * buckets
     tell = steps or (lambda done, of: None)

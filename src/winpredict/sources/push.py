@@ -3,6 +3,10 @@
 Everything here goes by the contract of `winpredict.sources.source`, so it is the same for every CRM. What is written is
 decided by what the CRM holds at that moment: a push that was killed at any point and is run again writes what is still
 missing.
+
+One thing cannot be told from outside: after a connection broke, the CRM may still be at work on what was sent, and the
+fields look as before when they are read again. The same values are then sent a second time. They are the same, so the
+fields and the undo file are right whichever comes last; automations that such a write sets off may run twice.
 """
 
 import random
@@ -260,7 +264,9 @@ class _Run:
             try:
                 self._write_until_done(differing, undo_file)
             except CRMError as error:
-                raise type(error)(f"{error}.{self._so_far(undo_file)}") from None
+                # the same error with more words: its class may need more than these to be made
+                error.args = (f"{error}.{self._so_far(undo_file)}",)
+                raise
             finally:
                 undo_file.close()
         else:

@@ -49,12 +49,14 @@ class Part(_Said):
 class Reading(_Said):
     """A reading of one object that is under way.
 
-    `highest` is the latest change that it came upon. `seen` counts the bytes in the list of the records that it came
-    upon, which is kept where the whole object is read again; None where it is not.
+    `fields` are the custom ones that are asked for. `highest` is the latest change that it came upon. `seen` counts the
+    bytes in the list of the records that it came upon, which is kept where the whole object is read again; None where
+    it is not.
     """
 
     since: datetime | None
     began_at: datetime
+    fields: tuple[str, ...] = ()
     resume: str = ""
     highest: datetime | None = None
     seen: int | None = None
@@ -167,7 +169,7 @@ class RawStore:
         for name in names:
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
-    def begin(self, name: str, since: pd.Timestamp | None, now: pd.Timestamp) -> None:
+    def begin(self, name: str, since: pd.Timestamp | None, now: pd.Timestamp, fields: Sequence[str] = ()) -> None:
         """Begin to read an object.
 
         Parameters
@@ -177,10 +179,13 @@ class RawStore:
             Only what changed at or after this moment comes; None for everything.
         now : Timestamp
             The CRM's time, no later than what comes.
+        fields : sequence of str
+            The custom fields that are asked for.
         """
         again = since is None and bool(self.state(name).parts)
         since_then = None if since is None else since.to_pydatetime()
-        reading = Reading(since=since_then, began_at=now.to_pydatetime(), seen=0 if again else None)
+        began = now.to_pydatetime()
+        reading = Reading(since=since_then, began_at=began, fields=tuple(fields), seen=0 if again else None)
         self._put(name, self.state(name).model_copy(update={"under_way": reading}))
 
     def keep(self, name: str, page: Page, read_at: pd.Timestamp) -> Counts:

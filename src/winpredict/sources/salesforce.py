@@ -17,7 +17,7 @@ from winpredict._common.errors import CRMError, CRMFieldError, CRMSignInError
 from winpredict.config import Config
 from winpredict.sources._salesforce_api import SalesforceAPI
 from winpredict.sources._salesforce_fields import create_fields
-from winpredict.sources._salesforce_objects import DEALS, OBJECTS, Table, field_name, literal
+from winpredict.sources._salesforce_objects import DEALS, OBJECTS, Table, field_name, literal, pushed_names
 from winpredict.sources._salesforce_reading import Reading
 from winpredict.sources.secrets import find_secret
 from winpredict.sources.source import (
@@ -85,6 +85,7 @@ class SalesforceSource:
         """Check credentials and rights, and tell stages and custom fields."""
         deals = self._deals()
         readable = tuple(name for name in OBJECTS if self._describe(name) is not None)
+        ours = pushed_names(self._config.crm)
         return Description(
             account=self._organisation(),
             readable=readable,
@@ -92,7 +93,9 @@ class SalesforceSource:
             writable=bool(deals["updateable"]),
             stages=self._stages(),
             custom_fields=tuple(
-                CustomField(each["name"], each["label"], each["type"]) for each in deals["fields"] if each["custom"]
+                CustomField(each["name"], each["label"], each["type"])
+                for each in deals["fields"]
+                if each["custom"] and each["name"] not in ours
             ),
             records_history=self._tracked(readable),
         )

@@ -42,7 +42,7 @@ def find_secret(name: str) -> SecretStr:
     >>> del os.environ["WINPREDICT_HUBSPOT_TOKEN"]
     """
     variable = f"{PREFIX}{name.upper()}"
-    value = os.environ.get(variable) or _from_file(name) or _from_keyring(name)
+    value = (os.environ.get(variable) or _from_file(name) or _from_keyring(name) or "").strip()
     if not value:
         raise CRMSignInError(
             f"no secret {name}: set ${variable}, write `{name}: ...` into {secrets_file()} (mode 0600), or run "
@@ -78,6 +78,7 @@ class Redactor:
         """Keep another value out, such as a token that was just handed out."""
         if len(value) >= _SHORTEST and value not in self._values:
             self._values.append(value)
+            self._values.sort(key=len, reverse=True)  # one may hold another
 
     def __call__(self, text: str) -> str:
         """The text without them."""
@@ -88,17 +89,18 @@ class Redactor:
 
 def _from_file(name: str) -> str | None:
     path = secrets_file()
-    if not path.is_file():
-        return None
-    if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise CRMSignInError(f"{path} holds secrets and others may read it; run `chmod 600 {path}`")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not path.is_file():
+            return None
+        if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise CRMSignInError(f"{path} holds secrets and others may read it; run `chmod 600 {path}`")
+        # this loader makes no numbers of texts: a secret may look like one
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         # the parser's own message would quote the line, and with it the secret
         raise CRMSignInError(f"{path} cannot be read; it must be YAML with a line `name: value` a secret") from None
     value = values.get(name) if isinstance(values, dict) else None
-    return None if value is None else str(value)
+    return value if isinstance(value, str) and value not in ("null", "~") else None
 
 
 def _from_keyring(name: str) -> str | None:

@@ -1,6 +1,7 @@
 """From a live CRM to raw records, and from raw records to canonical tables."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -10,7 +11,7 @@ from winpredict._common.errors import CRMError, CRMSignInError
 from winpredict.config import Sync
 from winpredict.sources._latest import Counts
 from winpredict.sources._rows import matches
-from winpredict.sources.raw_records import RawStore
+from winpredict.sources.raw_records import ObjectState, RawStore
 from winpredict.sources.source import CRMSource, Page
 from winpredict.tables.crm import utc
 
@@ -86,7 +87,7 @@ def sync(
         raise CRMSignInError(f"{source.name}: deals may not be read ({description.missing[deals]})")
     found = Synced(description.account, skipped=dict(description.missing))
     fields = sorted(each.name for each in description.custom_fields if matches(each.name, knobs.custom_fields))
-    added = [name for name in fields if name not in store.fields] if store.state(deals).parts else []
+    added = _not_asked_for(fields, store.state(deals), store.fields)
     if added:
         found.remarks.append(f"{deals}: read as a whole, for the new field(s) {', '.join(added)}")
     wanted = [name for name in source.objects if name not in found.skipped]
@@ -97,15 +98,27 @@ def sync(
                 steps(name, records, done, len(wanted))
 
         overlap = pd.Timedelta(minutes=knobs.overlap_minutes)
-        whole = full or (name == deals and bool(added))
-        found.read[name] = _Reader(source, store, name, tell, found.remarks).read(overlap, full=whole)
-        if name == deals:
-            store.note(description.account, fields)
+        of_deals = name == deals
+        reader = _Reader(source, store, name, tell, found.remarks, fields if of_deals else [])
+        found.read[name] = reader.read(overlap, full=full or (of_deals and bool(added)))
+        if of_deals:
+            store.note(store.account, fields)
     return found
 
 
+def _not_asked_for(fields: Sequence[str], state: ObjectState, known: Sequence[str]) -> list[str]:
+    """Custom fields that were not asked for in what is kept, nor in a reading of everything that is under way."""
+    reading = state.under_way
+    if reading is not None and reading.whole:
+        known = reading.fields
+    elif not state.parts:
+        return []
+    return [name for name in fields if name not in known]
+
+
 def _same_account(store: RawStore, account: str, *, full: bool) -> None:
-    if store.account not in ("", account):
+    account = account or store.account  # some credentials may not ask
+    if store.account and _id_of(store.account) != _id_of(account):
         if not full:
             raise CRMError(
                 f"the records in {store.folder} are of {store.account}, and these credentials belong to {account}: "
@@ -113,6 +126,12 @@ def _same_account(store: RawStore, account: str, *, full: bool) -> None:
             )
         store.forget()
     store.note(account, store.fields)
+
+
+def _id_of(account: str) -> str:
+    """What stays the same when an organisation takes another name: its id, which stands behind it in parentheses."""
+    found = re.search(r"\(([^()]+)\)$", account)
+    return found[1] if found else account
 
 
 @dataclass
@@ -124,11 +143,13 @@ class _Reader:
     name: str
     tell: Callable[[int], None]
     remarks: list[str]
+    fields: Sequence[str] = ()
 
     def read(self, overlap: pd.Timedelta, *, full: bool) -> Counts:
         state = self.store.state(self.name)
         reading = state.under_way
-        if reading is None or (full and not reading.whole):
+        stale = reading is not None and (not set(self.fields) <= set(reading.fields) if reading.whole else full)
+        if reading is None or stale:
             high_water = None if full or state.high_water is None else utc(pd.Timestamp(state.high_water)) - overlap
             self._begin(high_water)
         else:
@@ -137,7 +158,7 @@ class _Reader:
         return counts + self.store.finish(self.name, self.source.clock())
 
     def _begin(self, since: pd.Timestamp | None) -> None:
-        self.store.begin(self.name, since, self.source.clock() - _ROUNDED)
+        self.store.begin(self.name, since, self.source.clock() - _ROUNDED, self.fields)
 
     def _pages(self) -> Counts:
         reading = self.store.state(self.name).under_way

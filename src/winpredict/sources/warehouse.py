@@ -177,7 +177,12 @@ def _open(address: "URL", failure: type[WinPredictError], *, only_reading: bool)
     try:
         # NullPool: a file or server is let go of as soon as the connection closes
         engine = create_engine(address, poolclass=NullPool, hide_parameters=True, connect_args=options)
-        return engine.connect()
+        connection = engine.connect()
+        if engine.dialect.driver == "psycopg":
+            from winpredict.sources._postgres_times import take_any_time
+
+            take_any_time(connection.connection.driver_connection)  # type: ignore[arg-type]
+        return connection
     except (NoSuchModuleError, ImportError):
         package = _PACKAGES.get(kind)
         what = f"run pip install '{package}'" if package else "install the package with its SQLAlchemy dialect"

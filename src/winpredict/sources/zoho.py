@@ -26,6 +26,7 @@ from winpredict.sources._zoho_objects import (
     contact_records,
     custom_fields,
     moment,
+    pushed_names,
     raw_record,
     stage_record,
     timeline_records,
@@ -96,7 +97,7 @@ class ZohoSource:
             custom_fields=tuple(
                 CustomField(name, str(each.get("field_label") or name), str(each.get("data_type") or ""))
                 for name, each in self._api.definitions(again=True).items()
-                if each.get("custom_field")
+                if each.get("custom_field") and name not in pushed_names(self._crm)
             ),
             records_history=("Stage", *TIMELINE_FIELDS),
         )
