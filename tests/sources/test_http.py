@@ -131,3 +131,10 @@ def test_no_part_of_a_secret_is_told_where_an_answer_is_cut():
         with pytest.raises(CRMError) as caught:
             made.get("/x")
         assert TOKEN[:4] not in str(caught.value)
+
+
+def test_too_many_requests_at_a_time_are_waited_for_whatever_the_status():
+    refusal = httpx.Response(403, json=[{"errorCode": "REQUEST_LIMIT_EXCEEDED"}])
+    made, sent = connection([refusal, httpx.Response(200)], too_many=lambda answer: "LIMIT" in answer.text)
+    assert made.send("PATCH", "/x", writes=True).status_code == 200
+    assert len(sent) == 2

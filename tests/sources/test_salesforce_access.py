@@ -1,3 +1,4 @@
+import httpx
 import pandas as pd
 import pytest
 from pydantic import SecretStr
@@ -81,6 +82,24 @@ def test_the_customer_keeps_a_share_of_the_requests(server, address):
     server.used_requests = 10
     with pytest.raises(CRMLimitError, match="used up"):
         all_pages(made(server, address), "Task")
+
+
+def test_too_many_requests_at_the_same_time_are_waited_for(server, source, monkeypatch):
+    deal = server.open_deals()[0]
+    source.read_fields([deal], ["Region"])
+    client = source._api.connection._client
+    ask, refusals = client.request, 2
+
+    def busy(*args, **options):
+        nonlocal refusals
+        if not refusals:
+            return ask(*args, **options)
+        refusals -= 1
+        said = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
+        return httpx.Response(403, json=[{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": said}])
+
+    monkeypatch.setattr(client, "request", busy)
+    assert source.write([FieldChange(deal, {"Region": "West"})])[0].done
 
 
 def test_a_write_that_reaches_the_share_is_still_told(server, address):

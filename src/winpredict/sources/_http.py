@@ -76,6 +76,8 @@ class Connection:
         that came is used all the same (it may tell what was written), and no further request is sent.
     for_good : callable, optional
         Called with every 401; true where it is about rights, so that another token would not help.
+    too_many : callable, optional
+        Called with every refusal; true where it is about too many requests at a time, whatever its status.
     sleep : callable
         Waits so many seconds.
     """
@@ -91,6 +93,7 @@ class Connection:
         requests_per_10s: int | None = None,
         limits: Callable[[httpx.Response], None] | None = None,
         for_good: Callable[[httpx.Response], bool] = lambda answer: False,
+        too_many: Callable[[httpx.Response], bool] = lambda answer: False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.crm, self.sign_in, self.knobs, self.redact = crm, sign_in, knobs, redact
@@ -101,7 +104,7 @@ class Connection:
         except (httpx.InvalidURL, ValueError) as error:
             raise CRMError(f"{crm}: {base_url!r} is no address ({error}); correct it in the config under crm") from None
         self._sent: deque[float] = deque(maxlen=requests_per_10s)
-        self._limits, self._for_good, self._sleep = limits, for_good, sleep
+        self._limits, self._for_good, self._too_many, self._sleep = limits, for_good, too_many, sleep
         self._last_date: datetime | None = None
         self._enough = ""
 
@@ -232,7 +235,7 @@ class Connection:
         if answer.status_code < 400:
             told = f"{self.crm}, {self._told(method, url)}: a web page came in place of an answer"
             return CRMUncertainError(told) if writes else _PassingError("a web page came in place of an answer")
-        if answer.status_code == _TOO_MANY:
+        if answer.status_code == _TOO_MANY or self._too_many(answer):
             wait = retry_after(answer, self.clock())
             if wait is not None and wait > self.knobs.longest_wait_s:
                 return CRMLimitError(f"{told}. Its limit is used up for {wait:.0f} s; run the command again after that")

@@ -93,7 +93,7 @@ class HubSpotAPI:
                 body["propertiesWithHistory"] = list(HISTORY)
             answer = self.connection.send("POST", self.path("crm/objects", f"{name}/batch/read"), json=body)
             asked = set(some)
-            found += [each for each in _whole(answer) if str(each["id"]) in asked]
+            found += [each for each in self._whole(answer) if str(each["id"]) in asked]
         return found
 
     def links(self, name: str, of: str, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -103,7 +103,7 @@ class HubSpotAPI:
         inputs = [{"id": each} for each in ids]
         while inputs:
             some, inputs = inputs[:LINKS_BATCH], inputs[LINKS_BATCH:]
-            for row in _whole(self.connection.send("POST", path, json={"inputs": some})):
+            for row in self._whole(self.connection.send("POST", path, json={"inputs": some})):
                 record_id = str(row["from"]["id"])
                 found.setdefault(record_id, []).extend(row["to"])
                 if after := _next(row):
@@ -132,6 +132,18 @@ class HubSpotAPI:
             self._definitions = {str(each["name"]): each for each in answer.json()["results"]}
         return self._definitions
 
+    def _whole(self, answer: httpx.Response) -> list[Told]:
+        """The results of a batch that failed in no part, save for records that are not there."""
+        said = body_of(answer)
+        for error in said.get("errors", ()):
+            if error.get("category") != "OBJECT_NOT_FOUND":
+                told = self.connection.redact(str(error.get("message")))[:200]
+                raise CRMError(
+                    f"HubSpot answered {answer.request.url.path} in part only: {told}. What was read so far is kept; "
+                    "run the command again later"
+                )
+        return list(said.get("results", ()))
+
     def _keep_search_pace(self) -> None:
         wait = self._searched + 1.0 / self.knobs.searches_per_s - time.monotonic()
         if wait > 0:
@@ -147,18 +159,6 @@ def _filter(name: str, operator: str, value: str | None) -> dict[str, str]:
 def _page(answer: httpx.Response) -> tuple[list[Told], str]:
     said = body_of(answer)
     return list(said.get("results", ())), _next(said)
-
-
-def _whole(answer: httpx.Response) -> list[Told]:
-    """The results of a batch that failed in no part, save for records that are not there."""
-    said = body_of(answer)
-    for error in said.get("errors", ()):
-        if error.get("category") != "OBJECT_NOT_FOUND":
-            raise CRMError(
-                f"HubSpot answered {answer.request.url.path} in part only: {str(error.get('message'))[:200]}. What was "
-                "read so far is kept; run the command again later"
-            )
-    return list(said.get("results", ()))
 
 
 def _next(said: Told) -> str:

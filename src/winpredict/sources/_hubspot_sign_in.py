@@ -80,7 +80,7 @@ class RefreshedToken:
         token = said.get("access_token")
         if answer.status_code >= 400 or not token:
             raise CRMSignInError(
-                f"HubSpot did not take the refresh token: {self._connection.redact(said_in(answer))}. Check "
+                f"HubSpot did not take the refresh token: {self._connection.redact(said_in(answer))[:_SAID]}. Check "
                 "crm.hubspot.client_id and the secrets hubspot_client_secret and hubspot_refresh_token; install the "
                 "app again where it was removed"
             )
@@ -146,8 +146,8 @@ class DailyLimit:
         """Look at an answer."""
         if answer.status_code == 429 and body_of(answer).get("policyName") == "DAILY":
             raise CRMLimitError(
-                f"the account's daily requests to HubSpot are used up ({self._redact(said_in(answer))}). What was read "
-                "so far is kept; run the command again after midnight in the account's time zone"
+                f"the account's daily requests to HubSpot are used up ({self._redact(said_in(answer))[:_SAID]}). What "
+                "was read so far is kept; run the command again after midnight in the account's time zone"
             )
         # only private apps are told
         try:
@@ -182,4 +182,4 @@ def said_in(answer: httpx.Response) -> str:
     """
     said = body_of(answer)
     told = said.get("message") or said.get("error_description") or said.get("error")
-    return str(told or f"status {answer.status_code}")[:_SAID]
+    return str(told or f"status {answer.status_code}")

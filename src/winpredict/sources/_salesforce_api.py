@@ -64,6 +64,7 @@ class SalesforceAPI:
             self.sync,
             self.redact,
             limits=self._heed_limits,
+            too_many=lambda answer: any(map(_at_a_time, refusals_of(answer))),
             sleep=self.sleep,
         )
 
@@ -110,7 +111,7 @@ class SalesforceAPI:
         """The error that tells of a request that was refused."""
         refusals = refusals_of(answer)
         told = "; ".join(f"{each.code}: {each.message}" for each in refusals)
-        told = self.redact(told or answer.text[:_SAID])
+        told = self.redact(told or answer.text)[: 2 * _SAID]
         kind = CRMFieldError if {each.code for each in refusals} & {"INVALID_FIELD", "INVALID_TYPE"} else CRMError
         return kind(f"Salesforce refused {what}: {told}")
 
@@ -133,13 +134,18 @@ class SalesforceAPI:
 
     def _tell_forbidden(self, refusals: list[Refusal]) -> None:
         for each in refusals:
-            if each.code == _REQUEST_LIMIT:
+            if each.code == _REQUEST_LIMIT and not _at_a_time(each):
                 raise CRMLimitError(
                     f"the organisation's daily requests to Salesforce are used up ({self.redact(each.message)}). What "
                     "was read so far is kept; run the command again later"
                 )
             if each.code in _FORBIDDEN:
                 raise CRMSignInError(f"Salesforce refuses the connected user: {_FORBIDDEN[each.code]}")
+
+
+def _at_a_time(refusal: Refusal) -> bool:
+    """Whether it is about requests at the same time, which passes, and not about those of the day."""
+    return refusal.code == _REQUEST_LIMIT and "concurrent" in refusal.message.lower()
 
 
 def refusals_of(answer: httpx.Response) -> list[Refusal]:

@@ -59,7 +59,7 @@ def wait_for(api: SalesforceAPI, job: str) -> None:
             return
         if state["state"] in _LOST:
             delete_job(api, job)
-            raise CRMError(_loss(state, job))
+            raise CRMError(api.redact(_loss(state, job)))
         api.sleep(min(wait, api.knobs.bulk_poll_s))
         wait *= 2
 

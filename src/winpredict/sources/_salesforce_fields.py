@@ -60,7 +60,7 @@ def _made(api: SalesforceAPI, field: ScoreField, known: Mapping[str, Any]) -> st
         return _THERE
     if answer.status_code != 400 or any(each.code.startswith("INSUFFICIENT_ACCESS") for each in refusals):
         return _NO_RIGHT.format(kind=_TYPES[field.kind]["type"], name=name)
-    return f"not made: {api.redact('; '.join(each.message for each in refusals) or answer.text[:300])}"
+    return f"not made: {api.redact('; '.join(each.message for each in refusals) or answer.text)[:300]}"
 
 
 def _open(api: SalesforceAPI, names: Sequence[str]) -> bool:

@@ -35,12 +35,12 @@ def write(api: ZohoAPI, changes: Sequence[FieldChange]) -> list[WriteResult]:
     told = api.send("PUT", "Deals", _UPDATE, json=body, writes=True, accept=_MULTI_STATUS)
     results = told.get("data")
     if not isinstance(results, list):
-        return [WriteResult(change.deal_id, False, _said(told)) for change in changes]
+        return [WriteResult(change.deal_id, False, _said(api, told)) for change in changes]
     if len(results) != len(changes):
         raise CRMUncertainError(
             f"Zoho was sent {len(changes)} deals to be written and told of {len(results)}: what came of each is unknown"
         )
-    return [_result(change.deal_id, result) for change, result in zip(changes, results, strict=True)]
+    return [_result(api, change.deal_id, result) for change, result in zip(changes, results, strict=True)]
 
 
 def may_write(api: ZohoAPI) -> bool:
@@ -65,7 +65,7 @@ def create_fields(api: ZohoAPI, fields: Sequence[ScoreField]) -> dict[str, str]:
             found |= {field.name: f"not made: {error}" for field in some}
             continue
         results = told.get("fields") or [told] * len(some)
-        found |= {field.name: _made(result) for field, result in zip(some, results, strict=False)}
+        found |= {field.name: _made(api, result) for field, result in zip(some, results, strict=False)}
     return {field.name: _as_named(api, field, found[field.name]) for field in fields} if wanted else found
 
 
@@ -74,8 +74,8 @@ def _label(field: ScoreField) -> str:
     return field.name.replace("_", " ")
 
 
-def _made(result: Told) -> str:
-    return "made" if result.get("status") == "success" else f"not made: {_said(result)}"
+def _made(api: ZohoAPI, result: Told) -> str:
+    return "made" if result.get("status") == "success" else f"not made: {_said(api, result)}"
 
 
 def _as_named(api: ZohoAPI, field: ScoreField, outcome: str) -> str:
@@ -98,13 +98,14 @@ def _value(value: Any, kind: str) -> Any:
     return stamp.strftime("%Y-%m-%d") if kind == "date" else stamp.floor("s").isoformat()
 
 
-def _result(deal_id: str, told: Mapping[str, Any]) -> WriteResult:
+def _result(api: ZohoAPI, deal_id: str, told: Mapping[str, Any]) -> WriteResult:
     if told.get("status") == "success":
         return WriteResult(deal_id, True)
-    return WriteResult(deal_id, False, _said(told), retry=str(told.get("code")) in _PASSING)
+    return WriteResult(deal_id, False, _said(api, told), retry=str(told.get("code")) in _PASSING)
 
 
-def _said(told: Mapping[str, Any]) -> str:
+def _said(api: ZohoAPI, told: Mapping[str, Any]) -> str:
     details = told.get("details") or {}
     where = details.get("api_name") or re.sub(r"^\$\.data\[\d+]\.?", "", str(details.get("json_path") or ""))
-    return ": ".join(str(part) for part in (told.get("code"), where, told.get("message")) if part)
+    said = ": ".join(str(part) for part in (told.get("code"), where, told.get("message")) if part)
+    return api.connection.redact(said)
