@@ -1,27 +1,28 @@
 """The application: routes, headers, limits, and errors as pages or as problem documents."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import logging
 from pathlib import Path
-from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.sessions import SessionMiddleware
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from winpredict._common.errors import WinPredictError
 from winpredict.app.database import open_database
 from winpredict.app.desk import Desk, security_headers
-from winpredict.app.identity import NotSignedInError, over_tls
+from winpredict.app.guard import Guard, problem
+from winpredict.app.identity import VISIT_COOKIE, NotSignedInError, cookie_name, over_tls
 from winpredict.config import Config
 from winpredict.workspace import Workspace
 
 API = "/api/v1"
+_log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 _VISIT_SECONDS = 1800
-_MEDIA_TYPE = "application/problem+json"
 
 
 def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
@@ -41,7 +42,10 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
 
     config = config or Config()
     desk = Desk(workspace, config, open_database(config.app.database, workspace.folder))
-    app = FastAPI(title="winpredict", version="1", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
+    app = FastAPI(
+        title="winpredict", version="1", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json",
+        redirect_slashes=False,  # it would lead to whatever host the request names
+    )  # fmt: skip
     app.state.desk = desk
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     pages.add_to(app)
@@ -51,71 +55,13 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
     app.add_middleware(
         SessionMiddleware,
         secret_key=desk.signing_key,
-        session_cookie="wp_visit",
+        session_cookie=cookie_name(desk, VISIT_COOKIE),
         max_age=_VISIT_SECONDS,
         same_site="lax",
         https_only=over_tls(desk),
     )
-    app.add_middleware(Guarded, headers=security_headers(over_tls=over_tls(desk)), most=config.app.largest_request_kb)
+    app.add_middleware(Guard, headers=security_headers(over_tls=over_tls(desk)), knobs=config.app)
     return app
-
-
-class Guarded:
-    """Security headers on every answer, and no request larger than is allowed.
-
-    Parameters
-    ----------
-    app : ASGI application
-    headers : mapping of str to str
-    most : int
-        Kilobytes.
-    """
-
-    def __init__(self, app: Any, headers: Mapping[str, str], most: int) -> None:
-        self.app, self.most = app, most * 1024
-        self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-
-    async def __call__(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ) -> None:
-        """Answer with the headers, or refuse."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        read = 0
-
-        async def counted() -> MutableMapping[str, Any]:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self.most:
-                raise HTTPException(413, f"the request is larger than {self.most // 1024} kB")
-            return message
-
-        async def guarded(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                present = {name.lower() for name, _ in message.get("headers", [])}
-                further = [each for each in self.headers if each[0] not in present]
-                message = {**message, "headers": [*message.get("headers", []), *further]}
-            await send(message)
-
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.most:
-            answer = problem(413, f"the request is larger than {self.most // 1024} kB")
-            await answer(scope, receive, guarded)
-            return
-        await self.app(scope, counted, guarded)
-
-
-def problem(status: int, detail: str, **more: Any) -> JSONResponse:
-    """An error as RFC 9457 has it."""
-    from http import HTTPStatus
-
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
-    return JSONResponse(body, status, media_type=_MEDIA_TYPE)
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -136,10 +82,28 @@ def _handle_errors(app: FastAPI) -> None:
     async def wanting(request: Request, error: Exception) -> Response:
         return _told(request, 409, str(error), {})
 
+    async def impossible(request: Request, error: Exception) -> Response:
+        _log.warning("a value that the database does not take: %s", error)
+        return _told(request, 422, "a value is too large, or holds a character that cannot be stored", {})
+
+    async def unreachable(request: Request, error: Exception) -> Response:
+        _log.error("the database does not answer: %s", error)
+        return _told(request, 503, "the database does not answer; try again in a minute", {"Retry-After": "60"})
+
+    async def broken(request: Request, error: Exception) -> Response:
+        # answers outside of all middleware, and the error is then raised again for the log
+        told = "something went wrong on the server; try again, and tell your admin the time if it happens again"
+        return _told(request, 500, told, dict(security_headers(over_tls=over_tls(app.state.desk))))
+
     app.add_exception_handler(NotSignedInError, not_signed_in)
     app.add_exception_handler(StarletteHTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(WinPredictError, wanting)
+    # what the databases' drivers refuse: a number beyond 64 bits, and of PostgreSQL a text with NUL
+    app.add_exception_handler(OverflowError, impossible)
+    app.add_exception_handler(DataError, impossible)
+    app.add_exception_handler(OperationalError, unreachable)
+    app.add_exception_handler(Exception, broken)
 
 
 def _told(request: Request, status: int, detail: str, headers: dict[str, str]) -> Response:
