@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, false, or_, select, true
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import aliased
 
-from winpredict.app.records import CrmUser, Person, Role, Score, ScoringRun
+from winpredict.app.records import CrmUser, Feedback, Person, Role, Score, ScoringRun
 
 if TYPE_CHECKING:
     from winpredict.tables.crm import CRMData
@@ -36,12 +36,13 @@ def may_see(person: Person) -> ColumnElement[bool]:
         case Role.REP if person.crm_user_id:
             return Score.owner_id == person.crm_user_id
         case Role.MANAGER if person.crm_user_id:
-            return or_(Score.owner_id == person.crm_user_id, Score.owner_id.in_(_reports(person.crm_user_id)))
+            return or_(Score.owner_id == person.crm_user_id, Score.owner_id.in_(reports_of(person.crm_user_id)))
     return false()
 
 
-def _reports(user_id: str) -> Select[Any]:
-    """Everybody below a user; UNION and not UNION ALL, so that a circle of managers ends."""
+def reports_of(user_id: str) -> Select[Any]:
+    """Ids of everybody below a user, to any depth."""
+    # UNION and not UNION ALL, so that a circle of managers ends
     below = select(CrmUser.user_id).where(CrmUser.manager_id == user_id).cte("below", recursive=True)
     further = aliased(CrmUser)
     below = below.union(select(further.user_id).join(below, further.manager_id == below.c.user_id))
@@ -63,7 +64,7 @@ def visible_owners(session: DatabaseSession, person: Person) -> frozenset[str] |
         case Role.REP if person.crm_user_id:
             return frozenset({person.crm_user_id})
         case Role.MANAGER if person.crm_user_id:
-            return frozenset({person.crm_user_id, *session.scalars(_reports(person.crm_user_id))})
+            return frozenset({person.crm_user_id, *session.scalars(reports_of(person.crm_user_id))})
     return frozenset()
 
 
@@ -124,6 +125,13 @@ def visible_history(person: Person, deal_id: str) -> Select[Score]:
     """A deal's scores of all runs, the oldest first, if the person may see the deal as it is now."""
     now = visible_scores(person).where(Score.deal_id == deal_id).with_only_columns(Score.deal_id)
     return select(Score).where(Score.deal_id.in_(now)).order_by(Score.run_id)
+
+
+def visible_feedback(person: Person, deal_id: str | None = None) -> Select[Feedback]:
+    """What was said about deals that the person may see as they are now, or about one of them; the latest first."""
+    seen = visible_scores(person).with_only_columns(Score.deal_id)
+    found = select(Feedback).where(Feedback.deal_id.in_(seen)).order_by(Feedback.created_at.desc(), Feedback.id.desc())
+    return found if deal_id is None else found.where(Feedback.deal_id == deal_id)
 
 
 def sees_names(person: Person, *, scientists_see_names: bool) -> bool:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from winpredict._common.errors import WinPredictError
-from winpredict.explain.contributions import contributions, shared_out
+from winpredict.explain.contributions import Contributions, contributions, shared_out
 from winpredict.explain.reasons import Reason, Themes, look_at
 from winpredict.explain.themes import amount, in_points
 from winpredict.features.company import Company
@@ -181,13 +183,18 @@ def over_time(
     if not crm.dated or moment is None:
         raise WinPredictError("these deals carry no dates, so nothing is known of an earlier day")
     model.refuse_hindsight(moment)
-    last = look_at(crm, deal_id, moment)
-    created = crm.deals.loc[crm.deals["deal_id"] == deal_id, "created_at"].iloc[0]
-    step = pd.Timedelta(days=every_days)
-    moments = pd.date_range(created + step, moment, freq=step, inclusive="left")
-    looks = pd.DataFrame({"deal_id": str(deal_id), "as_of": [*moments, last["as_of"].iloc[0]]})
+    looks = looks_over_time(crm, look_at(crm, deal_id, moment), every_days)
     odds = model.odds(model.build_features(crm, looks, company=company))
     return pd.concat([looks[["as_of"]], odds], axis=1)
+
+
+def looks_over_time(crm: CRMData, last: pd.DataFrame, every_days: float) -> pd.DataFrame:
+    """Snapshots of a deal from its creation on, a step apart; the last one is given."""
+    deal_id, end = str(last["deal_id"].iloc[0]), last["as_of"].iloc[0]
+    created = crm.deals.loc[crm.deals["deal_id"] == deal_id, "created_at"].iloc[0]
+    step = pd.Timedelta(days=every_days)
+    moments = pd.date_range(created + step, end, freq=step, inclusive="left")
+    return pd.DataFrame({"deal_id": deal_id, "as_of": [*moments, end]})
 
 
 def _days_between(
@@ -215,38 +222,70 @@ def _told(
     count = len(before)
     features = model.build_features(crm, pd.concat([before, after], ignore_index=True), company=company)
     found = contributions(model.classifier, features)
+    pairs = range(count), range(count, 2 * count)
+    odds = log_odds_of(found)
+    return [
+        DealChanges(
+            deal_id=str(before["deal_id"].iloc[row]),
+            start=before["as_of"].iloc[row],
+            end=after["as_of"].iloc[row],
+            before=float(expit(odds[row])),
+            after=float(expit(odds[count + row])),
+            reasons=reasons,
+            other_points=other,
+        )
+        for row, (reasons, other) in enumerate(moves(model, features, found, *pairs, most=most))
+    ]
+
+
+def log_odds_of(found: Contributions) -> NDArray[np.float64]:
+    """Calibrated log-odds of every row, as its contributions add up to them."""
+    return np.asarray(found.calibrated_base + found.calibrated.to_numpy().sum(axis=1))
+
+
+def moves(
+    model: TrainedModel,
+    features: pd.DataFrame,
+    found: Contributions,
+    before: Sequence[int],
+    after: Sequence[int],
+    *,
+    most: int,
+) -> list[tuple[tuple[Reason, ...], float]]:
+    """What moved the odds between pairs of rows, strongest first, and what everything else adds.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    features : DataFrame
+        The rows' features.
+    found : Contributions
+        Of the same rows.
+    before, after : sequence of int
+        Places of the rows of each pair.
+    most : int
+        Reasons of a pair at the most.
+    """
+    first, last = np.asarray(before, dtype=np.intp), np.asarray(after, dtype=np.intp)
     moved = found.calibrated.to_numpy()
-    log_odds = found.calibrated_base + moved.sum(axis=1)
-    points = shared_out(moved[count:] - moved[:count], log_odds[:count])
+    points = shared_out(moved[last] - moved[first], log_odds_of(found)[first])
     chosen = Themes(model.info).choose(points, most)
     values = features.to_numpy(dtype=object)
 
-    def sentence(row: int, speaker: int) -> str:
+    def sentence(pair: int, speaker: int) -> str:
         info = model.info[speaker]
-        was, now = amount(info, values[row, speaker]), amount(info, values[count + row, speaker])
+        was, now = (amount(info, values[rows[pair], speaker]) for rows in (first, last))
         return (
             f"{info.sentence}: {was} → {now}"
             if was != now
             else f"{info.sentence}: still {now}, which weighs differently now"
         )
 
-    def reasons(row: int) -> tuple[Reason, ...]:
+    def reasons(pair: int) -> tuple[Reason, ...]:
         return tuple(
-            Reason(model.info[speaker].name, f"{sentence(row, speaker)} ({in_points(moved)})", moved)
-            for speaker, moved in zip(chosen.speakers[row].tolist(), chosen.points[row].tolist(), strict=True)
+            Reason(model.info[speaker].name, f"{sentence(pair, speaker)} ({in_points(part)})", part)
+            for speaker, part in zip(chosen.speakers[pair].tolist(), chosen.points[pair].tolist(), strict=True)
             if speaker >= 0
         )
 
-    odds = expit(log_odds)
-    return [
-        DealChanges(
-            deal_id=str(before["deal_id"].iloc[row]),
-            start=before["as_of"].iloc[row],
-            end=after["as_of"].iloc[row],
-            before=float(odds[row]),
-            after=float(odds[count + row]),
-            reasons=reasons(row),
-            other_points=float(chosen.other[row]),
-        )
-        for row in range(count)
-    ]
+    return [(reasons(pair), float(chosen.other[pair])) for pair in range(len(first))]

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from winpredict._common.errors import WinPredictError
 from winpredict._common.times import days
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes, look_at
+from winpredict.features.company import Company, CompanyFacts
+from winpredict.features.events import DealEvents
 from winpredict.models.sampling import known_before
 from winpredict.models.training import TrainedModel
 from winpredict.tables.crm import CRMData, utc
@@ -43,6 +46,25 @@ class SimilarDeals:
         took = self.deals.loc[won, "days_more"].median()
         time = "" if np.isnan(took) else f"; those won took {took:.0f} more days (median)"
         return f"Of the {len(won)} closed deals most like {self.deal_id} at its age, {won.sum()} were won{time}."
+
+
+@dataclass(frozen=True)
+class Comparables:
+    """Closed deals as they stood at one age, to compare several open deals with.
+
+    Parameters
+    ----------
+    deals : DataFrame
+        deal_id, outcome, closed_at, days_more, amount, win_probability.
+    by_theme : ndarray of shape (n_deals, n_themes)
+        What speaks for and against each, in log-odds.
+    stages : ndarray of shape (n_deals,) or None
+        Where each stood; None where the model knows no stages.
+    """
+
+    deals: pd.DataFrame
+    by_theme: NDArray[np.float64]
+    stages: NDArray[np.object_] | None
 
 
 def similar(
@@ -80,22 +102,70 @@ def similar(
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
     own = look_at(crm, deal_id, moment)
+    created = crm.deals.loc[crm.deals["deal_id"] == str(deal_id), "created_at"].iloc[0]
     known = known_before(crm, as_of)
-    looks = _at_the_age_of(own, known, moment)
-    if looks.empty:
-        return SimilarDeals(str(deal_id), looks.reindex(columns=_COLUMNS))
-    features = model.build_features(known, pd.concat([own, looks[["deal_id", "as_of"]]], ignore_index=True))
-    if "stage" in features:
-        same = (features["stage"] == features["stage"].iloc[0]).to_numpy(dtype=bool)
-        if same.sum() > LEAST_IN_STAGE:
-            features, looks = features[same].reset_index(drop=True), looks[same[1:]].reset_index(drop=True)
-    by_theme = Themes(model.info).sums(contributions(model.classifier, features).calibrated.to_numpy())
-    distance = np.sqrt(((by_theme[1:] - by_theme[0]) ** 2).sum(axis=1))
-    found = looks.assign(
-        distance=distance,
-        amount=features["amount"].to_numpy()[1:] if "amount" in features else np.nan,
-        win_probability=model.classifier.predict_proba(features)[1:, 1],
+    company = Company(CompanyFacts.of(DealEvents(known), model.attributes_in(known)))
+    at_its_age = comparables(model, known, own["as_of"].iloc[0] - created, moment, company=company)
+    return most_alike(model, model.build_features(known, own, company=company), deal_id, at_its_age, most=most)
+
+
+def comparables(
+    model: TrainedModel,
+    crm: CRMData,
+    age: pd.Timedelta,
+    moment: pd.Timestamp | None,
+    *,
+    company: Company | None = None,
+    most: int = CANDIDATES,
+) -> Comparables:
+    """Closed deals, looked at when they were of an age; those that did not live so long are left out.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    crm : CRMData
+    age : Timedelta
+    moment : Timestamp or None
+        Deals closed at or after it are not looked at.
+    company : Company, optional
+        Cross-deal history of all deals, where it was gathered before.
+    most : int
+        Deals at the most, the last closed ones.
+    """
+    looks = _at_age(crm, age, moment, most)
+    features = model.build_features(crm, looks[["deal_id", "as_of"]], company=company)
+    found = contributions(model.classifier, features)
+    deals = looks.assign(
+        amount=features["amount"].to_numpy() if "amount" in features else np.nan,
+        win_probability=model.odds_of(found.by_bag)["win_probability"].to_numpy(),
     )
+    stages = features["stage"].to_numpy(dtype=object) if "stage" in features else None
+    return Comparables(deals, Themes(model.info).sums(found.calibrated.to_numpy()), stages)
+
+
+def most_alike(
+    model: TrainedModel, features: pd.DataFrame, deal_id: str, among: Comparables, *, most: int = 20
+) -> SimilarDeals:
+    """Those of some closed deals that are most like an open one.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    features : DataFrame
+        One row, of the open deal.
+    deal_id : str
+        The open deal.
+    among : Comparables
+    most : int
+        Deals at the most.
+    """
+    if among.deals.empty:
+        return SimilarDeals(str(deal_id), among.deals.reindex(columns=_COLUMNS))
+    own = Themes(model.info).sums(contributions(model.classifier, features).calibrated.to_numpy())
+    found = among.deals.assign(distance=np.sqrt(((among.by_theme - own) ** 2).sum(axis=1)))
+    if among.stages is not None:
+        same = among.stages == features["stage"].iloc[0]
+        found = found[same] if same.sum() >= LEAST_IN_STAGE else found
     ranked = found.sort_values(["distance", "deal_id"], ignore_index=True).head(most)
     return SimilarDeals(str(deal_id), ranked[_COLUMNS])
 
@@ -103,12 +173,11 @@ def similar(
 _COLUMNS = ["deal_id", "outcome", "closed_at", "days_more", "amount", "win_probability", "distance"]
 
 
-def _at_the_age_of(own: pd.DataFrame, crm: CRMData, moment: pd.Timestamp | None) -> pd.DataFrame:
-    """Closed deals, looked at when they were as old as the deal is; those that did not live so long are left out."""
+def _at_age(crm: CRMData, age: pd.Timedelta, moment: pd.Timestamp | None, most: int) -> pd.DataFrame:
+    """Closed deals at an age; those that did not live so long are left out."""
     deals = crm.deals
-    created = deals.loc[deals["deal_id"] == own["deal_id"].iloc[0], "created_at"].iloc[0]
     closed = deals[(deals["closed_at"] < moment) & (deals["outcome"] != "open")]
-    closed = closed.assign(as_of=closed["created_at"] + (own["as_of"].iloc[0] - created))
-    closed = closed[closed["as_of"] <= closed["closed_at"]].nlargest(CANDIDATES, "closed_at", keep="all")
+    closed = closed.assign(as_of=closed["created_at"] + age)
+    closed = closed[closed["as_of"] <= closed["closed_at"]].nlargest(most, "closed_at", keep="all")
     closed = closed.assign(days_more=days(closed["closed_at"] - closed["as_of"]))
     return closed[["deal_id", "as_of", "outcome", "closed_at", "days_more"]].reset_index(drop=True)

@@ -16,6 +16,27 @@ from winpredict.tables.crm import CRMData, utc
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A figure of a deal that may be asked about.
+
+    Parameters
+    ----------
+    name, sentence : str
+        The feature, and what it is in words.
+    now : float
+        Its value; NaN where it has none.
+    low, high : float
+        What the training data cover.
+    """
+
+    name: str
+    sentence: str
+    now: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class WhatIf:
     """A deal's odds as it is, and as deals like it have with other figures.
 
@@ -83,10 +104,46 @@ def what_if(
     """
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
+    return what_if_of(
+        model, model.build_features(crm, look_at(crm, deal_id, moment), company=company), deal_id, figures
+    )
+
+
+def figures_of(model: TrainedModel, features: pd.DataFrame) -> list[Figure]:
+    """What may be asked about a deal.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    features : DataFrame
+        One row, of the deal.
+    """
+    return [
+        Figure(each.name, each.sentence, float(features[each.name].iloc[0]), *model.usual.covered[each.name])
+        for each in model.info
+        if _askable(model, each)
+    ]
+
+
+def what_if_of(model: TrainedModel, features: pd.DataFrame, deal_id: str, figures: Mapping[str, float]) -> WhatIf:
+    """As `what_if`, for a deal whose features are known.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    features : DataFrame
+        One row, of the deal.
+    deal_id : str
+    figures : mapping of str to float
+
+    Raises
+    ------
+    WinPredictError
+        When a figure is unknown, not in our hands or outside what the data cover.
+    """
     possible = {each.name: each for each in model.info if _askable(model, each)}
     for name, value in figures.items():
         _check(name, value, possible, model)
-    features = model.build_features(crm, look_at(crm, deal_id, moment), company=company)
     changed = features.assign(**{name: float(value) for name, value in figures.items()})
     before, after = (float(model.odds(each)["win_probability"].iloc[0]) for each in (features, changed))
     now = {name: (float(features[name].iloc[0]), float(value)) for name, value in figures.items()}

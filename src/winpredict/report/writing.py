@@ -216,6 +216,20 @@ def _svg_name(out: Path, number: int) -> str:
     return f"{out.stem}-{number}.svg"
 
 
+def drawn(picture: Picture, width: int = WIDE, *, locale: str = "en_US") -> str:
+    """A chart as SVG for a page in a browser; its colours are those of the reader's light or dark screen.
+
+    Parameters
+    ----------
+    picture : Picture
+    width : int
+        Pixels.
+    locale : str
+        For numbers and dates.
+    """
+    return _svg(picture, width, _locale(locale), dark=True)
+
+
 def _svg(picture: Picture, width: int, locale: Locale, *, dark: bool = False) -> str:
     svg: str = vl_convert.vegalite_to_svg(picture.draw(width).to_dict(), **_chart_locale(locale))
     return svg.replace(">", f">{_dark_style()}", 1) if dark else svg
