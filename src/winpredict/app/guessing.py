@@ -189,7 +189,7 @@ def _network(address: str) -> str:
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
-        return address[:64]
+        return f"host {address[:50]}"  # a name, as of a socket; never what a known browser is called
     if isinstance(found, IPv6Address):
         return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
     return str(found)

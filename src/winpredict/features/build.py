@@ -144,12 +144,14 @@ def builders_from_paths(paths: Sequence[str]) -> tuple[FeatureBuilder, ...]:
 def _from_path(path: str) -> FeatureBuilder:
     module, _, name = path.partition(":")
     try:
-        builder = getattr(import_module(module), name)()
+        kind = getattr(import_module(module), name)
+        # looked at before it is called: a model's file names builders too, and not only its owner may have written it
+        builder = kind() if isinstance(kind, type) and issubclass(kind, FeatureBuilder) else None
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"builders: {path!r} cannot be loaded ({error}); write it as package.module:ClassName"
         ) from None
-    if not isinstance(builder, FeatureBuilder):
+    if builder is None:
         raise ConfigError(f"builders: {path!r} is no FeatureBuilder; derive the class from winpredict.FeatureBuilder")
     return builder
 

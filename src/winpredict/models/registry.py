@@ -211,7 +211,15 @@ def load_version(folder: Path, which: str = CHAMPION) -> "tuple[int, TrainedMode
     from winpredict.models.training import TrainedModel
 
     found = look_up(folder, which) or _ask_mlflow(folder, which)
-    return found.version, TrainedModel.load(found.data)
+    try:
+        return found.version, TrainedModel.load(found.data)
+    except WinPredictError:
+        raise
+    except Exception as error:  # whatever readers of JSON, numpy and LightGBM make of a file that is not as we wrote it
+        raise WinPredictError(
+            f"the files of model {found.version} are damaged or were changed ({type(error).__name__}); bring them back "
+            "from a copy, or train again"
+        ) from error
 
 
 def version_of(folder: Path, which: str = CHAMPION) -> int:
