@@ -4,7 +4,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,6 +62,8 @@ class Desk:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Future[Any]] = OrderedDict()
         self._kept_lock = threading.Lock()
+        # one at a time: whoever waits for a report must not slow down those who turn pages
+        self._long_work = ThreadPoolExecutor(1, thread_name_prefix="long-work")
 
     def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What was made before under a key; made now, once, even if several ask at the same time.
@@ -84,6 +86,33 @@ class Desk:
         >>> desk.kept(("sum", "state 1"), lambda: 1 + 1), desk.kept(("sum", "state 1"), lambda: 7)
         (2, 2)
         """
+        promised, is_new = self._promised(key)
+        if is_new:
+            self._keep_promise(key, promised, make)
+        made: Made = promised.result()
+        return made
+
+    def begun(self, key: Hashable, make: Callable[[], Made]) -> "Future[Made]":
+        """What `kept` gives, but made beside the request, one after the other: for what takes longer than people wait.
+
+        Parameters
+        ----------
+        key : hashable
+            As for `kept`, whose answers these are too.
+        make : callable
+        """
+        promised, is_new = self._promised(key)
+        if is_new:
+            self._long_work.submit(self._keep_promise, key, promised, make)
+        return promised
+
+    def forget(self, key: Hashable) -> None:
+        """Let what was kept under a key be made anew when it is asked for again."""
+        with self._kept_lock:
+            self._kept.pop(key, None)
+
+    def _promised(self, key: Hashable) -> "tuple[Future[Any], bool]":
+        """What is or will be kept under a key, and whether the caller has to see to it."""
         with self._kept_lock:
             there = self._kept.get(key)
             promised: Future[Any] = Future() if there is None else there
@@ -91,15 +120,14 @@ class Desk:
             self._kept.move_to_end(key)
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
-        if there is None:
-            try:
-                promised.set_result(make())
-            except BaseException as error:
-                with self._kept_lock:
-                    self._kept.pop(key, None)
-                promised.set_exception(error)
-        made: Made = promised.result()
-        return made
+        return promised, there is None
+
+    def _keep_promise(self, key: Hashable, promised: "Future[Any]", make: Callable[[], Any]) -> None:
+        try:
+            promised.set_result(make())
+        except BaseException as error:
+            self.forget(key)
+            promised.set_exception(error)
 
     def loaded(self) -> Loaded:
         """Tables and champion, read again when either has changed.

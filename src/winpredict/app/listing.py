@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session as DatabaseSession
 
+from winpredict.app.at_risk import at_risk, falls, rises
+from winpredict.app.publishing import shown_run
 from winpredict.app.records import CrmUser, Person, Score
+from winpredict.app.teams import of_whose
 from winpredict.app.visibility import visible_scores
+from winpredict.config import Run
 
 
 class Order(StrEnum):
@@ -39,6 +43,11 @@ _ORDERS: dict[Order, tuple[ColumnElement[Any], bool]] = {
 }
 
 
+def falls_first(order: Order) -> bool:
+    """Whether an order begins with the largest, unless it is reversed."""
+    return _ORDERS[order][1]
+
+
 class DealQuery(BaseModel):
     """What a reader asks for.
 
@@ -54,6 +63,9 @@ class DealQuery(BaseModel):
     stage: str = Field("", max_length=300)
     band: str = Field("", max_length=20)
     owner: str = Field("", max_length=200, description="id of the owner in the CRM")
+    whose: str = Field("", max_length=320, description="owner:USER_ID, under:USER_ID (with all reports) or team:NAME")
+    moved: Literal["", "up", "down"] = Field("", description="odds that moved since the week before")
+    at_risk: bool = Field(False, description="only big deals whose odds fall or that nobody touches")
     order: Order = Order.STAKE
     reverse: bool = False
     page: int = Field(1, ge=1, le=100_000)
@@ -91,7 +103,13 @@ class Choices:
 
 
 def find_deals(
-    session: DatabaseSession, person: Person, query: DealQuery, *, rows: int | None, with_names: bool
+    session: DatabaseSession,
+    person: Person,
+    query: DealQuery,
+    *,
+    rows: int | None,
+    with_names: bool,
+    knobs: Run | None = None,
 ) -> Deals:
     """The deals that a person may see and asks for.
 
@@ -104,8 +122,11 @@ def find_deals(
         Rows a page; None for all at once.
     with_names : bool
         Whether names may be searched and sorted by: who may not read them must not be able to guess them.
+    knobs : Run, optional
+        What counts as a move and as a risk; by default as ``Run()`` has it.
     """
     wanted = _filtered(visible_scores(person), query, with_names=with_names)
+    wanted = _watched(session, person, wanted, query, knobs or Run())
     of_all = wanted.order_by(None).subquery()
     sums = session.execute(
         select(
@@ -158,4 +179,16 @@ def _filtered(wanted: Select[Score], query: DealQuery, *, with_names: bool) -> S
     for value, column in ((query.stage, Score.stage), (query.band, Score.band), (query.owner, Score.owner_id)):
         if value:
             wanted = wanted.where(column == value)
+    return wanted.where(of_whose(query.whose))
+
+
+def _watched(
+    session: DatabaseSession, person: Person, wanted: Select[Score], query: DealQuery, knobs: Run
+) -> Select[Score]:
+    """Only deals that moved or that are at risk, where that is asked for."""
+    if query.moved:
+        wanted = wanted.where(rises(knobs) if query.moved == "up" else falls(knobs))
+    if query.at_risk:
+        run = shown_run(session)
+        wanted = wanted.where(at_risk(person, knobs, None if run is None else run.as_of))
     return wanted

@@ -43,7 +43,9 @@ def may_see(person: Person) -> ColumnElement[bool]:
 def reports_of(user_id: str) -> Select[Any]:
     """Ids of everybody below a user, to any depth."""
     # UNION and not UNION ALL, so that a circle of managers ends
-    below = select(CrmUser.user_id).where(CrmUser.manager_id == user_id).cte("below", recursive=True)
+    below = (
+        select(CrmUser.user_id).where(CrmUser.manager_id == user_id).cte(recursive=True)
+    )  # no name: a query may hold several
     further = aliased(CrmUser)
     below = below.union(select(further.user_id).join(below, further.manager_id == below.c.user_id))
     return select(below.c.user_id)

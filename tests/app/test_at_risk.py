@@ -1,0 +1,62 @@
+import pandas as pd
+import pytest
+from sqlalchemy import select
+
+from winpredict.app.at_risk import at_risk
+from winpredict.app.listing import DealQuery, find_deals
+from winpredict.app.publishing import shown_run
+from winpredict.app.records import Person, Score
+from winpredict.app.visibility import visible_scores
+from winpredict.config import Run
+from winpredict.insights.at_risk import deals_at_risk, silence
+
+
+@pytest.fixture
+def session(app):
+    with app.state.desk.database.reading() as session:
+        yield session
+
+
+@pytest.mark.parametrize("who", ["boss", "manager", "rep"])
+@pytest.mark.parametrize("knobs", [Run(), Run(big_share=1, moved_points=1, silent_days=3), Run(big_share=0.4)])
+def test_the_database_has_the_rule_of_the_digest(session, who, knobs):
+    person = session.scalar(select(Person).where(Person.email == f"{who}@example.com"))
+    run = shown_run(session)
+    rows = session.scalars(visible_scores(person)).all()
+    deals = pd.DataFrame(
+        {
+            "deal_id": [row.deal_id for row in rows],
+            "amount": pd.Series([row.amount for row in rows], dtype=float),
+            "currency": [row.currency for row in rows],
+            "move": [None if row.week_before is None else row.win_probability - row.week_before for row in rows],
+        }
+    ).astype({"move": float})
+    touched, created = (
+        pd.Series(pd.to_datetime([getattr(row, name) for row in rows], utc=True))
+        for name in ("last_touch_at", "created_at")
+    )
+    deals["silent"] = silence(touched, created, pd.Timestamp(run.as_of))
+    expected = set(deals_at_risk(deals, knobs)["deal_id"])
+    found = set(
+        session.scalars(
+            visible_scores(person).where(at_risk(person, knobs, run.as_of)).with_only_columns(Score.deal_id)
+        )
+    )
+    assert found == expected
+    listed = find_deals(session, person, DealQuery(at_risk=True), rows=None, with_names=True, knobs=knobs)
+    assert {row.deal_id for row in listed.rows} == expected
+
+
+def test_moves_are_those_since_the_week_before(session):
+    person = session.scalar(select(Person).where(Person.email == "boss@example.com"))
+    knobs = Run(moved_points=2)
+    for moved, sign in (("up", 1), ("down", -1)):
+        found = find_deals(session, person, DealQuery(moved=moved), rows=None, with_names=True, knobs=knobs)
+        assert all(sign * (row.win_probability - row.week_before) >= 0.02 for row in found.rows)
+    every = session.scalars(visible_scores(person)).all()
+    big = [row for row in every if row.week_before and abs(row.win_probability - row.week_before) >= 0.02]
+    up, down = (
+        find_deals(session, person, DealQuery(moved=moved), rows=None, with_names=True, knobs=knobs).found
+        for moved in ("up", "down")
+    )
+    assert up + down == len(big)
