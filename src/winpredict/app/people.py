@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pwdlib import PasswordHash
 
 #: What a key for programs may be used for.
-SCOPES = ("read", "score", "feedback", "models")
+SCOPES = ("read", "score", "feedback", "models", "metrics")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 256
 
 
@@ -178,7 +178,16 @@ def revoke_token(session: DatabaseSession, token: ApiToken, by: Person) -> None:
 
 
 def deactivate(session: DatabaseSession, person: Person, by: Person | None) -> None:
-    """Shut somebody out at once: sessions end, and keys are revoked, so that none comes back with the person."""
+    """Shut somebody out at once: sessions end, and keys are revoked, so that none comes back with the person.
+
+    Raises
+    ------
+    WinPredictError
+        When somebody shuts themselves out, or the last admin is shut out.
+    """
+    if by is not None and by.id == person.id:
+        raise WinPredictError("nobody shuts themselves out; ask another admin")
+    _keep_an_admin(session, person)
     person.active = False
     sign_out_everywhere(session, person)
     revoked = update(ApiToken).where(ApiToken.person_id == person.id, ApiToken.revoked_at.is_(None))
@@ -210,12 +219,14 @@ def change_role(
     Raises
     ------
     WinPredictError
-        When somebody changes their own role, or it is unknown.
+        When somebody changes their own role, the last admin is to become something else, or the role is unknown.
     """
     if by is not None and by.id == person.id:
         raise WinPredictError("nobody changes their own role; ask another admin")
     if role not in list(Role):
         raise WinPredictError(f"{role} is no role; there are {', '.join(Role)}")
+    if role != Role.ADMIN:
+        _keep_an_admin(session, person)
     details = {"role": [str(person.role), str(role)], "crm_user_id": [person.crm_user_id, crm_user_id]}
     person.role, person.crm_user_id = Role(role), crm_user_id or None
     sign_out_everywhere(session, person)
@@ -233,6 +244,15 @@ def change_password(session: DatabaseSession, person: Person, password: str, by:
     person.password_hash = hash_password(password)
     sign_out_everywhere(session, person)
     audit(session, by, "password changed", person.email, {})
+
+
+def _keep_an_admin(session: DatabaseSession, person: Person) -> None:
+    """Refuse to lose the last admin: nobody could let anybody in any more."""
+    if person.role != Role.ADMIN or not person.active:
+        return
+    others = select(Person.id).where(Person.role == Role.ADMIN, Person.active, Person.id != person.id).limit(1)
+    if session.scalar(others) is None:
+        raise WinPredictError(f"{person.email} is the only admin; make somebody else one first")
 
 
 def sign_out_everywhere(session: DatabaseSession, person: Person) -> None:

@@ -127,6 +127,8 @@ def shared_out(log_odds: NDArray[np.float64], start: NDArray[np.float64]) -> NDA
     >>> bool(np.isclose(moves.sum(), expit(1.5) - 0.5))
     True
     """
+    # row after row in memory: numpy else adds up in another order where there are several, and the last bit differs
+    log_odds = np.ascontiguousarray(log_odds)
     total = log_odds.sum(axis=1)
     base = expit(start)
     flat = np.abs(total) < 1e-9

@@ -274,6 +274,7 @@ class Themes:
         most : int
             Themes a row at the most.
         """
+        points = np.ascontiguousarray(points)  # see `shared_out`: a deal has the same figures alone and among others
         sums = self.sums(points)
         by_theme = [self._speakers(points, number, sums[:, number]) for number in range(len(self.names))]
         speakers = np.column_stack(by_theme)
@@ -283,7 +284,7 @@ class Themes:
         fewer = ((0, 0), (0, max(most - order.shape[1], 0)))  # there may be fewer themes than are asked for
         chosen = np.pad(np.where(told, np.take_along_axis(sums, order, axis=1), 0.0), fewer)
         who = np.pad(np.where(told, np.take_along_axis(speakers, order, axis=1), -1), fewer, constant_values=-1)
-        return Chosen(who, chosen, points.sum(axis=1) - chosen.sum(axis=1))
+        return Chosen(who, chosen, points.sum(axis=1) - np.ascontiguousarray(chosen).sum(axis=1))
 
     def _speakers(self, points: Floats, number: int, total: Floats) -> NDArray[np.intp]:
         """The member that speaks for a theme in each row: the strongest that points the same way; -1 for none."""

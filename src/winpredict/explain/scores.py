@@ -21,6 +21,8 @@ from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import text_dtype
 
 REASONS = 5
+#: Figures that count a deal itself among those open, and what they go by.
+_OF_OPEN_DEALS = {"owner_load": "owner_id", "account_open": "account_id"}
 _REASON_COLUMNS = [f"reason_{number + 1}" for number in range(REASONS)]
 #: Lower ends of the bands of win probability.
 BANDS = {"very low": 0.0, "low": 0.15, "medium": 0.35, "high": 0.6, "very high": 0.8}
@@ -205,7 +207,7 @@ class DealScorer:
         self.model = model
         self.crm = crm
         self.company = company or Company(CompanyFacts.of(DealEvents(crm), model.attributes_in(crm)))
-        self._builders = model.builders
+        self.builders = model.builders
         self._sorted = {name: _by_deal(frame) for name, frame in crm.tables() if "deal_id" in frame}
         accounts = () if crm.accounts is None else crm.accounts["account_id"]
         self._accounts: dict[Any, int] = {account_id: place for place, account_id in enumerate(accounts)}
@@ -232,7 +234,7 @@ class DealScorer:
             look = look_at(alone if len(alone.deals) else self.crm, deal_id, moment)
         else:
             look = _slice(self._open_now[0], place, place + 1)
-        features = self.model.build_features(alone, look, company=self.company, builders=self._builders)
+        features = self.model.build_features(alone, look, company=self.company, builders=self.builders)
         return dict(score_rows(self.model, look, features, moment).iloc[0])
 
     def score_tables(self, tables: CRMData, looks: pd.DataFrame) -> ScoredRows:
@@ -253,10 +255,30 @@ class DealScorer:
         moments = [None if pd.isna(each) else each for each in looks["as_of"]]
         for moment in dict.fromkeys(moments):
             self.model.refuse_hindsight(moment)
-        features = self.model.build_features(tables, looks, company=self.company, builders=self._builders)
+        features = self.model.build_features(tables, looks, company=self.company, builders=self.builders)
         ends = {moment: days_to_quarter_end(moment) for moment in dict.fromkeys(moments)}
         horizons = np.array([[30.0, ends[moment]] for moment in moments])
         return scored_rows(self.model, looks, features, horizons)
+
+    def _count_in(self, tables: CRMData, looks: pd.DataFrame, features: pd.DataFrame) -> None:
+        """Count deals among the open ones of their owner and account that the company's history lacks, in place."""
+        for name, column in _OF_OPEN_DEALS.items():
+            if name in features and column in tables.deals:
+                given = dict(zip(tables.deals["deal_id"], tables.deals[column], strict=True))
+                lacking = [
+                    isinstance(given[deal_id], str) and self._in_history[column].get(deal_id) != given[deal_id]
+                    for deal_id in looks["deal_id"]
+                ]
+                features[name] = features[name].to_numpy() + np.array(lacking, dtype=np.float64)
+
+    @cached_property
+    def _in_history(self) -> dict[str, dict[Any, Any]]:
+        """The owner and the account of each deal that the company's history counts."""
+        deals = self.company.facts.deals
+        return {
+            column: dict(zip(deals["deal_id"], deals[column], strict=True)) if column in deals else {}
+            for column in _OF_OPEN_DEALS.values()
+        }
 
     @cached_property
     def _open_now(self) -> tuple[pd.DataFrame, dict[str, int]]:

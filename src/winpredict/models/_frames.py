@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from winpredict._common.errors import TableError, TooLittleDataError
 
 Floats = NDArray[np.float64]
-_FEW_ROWS = 8
+_FEW_ROWS = 40
 
 
 def is_category(values: pd.Series) -> bool:

@@ -2,9 +2,17 @@
 
 from fastapi import FastAPI
 
-from winpredict.app.api import deals
+from winpredict.app import metrics
+from winpredict.app.api import contract, deals, health, insights, models, reasons, score
+from winpredict.app.api.scoring import SentDeals
+from winpredict.app.api.sent_deal import ScoreRequest
 
 
 def add_to(app: FastAPI) -> None:
-    """Add the API to an application."""
-    app.include_router(deals.router, prefix="/api/v1")
+    """Add the API and the figures for Prometheus to an application."""
+    app.state.sent_deals = SentDeals(app.state.desk)
+    for router in (deals.router, reasons.router, deals.late, insights.router, models.router, score.router):
+        app.include_router(router, prefix=metrics.API)
+    app.include_router(health.router, prefix=metrics.API)
+    metrics.add_to(app)
+    contract.describe(app, ScoreRequest)

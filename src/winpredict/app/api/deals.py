@@ -1,56 +1,171 @@
-"""Deals with their scores."""
+"""Deals with their scores, and what they were scored before."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import joinedload
 
-from winpredict.app.identity import WITH_DEALS, Allows, Caller, DeskOfRequest
-from winpredict.app.listing import DealQuery, find_deals
+from winpredict.app.api.contract import WITH_DEALS, TaggedRoute, documented
+from winpredict.app.api.paging import MOST, Paged, Paging, pages
+from winpredict.app.identity import Caller, DeskOfRequest
+from winpredict.app.listing import DealQuery, find_deals, owner_names
+from winpredict.app.pages.deal import seen_deal
 from winpredict.app.pages.deals import may_read_names
+from winpredict.app.publishing import shown_run
+from winpredict.app.records import Score
+from winpredict.app.visibility import visible_history, visible_scores
 
-router = APIRouter(tags=["deals"])
-READ = Allows(*WITH_DEALS, scope="read")
+router = APIRouter(tags=["deals"], route_class=TaggedRoute)
+Reader = Annotated[Caller, Depends(WITH_DEALS)]
 
 
-class Deal(BaseModel):
-    """An open deal with its latest score."""
+class Odds(BaseModel):
+    """A deal's win odds."""
 
     model_config = ConfigDict(from_attributes=True)
 
     deal_id: str
-    name: str | None
-    account: str | None
-    owner_id: str | None
-    stage: str | None
-    amount: float | None
-    currency: str | None
     win_probability: float
     low: float | None
     high: float | None
-    band: str
-    reasons: list[str]
+    p_win_30d: float | None = Field(description="won within 30 days")
+    p_win_quarter: float | None = Field(description="won by the end of the calendar quarter")
+    band: str = Field(description="very low, low, medium, high or very high")
+
+
+class Run(BaseModel):
+    """The scoring that odds are of."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    as_of: datetime | None = Field(description="what was recorded strictly before this counts")
+    scored_at: datetime
+    model_version: str
+    deals: int = Field(description="deals of all people")
+
+
+class Deal(Odds):
+    """An open deal with its latest score."""
+
+    name: str | None = Field(description="null where the caller may not read names")
+    account: str | None
+    owner_id: str | None
+    owner: str | None = None
+    stage: str | None
+    pipeline: str | None
+    product: str | None
+    amount: float | None
+    currency: str | None
+    created_at: datetime | None
     expected_close_date: datetime | None
+    last_touch_at: datetime | None
+    next_touch_at: datetime | None
+    week_before: float | None = Field(description="win probability a week before")
+    reasons: list[str]
 
 
-class DealPage(BaseModel):
+class DealList(Paged):
     """A page of deals."""
 
-    found: int
-    page: int
+    run: Run | None
+    amount: float = Field(description="sum of the amounts on all pages")
+    expected: float = Field(description="sum of amount times odds on all pages")
     deals: list[Deal]
 
 
-@router.get("/deals")
+class ScoreList(Paged):
+    """A page of scores."""
+
+    run: Run | None
+    scores: list[Odds]
+
+
+class PastScore(Odds):
+    """A deal's score in one run."""
+
+    run: Run
+
+
+class History(Paged):
+    """A page of a deal's scores."""
+
+    scores: list[PastScore]
+
+
+class DealFilter(DealQuery):
+    """What is asked for; the filters are those of the app's list."""
+
+    limit: int = Field(50, ge=1, le=MOST, description="rows a page")
+
+
+@router.get("/deals", summary="Open deals", **documented(scope="read"))
 def deals(
-    desk: DeskOfRequest, query: Annotated[DealQuery, Query()], caller: Annotated[Caller, Depends(READ)]
-) -> DealPage:
-    """Open deals that the caller may see."""
+    request: Request, answer: Response, desk: DeskOfRequest, caller: Reader, query: Annotated[DealFilter, Query()]
+) -> DealList:
+    """Open deals that the caller may see, filtered and in a stable order."""
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
-        found = find_deals(session, caller.person, query, rows=desk.config.app.page_rows, with_names=names)
-    shown = [Deal.model_validate(row) for row in found.rows]
-    if not names:
-        shown = [each.model_copy(update={"name": None, "account": None}) for each in shown]
-    return DealPage(found=found.found, page=query.page, deals=shown)
+        run = shown_run(session)
+        found = find_deals(
+            session, caller.person, query, rows=query.limit, with_names=names, knobs=desk.config.run
+        )  # fmt: skip
+    return DealList(
+        **pages(request, answer, found.found, query.page, query.limit),
+        run=run,
+        amount=found.amount,
+        expected=found.expected,
+        deals=_shown(found.rows, found.owners, names=names),
+    )
+
+
+@router.get("/scores", summary="Latest scores", **documented(scope="read"))
+def scores(
+    request: Request, answer: Response, desk: DeskOfRequest, caller: Reader, paging: Annotated[Paging, Depends()]
+) -> ScoreList:
+    """The latest odds of all deals that the caller may see, by id: for copies in other systems."""
+    with desk.database.reading() as session:
+        run = shown_run(session)
+        found, rows = paging.of(session, visible_scores(caller.person).order_by(Score.deal_id))
+    told = pages(request, answer, found, paging.page, paging.limit)
+    return ScoreList(**told, run=run, scores=rows)
+
+
+@router.get("/deals/{deal_id:path}/scores", summary="A deal's scores over time", **documented(404, scope="read"))
+def history(
+    request: Request,
+    answer: Response,
+    desk: DeskOfRequest,
+    caller: Reader,
+    deal_id: str,
+    paging: Annotated[Paging, Depends()],
+) -> History:
+    """All scores of an open deal that are kept, the oldest first."""
+    seen_deal(desk, caller, deal_id)
+    with desk.database.reading() as session:
+        wanted = visible_history(caller.person, deal_id).options(joinedload(Score.run))
+        found, rows = paging.of(session, wanted)
+    told = pages(request, answer, found, paging.page, paging.limit)
+    return History(**told, scores=rows)
+
+
+# last: whatever follows the id in the other addresses could be part of one
+late = APIRouter(tags=["deals"], route_class=TaggedRoute)
+
+
+@late.get("/deals/{deal_id:path}", summary="A deal", **documented(404, scope="read"))
+def deal(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Deal:
+    """One open deal with its latest score."""
+    score, _ = seen_deal(desk, caller, deal_id)
+    with desk.database.reading() as session:
+        owners = owner_names(session, [score])
+    return _shown([score], owners, names=may_read_names(desk, caller))[0]
+
+
+def _shown(rows: Sequence[Score], owners: dict[str, str], *, names: bool) -> list[Deal]:
+    shown = [Deal.model_validate(row) for row in rows]
+    hidden: dict[str, None] = {} if names else {"name": None, "account": None}
+    return [each.model_copy(update={"owner": owners.get(each.owner_id or ""), **hidden}) for each in shown]

@@ -1,0 +1,110 @@
+"""Requests that wait are answered together: most of what one costs is shared by all that are looked at at once."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+
+class TooManyWaitingError(Exception):
+    """More ask than can be answered; they should come again in a moment."""
+
+
+class Batches(Generic[Asked, Answer]):
+    """One thread that answers all that wait, then all that have come since, and so on.
+
+    Parameters
+    ----------
+    answer : callable
+        Given some of what was asked, the answer to each or the error that it ends in.
+    most : int
+        As many are answered together.
+    most_waiting : int
+        Beyond this whoever asks is sent away.
+
+    Examples
+    --------
+    >>> doubled = Batches(lambda asked: [2 * number for number in asked])
+    >>> doubled.ask(21).result()
+    42
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Asked]], Sequence[Answer | BaseException]],
+        *,
+        most: int = 64,
+        most_waiting: int = 1000,
+    ) -> None:
+        self._answer, self._most, self._most_waiting = answer, most, most_waiting
+        self._waiting: deque[tuple[Asked, Future[Answer]]] = deque()
+        self._arrived = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def ask(self, asked: Asked) -> "Future[Answer]":
+        """What will be the answer.
+
+        Raises
+        ------
+        TooManyWaitingError
+        """
+        promised: Future[Answer] = Future()
+        with self._arrived:
+            if len(self._waiting) >= self._most_waiting:
+                raise TooManyWaitingError
+            self._waiting.append((asked, promised))
+            if self._thread is None:  # not before it is needed: a process that is forked has none of its parent's
+                self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
+                self._thread.start()
+            self._arrived.notify()
+        return promised
+
+    def _run(self) -> None:
+        while True:
+            with self._arrived:
+                self._arrived.wait_for(lambda: bool(self._waiting))
+                batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            _settle([promised for _, promised in batch], self._answers([asked for asked, _ in batch]))
+
+    def _answers(self, asked: Sequence[Asked]) -> Sequence[Answer | BaseException]:
+        try:
+            return self._answer(asked)
+        except BaseException as error:
+            if len(asked) == 1:
+                return [error]
+            # one of them is at fault, and the others are not to pay for it
+            return [found for each in asked for found in self._answers([each])]
+
+
+def _settle(promised: Sequence["Future[Answer]"], answers: Sequence[Answer | BaseException]) -> None:
+    for promise, answer in zip(promised, answers, strict=True):
+        if not promise.set_running_or_notify_cancel():
+            continue  # whoever asked has left
+        if isinstance(answer, BaseException):
+            promise.set_exception(answer)
+        else:
+            promise.set_result(answer)
+
+
+def compatible(claims: Sequence[Mapping[Hashable, object]]) -> list[list[int]]:
+    """Places parted into groups in which no two claim the same thing and say otherwise.
+
+    Examples
+    --------
+    >>> compatible([{"a": 1}, {"a": 2}, {"a": 1, "b": 1}, {"b": 2}])
+    [[0, 2], [1, 3]]
+    """
+    groups: list[tuple[dict[Hashable, object], list[int]]] = []
+    for place, claimed in enumerate(claims):
+        for said, places in groups:
+            if all(said.get(key, value) == value for key, value in claimed.items()):
+                said.update(claimed)
+                places.append(place)
+                break
+        else:
+            groups.append((dict(claimed), [place]))
+    return [places for _, places in groups]

@@ -1,0 +1,254 @@
+"""Drivers, funnel and forecast of the deals that the caller may see."""
+
+from collections.abc import Callable, Hashable
+from concurrent.futures import TimeoutError as NotYetError
+from datetime import datetime
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+
+from winpredict._common.errors import ConfigError
+from winpredict.app.api.contract import OF_TEAMS, TaggedRoute, documented
+from winpredict.app.api.tables import rows
+from winpredict.app.desk import Desk, Loaded
+from winpredict.app.identity import Caller, DeskOfRequest
+from winpredict.app.visibility import visible_owners, visible_tables
+from winpredict.tables.crm import CRMData
+
+Made = TypeVar("Made")
+router = APIRouter(tags=["insights"], route_class=TaggedRoute)
+Reader = Annotated[Caller, Depends(OF_TEAMS)]
+#: Seconds that a request waits for what takes long; it is made on, for whoever asks again.
+_PATIENCE = 20.0
+_RETRY = {"Retry-After": "10"}
+
+
+class Driver(BaseModel):
+    """What moves the odds of all deals."""
+
+    theme: str
+    name: str
+    influence: str = Field(description="in our hands, the deal's nature or the customer's")
+    strength: float = Field(description="mean absolute contribution to the win probability")
+    low: float
+    high: float
+    direction: str
+    sentence: str
+    evidence: bool = Field(description="whether it tells endings of deals that it was not learnt from")
+    p_value: float | None
+    stability: float | None
+
+
+class GroupDriver(BaseModel):
+    """The same within a group of deals."""
+
+    group: str
+    deals: int
+    theme: str
+    name: str
+    strength: float
+    low: float
+    high: float
+
+
+class DriverList(BaseModel):
+    """Drivers, the strongest first."""
+
+    deals: int = Field(description="deals looked at")
+    as_of: datetime | None
+    drivers: list[Driver]
+    groups: list[GroupDriver]
+    sentences: list[str]
+
+
+class StageNow(BaseModel):
+    """Open deals of a stage."""
+
+    stage: str
+    deals: int
+    amount: float | None
+    median_age_days: float | None
+    median_days_in_stage: float | None
+    oldest_days: float | None
+    oldest_deal: str | None
+
+
+class StageConversion(BaseModel):
+    """What becomes of the deals that reach a stage."""
+
+    stage: str
+    deals: int
+    moved_on: int
+    lost: int
+    still_there: int
+    moved_on_finally: float | None
+    lost_finally: float | None
+    median_days: float | None
+    median_days_low: float | None
+    median_days_high: float | None
+
+
+class StalledDeal(BaseModel):
+    """A deal longer in its stage than nine in ten that were won."""
+
+    deal_id: str
+    stage: str
+    days_in_stage: float
+    usual_days: float
+    long_days: float
+    amount: float | None
+    owner: str | None
+
+
+class Velocity(BaseModel):
+    """How much is won in a time."""
+
+    period: str
+    start: datetime
+    end: datetime
+    open_deals: int
+    closed: int
+    win_rate: float | None
+    mean_won_amount: float | None
+    mean_days_won: float | None
+    per_30_days: float | None
+
+
+class FunnelAnswer(BaseModel):
+    """The open pipeline and how deals move through it."""
+
+    as_of: datetime | None
+    stages: list[StageNow]
+    conversion: list[StageConversion]
+    stalled: list[StalledDeal]
+    velocity: list[Velocity]
+    sentences: list[str]
+    notes: list[str]
+
+
+class PeriodForecast(BaseModel):
+    """What will be booked in a month or quarter."""
+
+    name: str | None = Field(None, description="the team or rep")
+    period: str
+    starts: datetime
+    ends: datetime
+    booked: float
+    open_pipeline: float
+    not_yet_created: float
+    expected: float
+    low: float = Field(description="between low and high in four cases of five")
+    high: float
+    commit: float
+    best_case: float
+    pipeline: float
+    quota: float | None
+    attainment: float | None
+    p_quota: float | None
+
+
+class ForecastAnswer(BaseModel):
+    """Expected bookings."""
+
+    as_of: datetime | None
+    periods: list[PeriodForecast]
+    by_team: list[PeriodForecast]
+    by_rep: list[PeriodForecast]
+    sentences: list[str]
+    notes: list[str]
+
+
+@router.get("/drivers", summary="What moves the odds", **documented(409, 503, scope="read"))
+def drivers(
+    desk: DeskOfRequest,
+    caller: Reader,
+    segment: Annotated[
+        str, Query(max_length=200, description="tell them within its groups too: product, team, ...")
+    ] = "",
+) -> DriverList:
+    """Drivers of the deals that the caller may see, each put to a test on deals that it was not learnt from."""
+    loaded, owners = desk.loaded(), _owners(desk, caller)
+
+    def make() -> DriverList:
+        from winpredict.explain.drivers import drivers as drivers_of
+        from winpredict.report.drivers import compared_attributes, known_deals, segment_of
+
+        crm = known_deals(loaded.model, visible_tables(loaded.crm, owners))
+        groups = segment_of(crm, segment, compared_attributes(loaded.model, crm)) if segment else None
+        found = drivers_of(loaded.model, crm, groups=groups, company=loaded.scorer.company)
+        return DriverList(
+            deals=found.deals,
+            as_of=crm.known_until,
+            drivers=rows(found.themes, Driver),
+            groups=rows(found.groups, GroupDriver),
+            sentences=found.sentences(),
+        )
+
+    try:
+        return _made(desk, ("drivers", loaded.state, owners, segment), make)
+    except ConfigError as error:
+        raise RequestValidationError(
+            [{"loc": ("query", "segment"), "msg": str(error), "type": "value_error"}]
+        ) from None
+
+
+@router.get("/funnel", summary="Open deals by stage, conversion and stalls", **documented(409, 503, scope="read"))
+def funnel(desk: DeskOfRequest, caller: Reader) -> FunnelAnswer:
+    """The funnel of the deals that the caller may see."""
+    loaded, owners = desk.loaded(), _owners(desk, caller)
+
+    def make() -> FunnelAnswer:
+        from winpredict.insights.funnel import funnel as funnel_of
+
+        found = funnel_of(_tables(loaded, owners))
+        return FunnelAnswer(
+            as_of=loaded.crm.known_until,
+            stages=rows(found.now, StageNow),
+            conversion=rows(found.conversion, StageConversion),
+            stalled=rows(found.stalled, StalledDeal),
+            velocity=rows(found.velocity, Velocity),
+            sentences=found.sentences(),
+            notes=list(found.notes),
+        )
+
+    return _made(desk, ("funnel", loaded.state, owners), make)
+
+
+@router.get("/forecast", summary="Expected bookings against quota", **documented(409, 503, scope="read"))
+def forecast(desk: DeskOfRequest, caller: Reader) -> ForecastAnswer:
+    """Month and quarter, these and the next, of the deals that the caller may see; amounts in the CRM's currency."""
+    loaded, owners = desk.loaded(), _owners(desk, caller)
+
+    def make() -> ForecastAnswer:
+        from winpredict.insights.forecast import forecast as forecast_of
+
+        found = forecast_of(loaded.model, _tables(loaded, owners), company=loaded.scorer.company)
+        return ForecastAnswer(
+            as_of=found.as_of,
+            periods=rows(found.periods, PeriodForecast),
+            by_team=rows(found.by_team, PeriodForecast),
+            by_rep=rows(found.by_rep, PeriodForecast),
+            sentences=found.sentences(),
+            notes=list(found.notes),
+        )
+
+    return _made(desk, ("forecast", loaded.state, owners), make)
+
+
+def _owners(desk: Desk, caller: Caller) -> frozenset[str] | None:
+    with desk.database.reading() as session:
+        return visible_owners(session, caller.person)
+
+
+def _tables(loaded: Loaded, owners: frozenset[str] | None) -> CRMData:
+    return visible_tables(loaded.crm, owners)
+
+
+def _made(desk: Desk, key: tuple[Hashable, ...], make: Callable[[], Made]) -> Made:
+    """What is kept under a key, made beside the request; whoever has waited long enough is asked to come again."""
+    try:
+        return desk.begun(("api", *key), make).result(_PATIENCE)
+    except NotYetError:
+        raise HTTPException(503, "this is being made; ask again in a moment", _RETRY) from None

@@ -1,0 +1,153 @@
+"""Why a deal has its odds, and what they would be if some of its figures were others."""
+
+from datetime import datetime
+from typing import Annotated
+
+import pandas as pd
+from fastapi import APIRouter, Depends
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+
+from winpredict._common.errors import WinPredictError
+from winpredict.app.api.contract import WITH_DEALS, TaggedRoute, documented
+from winpredict.app.api.tables import plain_number
+from winpredict.app.desk import Desk, Loaded
+from winpredict.app.identity import Caller, DeskOfRequest
+from winpredict.app.pages.deal import seen_deal
+from winpredict.explain.what_if import figures_of, what_if_of
+
+router = APIRouter(tags=["reasons"], route_class=TaggedRoute)
+Reader = Annotated[Caller, Depends(WITH_DEALS)]
+Figure = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Reason(BaseModel):
+    """A fact of a deal and what it adds to its odds."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    feature: str
+    sentence: str
+    points: float = Field(description="added to the win probability, -1 to 1")
+
+
+class Explanation(BaseModel):
+    """Base odds + points of the reasons + other points = win probability."""
+
+    deal_id: str
+    as_of: datetime | None
+    win_probability: float
+    low: float
+    high: float
+    base_probability: float = Field(description="odds before anything about the deal is known")
+    reasons: list[Reason]
+    other_points: float = Field(description="what everything else adds")
+    model_version: str
+
+
+class Askable(BaseModel):
+    """A figure that may be asked about."""
+
+    name: str
+    sentence: str
+    now: float | None
+    low: float = Field(description="the data cover the figure from here")
+    high: float = Field(description="to here")
+
+
+class Askables(BaseModel):
+    """What may be asked about a deal."""
+
+    deal_id: str
+    figures: list[Askable]
+
+
+class WhatIfRequest(BaseModel):
+    """Figures as they might be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    figures: dict[str, Figure] = Field(min_length=1, max_length=50, examples=[{"touches_30d": 6}])
+
+
+class WhatIfAnswer(BaseModel):
+    """An association that the data show, and no promise: deals that go well draw touches and people."""
+
+    deal_id: str
+    before: float
+    after: float
+    sentence: str
+
+
+@router.get("/deals/{deal_id:path}/reasons", summary="Why a deal has its odds", **documented(404, 409, scope="read"))
+def reasons(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Explanation:
+    """The reasons of an open deal, as of the latest scoring; they add up to its odds."""
+    from winpredict.explain.reasons import explain_deal
+
+    _, run = seen_deal(desk, caller, deal_id)
+    loaded, as_of = desk.loaded(), None if run.as_of is None else pd.Timestamp(run.as_of)
+    # what is told depends on the deal alone; that the caller may see it is known
+    found = desk.kept(
+        ("reasons", loaded.state, deal_id, run.as_of),
+        lambda: explain_deal(
+            loaded.model, loaded.scorer.tables_of(deal_id), deal_id, as_of=as_of, company=loaded.scorer.company
+        ),
+    )
+    return Explanation.model_validate(found.to_dict() | {"model_version": loaded.version})
+
+
+@router.get(
+    "/deals/{deal_id:path}/what-if", summary="What may be asked about a deal", **documented(404, 409, scope="read")
+)
+def askable(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Askables:
+    """Figures in our hands: what they are now, and the range that the data cover."""
+    seen_deal(desk, caller, deal_id)
+    loaded = desk.loaded()
+    found = figures_of(loaded.model, _features(desk, loaded, deal_id))
+    figures = [
+        Askable(name=each.name, sentence=each.sentence, now=plain_number(each.now), low=each.low, high=each.high)
+        for each in found
+    ]
+    return Askables(deal_id=deal_id, figures=figures)
+
+
+@router.post(
+    "/deals/{deal_id:path}/what-if",
+    summary="A deal's odds with other figures",
+    **documented(404, 409, scope="read", tagged=False),
+)
+def what_if(desk: DeskOfRequest, caller: Reader, deal_id: str, asked: WhatIfRequest) -> WhatIfAnswer:
+    """The odds that deals like this one have, but with the figures that are sent."""
+    seen_deal(desk, caller, deal_id)
+    loaded = desk.loaded()
+    features = _features(desk, loaded, deal_id)
+    faults = [
+        {"loc": ("body", "figures", name), "msg": fault, "type": "value_error"}
+        for name, value in asked.figures.items()
+        if (fault := _fault(loaded, features, deal_id, name, value))
+    ]
+    if faults:
+        raise RequestValidationError(faults)
+    found = what_if_of(loaded.model, features, deal_id, asked.figures)
+    return WhatIfAnswer(deal_id=deal_id, before=found.before, after=found.after, sentence=found.sentence)
+
+
+def _fault(loaded: Loaded, features: pd.DataFrame, deal_id: str, name: str, value: float) -> str:
+    """What speaks against asking about a figure."""
+    try:
+        what_if_of(loaded.model, features, deal_id, {name: value})
+    except WinPredictError as error:
+        return str(error)
+    return ""
+
+
+def _features(desk: Desk, loaded: Loaded, deal_id: str) -> pd.DataFrame:
+    from winpredict.explain.reasons import look_at
+
+    scorer, crm = loaded.scorer, loaded.crm
+
+    def built() -> pd.DataFrame:
+        alone = scorer.tables_of(deal_id)
+        return loaded.model.build_features(alone, look_at(alone, deal_id, crm.known_until), company=scorer.company)
+
+    return desk.kept(("features", loaded.state, deal_id), built)

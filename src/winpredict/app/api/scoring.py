@@ -1,0 +1,95 @@
+"""Scoring of deals that programs send: those that wait at the same time share one pass over features and model."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from winpredict.app.api.batches import Batches, compatible
+from winpredict.app.api.sent_deal import ScoreRequest
+from winpredict.app.api.sent_tables import Layout, Prepared, Seen
+from winpredict.app.desk import Desk, Loaded
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A deal that was sent.
+
+    Parameters
+    ----------
+    request : ScoreRequest
+    owners : frozenset of str or None
+        Whose deals the sender may see; None for everybody's.
+    at : datetime
+        When it came.
+    """
+
+    request: ScoreRequest
+    owners: frozenset[str] | None
+    at: datetime
+
+
+class SentDeals:
+    """Scores deals that were sent, those that wait together.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.batches: Batches[Sent, dict[str, Any]] = Batches(self.score)
+
+    def score(self, sent: Sequence[Sent]) -> list[dict[str, Any] | BaseException]:
+        """The odds of each deal with all that belongs to them, or the error that says what is wrong with it."""
+        loaded = self.desk.loaded()
+        layout: Layout = self.desk.kept(("layout", loaded.state), lambda: Layout(loaded.model, loaded.crm))
+        answers: list[dict[str, Any] | BaseException] = []
+        sound: dict[int, Prepared] = {}
+        for place, each in enumerate(sent):
+            try:
+                sound[place] = layout.prepare(each.request, self._seen(loaded, each.owners), each.at)
+                answers.append({})
+            except Exception as error:
+                answers.append(error)
+        places = list(sound)
+        for group in compatible([sound[place].claims for place in places]):
+            found = _scored(loaded, layout, [sound[places[member]] for member in group])
+            for member, answer in zip(group, found, strict=True):
+                answers[places[member]] = answer
+        return answers
+
+    def _seen(self, loaded: Loaded, owners: frozenset[str] | None) -> Seen:
+        """Whose history the sender may see in the odds: of owners, and of accounts that have a deal of these."""
+        if owners is None:
+            return Seen()
+        deals = loaded.crm.deals
+
+        def accounts() -> frozenset[str]:
+            if "account_id" not in deals or "owner_id" not in deals:
+                return frozenset()
+            return frozenset(deals.loc[deals["owner_id"].isin(owners), "account_id"].dropna())
+
+        return Seen(owners, self.desk.kept(("accounts", loaded.state, owners), accounts))
+
+
+def _scored(loaded: Loaded, layout: Layout, deals: Sequence[Prepared]) -> list[dict[str, Any]]:
+    scored = loaded.scorer.score_tables(*layout.lay_out(deals))
+    columns = {str(name): scored.odds[name].tolist() for name in scored.odds}
+    return [
+        {
+            **{name: _plain(values[row]) for name, values in columns.items()},
+            "as_of": deals[row].as_of,
+            "base_probability": scored.base_probability,
+            "reasons": scored.reasons(loaded.model, row),
+            "other_points": float(scored.chosen.other[row]),
+            "model_version": loaded.version,
+        }
+        for row in range(len(deals))
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,269 @@
+"""From deals that were sent to the tables that features are built from, with the columns that the workspace's have."""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from fastapi.exceptions import RequestValidationError
+
+from winpredict._common.errors import WinPredictError
+from winpredict.app.api.sent_deal import OF_DEAL, ScoreRequest
+from winpredict.models.training import TrainedModel
+from winpredict.tables.crm import VERSIONED, CRMData, utc
+from winpredict.tables.schema import TIME_DTYPE, text_dtype
+
+Row = Mapping[str, Any]
+Place = tuple[str | int, ...]
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_MOMENT = np.iinfo(np.int64).min
+#: After the id of an owner or account whose history the sender may not see: nobody has such an id.
+_UNSEEN = "\0unseen"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Whose history a sender may see in the odds of what they send.
+
+    Parameters
+    ----------
+    owners, accounts : frozenset of str or None
+        None for everybody's.
+    """
+
+    owners: frozenset[str] | None = None
+    accounts: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A deal that was sent, as rows of the canonical tables.
+
+    Parameters
+    ----------
+    deal : mapping
+    account : mapping or None
+    rows : mapping of str to sequence of mapping
+        Of the tables whose rows belong to deals.
+    as_of : datetime or None
+        None where the workspace's deals carry no dates.
+    """
+
+    deal: Row
+    account: Row | None
+    rows: Mapping[str, Sequence[Row]]
+    as_of: datetime | None
+
+    @property
+    def claims(self) -> dict[Hashable, Any]:
+        """What another deal of the same batch must not say otherwise."""
+        claimed: dict[Hashable, Any] = {("deal", self.deal["deal_id"]): self}
+        if self.account is not None:
+            claimed["account", self.account["account_id"]] = self.account
+        return claimed
+
+
+class Layout:
+    """What a workspace knows: deals that were sent are checked against it and laid out like it.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    crm : CRMData
+    """
+
+    def __init__(self, model: TrainedModel, crm: CRMData) -> None:
+        self.model, self.crm = model, crm
+        history = crm.deal_history
+        self.stages = frozenset(
+            str(stage)
+            for stages in (crm.stage_order, crm.deals["stage"].dropna(), _column(history, "stage").dropna())
+            for stage in pd.unique(pd.Series(list(stages), dtype=object))
+        )
+        self.recorded = tuple(name for name in VERSIONED if crm.records_changes_of(name))
+        self._kinds = {name: _kind(crm.deals[name]) for name in crm.attributes}
+        self._accounts = {} if crm.accounts is None else _by_id(crm.accounts, "account_id")
+
+    def prepare(self, sent: ScoreRequest, seen: Seen, now: datetime) -> Prepared:
+        """A deal as rows.
+
+        Parameters
+        ----------
+        sent : ScoreRequest
+        seen : Seen
+        now : datetime
+            The moment to look at where none was named.
+
+        Raises
+        ------
+        RequestValidationError
+            When something does not fit the workspace; every place is named.
+        """
+        faults = [*self._faults(sent)]
+        as_of = self._moment(sent, now, faults)
+        if faults:
+            raise RequestValidationError(faults)
+        deal = sent.deal.model_dump(exclude={"attributes"})
+        history: list[dict[str, Any]] = [dict(row) for row in sent.deal_history]
+        if deal["owner_id"] is None:
+            deal["owner_id"] = _last(history, "owner_id")
+        history += self._at_creation(deal, history)
+        for row in (deal, *history):
+            row["owner_id"] = _masked(row.get("owner_id"), seen.owners)
+        account = self._account(sent, seen)
+        deal["account_id"] = None if account is None else account["account_id"]
+        deal |= {name: self._attribute(name, value) for name, value in sent.deal.attributes.items()}
+        touches = [{**row, "activity_id": row.get("activity_id") or str(n)} for n, row in enumerate(sent.activities)]
+        rows = {name: getattr(sent, name) for name in OF_DEAL} | {"deal_history": history, "activities": touches}
+        return Prepared(deal, account, rows, as_of)
+
+    def _faults(self, sent: ScoreRequest) -> Iterable[dict[str, Any]]:
+        stages: list[tuple[Place, str | None]] = [(("deal", "stage"), sent.deal.stage)]
+        stages += [(("deal_history", row, "stage"), each.get("stage")) for row, each in enumerate(sent.deal_history)]
+        for where, stage in stages:
+            if stage is not None and stage not in self.stages:
+                yield _fault(where, f"unknown stage; the workspace knows {', '.join(sorted(self.stages))}")
+        for name, value in sent.deal.attributes.items():
+            if name not in self._kinds:
+                known = ", ".join(sorted(self._kinds)) or "none"
+                yield _fault(("deal", "attributes", name), f"unknown attribute; the workspace's deals have {known}")
+            elif value is not None and (wrong := self._wrong_kind(name, value)):
+                yield _fault(("deal", "attributes", name), wrong)
+        named = [row.get("activity_id") for row in sent.activities]
+        first = {name: row for row, name in reversed(list(enumerate(named)))}
+        for row, activity_id in enumerate(named):
+            if activity_id is not None and first[activity_id] < row:
+                yield _fault(("activities", row, "activity_id"), "this activity is there twice")
+
+    def _moment(self, sent: ScoreRequest, now: datetime, faults: list[dict[str, Any]]) -> datetime | None:
+        """The moment to look at; what speaks against it is added to the faults."""
+        if not self.crm.dated:
+            return None
+        as_of = sent.as_of or now
+        if sent.deal.created_at is None:
+            faults.append(_fault(("deal", "created_at"), "missing; the workspace's deals carry dates"))
+        elif sent.deal.created_at >= as_of:
+            faults.append(_fault(("deal", "created_at"), f"not before the moment that is looked at, {as_of}"))
+        try:
+            self.model.refuse_hindsight(utc(pd.Timestamp(as_of)))
+        except WinPredictError as error:
+            faults.append(_fault(("as_of",), str(error)))
+        return as_of
+
+    def _at_creation(self, deal: Row, history: Sequence[Row]) -> list[dict[str, Any]]:
+        """The deal's present values as those it was created with, where no change of them was sent."""
+        unchanged = [name for name in self.recorded if all(row.get(name) is None for row in history)]
+        values = {name: deal[name] for name in unchanged if deal[name] is not None}
+        if not values or deal["created_at"] is None:
+            return []
+        return [{"changed_at": deal["created_at"], **values}]
+
+    def _account(self, sent: ScoreRequest, seen: Seen) -> Row | None:
+        """The deal's account: as it was sent, else as the workspace has it, if the sender may see it."""
+        account_id = sent.deal.account_id
+        if account_id is None:
+            return None
+        key = _masked(account_id, seen.accounts)
+        known = self._accounts.get(account_id, {}) if key == account_id else {}
+        return {**(known if sent.account is None else sent.account.model_dump()), "account_id": key}
+
+    def _wrong_kind(self, name: str, value: object) -> str:
+        kind = self._kinds[name]
+        if kind == "number" and isinstance(value, str):
+            return "a number is wanted"
+        if kind != "number" and not isinstance(value, str):
+            return "text is wanted"
+        if kind == "time":
+            try:
+                utc(str(value))
+            except WinPredictError as error:
+                return str(error)
+        return ""
+
+    def _attribute(self, name: str, value: object) -> object:
+        if value is None or self._kinds[name] != "time":
+            return value
+        return utc(str(value)).to_pydatetime()
+
+    def lay_out(self, deals: Sequence[Prepared]) -> tuple[CRMData, pd.DataFrame]:
+        """The tables of some deals, and the snapshots to look at."""
+        ids = [each.deal["deal_id"] for each in deals]
+        cut: dict[str, Any] = {"deals": _frame([each.deal for each in deals], self.crm.deals)}
+        for name, template in self.crm.tables():
+            if name in ("deals", "users", "quotas", "accounts"):
+                continue
+            rows = [each.rows.get(name, ()) for each in deals]
+            cut[name] = _frame([row for some in rows for row in some], template, owners=_repeated(ids, rows))
+        if self.crm.accounts is not None:
+            accounts = {each.account["account_id"]: each.account for each in deals if each.account is not None}
+            cut["accounts"] = _frame(list(accounts.values()), self.crm.accounts)
+        looks = {"deal_id": pd.array(ids, dtype=text_dtype()), "as_of": _moments([each.as_of for each in deals])}
+        return replace(self.crm, part_of_dated=self.crm.dated, **cut), pd.DataFrame(looks)
+
+
+def _frame(rows: Sequence[Row], template: pd.DataFrame, owners: Sequence[str] | None = None) -> pd.DataFrame:
+    """Rows as a table with the columns and dtypes of another; what else they hold plays no part in the odds."""
+    columns: dict[str, Any] = {}
+    for name in template.columns:
+        if name == "deal_id" and owners is not None:
+            values: list[Any] = list(owners)
+        elif name == "outcome":
+            values = ["open"] * len(rows)
+        else:
+            values = [row.get(name) for row in rows]
+        columns[str(name)] = _typed(values, template[name].dtype)
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
+
+
+def _typed(values: list[Any], dtype: Any) -> Any:
+    if dtype == TIME_DTYPE:
+        return _moments(values)
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return pd.array(values, dtype=dtype)
+
+
+def _moments(values: Sequence[datetime | None]) -> Any:
+    """Moments as the tables have them, exact to the microsecond."""
+    counts = [_NO_MOMENT if value is None else _microseconds(value) for value in values]
+    return pd.DatetimeIndex(np.array(counts, dtype="datetime64[us]")).tz_localize("UTC").array
+
+
+def _microseconds(moment: datetime) -> int:
+    passed = moment - _START
+    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
+
+
+def _masked(name: str | None, seen: frozenset[str] | None) -> str | None:
+    return name if name is None or seen is None or name in seen else f"{name}{_UNSEEN}"
+
+
+def _last(history: Sequence[Row], column: str) -> Any:
+    known = [row for row in history if row.get(column) is not None]
+    return max(known, key=lambda row: row["changed_at"])[column] if known else None
+
+
+def _repeated(ids: Sequence[str], rows: Sequence[Sequence[Row]]) -> list[str]:
+    return [deal_id for deal_id, some in zip(ids, rows, strict=True) for _ in some]
+
+
+def _by_id(table: pd.DataFrame, key: str) -> dict[str, Row]:
+    """Rows by their id, missing values as None."""
+    plain = table.astype(object).where(table.notna(), None)
+    return {row[key]: cast("Row", row) for row in plain.to_dict("records")}
+
+
+def _column(table: pd.DataFrame | None, name: str) -> pd.Series:
+    return pd.Series(dtype=object) if table is None or name not in table else table[name]
+
+
+def _kind(column: pd.Series) -> str:
+    if column.dtype == TIME_DTYPE:
+        return "time"
+    return "number" if column.dtype == np.float64 else "text"
+
+
+def _fault(place: Place, what: str) -> dict[str, Any]:
+    return {"loc": ("body", *place), "msg": what, "type": "value_error"}
