@@ -51,9 +51,9 @@ def main() -> None:
     deals = deals[WARM:]
 
     def features(deal_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-        alone = scorer._alone(deal_id)
+        alone = scorer.tables_of(deal_id)
         look = look_at(alone, deal_id, crm.known_until)
-        return look, model.build_features(alone, look, company=scorer.company, builders=scorer._builders)
+        return look, model.build_features(alone, look, company=scorer.company, builders=scorer.builders)
 
     built = {deal_id: features(deal_id) for deal_id in deals}
     runs = {

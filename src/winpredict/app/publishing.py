@@ -147,7 +147,10 @@ def _touches(crm: CRMData, scores: pd.DataFrame) -> dict[str, pd.Series]:
     happened = touches["occurred_at"] < as_of
     last = touches[happened].groupby("deal_id")["occurred_at"].max()
     coming = touches[~happened].groupby("deal_id")["occurred_at"].min()
-    return {"last_touch_at": scores["deal_id"].map(last), "next_touch_at": scores["deal_id"].map(coming)}
+    # by reindex: to map by nothing, where no touch lies ahead, would give numbers and not moments
+    return {
+        name: times.reindex(scores["deal_id"]) for name, times in (("last_touch_at", last), ("next_touch_at", coming))
+    }
 
 
 def _a_week_before(session: DatabaseSession, scores: pd.DataFrame) -> dict[str, float]:

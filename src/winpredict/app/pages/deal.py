@@ -1,48 +1,122 @@
-"""One deal: its odds over time, why, what moved them, what if, and deals like it."""
+"""One deal: its odds over time, why, what moved them, what if, deals like it, and what people say is wrong."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request
-from starlette.responses import Response
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from sqlalchemy.orm import joinedload
+from starlette.responses import RedirectResponse, Response
 
-from winpredict.app.desk import Desk
+from winpredict._common.errors import WinPredictError
+from winpredict.app.desk import Desk, Loaded
 from winpredict.app.identity import WITH_DEALS, Allows, Caller, DeskOfRequest
 from winpredict.app.listing import owner_names
+from winpredict.app.pages.deal_views import LikeDeals, like_deals, sliders, step_rows
 from winpredict.app.pages.deals import may_read_names
-from winpredict.app.pages.rendering import render
-from winpredict.app.publishing import published
-from winpredict.app.records import Score
-from winpredict.app.visibility import visible_score
+from winpredict.app.pages.rendering import address_of, render
+from winpredict.app.people import now
+from winpredict.app.publishing import shown_run
+from winpredict.app.records import Feedback, Score, ScoringRun
+from winpredict.app.stories import alike, chart_of, story_of
+from winpredict.app.visibility import visible_feedback, visible_owners, visible_score
 
 router = APIRouter()
+#: Pixels of the chart on a page and on a phone.
+_WIDE, _NARROW = 760, 330
+_MOST_FEEDBACK = 20
+#: Odds that differ by less are the same on a page.
+_SAME = 0.005
 
 
-@router.get("/deals/{deal_id}")
+class FeedbackKind(StrEnum):
+    """What may be wrong about a deal's odds."""
+
+    TOO_HIGH = "too_high"
+    TOO_LOW = "too_low"
+    WRONG_REASON = "wrong_reason"
+    OTHER = "other"
+
+
+KIND_WORDS = {
+    FeedbackKind.TOO_HIGH: "The odds are too high",
+    FeedbackKind.TOO_LOW: "The odds are too low",
+    FeedbackKind.WRONG_REASON: "A reason is wrong",
+    FeedbackKind.OTHER: "Something else",
+}
+
+
+@router.get("/deals/{deal_id:path}/odds.svg")
+def odds_chart(
+    desk: DeskOfRequest,
+    deal_id: str,
+    caller: Annotated[Caller, Depends(Allows(*WITH_DEALS))],
+    narrow: bool = False,
+) -> Response:
+    """The chart of the odds over time; apart from the page, which need not wait for it."""
+    _, run = seen_deal(desk, caller, deal_id)
+    svg = chart_of(desk, desk.loaded(), deal_id, run.as_of, width=_NARROW if narrow else _WIDE)
+    return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/deals/{deal_id:path}/feedback")
+def say_wrong(
+    desk: DeskOfRequest,
+    deal_id: str,
+    caller: Annotated[Caller, Depends(Allows(*WITH_DEALS))],
+    kind: Annotated[FeedbackKind, Form()],
+    text: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Store what a person says is wrong."""
+    score, run = seen_deal(desk, caller, deal_id)
+    with desk.database.writing() as session:
+        session.add(
+            Feedback(
+                deal_id=deal_id,
+                run_id=run.id,
+                person_id=caller.person.id,
+                kind=kind,
+                text=text.strip(),
+                win_probability=score.win_probability,
+                created_at=now(),
+            )
+        )
+    return RedirectResponse(f"{address_of(deal_id)}?thanks=1#feedback", 303)
+
+
+@router.get("/deals/{deal_id:path}")
 def deal(
-    request: Request, desk: DeskOfRequest, deal_id: str, caller: Annotated[Caller, Depends(Allows(*WITH_DEALS))]
+    request: Request,
+    desk: DeskOfRequest,
+    deal_id: str,
+    caller: Annotated[Caller, Depends(Allows(*WITH_DEALS))],
+    thanks: bool = False,
 ) -> Response:
     """The page of a deal."""
-    from winpredict.explain.reasons import explain_deal
-
-    score = seen_deal(desk, caller, deal_id)
-    loaded = desk.loaded()
-    why = explain_deal(loaded.model, loaded.scorer.tables_of(deal_id), deal_id, company=loaded.scorer.company)
+    score, run = seen_deal(desk, caller, deal_id)
     with desk.database.reading() as session:
         owners = owner_names(session, [score])
+        said = visible_feedback(caller.person, deal_id).options(joinedload(Feedback.person)).limit(_MOST_FEEDBACK)
+        feedback = session.scalars(said).all()
+    names = may_read_names(desk, caller)
     return render(
         request,
         caller,
         "deal.html",
         score=score,
+        run=run,
         owner=owners.get(score.owner_id or "", score.owner_id or "–"),
-        why=why,
-        names=may_read_names(desk, caller),
-        run=published(desk.database),
+        names=names,
+        address=address_of(deal_id),
+        feedback=feedback,
+        kinds=KIND_WORDS,
+        thanks=thanks,
+        sizes=(_WIDE, _NARROW),
+        **_explained(request, desk, caller, score, run, names=names),
     )
 
 
-def seen_deal(desk: Desk, caller: Caller, deal_id: str) -> Score:
-    """The latest score of a deal that the caller may see.
+def seen_deal(desk: Desk, caller: Caller, deal_id: str) -> tuple[Score, ScoringRun]:
+    """The latest score of a deal that the caller may see, and the run it is of.
 
     Raises
     ------
@@ -50,7 +124,41 @@ def seen_deal(desk: Desk, caller: Caller, deal_id: str) -> Score:
         404, whether there is no such deal or they may not see it: the answer tells nothing.
     """
     with desk.database.reading() as session:
-        score = visible_score(session, caller.person, deal_id)
-    if score is None:
+        score, run = visible_score(session, caller.person, deal_id), shown_run(session)
+    if score is None or run is None:
         raise HTTPException(404, "there is no such open deal, or it is not one that you may see")
-    return score
+    return score, run
+
+
+def _explained(
+    request: Request, desk: Desk, caller: Caller, score: Score, run: ScoringRun, *, names: bool
+) -> dict[str, Any]:
+    """What the workspace tells of the deal, or why it cannot."""
+    try:
+        loaded = desk.loaded()
+        story = story_of(desk, loaded, score.deal_id, run.as_of)
+    except WinPredictError as error:
+        return {"story": None, "trouble": str(error)}
+    found = sliders(loaded.model, story, request.query_params)
+    rows, moved = step_rows(story), story.largest_moves()
+    return {
+        "story": story,
+        "trouble": "",
+        "differs": abs(story.explanation.win_probability - score.win_probability) >= _SAME,
+        "steps": rows[::-1],
+        "moves": [row for row in rows if row.step in moved],
+        "sliders": found.sliders,
+        "what_if": found.answer,
+        "alike": _alike(desk, loaded, caller, score, run, names=names),
+    }
+
+
+def _alike(
+    desk: Desk, loaded: Loaded, caller: Caller, score: Score, run: ScoringRun, *, names: bool
+) -> LikeDeals | None:
+    found = alike(desk, loaded, story_of(desk, loaded, score.deal_id, run.as_of), run.as_of)
+    if found is None:
+        return None
+    with desk.database.reading() as session:
+        owners = visible_owners(session, caller.person)
+    return like_deals(found, loaded.crm, owners, names=names)

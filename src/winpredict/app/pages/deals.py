@@ -6,19 +6,22 @@ from urllib.parse import urlencode
 
 import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import RedirectResponse, Response
 
 from winpredict._common.spreadsheets import without_formulas
 from winpredict.app.desk import Desk
 from winpredict.app.identity import EVERYBODY, WITH_DEALS, Allows, Caller, DeskOfRequest
-from winpredict.app.listing import DealQuery, Deals, Order, choices, find_deals
+from winpredict.app.listing import Choices, DealQuery, Deals, Order, choices, falls_first, find_deals
 from winpredict.app.pages.rendering import render
-from winpredict.app.publishing import published
-from winpredict.app.records import Role
+from winpredict.app.publishing import shown_run
+from winpredict.app.records import Role, ScoringRun
 from winpredict.app.visibility import sees_names
 
 router = APIRouter()
 Asked = Annotated[DealQuery, Query()]
+#: Filters that other pages set and the form has no field for.
+_NOT_IN_FORM = ("whose", "moved", "at_risk")
 _ORDER_WORDS = {
     Order.STAKE: "value at stake",
     Order.ODDS: "win odds",
@@ -43,8 +46,10 @@ def deals(
     """The list."""
     rows, names = desk.config.app.page_rows, may_read_names(desk, caller)
     with desk.database.reading() as session:
-        found = find_deals(session, caller.person, query, rows=rows, with_names=names)
-        offered = choices(session, caller.person)
+        run = shown_run(session)
+        found = find_deals(session, caller.person, query, rows=rows, with_names=names, knobs=desk.config.run)
+        offered = _choices(desk, session, caller, run)
+    kept = query.model_dump(mode="json", exclude_defaults=True, include=set(_NOT_IN_FORM))
     return render(
         request,
         caller,
@@ -54,11 +59,15 @@ def deals(
         names=names,
         choices=offered,
         orders=_ORDER_WORDS,
-        run=published(desk.database),
+        falls=lambda order: falls_first(Order(order)),
+        run=run,
         pages=max(1, -(-found.found // rows)),
         link=lambda **changes: f"/deals?{_words(query, **changes)}",
-        export=f"/deals.csv?{_words(query)}",
+        export=f"/deals.csv?{_words(query, page=1)}",
         mine=caller.person.role == Role.REP,
+        kept={name: str(value).lower() if value is True else value for name, value in kept.items()},
+        only=_only(query),
+        filtered=bool(query.search or query.stage or query.band or query.owner or kept),
     )
 
 
@@ -67,7 +76,7 @@ def export(desk: DeskOfRequest, query: Asked, caller: Annotated[Caller, Depends(
     """All rows of the list as a table for spreadsheets, harmless to open."""
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
-        found = find_deals(session, caller.person, query, rows=None, with_names=names)
+        found = find_deals(session, caller.person, query, rows=None, with_names=names, knobs=desk.config.run)
     out = io.StringIO()
     without_formulas(_table(found, names=names)).to_csv(out, index=False)
     headers = {"Content-Disposition": 'attachment; filename="deals.csv"', "Cache-Control": "no-store"}
@@ -77,6 +86,20 @@ def export(desk: DeskOfRequest, query: Asked, caller: Annotated[Caller, Depends(
 def may_read_names(desk: Desk, caller: Caller) -> bool:
     """Whether names of deals and accounts are shown to the caller."""
     return sees_names(caller.person, scientists_see_names=desk.config.app.scientists_see_names)
+
+
+def _choices(desk: Desk, session: DatabaseSession, caller: Caller, run: ScoringRun | None) -> Choices:
+    """What can be filtered by; a run does not change, nor does who reports to whom until the next one."""
+    person = caller.person
+    key = ("choices", run and run.id, person.id, person.role, person.crm_user_id)
+    return desk.kept(key, lambda: choices(session, person))
+
+
+def _only(query: DealQuery) -> list[str]:
+    """What else the list is cut to, in words; a figure of another page led here."""
+    told = ["deals at risk"] if query.at_risk else []
+    told += [{"up": "deals whose odds rose", "down": "deals whose odds fell"}[query.moved]] if query.moved else []
+    return told + (["deals of the team or person that you chose"] if query.whose else [])
 
 
 def _table(found: Deals, *, names: bool) -> pd.DataFrame:
@@ -92,4 +115,7 @@ def _table(found: Deals, *, names: bool) -> pd.DataFrame:
 def _words(query: DealQuery, **changes: object) -> str:
     """The query as it stands in an address, with changes; what is at its default is left out."""
     values = query.model_dump(mode="json", exclude_defaults=True) | changes
-    return urlencode({name: value for name, value in values.items() if value not in ("", None, False)})
+    told = {name: value for name, value in values.items() if value not in ("", None, False)}
+    if told.get("page") == 1:
+        del told["page"]
+    return urlencode({name: str(value).lower() if value is True else str(value) for name, value in told.items()})

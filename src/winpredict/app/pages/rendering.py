@@ -5,21 +5,23 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from winpredict.app.identity import Caller, desk_of
-from winpredict.app.records import Role
+from winpredict.app.pages.deal_views import reason_words
+from winpredict.app.records import Role, Score
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _MISSING = "–"
 #: Pages by role: address and name.
 _ROOMS = {
-    Role.REP: (("/", "My deals"),),
-    Role.MANAGER: (("/", "Deals"),),
-    Role.SCIENTIST: (("/", "Deals"),),
+    Role.REP: (("/deals", "My deals"),),
+    Role.MANAGER: (("/deals", "Deals"),),
+    Role.SCIENTIST: (("/deals", "Deals"),),
     Role.ADMIN: (),
 }
 
@@ -60,7 +62,10 @@ def environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"percent": percent, "points": points, "money": money, "day": day, "days_from": days_from}
+    made.filters |= {
+        "percent": percent, "points": points, "tenths": tenths, "money": money, "day": day, "days_from": days_from,
+        "next_step": next_step, "reason_words": reason_words, "address_of": address_of,
+    }  # fmt: skip
     return made
 
 
@@ -87,6 +92,18 @@ def points(change: float | None) -> str:
         return _MISSING
     rounded = round(100 * change)
     return "0" if rounded == 0 else f"{rounded:+d}".replace("-", "−")
+
+
+def tenths(change: float) -> str:
+    """A change in percentage points to one decimal, for figures that people add up.
+
+    Examples
+    --------
+    >>> tenths(-0.0312), tenths(0.0001)
+    ('−3.1', '0.0')
+    """
+    rounded = round(100 * change, 1)
+    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "−")
 
 
 def money(amount: float | None, currency: str | None = None) -> str:
@@ -128,3 +145,37 @@ def days_from(moment: datetime | None, now: datetime | None) -> str:
         return "today"
     count = f"{abs(days):,} day{'' if abs(days) == 1 else 's'}"
     return f"{count} ago" if days > 0 else f"in {count}"
+
+
+def next_step(score: Score, now: datetime | None) -> str:
+    """What comes next in a deal: the next touch that is booked, else the expected close.
+
+    The canonical tables have no field for a next step: what CRMs have is free text that few keep up to date.
+
+    Examples
+    --------
+    >>> later = Score(next_touch_at=None, expected_close_date=datetime(2025, 3, 7))
+    >>> next_step(later, datetime(2025, 3, 9)), next_step(later, datetime(2025, 3, 1))
+    ('close 2 days overdue', 'close in 6 days')
+    """
+    if now is None:
+        return _MISSING
+    if score.next_touch_at is not None:
+        return f"touch {days_from(score.next_touch_at, now)}"
+    close = score.expected_close_date
+    if close is None:
+        return "nothing booked"
+    if close.date() < now.date():
+        return f"close {days_from(close, now).removesuffix(' ago')} overdue"
+    return f"close {days_from(close, now)}"
+
+
+def address_of(deal_id: str) -> str:
+    """Where the page of a deal is, whatever its id holds.
+
+    Examples
+    --------
+    >>> address_of("A/1 ?")
+    '/deals/A/1%20%3F'
+    """
+    return f"/deals/{quote(deal_id)}"

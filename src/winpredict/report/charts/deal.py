@@ -37,7 +37,7 @@ def deal_chart(story: DealStory, width: int = WIDE) -> Any:
     events = story.events.assign(day=_plain(story.events["at"]))
     ends = [min([*steps["day"], *events["day"]]), max([*steps["day"], *events["day"]])]
     scale = alt.Scale(domain=[_said(end) for end in ends])
-    x = alt.X("day:T", title=None, scale=scale)
+    x = alt.X("day:T", title=None, scale=scale, axis=_days_axis(ends, room))
     upper = alt.layer(*_stages(events, x, ends, room), *_odds(steps, x), *_marks(story.largest_moves(), x))
     chart: Any = upper.properties(width=room, height=_ODDS_HEIGHT)
     touches = events[events["kind"].isin(list(KINDS))]
@@ -128,9 +128,21 @@ def _touches(touches: pd.DataFrame, scale: alt.Scale, room: int) -> Any:
     names = [name for kind, name in KINDS.items() if (touches["kind"] == kind).any()]
     shown = pd.DataFrame({"day": touches["day"], "row": touches["kind"].map(KINDS)})
     y = alt.Y("row:N", sort=names, title=None, axis=alt.Axis(ticks=False, domain=False))
-    bare = alt.X("day:T", title=None, scale=scale, axis=alt.Axis(labels=False, ticks=False))
+    bare = alt.X(
+        "day:T", title=None, scale=scale, axis=alt.Axis(labels=False, ticks=False, tickCount=max(2, room // 90))
+    )
     ticks = alt.Chart(shown).mark_tick(thickness=2, size=14, color=INK).encode(bare, y)
     return ticks.properties(width=room, height=_ROW * len(names))
+
+
+def _days_axis(ends: list[pd.Timestamp], room: int) -> alt.Axis:
+    """Days on a short time line, months on a long one."""
+    long = ends[1] - ends[0] > pd.Timedelta(days=150)
+    return alt.Axis(format="%b %y" if long else "%-d %b", tickCount=_ticks(room), labelOverlap=True)
+
+
+def _ticks(room: int) -> int:
+    return max(2, room // 90)
 
 
 def _plain(moments: pd.Series) -> pd.Series:

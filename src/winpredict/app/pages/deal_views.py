@@ -1,0 +1,189 @@
+"""A deal's story as its page shows it: rows, sliders, and closed deals without what the reader may not see."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import pandas as pd
+
+from winpredict.explain.themes import in_points
+
+if TYPE_CHECKING:
+    from winpredict.explain.reasons import Reason
+    from winpredict.explain.similar import SimilarDeals
+    from winpredict.explain.story import DealStory, Step
+    from winpredict.explain.what_if import WhatIf
+    from winpredict.models.training import TrainedModel
+    from winpredict.tables.crm import CRMData
+
+#: What a rep can do something about, in whole numbers: touches, contacts, team.
+_ASKED = (
+    "touches_30d", "meetings_30d", "meetings_booked", "contacts", "senior_contacts", "team_members",
+    "active_users_30d",
+)  # fmt: skip
+_KIND_WORDS = {
+    "meeting": ("meeting", "meetings"), "call": ("call", "calls"), "email": ("e-mail", "e-mails"),
+    "other": ("other touch", "other touches"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """A row of the table of odds over time: the odds on a day, and what had happened since the row before."""
+
+    step: "Step"
+    happened: str
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A figure to ask about.
+
+    Parameters
+    ----------
+    name, words : str
+    now : int or None
+        As the deal has it; None where it is not known.
+    low, high : int
+        Ends of the slider.
+    value : int
+        Where it stands.
+    """
+
+    name: str
+    words: str
+    now: int | None
+    low: int
+    high: int
+    value: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Sliders, and the answer where one of them was moved."""
+
+    sliders: "list[Slider]"
+    answer: "WhatIf | None"
+
+
+@dataclass(frozen=True)
+class LikeDeal:
+    """A closed deal that the reader may see."""
+
+    name: str
+    is_won: bool
+    days_more: int
+    closed_at: datetime
+    amount: float | None
+    currency: str | None
+
+
+@dataclass(frozen=True)
+class LikeDeals:
+    """Closed deals like an open one; of those of other people only how many of all were won.
+
+    Parameters
+    ----------
+    count, won : int
+        Of everybody.
+    days_to_win : int or None
+        Days that the won ones still took, the median.
+    deals : list of LikeDeal
+        Those that the reader may see.
+    """
+
+    count: int
+    won: int
+    days_to_win: int | None
+    deals: list[LikeDeal]
+
+
+def reason_words(reason: "Reason") -> str:
+    """A reason's sentence without its points, which stand in a column of their own.
+
+    Examples
+    --------
+    >>> from winpredict.explain.reasons import Reason
+    >>> reason_words(Reason("touches", "3 touches so far (+1.0 pts)", 0.01))
+    '3 touches so far'
+    """
+    return reason.sentence.removesuffix(f" ({in_points(reason.points)})")
+
+
+def step_rows(story: "DealStory") -> list[StepRow]:
+    """The odds over time with what happened meanwhile."""
+    rows, events, since = [], story.events, None
+    for step in story.steps:
+        meanwhile = events[(events["at"] < step.as_of) & (True if since is None else events["at"] >= since)]
+        rows.append(StepRow(step, _happened(meanwhile)))
+        since = step.as_of
+    return rows
+
+
+def sliders(model: "TrainedModel", story: "DealStory", given: Mapping[str, str]) -> Asked:
+    """The sliders of a deal as they were set; what is no number or where it was is left alone."""
+    from winpredict.explain.what_if import figures_of, what_if_of
+
+    found, moved = [], {}
+    possible = {figure.name: figure for figure in figures_of(model, story.features)}
+    for figure in (possible[name] for name in _ASKED if name in possible):
+        low, high = math.ceil(figure.low), math.floor(figure.high)
+        if low >= high:
+            continue
+        now = None if math.isnan(figure.now) else round(figure.now)
+        rest = min(max(low if now is None else now, low), high)
+        value = min(max(_whole(given.get(figure.name), rest), low), high)
+        found.append(Slider(figure.name, figure.sentence, now, low, high, value))
+        if value != rest:
+            moved[figure.name] = float(value)
+    return Asked(found, what_if_of(model, story.features, story.explanation.deal_id, moved) if moved else None)
+
+
+def like_deals(found: "SimilarDeals", crm: "CRMData", owners: frozenset[str] | None, *, names: bool) -> LikeDeals:
+    """Closed deals as a person may see them.
+
+    Parameters
+    ----------
+    found : SimilarDeals
+    crm : CRMData
+    owners : frozenset of str or None
+        Of `winpredict.app.visibility.visible_owners`: whose deals the person may see.
+    names : bool
+        Whether they may read names.
+    """
+    is_won = found.deals["outcome"] == "won"
+    took = found.deals.loc[is_won, "days_more"].median()
+    kept = [name for name in ("deal_id", "owner_id", "name", "currency") if name in crm.deals]
+    shown = found.deals.merge(crm.deals[kept], on="deal_id", how="left")
+    if owners is not None:
+        shown = shown[shown["owner_id"].isin(owners)] if "owner_id" in shown else shown.iloc[:0]
+    rows = cast("list[dict[str, Any]]", shown.astype(object).where(shown.notna(), None).to_dict("records"))
+    deals = [
+        LikeDeal(
+            name=str((names and row.get("name")) or row["deal_id"]),
+            is_won=row["outcome"] == "won",
+            days_more=round(row["days_more"]),
+            closed_at=row["closed_at"].to_pydatetime(),
+            amount=row["amount"],
+            currency=row.get("currency"),
+        )
+        for row in rows
+    ]
+    return LikeDeals(len(found.deals), int(is_won.sum()), None if pd.isna(took) else round(took), deals)
+
+
+def _happened(events: pd.DataFrame) -> str:
+    counts = Counter(events.loc[events["kind"] != "stage", "kind"])
+    told = [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in _KIND_WORDS.items() if counts[kind]]
+    stages = [f"stage {name}" for name in events.loc[events["kind"] == "stage", "told"]]
+    return ", ".join([*stages, *told])
+
+
+def _whole(given: str | None, otherwise: int) -> int:
+    try:
+        return otherwise if given is None else round(float(given))
+    except (ValueError, OverflowError):
+        return otherwise
