@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,72 @@ class Drivers:
         return [*told, *self.notes]
 
 
+@dataclass(frozen=True)
+class DealLooks:
+    """How far each theme moves the odds of each deal, by one look at each.
+
+    Parameters
+    ----------
+    looks : DataFrame
+        deal_id and as_of.
+    features : DataFrame
+    points : DataFrame of shape (n_deals, n_features)
+        Contributions as probabilities.
+    grouped : Themes
+    """
+
+    looks: pd.DataFrame
+    features: pd.DataFrame
+    points: pd.DataFrame
+    grouped: Themes
+
+    @cached_property
+    def by_theme(self) -> Floats:
+        """Contributions added up by theme, shape (n_deals, n_themes)."""
+        return self.grouped.sums(self.points.to_numpy(np.float64))
+
+    def strengths(self, groups: pd.Series | None, *, seed: int = 0) -> pd.DataFrame:
+        """Strengths of the themes within groups of deals, as `Drivers.groups`; small groups are left out.
+
+        Parameters
+        ----------
+        groups : Series, optional
+            A group a deal, indexed by deal_id.
+        seed : int
+            Of the bootstrap.
+        """
+        return _groups(self.looks, groups, self.by_theme, self.grouped, seed)
+
+
+def look_at_deals(model: TrainedModel, crm: CRMData, *, company: Company | None = None) -> DealLooks:
+    """Look at every deal once, on a day that chance has chosen.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    crm : CRMData
+    company : Company, optional
+        Cross-deal history of all deals, where `crm` holds only some of them.
+
+    Returns
+    -------
+    DealLooks
+
+    Raises
+    ------
+    WinPredictError
+        When the model was trained on later facts.
+    TooLittleDataError
+        When no deal was seen open.
+    """
+    model.refuse_hindsight(crm.known_until)
+    known = known_before(crm) if crm.dated else crm
+    looks = _one_look_a_deal(known)
+    features = model.build_features(known, looks, company=company)
+    points = contributions(model.classifier, features).in_points()
+    return DealLooks(looks, features, points, Themes(model.info))
+
+
 def top_drivers(model: TrainedModel, features: pd.DataFrame) -> pd.DataFrame:
     """Every feature with the mean size of its effect on these deals' odds, strongest first.
 
@@ -121,6 +188,7 @@ def drivers(
     *,
     groups: pd.Series | None = None,
     company: Company | None = None,
+    seen: DealLooks | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Drivers:
@@ -135,6 +203,8 @@ def drivers(
         A group a deal, indexed by deal_id, such as the product or the team.
     company : Company, optional
         Cross-deal history of all deals, where `crm` holds only some of them.
+    seen : DealLooks, optional
+        What `look_at_deals` gave for the same deals already.
     seed : int
         Of the bootstrap and the folds.
     progress : callable, optional
@@ -163,14 +233,11 @@ def drivers(
     model.refuse_hindsight(crm.known_until)
     known = known_before(crm) if crm.dated else crm
     say("looking at every deal once")
-    looks = _one_look_a_deal(known)
-    features = model.build_features(known, looks, company=company)
-    points = contributions(model.classifier, features).in_points()
-    grouped = Themes(model.info)
-    by_theme = grouped.sums(points.to_numpy(np.float64))
+    seen = seen or look_at_deals(model, known, company=company)
+    features, by_theme, grouped = seen.features, seen.by_theme, seen.grouped
     say("testing each driver on deals that were not learnt from")
     evidence = evidence_of(model, known, company=company, seed=seed)
-    by_feature = _by_feature(points, model)
+    by_feature = _by_feature(seen.points, model)
     table = _themes(model, features, by_feature, by_theme, grouped, evidence, seed)
     say("reading off shapes and segments")
     return Drivers(
@@ -178,8 +245,8 @@ def drivers(
         by_feature,
         _dependence(table, model, features, by_theme, grouped),
         evidence.interactions,
-        _groups(looks, groups, by_theme, grouped, seed),
-        len(looks),
+        seen.strengths(groups, seed=seed),
+        len(seen.looks),
         evidence.notes,
     )
 

@@ -1,6 +1,6 @@
 """The driver report: why deals are won."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
@@ -159,13 +159,24 @@ def segment_of(crm: CRMData, segment: str, attributes: tuple[str, ...]) -> pd.Se
     table = deals_at_end(crm, attributes)
     created = table["created_at"].dt.tz_localize(None).dt.to_period("Q")
     table["period"] = created.astype(str).where(created.notna(), None)
-    possible = [
-        name for name in (*SEGMENTS, "stage", "period", *attributes) if name in table and table[name].notna().any()
-    ]
-    possible = [name for name in possible if not pd.api.types.is_numeric_dtype(table[name])]
+    possible = segments_in(table, ("stage", "period", *attributes))
     if segment not in possible:
         raise ConfigError(f"there is no segment {segment!r} in these data; there are {', '.join(possible)}")
     return table.set_index("deal_id")[segment]
+
+
+def segments_in(table: pd.DataFrame, further: Iterable[str] = ()) -> list[str]:
+    """The segments that some deals of a table have a group of.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `winpredict.insights.deals.deals_at_end`.
+    further : iterable of str
+        Columns beside `winpredict.insights.deals.SEGMENTS`; those that hold numbers are none.
+    """
+    known = [name for name in (*SEGMENTS, *further) if name in table and table[name].notna().any()]
+    return [name for name in known if not pd.api.types.is_numeric_dtype(table[name])]
 
 
 def _summary(found: Drivers, won: ClosedWon, moved: Changes, effects: Effects) -> list[str]:

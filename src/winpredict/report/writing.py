@@ -5,7 +5,7 @@ import re
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import pandas as pd
@@ -78,17 +78,31 @@ def require_writable(out: Path, locale: str) -> Locale:
     return _locale(locale)
 
 
+def report_bytes(report: Report, suffix: Literal[".html", ".pdf"], *, locale: str = "en_US") -> bytes:
+    """A report as one file that stands alone: rows that are not shown are nowhere else.
+
+    Parameters
+    ----------
+    report : Report
+    suffix : {".html", ".pdf"}
+    locale : str
+        For numbers and dates.
+    """
+    return _rendered(report, Path(f"report{suffix}"), _locale(locale), beside=False)
+
+
 def _write(path: Path, content: bytes) -> Path:
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     return path
 
 
-def _rendered(report: Report, out: Path, locale: Locale) -> bytes:
+def _rendered(report: Report, out: Path, locale: Locale, *, beside: bool = True) -> bytes:
     suffix = out.suffix.lower()
     if suffix == ".md":
         return _template("report.md.j2", report, locale, pictures=_numbered(report, out)).encode()
-    html = _template("report.html.j2", report, locale, pictures=_embedded(report, locale, both=suffix == ".html"))
+    pictures = _embedded(report, locale, both=suffix == ".html")
+    html = _template("report.html.j2", report, locale, pictures=pictures, beside=beside)
     if suffix == ".html":
         return html.encode()
     from weasyprint import HTML
@@ -107,7 +121,7 @@ def from_template(name: str, **values: Any) -> str:
     return environment.get_template(name).render(**values)
 
 
-def _template(name: str, report: Report, locale: Locale, pictures: dict[int, Any]) -> str:
+def _template(name: str, report: Report, locale: Locale, pictures: dict[int, Any], *, beside: bool = True) -> str:
     style = (files("winpredict.report") / "templates" / "report.css").read_text()
     return from_template(
         name,
@@ -115,6 +129,7 @@ def _template(name: str, report: Report, locale: Locale, pictures: dict[int, Any
         summary=list(report.summary)[:SUMMARY],
         sections=[section for section in report.sections if not section.empty],
         pictures=pictures,
+        beside=beside,
         cells=lambda table: _cells(table, locale),
         left=_LEFT,
         language=locale.language,

@@ -20,8 +20,14 @@ _MISSING = "–"
 #: Pages by role: address and name.
 _ROOMS = {
     Role.REP: (("/deals", "My deals"),),
-    Role.MANAGER: (("/deals", "Deals"),),
-    Role.SCIENTIST: (("/deals", "Deals"),),
+    Role.MANAGER: (
+        ("/pipeline", "Pipeline"),
+        ("/deals", "Deals"),
+    ),
+    Role.SCIENTIST: (
+        ("/pipeline", "Pipeline"),
+        ("/deals", "Deals"),
+    ),
     Role.ADMIN: (),
 }
 

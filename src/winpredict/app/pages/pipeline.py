@@ -1,0 +1,151 @@
+"""The pipeline of a manager's teams: where deals stand, what will be booked, what moved, what is at risk."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from winpredict.app.desk import Desk
+from winpredict.app.identity import Allows, Caller, DeskOfRequest
+from winpredict.app.pages.charts import Size, svg, svg_answer
+from winpredict.app.pages.deals import may_read_names
+from winpredict.app.pages.pipeline_views import LISTS, PICTURES, Outlook, deal_rows, forecast_rows, outlook, stage_rows
+from winpredict.app.pages.rendering import render
+from winpredict.app.pages.waiting import Part, Waiting
+from winpredict.app.publishing import shown_run
+from winpredict.app.records import Role
+from winpredict.app.teams import owners_of, whose_choices
+from winpredict.app.totals import totals
+from winpredict.app.visibility import visible_tables
+
+router = APIRouter()
+OF_TEAMS = (Role.MANAGER, Role.SCIENTIST)
+Reader = Annotated[Caller, Depends(Allows(*OF_TEAMS))]
+#: An image of a page that was shown a moment ago may wait longer than a page.
+_IMAGE_PATIENCE = 25.0
+
+
+class PipelineQuery(BaseModel):
+    """Whose pipeline."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    whose: str = Field("", max_length=320, description="owner:USER_ID, under:USER_ID or team:NAME; empty for all")
+
+
+class ListQuery(PipelineQuery):
+    """Which deals are behind a figure that the list of open deals does not know of."""
+
+    of: Literal["booked", "open", "stalled"]
+    period: Literal["this month", "next month", "this quarter", "next quarter"] = "this quarter"
+
+
+class ImageQuery(PipelineQuery):
+    """Which chart, and how wide."""
+
+    name: Literal["conversion", "forecast", "reps", "history"]
+    size: Size = "wide"
+
+
+@router.get("/pipeline")
+def pipeline(
+    request: Request, desk: DeskOfRequest, query: Annotated[PipelineQuery, Query()], caller: Reader
+) -> Response:
+    """The page."""
+    names = may_read_names(desk, caller)
+    with desk.database.reading() as session:
+        run = shown_run(session)
+        offered = whose_choices(session, caller.person)
+        found = totals(session, caller.person, query.whose, desk.config.run, with_names=names)
+    part = _outlook(desk, caller, query.whose, Waiting(desk))
+    return render(
+        request,
+        caller,
+        "pipeline.html",
+        query=query,
+        run=run,
+        names=names,
+        choices=offered,
+        chosen=_words_of(desk, caller, query.whose),
+        totals=found,
+        knobs=desk.config.run,
+        part=part,
+        stages=stage_rows(found, part.made),
+        forecast=forecast_rows(part.made),
+        deals=lambda **filters: _address("/deals", whose=query.whose, **filters),
+        listed=lambda **which: _address("/pipeline/deals", whose=query.whose, **which),
+        image=lambda name, size: _address("/pipeline/chart.svg", whose=query.whose, name=name, size=size),
+        of_rep=lambda value: _address("/pipeline", whose=value),
+    )
+
+
+@router.get("/pipeline/deals")
+def behind_a_figure(
+    request: Request, desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader
+) -> Response:
+    """The deals behind a figure."""
+    names = may_read_names(desk, caller)
+    part = _outlook(desk, caller, query.whose, Waiting(desk))
+    rows = [] if part.made is None else deal_rows(part.made, query.of, query.period, with_names=names)
+    title, words, columns = LISTS[query.of]
+    return render(
+        request,
+        caller,
+        "pipeline_deals.html",
+        query=query,
+        part=part,
+        chosen=_words_of(desk, caller, query.whose),
+        title=title.format(period=query.period),
+        words=words,
+        columns=columns,
+        rows=rows,
+        shown=desk.config.app.page_rows * 4,
+        names=names,
+        back=_address("/pipeline", whose=query.whose),
+    )
+
+
+@router.get("/pipeline/chart.svg")
+def image(desk: DeskOfRequest, query: Annotated[ImageQuery, Query()], caller: Reader) -> Response:
+    """A chart of the page."""
+    part = _outlook(desk, caller, query.whose, Waiting(desk, _IMAGE_PATIENCE))
+    picture = None if part.made is None else PICTURES[query.name](part.made)
+    if part.made is None or picture is None:
+        raise HTTPException(404, "there is no such chart of these deals")
+    key = ("pipeline chart", *part.made.key, query.name, query.size)
+    return svg_answer(desk.kept(key, lambda: svg(picture, query.size)))
+
+
+def _outlook(desk: Desk, caller: Caller, whose: str, waiting: Waiting) -> Part[Outlook]:
+    """Funnel and forecast of the deals of a choice of owners that the caller may see."""
+    with desk.database.reading() as session:
+        owners = owners_of(session, caller.person, whose)
+    loaded, problem = waiting.loaded()
+    if loaded is None:
+        return Part(problem=problem)
+    key = ("outlook", loaded.state, owners)
+    return waiting.part(key, lambda: outlook(key, loaded, visible_tables(loaded.crm, owners)))
+
+
+def _words_of(desk: Desk, caller: Caller, whose: str) -> str:
+    """The words for a choice of owners.
+
+    Raises
+    ------
+    HTTPException
+        404, whether there is no such choice or they may not see it.
+    """
+    if not whose:
+        return ""
+    with desk.database.reading() as session:
+        words = whose_choices(session, caller.person).words(whose)
+        if words is None and not owners_of(session, caller.person, whose):
+            raise HTTPException(404, "there is no such team or person, or it is not one whose deals you may see")
+    return words or whose.partition(":")[2]
+
+
+def _address(path: str, **values: object) -> str:
+    told = {name: str(value).lower() if value is True else value for name, value in values.items() if value}
+    return f"{path}?{urlencode(told)}" if told else path

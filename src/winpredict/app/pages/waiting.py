@@ -1,0 +1,111 @@
+"""Parts of a page that take longer than people wait: begun beside the request, shown as soon as they are there."""
+
+import logging
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import TimeoutError as NotYetError
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from winpredict._common.errors import WinPredictError
+from winpredict.app.desk import Desk, Loaded
+
+Made = TypeVar("Made")
+#: Seconds that a page waits for all its parts together.
+PATIENCE = 1.0
+_LOG = logging.getLogger(__name__)
+_FAILED = (
+    "This could not be worked out because of a fault in the program, which is in the log of whoever looks after it. "
+    "Load the page again to try once more."
+)
+
+
+@dataclass(frozen=True)
+class Part(Generic[Made]):
+    """A part of a page: made, not yet made, or impossible.
+
+    Parameters
+    ----------
+    made : object or None
+    problem : str
+        Why it cannot be made; empty where it is or will be.
+    passing : bool
+        Whether the problem may be gone at the next try.
+    """
+
+    made: Made | None = None
+    problem: str = ""
+    passing: bool = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is still being made."""
+        return self.made is None and not self.problem
+
+
+class Waiting:
+    """The parts of one page.
+
+    Parameters
+    ----------
+    desk : Desk
+    patience : float
+        Seconds to wait for all of them together.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from winpredict.app.database import open_database
+    >>> from winpredict.config import Config
+    >>> from winpredict.workspace import Workspace
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> desk = Desk(Workspace(folder), Config(), open_database("", folder))
+    >>> Waiting(desk).part(("sum", "state 1"), lambda: 1 + 1)
+    Part(made=2, problem='', passing=False)
+    """
+
+    def __init__(self, desk: Desk, patience: float = PATIENCE) -> None:
+        self._desk, self._until = desk, time.monotonic() + patience
+
+    def loaded(self) -> tuple[Loaded | None, str]:
+        """Tables and champion; or None, and in words what is missing."""
+        try:
+            return self._desk.loaded(), ""
+        except WinPredictError as error:
+            return None, _sentence(error)
+
+    def part(self, key: Hashable, make: Callable[[], Made]) -> Part[Made]:
+        """A part, if it is there in time; else it goes on being made for the next who ask.
+
+        Parameters
+        ----------
+        key : hashable
+            As for `Desk.kept`.
+        make : callable
+            Must not give None. What it says with a WinPredictError is told, and kept like an answer.
+        """
+        promised = self._desk.begun(key, lambda: _tried(make))
+        try:
+            part = promised.result(max(0.0, self._until - time.monotonic()))
+        except NotYetError:
+            return Part()
+        if part.passing:
+            self._desk.forget(key)
+        return part
+
+
+def _tried(make: Callable[[], Made]) -> Part[Made]:
+    try:
+        return Part(make())
+    except WinPredictError as error:
+        return Part(problem=_sentence(error))
+    except Exception:
+        _LOG.exception("a part of a page could not be made")
+        return Part(problem=_FAILED, passing=True)
+
+
+def _sentence(error: WinPredictError) -> str:
+    """What an error says, as a sentence."""
+    told = str(error).rstrip(".")
+    return f"{told[:1].upper()}{told[1:]}."

@@ -1,0 +1,93 @@
+"""What a manager reads first: how many deals, what they are worth, and where they stand; summed in the database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session as DatabaseSession
+
+from winpredict.app.listing import DealQuery, Deals, Order, find_deals
+from winpredict.app.records import Person
+from winpredict.app.teams import of_whose
+from winpredict.app.visibility import visible_scores
+from winpredict.config import Run
+
+#: Deals shown of each short list; the whole list is a link away.
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class StageTotals:
+    """Open deals of a stage: how many, their amount, and the amount times the odds."""
+
+    stage: str | None
+    deals: int
+    amount: float
+    expected: float
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Open deals of a choice of owners.
+
+    Parameters
+    ----------
+    every : Deals
+        All of them; its rows are empty.
+    rose, fell, risks : Deals
+        Those that moved since the week before and those at risk, the first rows of each.
+    stages : sequence of StageTotals
+        By stage, the fullest first.
+    currencies : sequence of str
+    wins : float
+        Expected number of wins.
+    compared : int
+        Deals that have odds of the week before.
+    """
+
+    every: Deals
+    rose: Deals
+    fell: Deals
+    risks: Deals
+    stages: Sequence[StageTotals]
+    currencies: Sequence[str]
+    wins: float
+    compared: int
+
+
+def totals(session: DatabaseSession, person: Person, whose: str, knobs: Run, *, with_names: bool) -> Totals:
+    """Sum up the deals of a choice of owners, as far as a person may see them.
+
+    Parameters
+    ----------
+    session : DatabaseSession
+    person : Person
+    whose : str
+        As `winpredict.app.teams.of_whose` reads it.
+    knobs : Run
+        What counts as a move and as a risk.
+    with_names : bool
+        Whether the person reads names.
+    """
+
+    def found(rows: int = SHOWN, **asked: object) -> Deals:
+        query = DealQuery.model_validate({"whose": whose, **asked})
+        return find_deals(session, person, query, rows=rows, with_names=with_names, knobs=knobs)
+
+    mine = visible_scores(person).where(of_whose(whose)).subquery()
+    sums = (func.count(), func.coalesce(func.sum(mine.c.amount), 0.0))
+    expected = func.coalesce(func.sum(mine.c.amount * mine.c.win_probability), 0.0)
+    by_stage = session.execute(select(mine.c.stage, *sums, expected).group_by(mine.c.stage)).all()
+    wins = func.coalesce(func.sum(mine.c.win_probability), 0.0)
+    whole = session.execute(select(wins, func.count(mine.c.week_before))).one()
+    currencies = session.scalars(select(mine.c.currency).where(mine.c.currency.is_not(None)).distinct()).all()
+    return Totals(
+        found(0),
+        found(moved="up", order=Order.CHANGE, reverse=True),
+        found(moved="down", order=Order.CHANGE),
+        found(at_risk=True, order=Order.AMOUNT),
+        sorted((StageTotals(*row) for row in by_stage), key=lambda each: (-each.deals, each.stage or "")),
+        sorted(currencies),
+        float(whole[0]),
+        int(whole[1]),
+    )
