@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, replace
 
 import pandas as pd
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from winpredict import CRMData
 from winpredict.app.desk import Desk
@@ -95,3 +97,14 @@ def csrf_token(html: str) -> str:
     found = re.search(r'name="csrf_token" value="([^"]+)"', html)
     assert found, "this page has no form with a token"
     return found[1]
+
+
+def client_of(app: FastAPI, email: str, password: str = PASSWORD) -> TestClient:
+    """A client that has signed in."""
+    client = TestClient(app, follow_redirects=False)
+    token = csrf_token(client.get("/sign-in").text)
+    answer = client.post("/sign-in", data={"email": email, "password": password, "csrf_token": token})
+    assert answer.status_code == 303, answer.text
+    page = client.get("/deals")
+    client.csrf = csrf_token(page.text) if "csrf_token" in page.text else ""
+    return client

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from desk_world import PASSWORD, PEOPLE, Cast, csrf_token, populate, with_teams
+from desk_world import PASSWORD, PEOPLE, Cast, client_of, populate, with_teams
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -93,17 +93,6 @@ def anybody(app) -> Iterator[TestClient]:
     """A client that is not signed in."""
     with TestClient(app, follow_redirects=False) as client:
         yield client
-
-
-def client_of(app: FastAPI, email: str, password: str = PASSWORD) -> TestClient:
-    """A client that has signed in."""
-    client = TestClient(app, follow_redirects=False)
-    token = csrf_token(client.get("/sign-in").text)
-    answer = client.post("/sign-in", data={"email": email, "password": password, "csrf_token": token})
-    assert answer.status_code == 303, answer.text
-    page = client.get("/deals")
-    client.csrf = csrf_token(page.text) if "csrf_token" in page.text else ""
-    return client
 
 
 @pytest.fixture(scope="module")
