@@ -39,7 +39,8 @@ def loaded(*command: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], *([name, "--help"] for name in ("demo", "report", "run", "score", "spark"))]
+    "command",
+    [["--help"], *([name, "--help"] for name in ("demo", "people", "report", "run", "score", "serve", "spark"))],
 )
 def test_help_loads_nothing_heavy(command):
     assert not loaded(*command) & HEAVY

@@ -40,14 +40,18 @@ def publish(database: Database, crm: CRMData, scores: pd.DataFrame, knobs: App |
     Returns
     -------
     int
-        Id of the run; that of the earlier one if the same scores are published already.
+        Id of the run; that of the one that is shown if its scores are the same.
     """
     rows = _rows(crm, scores)
     mark = _fingerprint(rows, scores)
     with database.writing() as session:
-        there = session.scalar(select(ScoringRun.id).where(ScoringRun.fingerprint == mark))
+        there = session.scalar(select(ScoringRun).where(ScoringRun.fingerprint == mark))
         if there is not None:
-            return there
+            if there.id == session.scalar(latest_run()):
+                return there.id
+            # the same as before others were shown, such as those of a model that was the champion in between
+            session.delete(there)
+            session.flush()
         before = _a_week_before(session, scores)
         run = ScoringRun(
             as_of=_moment(scores["as_of"].iloc[0]) if len(scores) else _moment(crm.known_until),

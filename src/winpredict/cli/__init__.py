@@ -7,7 +7,8 @@ import typer
 from typer.core import TyperGroup
 
 from winpredict._common.errors import WinPredictError
-from winpredict.cli import data, demo, features, live, modelling, models, push, report, run, scoring, spark
+from winpredict.cli import data, demo, features, live, modelling, models, people, push, report, run, scoring, spark
+from winpredict.cli import serve as desk
 
 USER_MUST_CHANGE_SOMETHING = 2
 INTERRUPTED = 130
@@ -48,7 +49,10 @@ app.command("learning-curve")(modelling.learning_curve)
 app.command("score")(scoring.score)
 app.command("explain")(scoring.explain)
 app.command("report")(report.report)
+app.command("serve")(desk.serve)
+app.command("publish")(desk.publish)
 app.add_typer(models.app, name="models")
+app.add_typer(people.app, name="people")
 app.add_typer(spark.app, name="spark")
 
 

@@ -1,20 +1,23 @@
 """``winpredict demo``: everything once, on a simulated CRM."""
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winpredict._common.errors import WorkspaceError
+from winpredict._common.errors import ConfigError, WorkspaceError
 from winpredict._common.progress import progress
 from winpredict.cli.data import import_into
+from winpredict.cli.desk_demo import on_loopback, populate, training_day
 from winpredict.cli.live_demo import play, played_accounts, require_installed
 from winpredict.cli.modelling import backtest_facts, backtest_workspace, show_backtest, train_workspace, training_facts
 from winpredict.cli.options import JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond
 from winpredict.cli.scoring import score_workspace, scores_table
+from winpredict.cli.serve import run_desk
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,19 +42,36 @@ def demo(
         str | None,
         typer.Option("--crm", help="Play a live CRM on this machine: salesforce, hubspot or zoho.", metavar="CRM"),
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Open the win desk on it, with somebody of each role to sign in as.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="With --serve: its port; by default 8765, or a free one."),
+    ] = None,
+    password: Annotated[
+        str | None, typer.Option("--password", help="With --serve: password of all of them; by default a random one.")
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Try it all on a simulated CRM, within a minute.
 
-    Simulate, import, train, backtest and score. With --crm: sync, train, score, push, and once more a day later.
+    Simulate, import, train, backtest and score. With --crm: sync, train, score, push, and once more a day later. With
+    --serve: train on what was known five weeks ago, score each week since, and open the win desk until Ctrl-C.
 
     Example: winpredict demo --deals 3000 --workspace demo
 
     Example: winpredict demo --crm hubspot --workspace demo
+
+    Example: winpredict demo --serve --workspace demo
     """
     place, config = workspace_at(workspace), demo_config(seed)
-    if crm is not None:
+    if serve and crm is not None:
+        raise ConfigError("--serve shows a simulated company from files; leave --crm out")
+    if serve:
+        _demo_desk(place, on_loopback(config, port), deals or _DEALS, password, as_json=as_json)
+    elif crm is not None:
         _demo_live(place, crm, config, deals or _LIVE_DEALS, as_json=as_json)
     else:
         _demo_files(place, config, deals or _DEALS, as_json=as_json)
@@ -79,6 +99,36 @@ def _demo_files(place: "Workspace", config: "Config", deals: int, *, as_json: bo
         "scores": scores,
     }
     respond(facts, show, as_json=as_json)
+
+
+def _demo_desk(place: "Workspace", config: "Config", deals: int, password: str | None, *, as_json: bool) -> None:
+    if password is not None:
+        from winpredict.app.people import hash_password
+
+        hash_password(password)  # one that is too short is refused before a minute's work
+    with place.writing():
+        _begin_afresh(place)
+        _import_simulated(place, deals, config.seed)
+        crm = place.crm()
+        model, version, drivers = train_workspace(place, crm, config, as_of=training_day(crm))
+    found, run_id = backtest_workspace(place, crm, config)
+    desk = populate(place, crm, config, version.version, password)
+
+    def show(console: "Console") -> None:
+        show_backtest(console, found, details=False)
+        desk.show(console)
+        console.print(f"once closed it opens again with: winpredict serve {_folder(place)}")
+
+    facts = {
+        "workspace": str(place.folder),
+        "rows": place.manifest["rows"],
+        "training": training_facts(model, version, drivers),
+        "backtest": backtest_facts(found, run_id),
+        "scores": desk.scores,
+    }
+    respond(facts | desk.facts(), show, as_json=as_json)
+    sys.stdout.flush()
+    run_desk(place, config)
 
 
 def _demo_live(place: "Workspace", crm: str, config: "Config", deals: int, *, as_json: bool) -> None:
@@ -125,11 +175,12 @@ def _refuse_real_data(place: "Workspace") -> None:
     from winpredict.sources.raw_records import RawStore
 
     imports = place.manifest["imports"] if place.exists else []
-    files = [Path(str(each["path"])).name for record in imports if "crm" not in record for each in record["sources"]]
+    # a file in an archive goes by the archive's path and its own name
+    files = [Path(str(each["path"])).parts for record in imports if "crm" not in record for each in record["sources"]]
     played = played_accounts(place)
     accounts = {name: RawStore(place.raw_folder / name).account for name in CRMS}
     synced = {record["crm"] for record in imports if "crm" in record} | {name for name in CRMS if accounts[name]}
-    if any(name != _EXPORT for name in files) or any(accounts[name] != played.get(name) for name in synced):
+    if any(_EXPORT not in parts for parts in files) or any(accounts[name] != played.get(name) for name in synced):
         raise WorkspaceError(
             f"{place.folder} holds data of your own, which the demo would replace; name another folder with --workspace"
         )

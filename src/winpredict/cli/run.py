@@ -14,6 +14,7 @@ from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, wo
 from winpredict.cli.output import respond, table
 from winpredict.cli.report import Kind, made_report
 from winpredict.cli.scoring import score_workspace
+from winpredict.cli.serve import has_desk, open_desk_database, publish_into, require_app
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,9 @@ _CHAMPION = "champion"
 def run(
     crm: CRMArgument, workspace: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """Sync, check the data, score; push, report and send a digest as the config says.
+    """Sync, check the data, score; publish, push, report and send a digest as the config says.
+
+    Scores are published where there is a win desk: a database that the config names, or one in the workspace.
 
     Ends with 0 when done; 1 when done with problems (bad data, records that the CRM refused); 2 when something was not
     done, and must be changed; 3 when another process is at work in the workspace.
@@ -61,7 +64,7 @@ class _Day:
         self._scores: pd.DataFrame | None = None
 
     def steps(self) -> "list[Step]":
-        """Sync, check and score always, the others as the config says."""
+        """Sync, check and score always, publish where there is a win desk, the others as the config says."""
         from winpredict.daily import Step
 
         knobs = self._knobs.run
@@ -70,6 +73,8 @@ class _Day:
             Step("check", self._check),
             Step("score", self._score, needed=True),
         ]
+        if has_desk(self._place, self._knobs):
+            steps.append(Step("publish", self._publish))
         if knobs.push:
             steps.append(Step("push", self._push))
         steps += [Step(f"report {name}", partial(self._report, Kind(name))) for name in knobs.reports]
@@ -104,6 +109,14 @@ class _Day:
         self._scores = score_workspace(self._place, as_of=None, which=_CHAMPION)
         versions = self._scores["model_version"].unique().tolist()
         return Found({"deals": len(self._scores), "model": versions[0] if versions else None})
+
+    def _publish(self) -> "Found":
+        from winpredict.daily import Found
+
+        require_app()
+        with progress("publishing"), open_desk_database(self._place, self._knobs) as database:
+            shown = publish_into(database, self._place, self._knobs)
+        return Found({"deals": shown.deals, "new": shown.is_new})
 
     def _push(self) -> "Found":
         from winpredict.daily import Found

@@ -1,0 +1,72 @@
+"""The latest scores of a workspace, brought before people."""
+
+from dataclasses import dataclass
+
+from winpredict._common.errors import WinPredictError, WorkspaceError
+from winpredict.app.database import Database
+from winpredict.app.publishing import publish, published
+from winpredict.config import App
+from winpredict.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The scoring run that people see.
+
+    Parameters
+    ----------
+    run_id : int
+    deals : int
+    is_new : bool
+        Whether they saw another one before.
+    """
+
+    run_id: int
+    deals: int
+    is_new: bool
+
+
+def publish_latest(database: Database, workspace: Workspace, knobs: App | None = None) -> Shown:
+    """Show people the workspace's latest scores, unless they see these or later ones already.
+
+    Only the champion's are shown: the pages of deals explain the odds by it, and a challenger that was tried out is
+    nothing for reps.
+
+    Parameters
+    ----------
+    database : Database
+    workspace : Workspace
+    knobs : App, optional
+
+    Returns
+    -------
+    Shown
+
+    Raises
+    ------
+    WorkspaceError
+        When nothing was imported or scored.
+    WinPredictError
+        When another model than the champion made the latest scores.
+    """
+    from winpredict.models.registry import version_of
+
+    scores = workspace.latest_scores()
+    if scores is None:
+        raise WorkspaceError(f"{workspace.folder} has no scores yet; run `winpredict score` first")
+    before = published(database)
+    if len(scores):
+        made_by, champion = sorted(scores["model_version"].astype(str).unique()), str(version_of(workspace.folder))
+        if made_by != [champion]:
+            raise WinPredictError(
+                f"the latest scores are by model {', '.join(made_by)} and the champion is model {champion}, whose "
+                "reasons the pages tell; run `winpredict score` first"
+            )
+        if before is not None and before.scored_at >= scores["scored_at"].max():
+            return Shown(before.id, before.deals, is_new=False)
+    crm = workspace.crm()
+    # deals that were closed between scoring and now are no longer open ones
+    closed = crm.deals.loc[crm.deals["outcome"] != "open", "deal_id"]
+    shown = scores[~scores["deal_id"].isin(closed)].reset_index(drop=True)
+    run_id = publish(database, crm, shown, knobs)
+    return Shown(run_id, len(shown), is_new=before is None or before.id != run_id)

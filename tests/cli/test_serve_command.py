@@ -1,0 +1,288 @@
+"""winpredict serve, publish and people: the win desk from the command line."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("fastapi")
+
+from winpredict import score
+from winpredict.app.database import open_database
+from winpredict.app.guessing import Source, check_password
+from winpredict.app.publishing import published
+from winpredict.app.records import AuditEntry, Role, Score
+from winpredict.app.visibility import latest_run
+from winpredict.cli import app, people
+from winpredict.config import App
+from winpredict.models.registry import log_training, promote
+from winpredict.models.training import pipeline
+from winpredict.workspace import Workspace
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, world, model, quick_config):
+    """A workspace with tables and a champion, and no scores."""
+    place = Workspace(tmp_path_factory.mktemp("trained") / "w")
+    place.save_import(world.crm, profile="simulated")
+    example = model.build_features(world.crm, pipeline(world.crm, world.crm.known_until))
+    log_training(place.folder, model, config=quick_config, fingerprint=place.state, example=example)
+    return place
+
+
+@pytest.fixture
+def place(trained, tmp_path):
+    """A copy of one's own."""
+    shutil.copytree(trained.folder, tmp_path / "w")
+    return Workspace(tmp_path / "w")
+
+
+@pytest.fixture
+def scored(place, world, model):
+    keep(place, score(model, world.crm, model_version="1"))
+    return place
+
+
+def keep(place, scores):
+    place.keep_scores(scores, place.crm().known_until)
+
+
+def run(*words, code=0, typed=None):
+    found = CliRunner().invoke(app, [str(word) for word in words], input=typed)
+    assert found.exit_code == code, found.output
+    return found.output
+
+
+def shown(place):
+    database = open_database("", place.folder)
+    try:
+        return published(database)
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize(
+    "command", [["serve"], ["publish"], *(["people", name] for name in ("add", "list", "deactivate", "reset-password"))]
+)
+def test_every_command_has_help_with_an_example(command):
+    assert "Example: winpredict" in run(*command, "--help")
+
+
+def test_publishing_shows_the_latest_scores_once(scored):
+    first = json.loads(run("publish", "--workspace", scored.folder, "--json"))
+    assert first["is_new"]
+    assert first["deals"] > 20
+    again = json.loads(run("publish", "--workspace", scored.folder, "--json"))
+    assert not again["is_new"]
+    assert again["run_id"] == first["run_id"]
+    assert "already" in run("publish", "--workspace", scored.folder)
+
+
+def test_nothing_is_published_without_scores_or_by_a_challenger(place, world, model):
+    assert "winpredict score" in run("publish", "--workspace", place.folder, code=2)
+    keep(place, score(model, world.crm, model_version="2"))
+    said = run("publish", "--workspace", place.folder, code=2)
+    assert "model 2" in said
+    assert "the champion is model 1" in said
+
+
+def test_older_scores_do_not_replace_newer_ones(scored, world, model):
+    run("publish", "--workspace", scored.folder)
+    keep(scored, score(model, world.crm, model_version="1", scored_at="2020-01-01"))
+    assert not json.loads(run("publish", "--workspace", scored.folder, "--json"))["is_new"]
+
+
+def test_the_same_scores_are_shown_again_after_others(scored, world, model):
+    def publish_with(odds, day):
+        scores = score(model, world.crm, model_version="1", scored_at=day).assign(win_probability=odds)
+        keep(scored, scores)
+        return json.loads(run("publish", "--workspace", scored.folder, "--json"))
+
+    assert [publish_with(odds, day)["is_new"] for odds, day in ((0.4, "2030-01-01"), (0.5, "2030-01-02"))] == [
+        True,
+        True,
+    ]
+    assert publish_with(0.4, "2030-01-03")["is_new"]
+    database = open_database("", scored.folder)
+    with database.reading() as session:
+        told = session.query(Score.win_probability).where(Score.run_id == latest_run().scalar_subquery()).first()
+    database.close()
+    assert told == (0.4,)
+
+
+def test_deals_that_were_closed_since_are_not_shown(scored, world):
+    first = scored.latest_scores().iloc[0]
+    closed = world.crm.deals.assign(
+        outcome=world.crm.deals["outcome"].where(world.crm.deals["deal_id"] != first["deal_id"], "lost")
+    )
+    closed.loc[closed["deal_id"] == first["deal_id"], "closed_at"] = world.crm.known_until - pd.Timedelta(hours=1)
+    scored.save_import(replace(world.crm, deals=closed), profile="simulated")
+    run("publish", "--workspace", scored.folder)
+    assert shown(scored).deals == len(scored.latest_scores()) - 1
+
+
+def test_people_are_added_listed_and_shut_out(place):
+    where = ["--workspace", place.folder]
+    typed = f"{PASSWORD}\n"
+    said = run("people", "add", "Boss@Example.com", "--role", "admin", "--password-stdin", *where, typed=typed)
+    assert "boss@example.com may sign in as admin" in said
+    assert PASSWORD not in said
+    run("people", "add", "ann@example.com", "--crm-user", "nobody", "--password-stdin", *where, typed=typed)
+    assert "--crm-user" in run("people", "add", "bob@example.com", "--no-password", *where)
+    found = json.loads(run("people", "list", *where, "--json"))["people"]
+    assert [(each["email"], each["role"]) for each in found] == [
+        ("ann@example.com", "rep"),
+        ("bob@example.com", "rep"),
+        ("boss@example.com", "admin"),
+    ]
+    assert "argon2" not in run("people", "list", *where)
+    run("people", "deactivate", "ann@example.com", *where)
+    assert "only admin" in run("people", "deactivate", "boss@example.com", *where, code=2)
+    found = {each["email"]: each["active"] for each in json.loads(run("people", "list", *where, "--json"))["people"]}
+    assert found == {"ann@example.com": "no", "bob@example.com": "yes", "boss@example.com": "yes"}
+
+
+def test_what_cannot_be_is_said(place):
+    where = ["--workspace", place.folder]
+    assert "no role" in run("people", "add", "ann@example.com", "--role", "king", *where, code=2)
+    assert "no e-mail address" in run("people", "add", "ann", *where, code=2)
+    assert "12 to 256" in run("people", "add", "ann@example.com", "--password-stdin", *where, typed="short\n", code=2)
+    assert "--password-stdin" in run("people", "add", "ann@example.com", *where, code=2)
+    assert "nobody with the address" in run("people", "deactivate", "ann@example.com", *where, code=2)
+    assert "no imported data" in run("people", "list", "--workspace", place.folder / "elsewhere", code=2)
+
+
+def test_a_reset_password_works_and_the_former_no_longer(place):
+    where = ["--workspace", place.folder]
+    run("people", "add", "ann@example.com", "--password-stdin", *where, typed=f"{PASSWORD}\n")
+    run("people", "reset-password", "ann@example.com", "--password-stdin", *where, typed="another horse battery\n")
+    database = open_database("", place.folder)
+    source = Source("10.0.0.1")
+    assert check_password(database, "ann@example.com", "another horse battery", source).role == Role.REP
+    with pytest.raises(Exception, match="do not belong together"):
+        check_password(database, "ann@example.com", PASSWORD, source)
+    with database.reading() as session:
+        assert "horse" not in str([(each.subject, each.details) for each in session.query(AuditEntry)])
+    database.close()
+
+
+def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(place, monkeypatch):
+    asked = {}
+
+    def prompt(words, **options):
+        asked.update(options)
+        return PASSWORD
+
+    monkeypatch.setattr(people.typer, "prompt", prompt)
+    monkeypatch.setattr(people, "_at_a_terminal", lambda: True)
+    run("people", "add", "ann@example.com", "--workspace", place.folder)
+    assert asked == {"hide_input": True, "confirmation_prompt": True}
+
+
+@contextmanager
+def serving(*words):
+    """A desk in a process of its own: its address and what it says, until Ctrl-C."""
+    command = [sys.executable, "-m", "winpredict", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said: list[str] = []
+    try:
+        for line in process.stdout:
+            said.append(line)
+            if found := re.search(r"win desk is at (http://\S+?)[;,]", line):
+                yield found[1], said, process
+                break
+        else:
+            raise AssertionError("".join(said))
+        process.send_signal(signal.SIGINT)
+        said.append(process.communicate(timeout=60)[0])
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answer_of(address):
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(address, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    raise AssertionError("no answer")
+
+
+def test_serve_says_where_it_is_and_what_is_missing_and_ends_quietly(scored):
+    with serving("serve", "--workspace", scored.folder, "--port", 0) as (address, said, process):
+        assert "winpredict people add" in "".join(said)
+        assert answer_of(f"{address}/sign-in")[0] == 200
+    assert process.returncode == 0
+    assert "Traceback" not in "".join(said)
+    assert "is closed" in said[-1]
+    assert shown(scored).deals > 20
+
+
+def test_serve_refuses_what_cannot_work(place):
+    where = ["--workspace", place.folder]
+    assert "need PostgreSQL" in run("serve", "--workers", 2, *where, code=2)
+    assert "is no address of this machine" in run("serve", "--host", "no.such.host.invalid", *where, code=2)
+    with serving("serve", *where, "--port", 0) as (address, said, _):
+        assert "no scores yet" in "".join(said)
+        assert "another port" in run("serve", *where, "--port", address.rpartition(":")[2], code=2)
+
+
+def test_serve_warns_where_others_reach_it_without_tls(place, tmp_path):
+    from winpredict.cli.serve import _prepared
+    from winpredict.config import Config
+
+    def told(**knobs):
+        return " ".join(_prepared(place, Config(app=App(**knobs)), 1))
+
+    assert "plain text" in told(host="0.0.0.0")
+    assert "plain text" in told(host="0.0.0.0", public_url="http://desk.example.com")
+    assert "plain text" not in told(host="0.0.0.0", public_url="https://desk.example.com")
+    assert "plain text" not in told()
+
+
+def test_an_alias_moved_to_another_model_asks_for_new_scores(scored, world, model, quick_config):
+    run("publish", "--workspace", scored.folder)
+    example = model.build_features(world.crm, pipeline(world.crm, world.crm.known_until))
+    log_training(scored.folder, model, config=quick_config, fingerprint="", example=example)
+    promote(scored.folder, 2)
+    assert "winpredict score" in run("publish", "--workspace", scored.folder, code=2)
+
+
+def test_a_demo_for_the_desk_is_on_loopback_and_lets_in_one_of_each_role(tmp_path, monkeypatch):
+    from winpredict.cli import demo
+    from winpredict.config import Config
+
+    quick = {"model": {"bags": 1, "trees": 20, "large_leaves": 0}, "backtest": {"folds": 1}}
+    monkeypatch.setattr(demo, "demo_config", lambda seed: Config.model_validate(quick | {"seed": seed}))
+    served = []
+    monkeypatch.setattr(demo, "run_desk", lambda place, knobs: served.append(knobs.app))
+    where = ["--workspace", tmp_path / "w", "--deals", 400, "--json"]
+    assert "leave --crm out" in run("demo", "--serve", "--crm", "hubspot", *where, code=2)
+    assert "12 to 256" in run("demo", "--serve", "--password", "short", *where, code=2)
+    found = json.loads(run("demo", "--serve", "--port", 0, *where))
+    assert [each["role"] for each in found["people"]] == ["rep", "manager", "scientist", "admin"]
+    assert served[0].host == "127.0.0.1"
+    database = open_database("", tmp_path / "w")
+    source = Source("127.0.0.1")
+    for each in found["people"]:
+        person = check_password(database, each["email"], found["password"], source)
+        assert (person.crm_user_id is not None) == (person.role in ("rep", "manager"))
+    assert published(database).id > 4
+    database.close()
+    again = json.loads(run("demo", "--serve", "--port", 0, "--password", PASSWORD, *where))
+    assert again["password"] == PASSWORD
+    assert "traceback" not in str(again).lower()
