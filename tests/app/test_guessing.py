@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from desk_access import cheap_hashes
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import func, select, update
@@ -28,14 +29,7 @@ RIGHT, WRONG, ANN, BOB = "correct horse battery", "wrong horse battery", "ann@ex
 HERE, KEY = Source("10.0.0.1"), "signing key"
 
 
-@pytest.fixture(autouse=True)
-def cheap(monkeypatch):
-    """Argon2 that costs little: these tests check hundreds of passwords."""
-    hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
-    for place in ("winpredict.app.people.password_hasher", "winpredict.app.guessing.password_hasher"):
-        monkeypatch.setattr(place, lambda: hasher)
-    nobodys = hasher.hash("nobody's")
-    monkeypatch.setattr(guessing, "nobodys_hash", lambda: nobodys)
+cheap = pytest.fixture(autouse=True)(cheap_hashes)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from winpredict._common.errors import ConfigError
 from winpredict.app.database import Database
 from winpredict.app.records import Setting
 from winpredict.config import Config
@@ -64,6 +65,7 @@ class Desk:
         self._kept_lock = threading.Lock()
         # one at a time: whoever waits for a report must not slow down those who turn pages
         self._long_work = ThreadPoolExecutor(1, thread_name_prefix="long-work")
+        self._short_work = ThreadPoolExecutor(2, thread_name_prefix="short-work")
 
     def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What was made before under a key; made now, once, even if several ask at the same time.
@@ -92,18 +94,20 @@ class Desk:
         made: Made = promised.result()
         return made
 
-    def begun(self, key: Hashable, make: Callable[[], Made]) -> "Future[Made]":
-        """What `kept` gives, but made beside the request, one after the other: for what takes longer than people wait.
+    def begun(self, key: Hashable, make: Callable[[], Made], *, is_long: bool = True) -> "Future[Made]":
+        """What `kept` gives, but made beside the request: for what may take longer than people wait.
 
         Parameters
         ----------
         key : hashable
             As for `kept`, whose answers these are too.
         make : callable
+        is_long : bool
+            Whether it takes more than a few seconds; such work is done one after the other and holds up no other.
         """
         promised, is_new = self._promised(key)
         if is_new:
-            self._long_work.submit(self._keep_promise, key, promised, make)
+            (self._long_work if is_long else self._short_work).submit(self._keep_promise, key, promised, make)
         return promised
 
     def forget(self, key: Hashable) -> None:
@@ -138,6 +142,8 @@ class Desk:
             When nothing was imported.
         WinPredictError
             When nothing was trained.
+        ConfigError
+            When the model wants code that the config does not name.
         """
         from winpredict.models.registry import version_of
 
@@ -153,6 +159,12 @@ class Desk:
         from winpredict.models.registry import load_model
 
         crm, model = self.workspace.crm(), load_model(self.workspace.folder, version)
+        foreign = sorted(set(model.builder_paths) - set(self.config.builders))
+        if foreign:  # whoever can write into a model's files must not choose what code runs here
+            raise ConfigError(
+                f"model {version} computes features by {', '.join(foreign)}, which `builders` in this desk's config "
+                "does not name; name it there if you trust that code"
+            )
         return Loaded(state, crm, model, version, DealScorer(model, crm))
 
     def _signing_key(self) -> str:
