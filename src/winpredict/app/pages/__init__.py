@@ -3,16 +3,29 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from winpredict.app.pages import deal, deals, pipeline, sign_in
+from winpredict.app.pages import deal, deals, drivers, pipeline, sign_in
 from winpredict.app.pages.rendering import render
+
+#: What a page says instead of the words of HTTP.
+_HEADINGS = {
+    403: "This is not allowed",
+    404: "There is nothing here",
+    409: "This is not ready",
+    413: "That is too large",
+    422: "This cannot be asked",
+    429: "Too many tries",
+    500: "Something went wrong",
+}
 
 
 def add_to(app: FastAPI) -> None:
     """Add all pages to an application."""
-    for room in (sign_in, deals, deal, pipeline):
+    for room in (sign_in, deals, deal, pipeline, drivers):
         app.include_router(room.router, include_in_schema=False)
 
 
 def error_page(request: Request, status: int, detail: str) -> Response:
     """A page that says what is wrong and what to do."""
-    return render(request, None, "error.html", status=status, detail=detail)
+    caller = getattr(request.state, "caller", None)
+    told = f"{detail[:1].upper()}{detail[1:]}{'' if detail.endswith(('.', '?', '!')) else '.'}"
+    return render(request, caller, "error.html", status=status, heading=_HEADINGS.get(status), detail=told)

@@ -22,10 +22,12 @@ _ROOMS = {
     Role.REP: (("/deals", "My deals"),),
     Role.MANAGER: (
         ("/pipeline", "Pipeline"),
+        ("/drivers", "Drivers"),
         ("/deals", "Deals"),
     ),
     Role.SCIENTIST: (
         ("/pipeline", "Pipeline"),
+        ("/drivers", "Drivers"),
         ("/deals", "Deals"),
     ),
     Role.ADMIN: (),

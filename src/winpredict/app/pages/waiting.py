@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYetError
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -75,7 +76,7 @@ class Waiting:
         except WinPredictError as error:
             return None, _sentence(error)
 
-    def part(self, key: Hashable, make: Callable[[], Made]) -> Part[Made]:
+    def part(self, key: Hashable, make: Callable[[], Made], *, is_long: bool = False) -> Part[Made]:
         """A part, if it is there in time; else it goes on being made for the next who ask.
 
         Parameters
@@ -84,8 +85,10 @@ class Waiting:
             As for `Desk.kept`.
         make : callable
             Must not give None. What it says with a WinPredictError is told, and kept like an answer.
+        is_long : bool
+            As for `Desk.begun`.
         """
-        promised = self._desk.begun(key, lambda: _tried(make))
+        promised = self.begun(key, make, is_long=is_long)
         try:
             part = promised.result(max(0.0, self._until - time.monotonic()))
         except NotYetError:
@@ -93,6 +96,10 @@ class Waiting:
         if part.passing:
             self._desk.forget(key)
         return part
+
+    def begun(self, key: Hashable, make: Callable[[], Made], *, is_long: bool = False) -> "Future[Part[Made]]":
+        """A part to come, for work that goes on from it."""
+        return self._desk.begun(key, lambda: _tried(make), is_long=is_long)
 
 
 def _tried(make: Callable[[], Made]) -> Part[Made]:

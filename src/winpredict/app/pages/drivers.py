@@ -1,0 +1,178 @@
+"""Why deals are won: drivers by segment and period, two sets side by side, signal or noise, the report as a file."""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import RedirectResponse, Response
+
+from winpredict.app.desk import Desk
+from winpredict.app.identity import Allows, Caller, DeskOfRequest
+from winpredict.app.pages.charts import Size, svg, svg_answer
+from winpredict.app.pages.drivers_parts import DriverParts
+from winpredict.app.pages.drivers_views import (
+    MEASURE_WORDS,
+    PICTURES,
+    SHAPES,
+    Asked,
+    asked_of,
+    concerns,
+    shown_charts,
+    strength_rows,
+    uncharted,
+    win_rows,
+)
+from winpredict.app.pages.pipeline import OF_TEAMS
+from winpredict.app.pages.rendering import render
+from winpredict.app.pages.waiting import Waiting
+from winpredict.app.publishing import published
+from winpredict.app.visibility import visible_owners
+
+router = APIRouter()
+Reader = Annotated[Caller, Depends(Allows(*OF_TEAMS))]
+Kind = Literal["html", "pdf"]
+#: An image of a page that was shown a moment ago may wait longer than a page.
+_IMAGE_PATIENCE = 25.0
+_MEDIA = {"html": "text/html; charset=utf-8", "pdf": "application/pdf"}
+
+
+class DriversQuery(BaseModel):
+    """Which deals, and beside which others."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    segment: str = Field("", max_length=200, description="by what deals are parted; empty for not at all")
+    group: str = Field("", max_length=300, description="a group of the segment; empty for all")
+    created: str = Field("", max_length=20, description="when the deals were created; empty for any time")
+    other_group: str = Field("", max_length=300, description="the group to compare with")
+    other_created: str = Field("", max_length=20, description="the time of creation to compare with")
+    measure: Literal["win_rate", "new_deals", "cycle_days", "touches"] = "win_rate"
+
+
+class ImageQuery(DriversQuery):
+    """Which chart, and how wide."""
+
+    name: Literal["strengths", "strengths-other", "shape", "rates", "control", "control-group", "control-other"]
+    theme: str = Field("", max_length=200)
+    size: Size = "wide"
+
+
+class ReportQuery(BaseModel):
+    """What the report tells of."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    segment: str = Field("", max_length=200)
+    created: str = Field("", max_length=20)
+
+
+@router.get("/drivers")
+def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery, Query()], caller: Reader) -> Response:
+    """The page."""
+    parts = _parts(desk, caller, Waiting(desk))
+    table = parts.table()
+    values: dict[str, Any] = {"query": query, "run": published(desk.database), "table": table, "asked": None}
+    if table.made is not None:
+        asked = _asked(parts, query)
+        looks, changes, won = parts.looks(), parts.changes(), parts.closed_won()
+        tested = parts.drivers()
+        strengths = strength_rows(asked, looks.made, tested.made)
+        values |= {
+            "asked": asked,
+            "comparison": asked.comparison,
+            "looks": looks,
+            "tested": tested,
+            "changes": changes,
+            "won": won,
+            "strengths": strengths,
+            "small": [
+                side.words for place, side in enumerate(asked.sides) if strengths and not strengths[0].strengths[place]
+            ],
+            "wins": win_rows(asked),
+            "concerns": concerns(changes.made),
+            "charts": shown_charts(asked, changes.made, query.measure),
+            "uncharted": uncharted(asked, changes.made, query.measure),
+            "measures": MEASURE_WORDS,
+        }
+    return render(
+        request,
+        caller,
+        "drivers.html",
+        **values,
+        pairs=lambda groups: [(group, group) for group in groups],
+        period_pairs=lambda periods: [(each.value, each.words) for each in periods],
+        shapes=lambda found: list(found.proven[["theme", "name"]].head(SHAPES).itertuples(index=False, name=None)),
+        shape_image=lambda theme: (
+            lambda name, size: _address("/drivers/chart.svg", query, name=name, size=size, theme=theme)
+        ),
+        link=lambda **changes: _address("/drivers", query, **changes),
+        image=lambda name, size, **further: _address("/drivers/chart.svg", query, name=name, size=size, **further),
+        report=lambda kind: f"/drivers/report.{kind}?{urlencode({'segment': query.segment, 'created': query.created})}",
+    )
+
+
+@router.get("/drivers/chart.svg")
+def image(desk: DeskOfRequest, query: Annotated[ImageQuery, Query()], caller: Reader) -> Response:
+    """A chart of the page."""
+    parts = _parts(desk, caller, Waiting(desk, _IMAGE_PATIENCE))
+
+    def draw() -> str:
+        asked = _asked(parts, query)
+        picture = PICTURES[query.name](asked, parts, query.measure, query.theme)
+        if picture is None:
+            raise HTTPException(404, "there is no such chart of these deals")
+        return svg(picture, query.size)
+
+    if parts.table().made is None:
+        raise HTTPException(404, "there is no such chart of these deals")
+    return svg_answer(desk.kept(("drivers chart", *parts.key, query), draw))
+
+
+@router.get("/drivers/report")
+def report_page(
+    request: Request, desk: DeskOfRequest, query: Annotated[ReportQuery, Query()], caller: Reader, kind: Kind = "html"
+) -> Response:
+    """The report while it is written, and a link to it when it is there."""
+    parts = _parts(desk, caller, Waiting(desk))
+    made = parts.written(query.segment, query.created, kind)
+    words = urlencode(query.model_dump())
+    file = f"/drivers/report.{kind}?{words}"
+    return render(request, caller, "drivers_report.html", made=made, file=file, kind=kind, back=f"/drivers?{words}")
+
+
+@router.get("/drivers/report.{kind}")
+def report_file(desk: DeskOfRequest, query: Annotated[ReportQuery, Query()], caller: Reader, kind: Kind) -> Response:
+    """The report as a file; until it is written, the page that waits for it."""
+    made = _parts(desk, caller, Waiting(desk)).written(query.segment, query.created, kind).made
+    if made is None:
+        return RedirectResponse(f"/drivers/report?{urlencode(query.model_dump() | {'kind': kind})}", 303)
+    headers = {"Content-Disposition": f'attachment; filename="drivers.{kind}"', "Cache-Control": "no-store"}
+    return Response(made, media_type=_MEDIA[kind], headers=headers)
+
+
+def _parts(desk: Desk, caller: Caller, waiting: Waiting) -> DriverParts:
+    with desk.database.reading() as session:
+        owners = visible_owners(session, caller.person)
+    return DriverParts(waiting, owners)
+
+
+def _asked(parts: DriverParts, query: DriversQuery) -> Asked:
+    """What is asked for, made out among the deals that the caller may see.
+
+    Raises
+    ------
+    HTTPException
+        404 where there is no such segment, group or period.
+    """
+    table = parts.table().made
+    assert table is not None
+    asked = asked_of(table, query.segment, query.group, query.created, query.other_group, query.other_created)
+    if asked is None:
+        raise HTTPException(404, "there is no such segment, group or period among the deals that you may see")
+    return asked
+
+
+def _address(path: str, query: DriversQuery, **changes: object) -> str:
+    told = query.model_dump(exclude_defaults=True, include=set(DriversQuery.model_fields)) | changes
+    return f"{path}?{urlencode({name: value for name, value in told.items() if value})}"

@@ -1,0 +1,215 @@
+"""The parts of the drivers page, each worked out once for everybody who may see the same deals."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+from winpredict._common.errors import TooLittleDataError
+from winpredict.app.desk import Loaded
+from winpredict.app.pages.waiting import Part, Waiting
+from winpredict.app.visibility import visible_tables
+
+if TYPE_CHECKING:
+    from winpredict.explain.drivers import DealLooks, Drivers
+    from winpredict.insights.control import Changes
+    from winpredict.insights.winrates import ClosedWon
+    from winpredict.report.page import Report
+    from winpredict.tables.crm import CRMData
+
+#: A segment with more groups is no choice for a form.
+_MOST_GROUPS = 60
+
+
+@dataclass(frozen=True)
+class Period:
+    """A time in which deals were created: from its start to before its end."""
+
+    value: str
+    words: str
+    start: pd.Timestamp
+    end: pd.Timestamp
+
+
+@dataclass(frozen=True)
+class DealTable:
+    """All deals that one may see, with what they can be parted by.
+
+    Parameters
+    ----------
+    deals : DataFrame
+        Of `winpredict.insights.deals.deals_at_end`, the amounts of won deals as booked.
+    segments : dict of str to str
+        Words by name.
+    periods : tuple of Period
+    """
+
+    deals: pd.DataFrame
+    segments: dict[str, str]
+    periods: tuple[Period, ...]
+
+    def groups(self, segment: str) -> list[str]:
+        """Groups of a segment, the largest first."""
+        return [str(group) for group in self.deals[segment].value_counts().index] if segment in self.segments else []
+
+
+class DriverParts:
+    """What the page shows, for the deals of some owners.
+
+    Parameters
+    ----------
+    waiting : Waiting
+    owners : frozenset of str or None
+        Of `winpredict.app.visibility.visible_owners`.
+    """
+
+    def __init__(self, waiting: Waiting, owners: frozenset[str] | None) -> None:
+        self._waiting, self._owners = waiting, owners
+        loaded, self._problem = waiting.loaded()
+        self._loaded = loaded
+        self.key: tuple[Hashable, ...] = (loaded and loaded.state, owners)
+
+    @cached_property
+    def _crm(self) -> "CRMData":
+        return visible_tables(self._has_loaded.crm, self._owners)
+
+    @property
+    def _has_loaded(self) -> Loaded:
+        assert self._loaded is not None
+        return self._loaded
+
+    def table(self) -> Part[DealTable]:
+        """The deals to be parted."""
+        if self._loaded is None:
+            return Part(problem=self._problem)
+        model = self._loaded.model
+        return self._waiting.part(("deal table", *self.key), lambda: _table(model, self._crm))
+
+    def looks(self) -> "Part[DealLooks]":
+        """How far each theme moves the odds of each deal."""
+        return self._waiting.part(("deal looks", *self.key), self._look)
+
+    def _look(self) -> "DealLooks":
+        from winpredict.explain.drivers import look_at_deals
+
+        return look_at_deals(self._has_loaded.model, self._crm, company=self._has_loaded.scorer.company)
+
+    def drivers(self) -> "Part[Drivers]":
+        """The themes, tested on deals that they were not learnt from; this takes longest."""
+        from winpredict.explain.drivers import drivers
+
+        loaded, seen = self._has_loaded, self._waiting.begun(("deal looks", *self.key), self._look)
+        return self._waiting.part(
+            ("drivers of deals", *self.key),
+            lambda: drivers(loaded.model, self._crm, company=loaded.scorer.company, seen=seen.result().made),
+            is_long=True,
+        )
+
+    def changes(self) -> "Part[Changes]":
+        """Control charts."""
+        from winpredict.insights.control import changes
+        from winpredict.report.drivers import compared_attributes
+
+        loaded = self._has_loaded
+        return self._waiting.part(
+            ("changes", *self.key),
+            lambda: changes(self._crm, attributes=compared_attributes(loaded.model, self._crm)),
+            is_long=True,
+        )
+
+    def closed_won(self) -> "Part[ClosedWon]":
+        """Win rates of the last year by segment."""
+        from winpredict.insights.winrates import closed_won
+        from winpredict.report.drivers import compared_attributes
+
+        loaded = self._has_loaded
+        return self._waiting.part(
+            ("closed won", *self.key),
+            lambda: closed_won(self._crm, attributes=compared_attributes(loaded.model, self._crm)),
+        )
+
+    def written(self, segment: str, created: str, kind: Literal["html", "pdf"]) -> Part[bytes]:
+        """The report as a file."""
+        if self._loaded is None:
+            return Part(problem=self._problem)
+        table = self.table()
+        if table.made is None:
+            return Part(problem=table.problem)
+        period = next((each for each in table.made.periods if each.value == created), None)
+        if (created and period is None) or (segment and segment not in table.made.segments):
+            return Part(problem="There is no such segment or period among the deals that you may see.")
+        report = self._report(segment, period)
+        if report.made is None:
+            return Part(problem=report.problem, passing=report.passing)
+        made = report.made
+        return self._waiting.part(
+            ("drivers file", *self.key, segment, created, kind), lambda: _file(made, kind), is_long=True
+        )
+
+    def _report(self, segment: str, period: Period | None) -> "Part[Report]":
+        from winpredict.report.drivers import drivers_report
+
+        loaded = self._has_loaded
+        return self._waiting.part(
+            ("drivers report", *self.key, segment, period and period.value),
+            lambda: drivers_report(
+                loaded.model,
+                self._crm,
+                segment=segment or None,
+                created=None if period is None else (period.start, period.end),
+                company=loaded.scorer.company,
+            ),
+            is_long=True,
+        )
+
+
+def _table(model: object, crm: "CRMData") -> DealTable:
+    from winpredict.insights.deals import SEGMENTS, deals_at_end
+    from winpredict.insights.winrates import words_for
+    from winpredict.report.drivers import compared_attributes, segments_in
+
+    if not len(crm.deals):
+        raise TooLittleDataError(
+            "there are no deals that you may see, so there is nothing to compare; ask your admin whether your account "
+            "is linked to your user in the CRM, and whether your reports are"
+        )
+    attributes = compared_attributes(model, crm)  # type: ignore[arg-type]
+    deals = deals_at_end(crm, attributes)
+    if "amount" in crm.deals:
+        booked = crm.deals["amount"].reset_index(drop=True)
+        deals["amount"] = deals["amount"].where(deals["outcome"] != "won", booked.where(booked > 0, deals["amount"]))
+    possible = [name for name in segments_in(deals, attributes) if 2 <= deals[name].nunique() <= _MOST_GROUPS]
+    segments = {name: SEGMENTS.get(name) or words_for(name) for name in possible}
+    return DealTable(deals, segments, _periods(deals["created_at"], crm.known_until))
+
+
+def _periods(created: pd.Series, until: pd.Timestamp | None) -> tuple[Period, ...]:
+    """Times of creation that can be chosen: the last year and the one before, then years and the last quarters."""
+    known = created.dropna()
+    if known.empty or until is None:
+        return ()
+    year = pd.Timedelta(days=365)
+    found = [
+        Period("last-year", "in the last 12 months", until - year, until),
+        Period("year-before", "in the 12 months before", until - 2 * year, until - year),
+    ]
+    first, last = known.min().tz_localize(None), until.tz_localize(None)
+    years, quarters = (reversed(pd.period_range(first, last, freq=freq)) for freq in "YQ")
+    found += [_calendar(each, f"in {each.year}") for each in years]
+    found += [_calendar(each, f"in quarter {each.quarter} of {each.year}") for each in islice(quarters, 8)]
+    there = [((known >= each.start) & (known < each.end)).any() for each in found]
+    return tuple(each for each, is_there in zip(found, there, strict=True) if is_there)
+
+
+def _calendar(period: pd.Period, words: str) -> Period:
+    start, end = period.start_time.tz_localize("UTC"), (period + 1).start_time.tz_localize("UTC")
+    return Period(str(period), words, start, end)
+
+
+def _file(report: "Report", kind: Literal["html", "pdf"]) -> bytes:
+    from winpredict.report.writing import report_bytes
+
+    return report_bytes(report, ".pdf" if kind == "pdf" else ".html")

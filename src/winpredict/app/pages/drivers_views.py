@@ -1,0 +1,280 @@
+"""The drivers page as rows, sentences and charts."""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from winpredict.app.pages.drivers_parts import DealTable, DriverParts, Period
+from winpredict.report.page import Picture
+
+if TYPE_CHECKING:
+    from winpredict.explain.drivers import DealLooks, Drivers
+    from winpredict.insights.comparison import Comparison
+    from winpredict.insights.control import Changes, ControlChart
+
+MEASURE_WORDS = {
+    "win_rate": "Win rate",
+    "new_deals": "New deals",
+    "cycle_days": "Cycle time",
+    "touches": "Touches",
+}
+#: Drivers in the table, and drivers whose shape is drawn.
+_SHOWN, SHAPES = 14, 6
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the sets that are looked at."""
+
+    words: str
+    group: str
+    chosen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for, made out.
+
+    Parameters
+    ----------
+    table : DealTable
+    segment : str
+    sides : tuple of Side
+        One, or two to compare.
+    comparison : Comparison
+    created : Period or None
+        Of the first side.
+    """
+
+    table: DealTable
+    segment: str
+    sides: tuple[Side, ...]
+    comparison: "Comparison"
+    created: Period | None
+
+    @property
+    def groups(self) -> pd.Series:
+        """The side of each deal by deal_id; a deal may be in both only where they are the same, so none is."""
+        which = np.full(len(self.table.deals), None, dtype=object)
+        for side in reversed(self.sides):
+            which[side.chosen] = side.words
+        return pd.Series(which, index=self.table.deals["deal_id"])
+
+
+@dataclass(frozen=True)
+class StrengthRow:
+    """A driver: its strength on each side, and what is known of it over all deals."""
+
+    theme: str
+    name: str
+    strengths: tuple[Mapping[Hashable, Any] | None, ...]
+    differs: bool
+    influence: str = ""
+    direction: str = ""
+    evidence: bool | None = None
+
+
+def asked_of(
+    table: DealTable, segment: str, group: str, created: str, other_group: str, other_created: str
+) -> Asked | None:
+    """Make out what is asked for; None where there is no such segment, group or period."""
+    periods = {each.value: each for each in table.periods}
+    groups = table.groups(segment)
+    wrong = (segment and segment not in table.segments, *({group, other_group} - {"", *groups}))
+    if any(wrong) or {created, other_created} - {"", *periods}:
+        return None
+    first = _side(table, segment, group, periods.get(created))
+    sides = [first]
+    # what is left open is the same as on the first side
+    if (other_group or other_created) and (other_group or group, other_created or created) != (group, created):
+        sides.append(_side(table, segment, other_group or group, periods.get(other_created or created)))
+    from winpredict.insights.comparison import compare
+
+    found = compare(table.deals, {side.words: side.chosen for side in sides})
+    return Asked(table, segment, tuple(sides), found, periods.get(created))
+
+
+def _side(table: DealTable, segment: str, group: str, created: Period | None) -> Side:
+    from winpredict.insights._control_sentences import named
+
+    deals = table.deals
+    chosen = np.ones(len(deals), dtype=bool)
+    words = "all deals"
+    if group:
+        words = group if segment == "rep" else named(segment, table.segments[segment], group)
+        chosen &= (deals[segment].astype(object) == group).to_numpy(dtype=bool, na_value=False)
+    if created is not None:
+        words = f"{words} created {created.words}"
+        chosen &= ((deals["created_at"] >= created.start) & (deals["created_at"] < created.end)).to_numpy(dtype=bool)
+    return Side(f"{words[:1].upper()}{words[1:]}", group, chosen)
+
+
+def strength_rows(asked: Asked, looks: "DealLooks | None", tested: "Drivers | None") -> list[StrengthRow]:
+    """The strongest drivers of the first side, or of the second where the first is too small to say."""
+    if looks is None:
+        return []
+    frames = _strengths(asked, looks)
+    leading = next((frame for frame in frames if len(frame)), None)
+    if leading is None:
+        return []
+    sides = [frame.to_dict("index") for frame in frames]
+    about = {} if tested is None else tested.themes.set_index("theme").to_dict("index")
+    rows = []
+    for theme, row in leading.sort_values("strength", ascending=False).head(_SHOWN).iterrows():
+        each = tuple(side.get(theme) for side in sides)
+        known = about.get(theme, {})
+        rows.append(
+            StrengthRow(
+                str(theme), str(row["name"]), each, _apart(each), str(known.get("influence", "")),
+                str(known.get("direction", "")), known.get("evidence"),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _strengths(asked: Asked, looks: "DealLooks") -> list[pd.DataFrame]:
+    """Strengths by theme for each side; empty for a side with too few deals."""
+    found = looks.strengths(asked.groups)
+    return [found[found["group"] == side.words].set_index("theme") for side in asked.sides]
+
+
+def _apart(sides: tuple[Mapping[Hashable, Any] | None, ...]) -> bool:
+    """Whether the intervals of two sides have nothing in common."""
+    if len(sides) != 2 or sides[0] is None or sides[1] is None:
+        return False
+    return bool(sides[0]["low"] > sides[1]["high"] or sides[1]["low"] > sides[0]["high"])
+
+
+def win_rows(asked: Asked) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Figures of the sides: a head, and for each side a figure with a word on it below."""
+    rows = asked.comparison.figures.to_dict("records")
+    return [
+        ("Deals created", [(_whole(row["deals"]), f"{row['open']:,} still open") for row in rows]),
+        ("Closed", [(_whole(row["n"]), f"{row['won']:,} won, {row['lost']:,} lost") for row in rows]),
+        (
+            "Win rate",
+            [
+                (_share(row["win_rate"]), f"{_share(row['win_rate_low'])} to {_share(row['win_rate_high'])}")
+                for row in rows
+            ],
+        ),
+        ("Days to win", [(_whole(row["median_days_won"]), "half of them sooner") for row in rows]),
+        ("Days to lose", [(_whole(row["median_days_lost"]), "half of them sooner") for row in rows]),
+        ("Mean won amount", [(_whole(row["mean_won_amount"]), f"{_whole(row['amount_won'])} in all") for row in rows]),
+        ("Touches until the close", [(_whole(row["touches"]), "half of them fewer") for row in rows]),
+    ]
+
+
+def _share(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.0%}"
+
+
+def _whole(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:,.0f}"
+
+
+def concerns(found: "Changes | None") -> list[dict[str, Any]]:
+    """Charts that tell a change or stand out, all deals before groups and the surest first."""
+    if found is None:
+        return []
+    told = found.frame[found.frame["verdict"].isin(("change", "stands out"))]
+    told = told.assign(of_group=told["segment"] != "", strength=told["strength"].fillna(0))
+    rows = told.sort_values(["of_group", "strength"], ascending=[True, False]).to_dict("records")
+    return [
+        {
+            "measure": row["measure"], "segment": row["segment"], "group": row["group"] if row["segment"] else "",
+            "sentence": found.charts[row["measure"], row["segment"], row["group"]].sentences()[0],
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+def shown_charts(asked: Asked, found: "Changes | None", measure: str) -> list[tuple[str, "ControlChart"]]:
+    """Control charts of a measure: of all deals and of the groups that are looked at; by name of their image."""
+    if found is None:
+        return []
+    keys = [("control", ("", ""))]
+    keys += [
+        (name, (asked.segment, side.group))
+        for name, side in zip(("control-group", "control-other"), asked.sides, strict=False)
+        if side.group
+    ]
+    there = {(segment, group): chart for (each, segment, group), chart in found.charts.items() if each == measure}
+    named = {place: next((chart for key, chart in there.items() if _is_same(key, place)), None) for _, place in keys}
+    return [(name, chart) for name, place in keys if (chart := named[place]) is not None]
+
+
+def uncharted(asked: Asked, found: "Changes | None", measure: str) -> list[str]:
+    """Words for the groups that are looked at and have no chart of their own."""
+    there = {name for name, _ in shown_charts(asked, found, measure)}
+    sides = zip(("control-group", "control-other"), asked.sides, strict=False)
+    return [side.words for name, side in sides if side.group and name not in there]
+
+
+def _is_same(key: tuple[str, str], place: tuple[str, str]) -> bool:
+    """Whether a chart's segment and group are those; the group of all deals has whatever name."""
+    return key[0] == place[0] and (not key[0] or key[1] == place[1])
+
+
+def _strength_picture(place: int) -> Callable[[Asked, DriverParts, str, str], Picture | None]:
+    def picture(asked: Asked, parts: DriverParts, measure: str, theme: str) -> Picture | None:
+        from winpredict.report.charts.drivers import strength_chart
+
+        looks, tested = parts.looks().made, parts.drivers().made
+        if looks is None or tested is None or place >= len(asked.sides):
+            return None
+        rows = _strengths(asked, looks)[place].reset_index()
+        if rows.empty:
+            return None
+        rows = rows.merge(tested.themes[["theme", "evidence"]], on="theme").sort_values("strength", ascending=False)
+        title = asked.sides[place].words
+        return Picture(lambda width: strength_chart(rows, width, title=title), title)
+
+    return picture
+
+
+def _shape(asked: Asked, parts: DriverParts, measure: str, theme: str) -> Picture | None:
+    from winpredict.report.charts.drivers import shape_chart
+
+    tested = parts.drivers().made
+    rows = None if tested is None else tested.dependence[tested.dependence["theme"] == theme]
+    if tested is None or rows is None or rows.empty:
+        return None
+    name = str(tested.themes.set_index("theme").loc[theme, "name"])
+    return Picture(lambda width: shape_chart(rows, name, width), name)
+
+
+def _rates(asked: Asked, parts: DriverParts, measure: str, theme: str) -> Picture | None:
+    from winpredict.report.charts.winrates import win_rate_chart
+
+    won = parts.closed_won().made
+    rows = None if won is None else won.segments[won.segments["segment"] == asked.segment]
+    if won is None or rows is None or len(rows) < 2:
+        return None
+    return Picture(lambda width: win_rate_chart(rows, won.overall, width), "")
+
+
+def _control(name: str) -> Callable[[Asked, DriverParts, str, str], Picture | None]:
+    def picture(asked: Asked, parts: DriverParts, measure: str, theme: str) -> Picture | None:
+        from winpredict.report.charts.control import control_chart_picture
+
+        chart = dict(shown_charts(asked, parts.changes().made, measure)).get(name)
+        return None if chart is None else Picture(lambda width: control_chart_picture(chart, width), "")
+
+    return picture
+
+
+#: Charts of the page, by name; None where there is nothing to draw.
+PICTURES: dict[str, Callable[[Asked, DriverParts, str, str], Picture | None]] = {
+    "strengths": _strength_picture(0),
+    "strengths-other": _strength_picture(1),
+    "shape": _shape,
+    "rates": _rates,
+    "control": _control("control"),
+    "control-group": _control("control-group"),
+    "control-other": _control("control-other"),
+}
