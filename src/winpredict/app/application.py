@@ -16,6 +16,7 @@ from winpredict.app.database import open_database
 from winpredict.app.desk import Desk, security_headers
 from winpredict.app.guard import Guard, problem
 from winpredict.app.identity import VISIT_COOKIE, NotSignedInError, cookie_name, over_tls
+from winpredict.app.openid import Provider
 from winpredict.config import Config
 from winpredict.workspace import Workspace
 
@@ -37,6 +38,8 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
     ------
     WorkspaceError
         When the database cannot be used.
+    ConfigError, CRMSignInError
+        When the OpenID provider is not named rightly, or its secret is not there.
     """
     from winpredict.app import api, pages
 
@@ -47,6 +50,7 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
         redirect_slashes=False,  # it would lead to whatever host the request names
     )  # fmt: skip
     app.state.desk = desk
+    app.state.openid = Provider(config.app) if config.app.oidc_issuer else None
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     pages.add_to(app)
     api.add_to(app)

@@ -1,10 +1,11 @@
-"""Signing in and out with a password."""
+"""Signing in, with a password or a company's account, and out."""
 
 import hmac
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, HTTPException, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from winpredict.app.desk import Desk
@@ -20,12 +21,13 @@ from winpredict.app.identity import (
     remember_browser,
     set_cookie,
 )
+from winpredict.app.openid import CALLBACK, Identity, Provider, ProviderDownError, person_of
 from winpredict.app.pages.rendering import render
 from winpredict.app.people import sign_in, sign_out
 from winpredict.app.records import Person
 
 router = APIRouter()
-_FORM_TOKEN = "form"
+_FORM_TOKEN, _NEXT = "form", "next"
 
 
 @router.get("/sign-in")
@@ -53,12 +55,46 @@ def submit(
     try:
         person = check_password(desk.database, email, password, source)
     except AppSignInError as error:
-        told, status = str(error), 429 if isinstance(error, TooManyTriesError) else 401
-        return _form(request, next, email, f"{told[0].upper()}{told[1:]}.", status)
+        return _refused(request, next, email, error)
     answer = welcome(request, desk, person, next)
     if not source.is_known:
         remember_browser(answer, desk, known_browser(email, desk.signing_key))
     return answer
+
+
+@router.get("/sign-in/oidc")
+async def to_provider(request: Request, next: str = "/") -> Response:
+    """Send the browser to the company's OpenID provider."""
+    provider = _provider(request)
+    request.session[_NEXT] = local(next)
+    try:
+        return await provider.send(request)
+    except AppSignInError as error:
+        return _refused(request, next, "", error)
+
+
+@router.get(CALLBACK)
+async def from_provider(request: Request, desk: DeskOfRequest) -> Response:
+    """Take back a browser from the provider, which has said who is there."""
+    provider, next = _provider(request), str(request.session.get(_NEXT, "/"))
+    try:
+        identity = await provider.identity(request)
+        person = await run_in_threadpool(_person_of, desk, identity)
+    except AppSignInError as error:
+        return _refused(request, next, "", error)
+    return await run_in_threadpool(welcome, request, desk, person, next)
+
+
+def _provider(request: Request) -> Provider:
+    provider: Provider | None = request.app.state.openid
+    if provider is None:
+        raise HTTPException(404, "this desk knows no accounts but its own")
+    return provider
+
+
+def _person_of(desk: Desk, identity: Identity) -> Person:
+    with desk.database.writing() as session:
+        return person_of(session, identity)
 
 
 def welcome(request: Request, desk: Desk, person: Person, next: str) -> Response:
@@ -92,6 +128,12 @@ def local(address: str) -> str:
     """
     inside = address.startswith("/") and not address.startswith("//") and "\\" not in address
     return address if inside and address.isprintable() else "/"
+
+
+def _refused(request: Request, next: str, email: str, error: AppSignInError) -> Response:
+    told = str(error)
+    status = {TooManyTriesError: 429, ProviderDownError: 503}.get(type(error), 401)
+    return _form(request, next, email, f"{told[0].upper()}{told[1:]}.", status)
 
 
 def _form(request: Request, next: str, email: str = "", problem: str = "", status: int = 200) -> Response:
