@@ -92,10 +92,10 @@ def open_database(url: str, workspace: Path) -> Database:
         raise ConfigError(f"the app's database is SQLite or PostgreSQL; {told} is neither")
     # what is stored stays out of messages and logs
     engine = create_engine(address, hide_parameters=True, **_options(address))
-    if address.get_backend_name() == "sqlite":
-        _keep_private(address)
-        _prepare_sqlite(engine)
     try:
+        if address.get_backend_name() == "sqlite":
+            _keep_private(address)
+            _prepare_sqlite(engine)
         _migrate(engine)
     except (DatabaseError, OSError) as error:
         raise WorkspaceError(f"the app's database {told} cannot be used: {error.__cause__ or error}") from None

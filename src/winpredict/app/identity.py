@@ -91,6 +91,7 @@ class Allows:
             if self.scope:
                 raise HTTPException(401, "sign in, or send a key: Authorization: Bearer wp_...", _CHALLENGE)
             raise NotSignedInError
+        request.state.caller = caller  # for error pages, which keep the navigation
         if caller.session is not None and request.method not in SAFE_METHODS:
             await _check_csrf(request, caller.session)
         if caller.session is None and self.scope not in caller.scopes:
