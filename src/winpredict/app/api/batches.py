@@ -1,6 +1,7 @@
 """Requests that wait are answered together: most of what one costs is shared by all that are looked at at once."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
@@ -17,12 +18,17 @@ class TooManyWaitingError(Exception):
 class Batches(Generic[Asked, Answer]):
     """One thread that answers all that wait, then all that have come since, and so on.
 
+    It begins when nobody else comes any more, and not with whoever comes first: with the interpreter's lock between
+    this thread and those that take requests in, many small batches would hold all of them up.
+
     Parameters
     ----------
     answer : callable
         Given some of what was asked, the answer to each or the error that it ends in.
     most : int
         As many are answered together.
+    pause, longest : float
+        A batch begins when nobody has come for `pause` seconds, and `longest` after the first at the latest.
     most_waiting : int
         Beyond this whoever asks is sent away.
 
@@ -38,9 +44,12 @@ class Batches(Generic[Asked, Answer]):
         answer: Callable[[Sequence[Asked]], Sequence[Answer | BaseException]],
         *,
         most: int = 64,
+        pause: float = 0.0015,
+        longest: float = 0.02,
         most_waiting: int = 1000,
     ) -> None:
         self._answer, self._most, self._most_waiting = answer, most, most_waiting
+        self._pause, self._longest = pause, longest
         self._waiting: deque[tuple[Asked, Future[Answer]]] = deque()
         self._arrived = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -67,8 +76,17 @@ class Batches(Generic[Asked, Answer]):
         while True:
             with self._arrived:
                 self._arrived.wait_for(lambda: bool(self._waiting))
+            self._gather()
+            with self._arrived:
                 batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
             _settle([promised for _, promised in batch], self._answers([asked for asked, _ in batch]))
+
+    def _gather(self) -> None:
+        """Wait for as long as others come."""
+        latest, there = time.monotonic() + self._longest, 0
+        while there < len(self._waiting) < self._most and time.monotonic() < latest:
+            there = len(self._waiting)
+            time.sleep(self._pause)
 
     def _answers(self, asked: Sequence[Asked]) -> Sequence[Answer | BaseException]:
         try:

@@ -1,5 +1,6 @@
 """Scoring of deals that programs send: those that wait at the same time share one pass over features and model."""
 
+import gc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class SentDeals:
     def score(self, sent: Sequence[Sent]) -> list[dict[str, Any] | BaseException]:
         """The odds of each deal with all that belongs to them, or the error that says what is wrong with it."""
         loaded = self.desk.loaded()
-        layout: Layout = self.desk.kept(("layout", loaded.state), lambda: Layout(loaded.model, loaded.crm))
+        layout: Layout = self.desk.kept(("layout", loaded.state), lambda: _layout(loaded))
         answers: list[dict[str, Any] | BaseException] = []
         sound: dict[int, Prepared] = {}
         for place, each in enumerate(sent):
@@ -73,6 +74,14 @@ class SentDeals:
             return frozenset(deals.loc[deals["owner_id"].isin(owners), "account_id"].dropna())
 
         return Seen(owners, self.desk.kept(("accounts", loaded.state, owners), accounts))
+
+
+def _layout(loaded: Loaded) -> Layout:
+    made = Layout(loaded.model, loaded.crm)
+    # the model and the tables stay: looking through all of them for garbage again and again takes 0.1 s each time
+    gc.collect()
+    gc.freeze()
+    return made
 
 
 def _scored(loaded: Loaded, layout: Layout, deals: Sequence[Prepared]) -> list[dict[str, Any]]:

@@ -109,7 +109,7 @@ class Layout:
         history: list[dict[str, Any]] = [dict(row) for row in sent.deal_history]
         if deal["owner_id"] is None:
             deal["owner_id"] = _last(history, "owner_id")
-        history += self._at_creation(deal, history)
+        self._at_creation(deal, history)
         for row in (deal, *history):
             row["owner_id"] = _masked(row.get("owner_id"), seen.owners)
         account = self._account(sent, seen)
@@ -152,13 +152,17 @@ class Layout:
             faults.append(_fault(("as_of",), str(error)))
         return as_of
 
-    def _at_creation(self, deal: Row, history: Sequence[Row]) -> list[dict[str, Any]]:
-        """The deal's present values as those it was created with, where no change of them was sent."""
+    def _at_creation(self, deal: Row, history: list[dict[str, Any]]) -> None:
+        """Note the deal's present values as those it was created with, where no change of them was sent."""
         unchanged = [name for name in self.recorded if all(row.get(name) is None for row in history)]
         values = {name: deal[name] for name in unchanged if deal[name] is not None}
         if not values or deal["created_at"] is None:
-            return []
-        return [{"changed_at": deal["created_at"], **values}]
+            return
+        for row in history:
+            if row["changed_at"] == deal["created_at"]:
+                row.update(values)
+                return
+        history.append({"changed_at": deal["created_at"], **values})
 
     def _account(self, sent: ScoreRequest, seen: Seen) -> Row | None:
         """The deal's account: as it was sent, else as the workspace has it, if the sender may see it."""

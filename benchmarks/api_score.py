@@ -1,0 +1,206 @@
+"""What POST /api/v1/score takes with 20 requests in flight: one deal each, with 60 activities and 6 changes.
+
+    uv run --group benchmarks python benchmarks/api_score.py [--deals 3000] [--requests 2000] [--flight 20]
+
+A model with the default knobs on a simulated world, its win desk served by uvicorn (one process, SQLite) on loopback,
+and clients in this process that each wait for their answer before they ask again. Different deals all the time; warm:
+some went before. Beside it the clients and the server without any scoring (GET /api/v1/health), since they share the
+machine. Every tenth answer is compared with that of the deal scored alone in this process: equal to the last bit.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+from measuring import table
+
+from winpredict.app.api.scoring import Sent, SentDeals
+from winpredict.app.api.sent_deal import ScoreRequest
+from winpredict.app.database import open_database
+from winpredict.app.desk import Desk
+from winpredict.app.people import add_person, make_token
+from winpredict.app.records import Role
+from winpredict.config import Config
+from winpredict.models.registry import log_training
+from winpredict.models.training import pipeline, train
+from winpredict.sources.simulate import simulate
+from winpredict.workspace import Workspace
+
+WARM, COMPARED_EVERY = 200, 10
+SERVER = """
+import socket, sys
+from pathlib import Path
+import uvicorn
+from winpredict.app.application import create_app
+from winpredict.workspace import Workspace
+app = create_app(Workspace(Path(sys.argv[1])))
+listening = socket.socket(fileno=int(sys.argv[2]))
+uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listening])
+"""
+
+
+def prepared(folder: Path, deals: int, seed: int) -> Workspace:
+    """A workspace with a champion."""
+    place = Workspace(folder)
+    crm = simulate(deals, seed=seed).crm
+    place.save_import(crm, profile="simulated")
+    model = train(crm)
+    features = model.build_features(crm, pipeline(crm, crm.known_until))
+    log_training(folder, model, config=Config(), fingerprint=place.state, example=features)
+    return place
+
+
+def key_of(desk: Desk) -> str:
+    """A key with the scope score."""
+    with desk.database.writing() as session:
+        address = f"benchmark-{os.getpid()}@example.com"
+        person = add_person(session, address, "Benchmark", Role.SCIENTIST)
+        return make_token(session, person, "benchmark", ["score"])[0]
+
+
+def bodies(desk: Desk, number: int, activities: int, changes: int, seed: int) -> list[bytes]:
+    """Deals of a life of 120 days, with touches and changes all along."""
+    crm, rng = desk.loaded().crm, np.random.default_rng(seed)
+    until = crm.known_until
+    stages, deals = list(crm.stage_order), crm.deals
+    found = []
+    for place in range(number):
+        like = deals.iloc[rng.integers(len(deals))]
+        born = until - pd.Timedelta(days=120)
+        moments = [born + pd.Timedelta(days=float(day)) for day in np.sort(rng.uniform(0.1, 119, activities))]
+        moves = [born, *(born + pd.Timedelta(days=float(day)) for day in np.sort(rng.uniform(1, 110, changes - 1)))]
+        given = {name: like[name] for name in ("owner_id", "account_id", "deal_type", "lead_source", "product")}
+        deal = {name: value for name, value in given.items() if isinstance(value, str)}
+        amount = float(np.round(rng.lognormal(9.5, 0.8), 2))
+        deal |= {"deal_id": f"new-{place}", "created_at": born.isoformat(), "stage": stages[-1], "amount": amount}
+        history = [
+            {"changed_at": at.isoformat(), "stage": stages[min(step, len(stages) - 1)], "amount": amount}
+            for step, at in enumerate(moves)
+        ]
+        touches = [
+            {
+                "activity_id": f"{place}-{touch}",
+                "occurred_at": at.isoformat(),
+                "recorded_at": (at + pd.Timedelta(hours=1)).isoformat(),
+                "activity_type": str(rng.choice(["call", "email", "meeting", "note"])),
+                "direction": str(rng.choice(["inbound", "outbound"])),
+                "user_id": f"u{rng.integers(4)}",
+                "contact_id": f"c{rng.integers(6)}",
+                "duration_s": float(rng.integers(30, 3000)),
+            }
+            for touch, at in enumerate(moments)
+        ]
+        request = {"deal": deal, "deal_history": history, "activities": touches, "as_of": until.isoformat()}
+        found.append(json.dumps(request).encode())
+    return found
+
+
+async def answered(
+    base: str, key: str, asked: list[bytes], flight: int, path: str = "/api/v1/score"
+) -> tuple[list[float], list[dict[str, Any]], float]:
+    """Milliseconds and answers of all requests, so many in flight, and the seconds that all took."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    took, answers = [0.0] * len(asked), [{}] * len(asked)
+    numbers = iter(range(len(asked)))
+    async with httpx.AsyncClient(base_url=base, headers=headers, timeout=30) as client:
+
+        async def one_client() -> None:
+            for number in numbers:
+                start = time.perf_counter()
+                sent = client.get(path) if path.endswith("health") else client.post(path, content=asked[number])
+                answer = await sent
+                took[number] = 1000 * (time.perf_counter() - start)
+                assert answer.status_code == 200, answer.text
+                answers[number] = answer.json()
+
+        start = time.perf_counter()
+        await asyncio.gather(*(one_client() for _ in range(flight)))
+    return took, answers, time.perf_counter() - start
+
+
+def same(desk: Desk, body: bytes, answer: dict[str, Any]) -> bool:
+    """Whether an answer is that of the deal scored alone, to the last bit."""
+    request = ScoreRequest.model_validate_json(body)
+    alone = SentDeals(desk).score([Sent(request, None, datetime.now(UTC))])[0]
+    assert isinstance(alone, dict)
+    figures = ("win_probability", "low", "high", "p_win_30d", "p_win_quarter", "base_probability", "other_points")
+    points = [each.points for each in alone["reasons"]] == [each["points"] for each in answer["reasons"]]
+    return points and all(alone[name] == answer[name] for name in figures)
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def served(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """The desk of a workspace in a process of its own, and its address."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(folder), str(listening.fileno())], pass_fds=[listening.fileno()]
+    )
+    base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    httpx.get(f"{base}/api/v1/health", timeout=60).raise_for_status()
+    return server, base
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--deals", type=int, default=3000)
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--flight", type=int, nargs="+", default=[1, 5, 20])
+    parser.add_argument("--activities", type=int, default=60)
+    parser.add_argument("--changes", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--workspace", type=Path, help="one with a champion; by default one is made")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        place = (
+            prepared(Path(temporary), asked.deals, asked.seed) if not asked.workspace else Workspace(asked.workspace)
+        )
+        desk = Desk(place, Config(), open_database("", place.folder))
+        key = key_of(desk)
+        sent = bodies(desk, asked.requests, asked.activities, asked.changes, asked.seed)
+        server, base = served(place.folder)
+        try:
+            asyncio.run(answered(base, key, sent[:WARM], max(asked.flight)))
+            lines = []
+            for path in ("/api/v1/score", "/api/v1/health"):
+                for flight in asked.flight:
+                    some = sent if flight > 1 else sent[: len(sent) // 10]
+                    before = cpu_seconds(server)
+                    took, answers, seconds = asyncio.run(answered(base, key, some, flight, path))
+                    quantiles = [f"{figure:.1f}" for figure in np.quantile(took, (0.5, 0.95, 0.99))]
+                    used = 1000 * (cpu_seconds(server) - before) / len(some)
+                    lines.append([path, flight, len(some), *quantiles, f"{len(some) / seconds:.0f}", f"{used:.1f}"])
+                    if path.endswith("score"):
+                        compared = range(0, len(some), COMPARED_EVERY)
+                        assert all(same(desk, some[number], answers[number]) for number in compared)
+        finally:
+            server.terminate()
+            server.wait(20)
+    print(f"{len(sent[0]) / 1024:.0f} kB a request, load of the machine before: {os.getloadavg()[1]:.1f}\n")
+    print(
+        table(
+            ["asked", "in flight", "requests", "ms (median)", "ms (95 of 100)", "ms (99)", "a second", "ms of CPU"],
+            lines,
+        )
+    )
+    print("\nEvery tenth answer is that of the deal scored alone, to the last bit.")
+
+
+if __name__ == "__main__":
+    main()
