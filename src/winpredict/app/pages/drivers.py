@@ -16,6 +16,7 @@ from winpredict.app.pages.drivers_views import (
     PICTURES,
     SHAPES,
     Asked,
+    alone_only,
     asked_of,
     concerns,
     shown_charts,
@@ -92,6 +93,7 @@ def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery
             "wins": win_rows(asked),
             "concerns": concerns(changes.made),
             "charts": shown_charts(asked, changes.made, query.measure),
+            "alone_only": alone_only(asked, changes.made, query.measure),
             "uncharted": uncharted(asked, changes.made, query.measure),
             "measures": MEASURE_WORDS,
         }

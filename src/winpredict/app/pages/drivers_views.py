@@ -14,7 +14,7 @@ from winpredict.report.page import Picture
 if TYPE_CHECKING:
     from winpredict.explain.drivers import DealLooks, Drivers
     from winpredict.insights.comparison import Comparison
-    from winpredict.insights.control import Changes, ControlChart
+    from winpredict.insights.control import Changes, ControlChart, Key
 
 MEASURE_WORDS = {
     "win_rate": "Win rate",
@@ -181,7 +181,7 @@ def concerns(found: "Changes | None") -> list[dict[str, Any]]:
     """Charts that tell a change or stand out, all deals before groups and the surest first."""
     if found is None:
         return []
-    told = found.frame[found.frame["verdict"].isin(("change", "stands out"))]
+    told = found.frame[_is_told(found)]
     told = told.assign(of_group=told["segment"] != "", strength=told["strength"].fillna(0))
     rows = told.sort_values(["of_group", "strength"], ascending=[True, False]).to_dict("records")
     return [
@@ -191,6 +191,15 @@ def concerns(found: "Changes | None") -> list[dict[str, Any]]:
         }
         for row in rows
     ]  # fmt: skip
+
+
+def _is_told(found: "Changes") -> pd.Series:
+    return found.frame["verdict"].isin(("change", "stands out"))
+
+
+def _told(found: "Changes") -> "list[Key]":
+    rows = found.frame.loc[_is_told(found), ["measure", "segment", "group"]]
+    return [(str(measure), str(segment), str(group)) for measure, segment, group in rows.to_numpy()]
 
 
 def shown_charts(asked: Asked, found: "Changes | None", measure: str) -> list[tuple[str, "ControlChart"]]:
@@ -206,6 +215,15 @@ def shown_charts(asked: Asked, found: "Changes | None", measure: str) -> list[tu
     there = {(segment, group): chart for (each, segment, group), chart in found.charts.items() if each == measure}
     named = {place: next((chart for key, chart in there.items() if _is_same(key, place)), None) for _, place in keys}
     return [(name, chart) for name, place in keys if (chart := named[place]) is not None]
+
+
+def alone_only(asked: Asked, found: "Changes | None", measure: str) -> list[str]:
+    """Names of the charts that tell a change by themselves, which among so many charts may be chance."""
+    if found is None:
+        return []
+    sure = {chart.name for chart in (found.charts[key] for key in _told(found))}
+    charts = [chart for _, chart in shown_charts(asked, found, measure)]
+    return [chart.name for chart in charts if chart.broken and chart.name not in sure]
 
 
 def uncharted(asked: Asked, found: "Changes | None", measure: str) -> list[str]:
@@ -227,12 +245,17 @@ def _strength_picture(place: int) -> Callable[[Asked, DriverParts, str, str], Pi
         looks, tested = parts.looks().made, parts.drivers().made
         if looks is None or tested is None or place >= len(asked.sides):
             return None
-        rows = _strengths(asked, looks)[place].reset_index()
+        frames = _strengths(asked, looks)
+        rows = frames[place].reset_index()
         if rows.empty:
             return None
-        rows = rows.merge(tested.themes[["theme", "evidence"]], on="theme").sort_values("strength", ascending=False)
+        # the same order and scale as on the other side
+        leading = next(frame for frame in frames if len(frame))["strength"]
+        rows = rows.merge(tested.themes[["theme", "evidence"]], on="theme")
+        rows = rows.sort_values("theme", key=lambda themes: -themes.map(leading)).head(_SHOWN)
+        upto = max(float(frame["high"].max()) for frame in frames if len(frame))
         title = asked.sides[place].words
-        return Picture(lambda width: strength_chart(rows, width, title=title), title)
+        return Picture(lambda width: strength_chart(rows, width, title=title, upto=upto), title)
 
     return picture
 

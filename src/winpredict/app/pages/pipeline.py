@@ -39,6 +39,7 @@ class ListQuery(PipelineQuery):
     """Which deals are behind a figure that the list of open deals does not know of."""
 
     of: Literal["booked", "open", "stalled"]
+    stage: str = Field("", max_length=300, description="of deals that stall: only those in this stage")
     period: Literal["this month", "next month", "this quarter", "next quarter"] = "this quarter"
 
 
@@ -89,6 +90,7 @@ def behind_a_figure(
     names = may_read_names(desk, caller)
     part = _outlook(desk, caller, query.whose, Waiting(desk))
     rows = [] if part.made is None else deal_rows(part.made, query.of, query.period, with_names=names)
+    rows = [row for row in rows if not query.stage or row.get("stage") == query.stage]
     title, words, columns = LISTS[query.of]
     return render(
         request,
@@ -97,7 +99,7 @@ def behind_a_figure(
         query=query,
         part=part,
         chosen=_words_of(desk, caller, query.whose),
-        title=title.format(period=query.period),
+        title=title.format(period=query.period) + (f" in {query.stage}" if query.stage else ""),
         words=words,
         columns=columns,
         rows=rows,

@@ -13,7 +13,9 @@ _POINTS = alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value * 100,
 _SHAPES = {"evidence": "circle", "no evidence": "cross"}
 
 
-def strength_chart(themes: pd.DataFrame, width: int = WIDE, *, title: str = "What moves the win odds") -> Any:
+def strength_chart(
+    themes: pd.DataFrame, width: int = WIDE, *, title: str = "What moves the win odds", upto: float = 0.0
+) -> Any:
     """How far each driver moves the odds on average, with its band; those without evidence are crossed.
 
     Parameters
@@ -23,6 +25,8 @@ def strength_chart(themes: pd.DataFrame, width: int = WIDE, *, title: str = "Wha
     width : int
         Width of the whole chart in pixels.
     title : str
+    upto : float
+        Where the scale ends at least, for charts that stand side by side.
 
     Returns
     -------
@@ -33,7 +37,7 @@ def strength_chart(themes: pd.DataFrame, width: int = WIDE, *, title: str = "Wha
         found=shown["evidence"].map({True: "evidence", False: "no evidence"}) if "evidence" in shown else "evidence"
     )
     placed = rows("name", list(shown["name"]), width, right=12)
-    scale = alt.Scale(domain=[0, float(shown["high"].max()) * 1.05], nice=False)
+    scale = alt.Scale(domain=[0, max(upto, float(shown["high"].max())) * 1.05], nice=False)
     axis = alt.Axis(labelExpr="datum.value * 100", tickCount=4)
     base = alt.Chart(shown[["name", "strength", "low", "high", "found"]]).encode(placed.y)
     bars = base.mark_bar(color=BAND, height=8).encode(alt.X("strength:Q", title=None, axis=axis, scale=scale))

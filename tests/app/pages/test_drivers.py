@@ -1,0 +1,238 @@
+"""Why deals are won, for a manager: comparisons, charts and reports of deals that they may see, and of no others."""
+
+import html
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import select
+
+from winpredict.app.pages.drivers_parts import DealTable, Period
+from winpredict.app.pages.drivers_views import asked_of
+from winpredict.app.records import Person
+from winpredict.app.visibility import visible_owners
+from winpredict.explain._evidence import Evidence
+from winpredict.explain.reasons import Themes
+from winpredict.report.page import Report, Section, Table
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_work():
+    """The test of drivers and the report take half a minute each and have tests of their own."""
+
+    def evidence(model, crm, **_):
+        names = Themes(model.info).names
+        table = pd.DataFrame({"theme": names, "p_value": 0.01, "evidence": True, "stability": np.nan})
+        return Evidence(table, pd.DataFrame(columns=["first", "second", "points"]), ())
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("winpredict.explain.drivers.evidence_of", evidence)
+        yield
+
+
+@pytest.fixture
+def reported(monkeypatch):
+    """What reports are asked for: the tables and the choice."""
+    asked = []
+
+    def report(model, crm, **chosen):
+        asked.append((crm, chosen))
+        rows = pd.DataFrame({"deal": crm.deals["stage"].head(3)})
+        table = Table("some", "Some", rows, {"deal": ("deal", "text")}, most=1)
+        return Report("Why deals are won", "a test", ["One."], [Section("Some", [], [], [table])])
+
+    monkeypatch.setattr("winpredict.report.drivers.drivers_report", report)
+    return asked
+
+
+def settled(client, address: str) -> str:
+    """The page when nothing of it is waited for any more."""
+    for _ in range(60):
+        answer = client.get(address)
+        assert answer.status_code == 200, answer.text
+        if "data-waiting" not in answer.text:
+            return html.unescape(answer.text)
+    pytest.fail("the page is never whole")
+
+
+def seen_by(app, who: str) -> frozenset[str]:
+    with app.state.desk.database.reading() as session:
+        return visible_owners(session, session.scalar(select(Person).where(Person.email == f"{who}@example.com")))
+
+
+def closed(crm, owners) -> pd.DataFrame:
+    deals = crm.deals[crm.deals["owner_id"].isin(owners)]
+    return deals[deals["outcome"] != "open"]
+
+
+def test_the_page_counts_ones_own_deals_alone(signed_in, app, workspace):
+    page = settled(signed_in("manager"), "/drivers")
+    deals = closed(workspace.crm(), seen_by(app, "manager"))
+    won = (deals["outcome"] == "won").sum()
+    assert f"All deals: {100 * won / len(deals):.0f} % of {len(deals)} closed deals were won." in page
+    assert f"{won:,} won, {len(deals) - won:,} lost" in page
+    for title in ("What moves the odds", "Signal or noise", "Take it along"):
+        assert title in page
+    assert "holds on other deals" in page
+
+
+def test_two_groups_stand_side_by_side(signed_in, app, workspace):
+    page = settled(signed_in("boss"), "/drivers?segment=customer&group=new&other_group=existing")
+    assert re.search(r"New customers: \d+ % of \d+ closed deals were won; Existing customers: \d+ % of \d+\.", page)
+    assert re.search(r"The difference of \d+ points is beyond chance|no more than chance", page)
+    assert '<th scope="col" class="number">New customers</th>' in page
+    assert "Win rate by new or existing customer" in page
+    assert re.search(r'data-label="Differs">(yes|not clearly)', page)
+
+
+def test_two_periods_stand_side_by_side(signed_in):
+    client = signed_in("boss")
+    years = re.findall(r'<option value="(\d{4})">', settled(client, "/drivers"))
+    assert len(set(years)) >= 2
+    first, second = sorted(set(years))[:2]
+    page = settled(client, f"/drivers?created={first}&other_created={second}")
+    assert re.search(rf"All deals created in {first}: \d+ % .*; All deals created in {second}: \d+ %", page)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "segment=name",
+        "segment=customer&group=nobody",
+        "created=1999",
+        "other_created='",
+        "segment=__class__",
+        "group=x",
+    ],
+)
+@pytest.mark.parametrize("path", ["/drivers?", "/drivers/chart.svg?name=strengths&"])
+def test_what_is_none_is_not_found(signed_in, path, wrong):
+    settled(signed_in("manager"), "/drivers")
+    assert signed_in("manager").get(path + wrong).status_code == 404
+
+
+def test_another_managers_people_are_no_choice(signed_in, app, cast, workspace):
+    users = workspace.crm().users.set_index("user_id")["name"]
+    settled(signed_in("boss"), "/drivers?segment=rep")
+    page = settled(signed_in("manager"), "/drivers?segment=rep")
+    assert users[cast.rep] in page
+    assert f">{users[cast.other_rep]}<" not in page
+    assert (
+        signed_in("boss").get("/drivers", params={"segment": "rep", "group": users[cast.other_rep]}).status_code == 200
+    )
+    answer = signed_in("manager").get("/drivers", params={"segment": "rep", "group": users[cast.other_rep]})
+    assert answer.status_code == 404
+    chart = signed_in("manager").get("/drivers/chart.svg?name=rates&segment=rep")
+    assert chart.status_code == 200
+    assert f"{users[cast.other_rep]} (" not in chart.text
+
+
+@pytest.mark.parametrize("name", ["strengths", "strengths-other", "rates", "control", "control-group"])
+@pytest.mark.parametrize("size", ["half", "narrow"])
+def test_charts_are_images(signed_in, name, size):
+    client = signed_in("boss")
+    words = "segment=customer&group=new&other_group=existing"
+    settled(client, f"/drivers?{words}")
+    answer = client.get(f"/drivers/chart.svg?{words}&name={name}&size={size}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert answer.text.startswith("<svg")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_shapes_are_drawn_of_drivers_alone(signed_in):
+    client = signed_in("boss")
+    page = settled(client, "/drivers")
+    theme = re.search(r"theme=([^&\"\s]+)", page)[1]
+    assert client.get(f"/drivers/chart.svg?name=shape&theme={theme}").text.startswith("<svg")
+    assert client.get("/drivers/chart.svg?name=shape&theme=..%2F..%2Fetc").status_code == 404
+
+
+def test_the_report_is_made_of_ones_own_deals_and_has_a_fixed_name(signed_in, app, reported, workspace):
+    client = signed_in("manager")
+    year = re.search(r'<option value="(\d{4})">', settled(client, "/drivers"))[1]
+    words = f"segment=customer&created={year}"
+    answer = client.get(f"/drivers/report.html?{words}")
+    if answer.status_code == 303:
+        assert answer.headers["location"].startswith("/drivers/report?")
+        page = settled(client, answer.headers["location"])
+        assert f'href="/drivers/report.html?segment=customer&created={year}"' in page
+        answer = client.get(f"/drivers/report.html?{words}&filename=../../evil")
+    assert answer.headers["content-disposition"] == 'attachment; filename="drivers.html"'
+    assert "Why deals are won" in answer.text
+    assert "2 more rows are not shown" in answer.text
+    crm, chosen = reported[-1]
+    assert set(crm.deals["owner_id"]) <= seen_by(app, "manager")
+    assert chosen["segment"] == "customer"
+    assert chosen["created"][0].year == int(year)
+    settled(signed_in("boss"), "/drivers/report?segment=customer")
+    assert len(reported) == 2, "the boss has a report of their own"
+
+
+def test_a_report_as_pdf(signed_in, reported):
+    client = signed_in("manager")
+    settled(client, "/drivers/report?kind=pdf&segment=product")
+    answer = client.get("/drivers/report.pdf?segment=product")
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"] == 'attachment; filename="drivers.pdf"'
+    assert answer.content.startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("path", ["/drivers/report.exe", "/drivers/report.html/../../etc", "/drivers/report.../x"])
+def test_no_other_file_is_given(signed_in, path):
+    assert signed_in("manager").get(path).status_code in (404, 422)
+
+
+def test_a_report_that_cannot_be_made_says_why(signed_in, monkeypatch):
+    from winpredict._common.errors import TooLittleDataError
+
+    def report(*_, **__):
+        raise TooLittleDataError("there are 3 closed deals; import more")
+
+    monkeypatch.setattr("winpredict.report.drivers.drivers_report", report)
+    page = settled(signed_in("manager"), "/drivers/report?segment=size")
+    assert "There are 3 closed deals; import more." in page
+
+
+def test_no_deal_is_named(signed_in, workspace):
+    crm = workspace.crm()
+    page = settled(signed_in("manager"), "/drivers?segment=product") + settled(signed_in("scientist"), "/drivers")
+    assert not [each for each in {*crm.deals["name"].dropna(), *crm.deals["deal_id"]} if f">{each}<" in page]
+
+
+def table_of(outcomes: str) -> DealTable:
+    deals = pd.DataFrame(
+        {
+            "deal_id": list("abcdefgh"), "outcome": [{"w": "won", "l": "lost", "o": "open"}[each] for each in outcomes],
+            "created_at": pd.to_datetime(["2024-02-01"] * 4 + ["2025-02-01"] * 4, utc=True), "days": 10.0,
+            "amount": 5.0, "touches": 2.0, "product": ["A", "A", "B", "B"] * 2,
+        }
+    )  # fmt: skip
+    years = [
+        Period(
+            str(year),
+            f"in {year}",
+            pd.Timestamp(f"{year}-01-01", tz="UTC"),
+            pd.Timestamp(f"{year + 1}-01-01", tz="UTC"),
+        )
+        for year in (2024, 2025)
+    ]
+    return DealTable(deals, {"product": "product"}, tuple(years))
+
+
+def test_what_is_left_open_is_the_same_on_both_sides():
+    table = table_of("wlwlwlwo")
+    both = asked_of(table, "product", "A", "2024", "B", "")
+    assert [side.words for side in both.sides] == ["Product A created in 2024", "Product B created in 2024"]
+    assert [int(side.chosen.sum()) for side in both.sides] == [2, 2]
+    later = asked_of(table, "product", "A", "2024", "", "2025")
+    assert [side.words for side in later.sides] == ["Product A created in 2024", "Product A created in 2025"]
+    assert len(asked_of(table, "product", "A", "", "A", "").sides) == 1
+    assert asked_of(table, "", "A", "", "", "") is None
+
+
+def test_sides_without_closed_deals_are_told_as_such():
+    asked = asked_of(table_of("oooooooo"), "", "", "2024", "", "2025")
+    assert asked.comparison.sentences()[0] == "All deals created in 2024: no deal has closed yet."
+    assert not asked.comparison.differs

@@ -1,0 +1,178 @@
+"""A manager's pipeline: figures, what is behind them, and that nothing of another manager's deals is among them."""
+
+import html
+import re
+import threading
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+
+from winpredict.app.identity import COOKIE, signed
+from winpredict.app.listing import DealQuery, find_deals
+from winpredict.app.pages import pipeline_views
+from winpredict.app.pages.waiting import Part, Waiting
+from winpredict.app.people import add_person, sign_in
+from winpredict.app.records import Person, Role, Score
+from winpredict.app.visibility import visible_owners, visible_scores, visible_tables
+
+PICTURES = ("conversion", "history", "forecast", "reps")
+
+
+def settled(client, address: str) -> str:
+    """The page when nothing of it is waited for any more."""
+    for _ in range(60):
+        answer = client.get(address)
+        assert answer.status_code == 200, answer.text
+        if "data-waiting" not in answer.text:
+            return html.unescape(answer.text)
+    pytest.fail("the page is never whole")
+
+
+def ids_of(app, who: str) -> set[str]:
+    with app.state.desk.database.reading() as session:
+        person = session.scalar(select(Person).where(Person.email == f"{who}@example.com"))
+        return set(session.scalars(visible_scores(person).with_only_columns(Score.deal_id)))
+
+
+def test_the_page_has_all_parts(signed_in, app, cast):
+    page = settled(signed_in("manager"), "/pipeline")
+    mine = ids_of(app, "manager")
+    assert f"<strong>{len(mine)}</strong> open deals" in page
+    for title in ("What will be booked", "Big deals at risk", "What moved since last week", "Where the deals stand"):
+        assert title in page
+    assert re.search(r"This quarter</th>.*?four cases of five", page, re.S | re.I)
+    assert set(re.findall(r'href="/deals/([^"?/]+)"', page)) <= mine
+
+
+def test_every_figure_leads_to_as_many_deals(signed_in):
+    client = signed_in("boss")
+    page = settled(client, "/pipeline")
+    figures = re.findall(r'href="(/deals[^"/]*)"><strong[^>]*>([\d,]+)</strong> (?:open|big|rose|fell)', page)
+    figures += re.findall(r'data-label="Deals"><a href="([^"]+)">([\d,]+)</a>', page)
+    assert len(figures) >= 5
+    for address, number in figures:
+        listed = client.get(address)
+        assert re.search(rf"\b{number} open deals?\b", listed.text), address
+    for address, number in re.findall(r'<a href="(/pipeline/deals[^"]+)">(\d+)(?: deals?)?</a>', page):
+        assert f"<p>{number} deal" in settled(client, address), address
+
+
+def test_booked_and_open_deals_add_up_to_the_forecast(signed_in):
+    client = signed_in("boss")
+    page = settled(client, "/pipeline")
+    booked = re.findall(r'<a href="(/pipeline/deals\?of=booked[^"]+)">([\d,]+)</a>', page)
+    adding = re.findall(r'<a href="(/pipeline/deals\?of=open[^"]+)">([\d,]+)</a>', page)
+    assert booked
+    assert adding
+    for address, amount in booked:
+        assert f"{amount} in all" in settled(client, address)
+    for address, amount in adding:
+        added = re.search(r"which add ([\d,]+)", settled(client, address))
+        # the forecast simulates, and amounts move until they are booked
+        assert float(added[1].replace(",", "")) == pytest.approx(float(amount.replace(",", "")), rel=0.2)
+
+
+def test_a_manager_sees_nothing_of_another_managers_deals(signed_in, app, cast, workspace):
+    crm = workspace.crm()
+    with app.state.desk.database.reading() as session:
+        mine = visible_owners(session, session.scalar(select(Person).where(Person.email == "manager@example.com")))
+    others = crm.deals[~crm.deals["owner_id"].isin(mine)]
+    theirs = {*others["deal_id"], *others["name"].dropna(), *crm.users.loc[~crm.users["user_id"].isin(mine), "name"]}
+    theirs -= set(crm.deals.loc[crm.deals["owner_id"].isin(mine), "name"])
+    client = signed_in("manager")
+    addresses = ["/pipeline", "/pipeline/deals?of=stalled"]
+    addresses += [f"/pipeline/deals?of={of}&period=this+quarter" for of in ("booked", "open")]
+    read = "".join(settled(client, address) for address in addresses)
+    for name in PICTURES:
+        drawn = client.get(f"/pipeline/chart.svg?name={name}")
+        read += html.unescape(drawn.text) if drawn.status_code == 200 else ""
+    words = set(re.findall(r"[^<>\n]+", read))
+    assert not {each for each in words if each.strip() in theirs}
+    assert not [each for each in others["deal_id"] if each in read]
+
+
+def test_the_forecast_is_made_of_ones_own_deals(app, workspace, cast):
+    crm = workspace.crm()
+    with app.state.desk.database.reading() as session:
+        owners = visible_owners(session, session.scalar(select(Person).where(Person.email == "manager@example.com")))
+    made = pipeline_views.outlook(("key",), app.state.desk.loaded(), visible_tables(crm, owners))
+    mine = set(crm.deals.loc[crm.deals["owner_id"].isin(owners) & (crm.deals["outcome"] == "open"), "deal_id"])
+    assert set(made.forecast.deals["deal_id"]) == mine
+    assert made.funnel.now["deals"].sum() == len(mine)
+
+
+@pytest.mark.parametrize("whose", ["owner:{0.other_rep}", "under:manager-1", "under:nobody", "team:None", "nonsense"])
+@pytest.mark.parametrize("path", ["/pipeline?", "/pipeline/deals?of=open&"])
+def test_a_choice_beyond_ones_own_is_as_none(signed_in, cast, path, whose):
+    answer = signed_in("manager").get(f"{path}whose={whose.format(cast)}")
+    assert answer.status_code == 404
+    assert cast.other_deal not in answer.text
+
+
+def test_a_rep_is_chosen(signed_in, app, cast):
+    client = signed_in("manager")
+    page = settled(client, f"/pipeline?whose=owner:{cast.rep}")
+    with app.state.desk.database.reading() as session:
+        person = session.scalar(select(Person).where(Person.email == "manager@example.com"))
+        query = DealQuery(whose=f"owner:{cast.rep}")
+        found = find_deals(session, person, query, rows=None, with_names=True)
+    assert f"<strong>{found.found}</strong> open deal" in page
+    assert set(re.findall(r'href="/deals/([^"?/]+)"', page)) <= {row.deal_id for row in found.rows}
+    assert f'value="owner:{cast.rep}" selected' in page
+
+
+def test_a_boss_chooses_a_managers_team(signed_in, app):
+    page = settled(signed_in("boss"), "/pipeline?whose=under:manager-0")
+    assert "Pipeline of Mona Even and reports" in page
+    assert f"<strong>{len(ids_of(app, 'manager'))}</strong> open deals" in page
+
+
+def test_names_are_hidden_from_scientists(signed_in, workspace):
+    client = signed_in("scientist")
+    pages = [
+        settled(client, address) for address in ("/pipeline", "/pipeline/deals?of=open", "/pipeline/deals?of=booked")
+    ]
+    names = set(workspace.crm().deals["name"].dropna()) | set(workspace.crm().accounts["name"].dropna())
+    assert not {name for name in names if any(f">{name}<" in page for page in pages)}
+
+
+def test_a_manager_without_deals_is_told_what_to_do(app):
+    with app.state.desk.database.writing() as session:
+        person = add_person(session, "new-manager@example.com", "New", Role.MANAGER)
+        key = sign_in(session, person, 1.0).key
+    cookies = {COOKIE: signed(app.state.desk, key)}
+    page = settled(TestClient(app, cookies=cookies), "/pipeline")
+    assert "No open deals" in page
+    assert "ask your admin" in page
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/pipeline/chart.svg?name=nothing", 422),
+        ("/pipeline/chart.svg?name=forecast&size=9999", 422),
+        ("/pipeline/deals?of=passwords", 422),
+        ("/pipeline/deals?of=open&period=ever", 422),
+        ("/pipeline?whose=" + "x" * 321, 422),
+    ],
+)
+def test_what_is_none_is_refused(signed_in, address, status):
+    assert signed_in("manager").get(address).status_code == status
+
+
+def test_parts_that_take_long_are_waited_for_and_failures_told(app):
+    desk = app.state.desk
+    gate = threading.Event()
+    waiting = Waiting(desk, patience=0.0)
+    assert waiting.part("slow", lambda: gate.wait(10)).is_waiting
+    gate.set()
+    assert Waiting(desk, patience=10).part("slow", lambda: False) == Part(made=True)
+
+    def fail():
+        raise RuntimeError("secret")
+
+    failed = Waiting(desk, patience=10).part("broken", fail)
+    assert failed.passing
+    assert "secret" not in failed.problem
+    assert Waiting(desk, patience=10).part("broken", lambda: 5).made == 5, "it is tried anew"
