@@ -6,6 +6,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import RedirectResponse, Response
@@ -107,6 +108,7 @@ def _handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(OverflowError, impossible)
     app.add_exception_handler(DataError, impossible)
     app.add_exception_handler(OperationalError, unreachable)
+    app.add_exception_handler(NoConnectionError, unreachable)
     app.add_exception_handler(Exception, broken)
 
 

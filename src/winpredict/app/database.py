@@ -23,6 +23,9 @@ _WRITING: dict[str, dict[str, Any]] = {
     "sqlite": {"begin": "IMMEDIATE"},
     "postgresql": {"isolation_level": "READ COMMITTED"},
 }
+#: As many connections as requests are worked on at a time (40 threads of a worker) and a few: those who wait for one
+#: are served in no order, so that with fewer some would wait for ever. PostgreSQL allows 100 unless told otherwise.
+_POOL: dict[str, Any] = {"pool_size": 5, "max_overflow": 40}
 _TURN = 0x77696E  # any number that other users of a shared database do not lock
 
 
@@ -115,8 +118,8 @@ def _address(url: str, workspace: Path) -> URL:
 
 def _options(address: URL) -> dict[str, Any]:
     if address.get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": _BUSY_MS / 1000, "check_same_thread": False}}
-    return {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ"}
+        return _POOL | {"connect_args": {"timeout": _BUSY_MS / 1000, "check_same_thread": False}}
+    return _POOL | {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ"}
 
 
 def _keep_private(address: URL) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 
 from winpredict.app.database import Database
 from winpredict.app.people import now
-from winpredict.app.records import CrmUser, Score, ScoringRun
+from winpredict.app.records import Base, CrmUser, Score, ScoringRun
 from winpredict.app.visibility import latest_run
 from winpredict.config import App
 from winpredict.explain.scores import REASONS
@@ -126,13 +126,15 @@ def _rows(crm: CRMData, scores: pd.DataFrame) -> list[dict[str, Any]]:
     shown["reasons"] = pd.Series(scores[[f"reason_{number + 1}" for number in range(REASONS)]].to_numpy().tolist())
     for name, times in _touches(crm, scores).items():
         shown[name] = times.to_numpy()
-    return _records(shown)
+    return _records(shown, Score)
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as the database takes them."""
+def _records(frame: pd.DataFrame, table: type[Base]) -> list[dict[str, Any]]:
+    """Rows as the database takes them; what is only shown is cut to the column's length: PostgreSQL insists on it."""
+    columns = [column for column in table.__table__.columns if not column.name.endswith("_id")]
+    longest = {column.name: getattr(column.type, "length", None) for column in columns}
     records = cast("list[dict[str, Any]]", frame.astype(object).to_dict("records"))
-    return [{name: _plain(value) for name, value in record.items()} for record in records]
+    return [{name: _plain(value, longest.get(name)) for name, value in record.items()} for record in records]
 
 
 def _account_names(crm: CRMData, deals: pd.DataFrame) -> pd.Series:
@@ -174,7 +176,7 @@ def _replace_users(session: DatabaseSession, crm: CRMData) -> None:
     shown = pd.DataFrame({name: crm.users.get(name) for name in ("user_id", "name", "manager_id", "team")})
     session.execute(delete(CrmUser))
     if len(shown):
-        session.execute(insert(CrmUser), _records(shown))
+        session.execute(insert(CrmUser), _records(shown, CrmUser))
 
 
 def _fingerprint(rows: list[dict[str, Any]], scores: pd.DataFrame) -> str:
@@ -187,10 +189,12 @@ def _moment(value: Any) -> Any:
     return None if value is None or pd.isna(value) else pd.Timestamp(value).to_pydatetime()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, longest: int | None = None) -> Any:
     """A value as the database takes it; missing is None."""
     if isinstance(value, list):
-        return [str(each) for each in value if isinstance(each, str) and each]
+        return [each.replace("\0", "") for each in value if isinstance(each, str) and each]
+    if isinstance(value, str):
+        return value.replace("\0", "")[:longest]  # PostgreSQL has no place for NUL
     if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return None
     if isinstance(value, pd.Timestamp):
