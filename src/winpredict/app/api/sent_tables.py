@@ -58,8 +58,8 @@ class Prepared:
 
     @property
     def claims(self) -> dict[Hashable, Any]:
-        """What another deal of the same batch must not say otherwise."""
-        claimed: dict[Hashable, Any] = {("deal", self.deal["deal_id"]): self}
+        """What another deal of the same batch must not say otherwise; no other may have its id."""
+        claimed: dict[Hashable, Any] = {("deal", self.deal["deal_id"]): id(self)}
         if self.account is not None:
             claimed["account", self.account["account_id"]] = self.account
         return claimed
