@@ -90,6 +90,7 @@ RULES = {
     "GET /api/v1/forecast": Rule(frozenset({MANAGER, SCIENTIST}), "read"),
     "GET /api/v1/models": Rule(frozenset({SCIENTIST}), "models"),
     "GET /api/v1/models/{which}": Rule(frozenset({SCIENTIST}), "models"),
+    "GET /api/v1/docs": PUBLIC,
     "GET /api/v1/health": PUBLIC,
     "GET /api/v1/readiness": PUBLIC,
     "GET /metrics": Rule(frozenset({SCIENTIST, ADMIN}), "metrics"),

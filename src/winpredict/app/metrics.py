@@ -25,7 +25,7 @@ from winpredict.app.publishing import shown_run
 from winpredict.app.records import Role, ScoringRun
 
 router = APIRouter()
-disable_created_metrics()  # as many lines again, which nobody draws
+disable_created_metrics()  # type: ignore[no-untyped-call]  # as many lines again, which nobody draws
 #: Set by whoever starts several workers, so that each counts into files that all read.
 _SEVERAL_WORKERS = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

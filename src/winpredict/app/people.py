@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy.orm import joinedload
 
 from winpredict._common.errors import WinPredictError
 from winpredict.app.records import ApiToken, AuditEntry, Person, Role, Session
@@ -165,7 +166,9 @@ def make_token(
 
 def token_of(session: DatabaseSession, key: str) -> ApiToken | None:
     """The token that a key belongs to, if it was not revoked, has not expired and its person is active."""
-    found = session.scalar(select(ApiToken).where(ApiToken.key_hash == hashed_key(key)))
+    # with the person at once: programs ask often
+    wanted = select(ApiToken).where(ApiToken.key_hash == hashed_key(key)).options(joinedload(ApiToken.person))
+    found = session.scalar(wanted)
     if found is None or found.revoked_at is not None or not found.person.active:
         return None
     return None if found.expires_at is not None and found.expires_at <= now() else found

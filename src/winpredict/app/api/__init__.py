@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from winpredict.app import metrics
-from winpredict.app.api import contract, deals, health, insights, models, reasons, score
+from winpredict.app.api import contract, deals, health, insights, models, reasons, reference, score
 from winpredict.app.api.scoring import SentDeals
 from winpredict.app.api.sent_deal import ScoreRequest
 
@@ -13,6 +13,7 @@ def add_to(app: FastAPI) -> None:
     app.state.sent_deals = SentDeals(app.state.desk)
     for router in (deals.router, reasons.router, deals.late, insights.router, models.router, score.router):
         app.include_router(router, prefix=metrics.API)
-    app.include_router(health.router, prefix=metrics.API)
+    for router in (health.router, reference.router):
+        app.include_router(router, prefix=metrics.API)
     metrics.add_to(app)
     contract.describe(app, ScoreRequest)

@@ -18,8 +18,8 @@ class TooManyWaitingError(Exception):
 class Batches(Generic[Asked, Answer]):
     """One thread that answers all that wait, then all that have come since, and so on.
 
-    It begins when nobody else comes any more, and not with whoever comes first: with the interpreter's lock between
-    this thread and those that take requests in, many small batches would hold all of them up.
+    It begins when as many wait as lately asked at the same time, or nobody else comes, not with whoever comes first:
+    what a batch costs at least is spent once and not twice where those who ask take turns.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ class Batches(Generic[Asked, Answer]):
         answer: Callable[[Sequence[Asked]], Sequence[Answer | BaseException]],
         *,
         most: int = 64,
-        pause: float = 0.0015,
-        longest: float = 0.02,
+        pause: float = 0.008,
+        longest: float = 0.03,
         most_waiting: int = 1000,
     ) -> None:
         self._answer, self._most, self._most_waiting = answer, most, most_waiting
-        self._pause, self._longest = pause, longest
+        self._pause, self._longest, self._lately = pause, longest, 1
         self._waiting: deque[tuple[Asked, Future[Answer]]] = deque()
         self._arrived = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -79,12 +79,14 @@ class Batches(Generic[Asked, Answer]):
             self._gather()
             with self._arrived:
                 batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-            _settle([promised for _, promised in batch], self._answers([asked for asked, _ in batch]))
+            answers = self._answers([asked for asked, _ in batch])
+            self._lately = min(len(batch) + len(self._waiting), self._most)
+            _settle([promised for _, promised in batch], answers)
 
     def _gather(self) -> None:
-        """Wait for as long as others come."""
+        """Wait for as long as others come and are to be expected."""
         latest, there = time.monotonic() + self._longest, 0
-        while there < len(self._waiting) < self._most and time.monotonic() < latest:
+        while there < len(self._waiting) < self._lately and time.monotonic() < latest:
             there = len(self._waiting)
             time.sleep(self._pause)
 

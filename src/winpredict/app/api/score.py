@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -67,13 +67,13 @@ _DOCUMENTED: dict[str, Any] = documented(409, 413, 415, 429, scope="score", tagg
 _DOCUMENTED["openapi_extra"] |= _BODY
 
 
-@router.post("/score", summary="Score a deal that is sent", **_DOCUMENTED)
+@router.post("/score", summary="Score a deal that is sent", response_model=SentScore, **_DOCUMENTED)
 async def score(
     request: Request,
     desk: DeskOfRequest,
     caller: Annotated[Caller, Depends(SCORES)],
     sent: Annotated[ScoreRequest, Depends(sent_request)],
-) -> SentScore:
+) -> Response:
     """The odds of a deal by what the request tells of it, beside the history of the workspace's other deals.
 
     Owners and accounts whose deals the caller may not see count as new ones. Nothing is stored.
@@ -85,4 +85,6 @@ async def score(
         asked = deals.batches.ask(Sent(sent, owners, datetime.now(UTC)))
     except TooManyWaitingError:
         raise HTTPException(429, "too many deals wait to be scored; come again in a second", _COME_AGAIN) from None
-    return SentScore.model_validate(await asyncio.wrap_future(asked))
+    answer = SentScore.model_validate(await asyncio.wrap_future(asked))
+    # written here, since the framework would check and copy it once more
+    return Response(answer.model_dump_json(), media_type="application/json")
