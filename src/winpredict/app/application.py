@@ -1,6 +1,8 @@
 """The application: routes, headers, limits, and errors as pages or as problem documents."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -49,6 +51,7 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
     app = FastAPI(
         title="winpredict", version="1", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json",
         redirect_slashes=False,  # it would lead to whatever host the request names
+        lifespan=_lifespan,
     )  # fmt: skip
     app.state.desk = desk
     app.state.openid = Provider(config.app) if config.app.oidc_issuer else None
@@ -67,6 +70,12 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
     )
     app.add_middleware(Guard, headers=security_headers(over_tls=over_tls(desk)), knobs=config.app)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.desk.drop_begun()
 
 
 def _handle_errors(app: FastAPI) -> None:

@@ -64,8 +64,7 @@ class Desk:
         self._kept: OrderedDict[Hashable, Future[Any]] = OrderedDict()
         self._kept_lock = threading.Lock()
         # one at a time: whoever waits for a report must not slow down those who turn pages
-        self._long_work = ThreadPoolExecutor(1, thread_name_prefix="long-work")
-        self._short_work = ThreadPoolExecutor(2, thread_name_prefix="short-work")
+        self._long_work, self._short_work = _workers()
 
     def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What was made before under a key; made now, once, even if several ask at the same time.
@@ -109,6 +108,16 @@ class Desk:
         if is_new:
             (self._long_work if is_long else self._short_work).submit(self._keep_promise, key, promised, make)
         return promised
+
+    def drop_begun(self) -> None:
+        """Do no more of what was begun and waits for its turn: a program that ends must not wait for it."""
+        former = self._long_work, self._short_work
+        self._long_work, self._short_work = _workers()
+        for each in former:
+            each.shutdown(wait=False, cancel_futures=True)
+        with self._kept_lock:
+            for key in [key for key, promised in self._kept.items() if not promised.done()]:
+                del self._kept[key]
 
     def forget(self, key: Hashable) -> None:
         """Let what was kept under a key be made anew when it is asked for again."""
@@ -174,6 +183,11 @@ class Desk:
                 kept = Setting(name=_SIGNING_KEY, value=secrets.token_urlsafe(32))
                 session.add(kept)
             return kept.value
+
+
+def _workers() -> tuple[ThreadPoolExecutor, ThreadPoolExecutor]:
+    long_work = ThreadPoolExecutor(1, thread_name_prefix="long-work")
+    return long_work, ThreadPoolExecutor(2, thread_name_prefix="short-work")
 
 
 def security_headers(*, over_tls: bool) -> Mapping[str, str]:

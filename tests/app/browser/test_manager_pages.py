@@ -1,0 +1,185 @@
+"""The manager's pages in a browser: by keyboard and by mouse, on a desk and on a phone, light and dark."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winpredict.explain._evidence import Evidence
+from winpredict.explain.reasons import Themes
+
+LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+COMPARED = "/drivers?segment=customer&group=new&other_group=existing"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_work():
+    """The test of drivers takes half a minute and has tests of its own."""
+
+    def evidence(model, crm, **_):
+        names = Themes(model.info).names
+        known = [place % 3 > 0 for place in range(len(names))]
+        table = pd.DataFrame({"theme": names, "p_value": 0.01, "evidence": known, "stability": np.nan})
+        return Evidence(table, pd.DataFrame(columns=["first", "second", "points"]), ())
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("winpredict.explain.drivers.evidence_of", evidence)
+        yield
+
+
+@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+def look(request):
+    width, scheme = request.param
+    return {"width": width, "scheme": scheme}
+
+
+NOTHING_WAITS = "!document.querySelector('[data-waiting]')"
+
+
+def until(page, expression: str) -> None:
+    """Wait for something to become true; not by wait_for_function, which the content security policy forbids."""
+    for _ in range(600):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"it never is so: {expression}")
+
+
+def whole(page, address: str) -> None:
+    """Go to a page and wait, as people do, until all its parts are there and its charts are drawn."""
+    page.goto(address)
+    until(page, NOTHING_WAITS)
+    for image in page.locator("figure img").all():
+        if image.is_visible():
+            image.scroll_into_view_if_needed()
+    drawn = "[...document.images].every(each => !each.checkVisibility() || each.naturalWidth > 0)"
+    until(page, drawn)
+    page.evaluate("scrollTo(0, 0)")
+
+
+def fits(page) -> bool:
+    """Whether nothing runs over the right edge."""
+    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def press_until(page, locator, key: str = "Tab") -> None:
+    """Reach something by a key alone."""
+    for _ in range(60):
+        page.keyboard.press(key)
+        if locator.evaluate("each => each === document.activeElement"):
+            return
+    pytest.fail("it is not reached by the keyboard")
+
+
+def test_pipeline(page_of, grave_faults, screenshot, look):
+    page = page_of("boss", **look)
+    whole(page, "/pipeline")
+    assert page.title() == "Pipeline · winpredict"
+    screenshot(page, f"pipeline-{look['width']}-{look['scheme']}")
+    assert fits(page)
+    assert not grave_faults(page)
+    images = page.locator("figure img").all()
+    sources = [image.evaluate("image => image.currentSrc") for image in images]
+    assert all(("size=narrow" in each) == (look["width"] < 640) for each in sources)
+
+
+def test_from_a_figure_to_its_deals_by_keyboard(page_of):
+    page = page_of("boss")
+    whole(page, "/pipeline")
+    figure = page.locator(".figures a").first
+    number = figure.locator("strong").inner_text()
+    press_until(page, figure)
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/deals"))
+    assert f"{number} open deals" in page.locator("main").inner_text()
+
+
+def test_a_team_is_chosen_by_mouse(page_of):
+    page = page_of("boss")
+    whole(page, "/pipeline")
+    before = page.locator(".figures strong").first.inner_text()
+    page.select_option("#whose", "under:manager-1")
+    page.wait_for_url(re.compile("whose=under"))
+    until(page, NOTHING_WAITS)
+    assert page.locator("h1").inner_text() == "Pipeline of Olga Odd and reports"
+    assert page.locator(".figures strong").first.inner_text() != before
+    page.locator("td[data-label='Deals'] a").first.click()
+    assert "of the team or person that you chose" in page.locator("main").inner_text()
+
+
+def test_a_list_behind_a_figure(page_of, grave_faults, screenshot, look):
+    page = page_of("boss", **look)
+    whole(page, "/pipeline/deals?of=open&period=this+quarter")
+    screenshot(page, f"pipeline-open-{look['width']}-{look['scheme']}")
+    assert fits(page)
+    assert not grave_faults(page)
+    page.locator("[data-row]").first.click()
+    page.wait_for_url(re.compile("/deals/.+"))
+
+
+def test_drivers(page_of, grave_faults, screenshot, look):
+    page = page_of("boss", **look)
+    whole(page, COMPARED)
+    assert page.title() == "Drivers · winpredict"
+    screenshot(page, f"drivers-{look['width']}-{look['scheme']}")
+    assert fits(page)
+    assert not grave_faults(page)
+
+
+def test_drivers_are_compared_by_keyboard(page_of):
+    page = page_of("boss")
+    whole(page, "/drivers")
+    press_until(page, page.locator("#segment"))
+    page.keyboard.type("new or")
+    press_until(page, page.locator(".choices button"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("segment=customer"))
+    page.locator("#group").focus()
+    page.keyboard.type("new")
+    page.locator("#other_group").focus()
+    page.keyboard.type("exist")
+    page.keyboard.press("Enter")
+    press_until(page, page.locator(".choices button"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("other_group=existing"))
+    assert re.search("New customers: .* Existing customers:", page.locator("#all").inner_text())
+
+
+def test_without_scripts(page_of):
+    page = page_of("boss", scripts=False)
+    page.goto("/drivers?segment=product")
+    for _ in range(60):
+        if not page.locator("[data-waiting]").count():
+            break
+        page.locator(".no-script a, a.no-script").first.click()
+    assert not page.locator("[data-waiting]").count()
+    page.goto("/pipeline")
+    page.select_option("#whose", "under:manager-0")
+    page.get_by_role("button", name="Show").click()
+    assert "whose=under%3Amanager-0" in page.url
+
+
+def test_parts_come_into_place_while_one_looks(page_of, app, grave_faults, screenshot):
+    desk, page = app.state.desk, page_of("manager")
+    desk._kept.clear()  # as after new scores
+    page.goto("/drivers")
+    screenshot(page, "drivers-waiting")
+    assert not grave_faults(page)
+    until(page, NOTHING_WAITS)
+    assert page.locator("#strengths table").count() == 1
+
+
+def test_nothing_there_yet(page_of, screenshot, grave_faults, app):
+    from sqlalchemy import update
+
+    from winpredict.app.records import Person
+
+    with app.state.desk.database.writing() as session:
+        session.execute(update(Person).where(Person.email == "manager@example.com").values(crm_user_id="nobody"))
+    page = page_of("manager")
+    for name in ("pipeline", "drivers"):
+        whole(page, f"/{name}")
+        screenshot(page, f"{name}-empty")
+        assert "ask your admin" in page.locator("main").inner_text()
+        assert not grave_faults(page)
