@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from winpredict._common.errors import WorkspaceError
 #: Name of the experiment and of the registered model.
 NAME = "winpredict"
 DATABASE, ARTIFACTS = "mlflow.db", "artifacts"
+# where MLflow points is one thing for the whole process: threads take turns
+_turn = threading.RLock()
 
 
 @contextmanager
@@ -23,6 +26,12 @@ def mlflow_at(folder: Path) -> Iterator[Any]:
     WorkspaceError
         When the disk is full, or MLflow cannot read or write there.
     """
+    with _turn, _pointed_at(folder) as mlflow:
+        yield mlflow
+
+
+@contextmanager
+def _pointed_at(folder: Path) -> Iterator[Any]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_ENABLEARTIFACTS_PROGRESS_BAR", "false")

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
+    from winpredict.features.build import FeatureInfo
     from winpredict.models.backtest import Backtest
     from winpredict.models.training import TrainedModel
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-_DRIVERS = "drivers.json"
+_DRIVERS, _FEATURES, _DROPPED = "drivers.json", "features.json", "dropped_attributes.json"
 _EXAMPLE_ROWS = 5
 #: Tables of a backtest that are read back.
 BACKTEST_TABLES = ("overall", "by_cutoff", "by_stage", "by_age", "reliability")
@@ -104,8 +105,8 @@ def log_training(
         mlflow.log_params(_knobs(config))
         mlflow.set_tags(_training_tags(model, fingerprint))
         mlflow.log_metrics(model.figures)
-        mlflow.log_dict([asdict(each) for each in model.info], "features.json")
-        mlflow.log_dict(model.dropped_attributes, "dropped_attributes.json")
+        mlflow.log_dict([asdict(each) for each in model.info], _FEATURES)
+        mlflow.log_dict(model.dropped_attributes, _DROPPED)
         if drivers is not None:
             mlflow.log_dict(drivers.to_dict("records"), _DRIVERS)
             _log_charts(mlflow, {"drivers": drivers_chart(drivers)})
@@ -140,6 +141,15 @@ def log_backtest(folder: Path, found: "Backtest", *, config: Config, fingerprint
             mlflow.log_text(getattr(found, name).to_csv(), f"{name}.csv")
         _log_charts(mlflow, quality_charts(found.predictions["won"], found.predictions[NAME]))
         return str(mlflow.active_run().info.run_id)
+
+
+def changed_at(folder: Path) -> tuple[int, int] | None:
+    """Time and size of the record, which differ once something was recorded or promoted; None before the first."""
+    try:
+        found = (Path(folder) / DATABASE).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def list_models(folder: Path) -> list[ModelVersion]:
@@ -254,8 +264,74 @@ def read_drivers(folder: Path, model: ModelVersion) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    path = Path(folder) / ARTIFACTS / model.run_id / "artifacts" / _DRIVERS
-    return pd.DataFrame(json.loads(path.read_text()) if path.exists() else [])
+    return pd.DataFrame(_logged(folder, model, _DRIVERS, []))
+
+
+def read_features(folder: Path, model: ModelVersion) -> "list[FeatureInfo]":
+    """The features that a model looks at."""
+    from winpredict.features.build import FeatureInfo
+
+    return [FeatureInfo(**each) for each in _logged(folder, model, _FEATURES, [])]
+
+
+def read_dropped_attributes(folder: Path, model: ModelVersion) -> dict[str, str]:
+    """Attributes that the leakage audit kept from a model, each with the reason."""
+    dropped: dict[str, str] = _logged(folder, model, _DROPPED, {})
+    return dropped
+
+
+def _logged(folder: Path, model: ModelVersion, name: str, otherwise: Any) -> Any:
+    """What was logged as JSON with a model; something else where the file is gone."""
+    path = Path(folder) / ARTIFACTS / model.run_id / "artifacts" / name
+    return json.loads(path.read_text()) if path.exists() else otherwise
+
+
+@dataclass(frozen=True)
+class BacktestRun:
+    """A backtest on record.
+
+    Parameters
+    ----------
+    run_id : str
+        MLflow's id of the run.
+    at : Timestamp
+        When it was made.
+    verdict : str
+    fingerprint : str
+        Hash of the tables.
+    metrics : dict of str to float
+        Figures of the model by name, those of baselines as baseline.name.
+    """
+
+    run_id: str
+    at: "pd.Timestamp"
+    verdict: str
+    fingerprint: str
+    metrics: dict[str, float]
+
+
+def list_backtests(folder: Path) -> list[BacktestRun]:
+    """Every backtest on record, the latest first."""
+    import pandas as pd
+
+    if not (Path(folder) / DATABASE).exists():
+        return []
+    with mlflow_at(folder) as mlflow:
+        client = mlflow.MlflowClient()
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        runs = client.search_runs(
+            experiments, "tags.kind = 'backtest' and attributes.status = 'FINISHED'", order_by=["start_time DESC"]
+        )
+    return [
+        BacktestRun(
+            run_id=run.info.run_id,
+            at=pd.Timestamp(run.info.start_time, unit="ms", tz="UTC"),
+            verdict=run.data.tags.get("verdict", ""),
+            fingerprint=run.data.tags.get("data_fingerprint", ""),
+            metrics=dict(run.data.metrics),
+        )
+        for run in runs
+    ]
 
 
 def read_backtest(folder: Path) -> "tuple[str, dict[str, pd.DataFrame]] | None":
@@ -270,21 +346,21 @@ def read_backtest(folder: Path) -> "tuple[str, dict[str, pd.DataFrame]] | None":
     -------
     (verdict, tables), the tables by their names in `BACKTEST_TABLES`, or None where there is none.
     """
+    for run in list_backtests(folder):
+        tables = read_backtest_tables(folder, run)
+        if tables is not None:
+            return run.verdict, tables
+    return None
+
+
+def read_backtest_tables(folder: Path, run: BacktestRun) -> "dict[str, pd.DataFrame] | None":
+    """The tables of a backtest by their names in `BACKTEST_TABLES`; None where their files are gone."""
     import pandas as pd
 
-    if not (Path(folder) / DATABASE).exists():
+    place = Path(folder) / ARTIFACTS / run.run_id / "artifacts"
+    if not all((place / f"{name}.csv").exists() for name in BACKTEST_TABLES):
         return None
-    with mlflow_at(folder) as mlflow:
-        client = mlflow.MlflowClient()
-        experiments = [each.experiment_id for each in client.search_experiments()]
-        runs = client.search_runs(
-            experiments, "tags.kind = 'backtest' and attributes.status = 'FINISHED'", order_by=["start_time DESC"]
-        )
-    for run in runs:
-        place = Path(folder) / ARTIFACTS / run.info.run_id / "artifacts"
-        if all((place / f"{name}.csv").exists() for name in BACKTEST_TABLES):
-            return run.data.tags["verdict"], {name: pd.read_csv(place / f"{name}.csv") for name in BACKTEST_TABLES}
-    return None
+    return {name: pd.read_csv(place / f"{name}.csv") for name in BACKTEST_TABLES}
 
 
 def promote(folder: Path, version: int) -> ModelVersion:

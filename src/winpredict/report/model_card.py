@@ -86,8 +86,19 @@ def _quality(backtest: Mapping[str, pd.DataFrame]) -> list[Section]:
     bins = backtest.get("reliability")
     pictures = []
     if bins is not None and len(bins):
-        pictures = [Picture(lambda width: _calibration(bins, width), "Share won against predicted odds, by bins.")]
+        pictures = [calibration_picture(bins)]
     return [Section("How good the odds are", [], pictures, tables)]
+
+
+def calibration_picture(bins: pd.DataFrame) -> Picture:
+    """How often deals with some odds were won.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        The frame ``reliability`` of a backtest.
+    """
+    return Picture(lambda width: _calibration(bins, width), "Share won against predicted odds, by bins.")
 
 
 def _dated(frame: pd.DataFrame | None) -> pd.DataFrame | None:

@@ -3,7 +3,7 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from winpredict.app.pages import deal, deals, drivers, pipeline, sign_in
+from winpredict.app.pages import deal, deals, drivers, models, people, pipeline, sign_in, tokens
 from winpredict.app.pages.rendering import render
 
 #: What a page says instead of the words of HTTP.
@@ -20,7 +20,7 @@ _HEADINGS = {
 
 def add_to(app: FastAPI) -> None:
     """Add all pages to an application."""
-    for room in (sign_in, deals, deal, pipeline, drivers):
+    for room in (sign_in, deals, deal, pipeline, drivers, models, people, tokens):
         app.include_router(room.router, include_in_schema=False)
 
 

@@ -19,18 +19,27 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 _MISSING = "–"
 #: Pages by role: address and name.
 _ROOMS = {
-    Role.REP: (("/deals", "My deals"),),
+    Role.REP: (
+        ("/deals", "My deals"),
+        ("/tokens", "Keys"),
+    ),
     Role.MANAGER: (
         ("/pipeline", "Pipeline"),
         ("/drivers", "Drivers"),
         ("/deals", "Deals"),
+        ("/tokens", "Keys"),
     ),
     Role.SCIENTIST: (
+        ("/models", "Models"),
         ("/pipeline", "Pipeline"),
         ("/drivers", "Drivers"),
         ("/deals", "Deals"),
+        ("/tokens", "Keys"),
     ),
-    Role.ADMIN: (),
+    Role.ADMIN: (
+        ("/people", "People"),
+        ("/tokens", "Keys"),
+    ),
 }
 
 
@@ -73,6 +82,7 @@ def environment() -> Environment:
     made.filters |= {
         "percent": percent, "points": points, "tenths": tenths, "money": money, "day": day, "days_from": days_from,
         "next_step": next_step, "reason_words": reason_words, "address_of": address_of,
+        "moment": moment, "figure": format,
     }  # fmt: skip
     return made
 
@@ -136,6 +146,17 @@ def day(moment: datetime | None) -> str:
     '7 Mar 2025'
     """
     return _MISSING if moment is None else f"{moment.day} {moment:%b %Y}"
+
+
+def moment(at: datetime) -> str:
+    """A day with its time, UTC.
+
+    Examples
+    --------
+    >>> moment(datetime(2025, 3, 7, 9, 5))
+    '7 Mar 2025, 09:05'
+    """
+    return f"{day(at)}, {at:%H:%M}"
 
 
 def days_from(moment: datetime | None, now: datetime | None) -> str:

@@ -1,0 +1,202 @@
+"""What the win desk takes to answer: the list and the page of a deal, of a company with so many open deals.
+
+    uv run --group benchmarks python benchmarks/desk.py [--open 10000] [--asked 100]
+
+A simulated company with a model that was trained quickly (how well it predicts does not matter here), served by uvicorn
+in a process of its own. A manager whom everybody reports to asks for different pages of the list, sorted and filtered
+in different ways, and for pages of different deals, warm: three times as many others went before. Milliseconds are from
+the request to the last byte, as this process sees them on loopback; beside them the processor time of uvicorn's
+process, which a busy machine does not change.
+"""
+
+import argparse
+import contextlib
+import itertools
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pandas as pd
+from measuring import machine, table, versions
+
+from winpredict import score
+from winpredict.app.database import FILE, open_database
+from winpredict.app.people import add_person
+from winpredict.app.publishing import publish
+from winpredict.app.records import Role
+from winpredict.config import Config
+from winpredict.explain.drivers import top_drivers
+from winpredict.models.registry import log_training
+from winpredict.models.training import pipeline, train
+from winpredict.sources.simulate import simulate
+from winpredict.tables.crm import CRMData
+from winpredict.workspace import Workspace
+
+QUICK = Config(model={"bags": 3, "trees": 150, "learning_rate": 0.08})
+EMAIL, PASSWORD, BOSS = "boss@example.com", "correct horse battery", "boss"
+#: Deals that the model is trained on at the most; their number changes nothing about the pages.
+TRAINED_ON = 6000
+
+
+def company(open_deals: int, seed: int) -> CRMData:
+    """A company with about so many open deals, of which everybody reports to one manager."""
+    few = simulate(2000, seed=seed).crm
+    share = (few.deals["outcome"] == "open").mean()
+    crm = simulate(round(open_deals / share), seed=seed).crm
+    assert crm.users is not None
+    users = crm.users.assign(manager_id=BOSS)
+    boss = pd.DataFrame({"user_id": [BOSS], "name": ["Bea Boss"]})
+    return replace(crm, users=pd.concat([users, boss], ignore_index=True).astype(users.dtypes))
+
+
+def workspace(folder: Path, open_deals: int, seed: int) -> Workspace:
+    """A workspace that is trained, scored and published, twice, a week apart; kept for the next run."""
+    place = Workspace(folder)
+    if (folder / FILE).exists():
+        return place
+    crm = company(open_deals, seed)
+    place.save_import(crm, profile="simulated")
+    learnt = crm.of_deals(crm.deals["deal_id"].sample(min(len(crm.deals), TRAINED_ON), random_state=0))
+    model = train(learnt, QUICK)
+    looks = pipeline(crm, crm.known_until)
+    example = model.build_features(crm, looks.head(500))
+    drivers = top_drivers(model, example)
+    log_training(place.folder, model, config=QUICK, fingerprint=place.state, example=example, drivers=drivers)
+    scores = score(model, crm, model_version="1")
+    database = open_database("", place.folder)
+    earlier = scores.assign(as_of=scores["as_of"] - pd.Timedelta(days=8))
+    publish(database, crm, earlier)
+    publish(database, crm, scores)
+    with database.writing() as session:
+        add_person(session, EMAIL, "Bea Boss", Role.MANAGER, password=PASSWORD, crm_user_id=BOSS)
+    database.close()
+    return place
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator["tuple[httpx.Client, int]"]:
+    """A client that is signed in at the desk, and the process that serves it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, __file__, "--serve", str(port), "--folder", str(folder)]
+    server = subprocess.Popen(command)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
+            _sign_in(client)
+            yield client, server.pid
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _sign_in(client: httpx.Client) -> None:
+    for _ in range(600):
+        with contextlib.suppress(httpx.ConnectError):
+            token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/sign-in").text)
+            assert token
+            form = {"email": EMAIL, "password": PASSWORD, "csrf_token": token[1]}
+            assert client.post("/sign-in", data=form).status_code == 303
+            return
+        time.sleep(0.1)
+    raise TimeoutError("the desk does not answer")
+
+
+def milliseconds(client: httpx.Client, addresses: list[str]) -> np.ndarray:
+    """What each address takes."""
+    found = []
+    for address in addresses:
+        start = time.perf_counter()
+        answer = client.get(address)
+        found.append(1000 * (time.perf_counter() - start))
+        assert answer.status_code == 200, f"{address}: {answer.status_code}"
+    return np.array(found)
+
+
+def processor(pid: int) -> float:
+    """Milliseconds of processor time that a process has taken; NaN where the system does not tell."""
+    told = Path(f"/proc/{pid}/stat")
+    if not told.exists():
+        return float("nan")
+    of_user, of_system = told.read_text().rpartition(")")[2].split()[11:13]
+    return 1000 * (int(of_user) + int(of_system)) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(place: Workspace, asked: int) -> None:
+    """Ask, and print a table."""
+    with served(place.folder) as (client, pid):
+        table_of_all = client.get("/deals.csv").text
+        ids = re.findall(r"^([^,\n]+),", table_of_all, re.MULTILINE)[1:]
+        stages = sorted({line.split(",")[3] for line in table_of_all.splitlines()[1:200]})
+        chosen = pd.Series(ids).sample(min(len(ids), 4 * asked), random_state=1).tolist()
+        orders = ["stake", "odds", "change", "amount", "closing", "silence", "name"]
+        lists = [f"/deals?order={order}&page={page}" for page, order in itertools.product(range(1, 16), orders)]
+        first = [f"/deals/{deal_id}" for deal_id in chosen[asked:]]
+        asked_for = {
+            "list, all orders, pages 1 to 15": (lists[:20], lists[:asked]),
+            "list of a stage": ([], [f"/deals?stage={stage}" for stage in stages] * 5),
+            "list, search": ([], [f"/deals?search={deal_id[-4:]}" for deal_id in chosen[:asked]]),
+            "export of all": ([], ["/deals.csv"] * 3),
+            "deal, each for the first time": (first, [f"/deals/{deal_id}" for deal_id in chosen[:asked]]),
+            "deal, again": ([], [f"/deals/{deal_id}" for deal_id in chosen[:asked]]),
+            "what if": ([], [f"/deals/{deal_id}?contacts=2&touches_30d=4" for deal_id in chosen[:asked]]),
+            "chart of a deal": ([], [f"/deals/{deal_id}/odds.svg" for deal_id in chosen[: asked // 4]]),
+        }
+        lines = []
+        for name, (before, addresses) in asked_for.items():
+            milliseconds(client, before)
+            start = processor(pid)
+            found = milliseconds(client, addresses)
+            told = np.median(found), np.quantile(found, 0.95), (processor(pid) - start) / len(found)
+            lines.append([name, len(found), *(f"{each:.0f}" for each in told)])
+    print(f"{len(ids):,} open deals\n{machine()}\n{versions(['fastapi', 'uvicorn', 'sqlalchemy', 'jinja2'])}\n")
+    print(
+        table(
+            [
+                "one after the other, warm",
+                "asked",
+                "milliseconds (median)",
+                "milliseconds (95 of 100)",
+                "processor (mean)",
+            ],
+            lines,
+        )
+    )
+
+
+def serve(folder: Path, port: int) -> None:
+    """The server's process."""
+    import uvicorn
+
+    from winpredict.app.application import create_app
+
+    uvicorn.run(create_app(Workspace(folder)), port=port, log_level="warning")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--open", type=int, default=10_000)
+    parser.add_argument("--asked", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="keep the workspace here for the next run")
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.serve:
+        serve(asked.folder, asked.serve)
+        return
+    with contextlib.ExitStack() as stack:
+        folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "workspace"
+        measure(workspace(folder, asked.open, asked.seed), asked.asked)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Models on record for data scientists: which is in use, how good it is, what changed since, and which to use next."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy.orm import joinedload
+from starlette.responses import RedirectResponse, Response
+
+from winpredict._common.errors import WinPredictError
+from winpredict.app.desk import Desk
+from winpredict.app.identity import Allows, Caller, DeskOfRequest
+from winpredict.app.pages.charts import Size, svg, svg_answer
+from winpredict.app.pages.deal import KIND_WORDS
+from winpredict.app.pages.deals import may_read_names
+from winpredict.app.pages.model_views import (
+    FIGURES,
+    OnRecord,
+    Said,
+    described,
+    on_record,
+    said_about,
+    scorer_rows,
+    shift_rows,
+)
+from winpredict.app.pages.rendering import render
+from winpredict.app.pages.waiting import Part, Waiting
+from winpredict.app.people import audit
+from winpredict.app.publishing import shown_run
+from winpredict.app.records import Feedback, Role, ScoringRun
+from winpredict.app.visibility import visible_feedback
+
+router = APIRouter()
+Scientist = Annotated[Caller, Depends(Allows(Role.SCIENTIST))]
+_RUNS, _FEEDBACK = 15, 25
+#: A page that cannot be shown without the record waits longer for it: MLflow takes seconds to begin.
+_PATIENCE = 25.0
+
+
+@router.get("/models")
+def models(
+    request: Request,
+    desk: DeskOfRequest,
+    caller: Scientist,
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    promoted: int | None = None,
+) -> Response:
+    """Champion and challenger, backtests, drift, scoring runs and feedback."""
+    from winpredict.models.drift import Drift
+
+    waiting = Waiting(desk)
+    record = _record(waiting, desk)
+    drift: Part[Drift] = Part()
+    champion = record.made.champion if record.made is not None else None
+    if champion is not None:
+        key = ("drift", desk.workspace.state, champion.version)
+        drift = waiting.part(key, lambda: _drift(desk), is_long=True)
+    names = may_read_names(desk, caller)
+    with desk.database.reading() as session:
+        run = shown_run(session)
+        runs = session.scalars(select(ScoringRun).order_by(ScoringRun.id.desc()).limit(_RUNS)).all()
+        feedback, said = _feedback(session, caller, page, names=names)
+    return render(
+        request,
+        caller,
+        "models.html",
+        record=record,
+        drift=drift,
+        shifts=[] if drift.made is None else shift_rows(drift.made),
+        scorers=[] if record.made is None else scorer_rows(record.made),
+        image=lambda name, size: f"/models/{name}.svg?size={size}",
+        run=run,
+        runs=runs,
+        feedback=feedback,
+        said=said,
+        page=page,
+        pages=max(1, -(-said // _FEEDBACK)),
+        kinds=KIND_WORDS,
+        names=names,
+        promoted=promoted,
+        figures=FIGURES,
+        state=desk.workspace.state,
+    )
+
+
+@router.get("/models/calibration.svg")
+def calibration(desk: DeskOfRequest, caller: Scientist, size: Size = "wide") -> Response:
+    """The calibration chart of the latest backtest."""
+    from winpredict.report.model_card import calibration_picture
+
+    record = _record_at_once(desk)
+    if record.judged is None or record.tables is None:
+        raise HTTPException(404, "there is no backtest on record; run `winpredict backtest`")
+    bins = record.tables["reliability"]
+    key = ("calibration", record.judged.run_id, size)
+    return svg_answer(desk.kept(key, lambda: svg(calibration_picture(bins), size)))
+
+
+@router.get("/models/{version}")
+def model(request: Request, desk: DeskOfRequest, caller: Scientist, version: int) -> Response:
+    """One model: figures, knobs, drivers, features, and what the leakage audit kept from it."""
+    record = _record_at_once(desk)
+    found = _found(record, version)
+    told = desk.kept(("model", found.run_id), lambda: described(desk.workspace.folder, found))
+    return render(request, caller, "model.html", model=found, champion=record.champion, told=told)
+
+
+@router.get("/models/{version}/promote")
+def ask(request: Request, desk: DeskOfRequest, caller: Scientist, version: int) -> Response:
+    """Ask whether a model is really to be used from now on."""
+    record = _record_at_once(desk)
+    found = _found(record, version)
+    return render(request, caller, "promote.html", model=found, champion=record.champion)
+
+
+@router.post("/models/{version}/promote")
+def promote(
+    desk: DeskOfRequest, caller: Scientist, version: int, champion: Annotated[str, Form(max_length=20)]
+) -> Response:
+    """Use a model from now on, if the champion is still the one that was shown when this was asked."""
+    from winpredict.models import registry
+
+    with desk.workspace.writing(), desk.database.writing() as session:
+        record = on_record(desk.workspace.folder)
+        found, before = _found(record, version), record.champion
+        if champion != (str(before.version) if before else ""):
+            raise HTTPException(409, "the champion has changed since you looked; look at the models again")
+        # first: a promotion that cannot be written down is not made
+        audit(session, caller.person, "model promoted", f"model {version}", {"before": champion})
+        session.flush()
+        registry.promote(desk.workspace.folder, found.version)
+    return RedirectResponse(f"/models?promoted={version}", 303)
+
+
+def _record(waiting: Waiting, desk: Desk) -> Part[OnRecord]:
+    return waiting.part(_key(desk), lambda: on_record(desk.workspace.folder))
+
+
+def _record_at_once(desk: Desk) -> OnRecord:
+    part = _record(Waiting(desk, _PATIENCE), desk)
+    if part.made is None:
+        raise WinPredictError(part.problem or "the models are still being read; load the page again in a moment")
+    return part.made
+
+
+def _key(desk: Desk) -> Any:
+    """What the record depends on: MLflow's database as it lies there."""
+    from winpredict.models.registry import changed_at
+
+    return ("models on record", changed_at(desk.workspace.folder))
+
+
+def _drift(desk: Desk) -> Any:
+    from winpredict.models.drift import drift_since_training
+
+    loaded = desk.loaded()
+    return drift_since_training(loaded.model, loaded.crm)
+
+
+def _found(record: OnRecord, version: int) -> Any:
+    for each in record.models:
+        if each.version == version:
+            return each
+    raise HTTPException(404, f"there is no model {version}")
+
+
+def _feedback(session: DatabaseSession, caller: Caller, page: int, *, names: bool) -> tuple[list[Said], int]:
+    """A page of what people said, and how much there is in all."""
+    wanted = visible_feedback(caller.person)
+    count = session.scalar(select(func.count()).select_from(wanted.order_by(None).subquery())) or 0
+    rows = wanted.options(joinedload(Feedback.person)).limit(_FEEDBACK).offset((page - 1) * _FEEDBACK)
+    return said_about(session, caller.person, session.scalars(rows).all(), names=names), count

@@ -1,0 +1,279 @@
+"""People for admins: who may sign in, as what, and who did what."""
+
+import secrets
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy.orm import joinedload
+from starlette.responses import RedirectResponse, Response
+
+from winpredict._common.errors import WinPredictError
+from winpredict.app.identity import Allows, Caller, DeskOfRequest
+from winpredict.app.pages.rendering import render
+from winpredict.app.people import (
+    add_person,
+    change_password,
+    change_role,
+    deactivate,
+    now,
+    reactivate,
+    revoke_token,
+)
+from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role
+
+router = APIRouter()
+Admin = Annotated[Caller, Depends(Allows(Role.ADMIN))]
+ROLE_WORDS = {
+    Role.REP: "rep: sees their own deals",
+    Role.MANAGER: "manager: sees the deals of all who report to them",
+    Role.SCIENTIST: "data scientist: sees all deals and promotes models",
+    Role.ADMIN: "admin: looks after people, sees no deals",
+}
+_PASSWORD_BYTES = 12
+_ENTRIES = 50
+
+
+@router.get("/people")
+def people(request: Request, desk: DeskOfRequest, caller: Admin) -> Response:
+    """Everybody, and a form for one more."""
+    with desk.database.reading() as session:
+        return _list(request, caller, session)
+
+
+@router.post("/people")
+def add(
+    request: Request,
+    desk: DeskOfRequest,
+    caller: Admin,
+    email: Annotated[str, Form(max_length=320)],
+    role: Annotated[Role, Form()],
+    name: Annotated[str, Form(max_length=200)] = "",
+    crm_user: Annotated[str, Form(max_length=200)] = "",
+    way: Annotated[str, Form(max_length=20)] = "password",
+) -> Response:
+    """Let one more person sign in; a password is made for them and shown once."""
+    password = secrets.token_urlsafe(_PASSWORD_BYTES) if way == "password" else None
+    typed = {"email": email, "name": name, "role": role, "crm_user": crm_user, "way": way}
+    try:
+        with desk.database.writing() as session:
+            _require_user(session, crm_user)
+            person = add_person(session, email, name, role, password=password, crm_user_id=crm_user, by=caller.person)
+    except WinPredictError as error:
+        with desk.database.reading() as session:
+            return _list(request, caller, session, status=409, typed=typed, problem=_sentence(error))
+    with desk.database.reading() as session:
+        return _one(request, caller, session, person.id, done="added", password=password)
+
+
+@router.get("/people/log")
+def log(
+    request: Request, desk: DeskOfRequest, caller: Admin, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+) -> Response:
+    """Who did what, the latest first."""
+    with desk.database.reading() as session:
+        count = session.scalar(select(func.count()).select_from(AuditEntry)) or 0
+        wanted = select(AuditEntry).options(joinedload(AuditEntry.person)).order_by(AuditEntry.id.desc())
+        entries = session.scalars(wanted.limit(_ENTRIES).offset((page - 1) * _ENTRIES)).all()
+    pages = max(1, -(-count // _ENTRIES))
+    told = [(each, details_in_words(each.details)) for each in entries]
+    return render(request, caller, "log.html", entries=told, count=count, page=page, pages=pages)
+
+
+@router.get("/people/{person_id}")
+def person(
+    request: Request,
+    desk: DeskOfRequest,
+    caller: Admin,
+    person_id: int,
+    done: Annotated[str, Query(max_length=20)] = "",
+) -> Response:
+    """One person, and what can be changed."""
+    with desk.database.reading() as session:
+        return _one(request, caller, session, person_id, done=done)
+
+
+@router.post("/people/{person_id}")
+def change(
+    request: Request,
+    desk: DeskOfRequest,
+    caller: Admin,
+    person_id: int,
+    role: Annotated[Role, Form()],
+    crm_user: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Give somebody another role or another user of the CRM."""
+
+    def changed(session: DatabaseSession, found: Person) -> None:
+        _require_user(session, crm_user, found.crm_user_id)
+        change_role(session, found, role, caller.person, crm_user_id=crm_user)
+
+    return _changed(request, desk, caller, person_id, changed, "changed")
+
+
+@router.post("/people/{person_id}/deactivate")
+def shut_out(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int) -> Response:
+    """Shut somebody out at once."""
+    return _changed(
+        request, desk, caller, person_id, lambda session, found: deactivate(session, found, caller.person), "shut-out"
+    )
+
+
+@router.post("/people/{person_id}/reactivate")
+def let_in_again(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int) -> Response:
+    """Let somebody in again."""
+    return _changed(
+        request, desk, caller, person_id, lambda session, found: reactivate(session, found, caller.person), "let-in"
+    )
+
+
+@router.post("/people/{person_id}/password")
+def reset_password(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int) -> Response:
+    """Make another password for somebody, which is shown once."""
+    password = secrets.token_urlsafe(_PASSWORD_BYTES)
+    with desk.database.writing() as session:
+        change_password(session, _person(session, person_id), password, caller.person)
+    if person_id == caller.person.id:
+        # the session ended with the former password: there is no page to go on from but the one that shows the new one
+        return render(request, None, "own_password.html", password=password)
+    with desk.database.reading() as session:
+        return _one(request, caller, session, person_id, done="password", password=password)
+
+
+@router.post("/people/{person_id}/tokens/{token_id}/revoke")
+def revoke(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int, token_id: int) -> Response:
+    """Make somebody's key worthless."""
+
+    def revoked(session: DatabaseSession, found: Person) -> None:
+        token = session.get(ApiToken, token_id)
+        if token is None or token.person_id != found.id:
+            raise HTTPException(404, "there is no such key")
+        if token.revoked_at is None:
+            revoke_token(session, token, caller.person)
+
+    return _changed(request, desk, caller, person_id, revoked, "revoked")
+
+
+def details_in_words(details: dict[str, Any]) -> str:
+    """What an entry of the log says beside who and what.
+
+    Examples
+    --------
+    >>> details_in_words({"role": ["rep", "manager"], "crm_user_id": [None, "005"], "scopes": ["read", "score"]})
+    'role: rep → manager; crm user id: none → 005; scopes: read, score'
+    """
+    told = []
+    for name, value in details.items():
+        words = name.replace("_", " ")
+        if isinstance(value, list):
+            changes = name not in ("scopes",) and len(value) == 2
+            shown = (" → " if changes else ", ").join("none" if each is None else str(each) for each in value)
+            if changes and value[0] == value[1]:
+                continue
+        else:
+            shown = "none" if value in (None, "") else str(value)
+        told.append(f"{words}: {shown}")
+    return "; ".join(told)
+
+
+def _changed(request: Request, desk: Any, caller: Caller, person_id: int, change: Any, done: str) -> Response:
+    """Do something to a person; back to their page, which says that it is done or why it cannot be."""
+    try:
+        with desk.database.writing() as session:
+            change(session, _person(session, person_id))
+    except WinPredictError as error:
+        with desk.database.reading() as session:
+            return _one(request, caller, session, person_id, status=409, problem=_sentence(error))
+    return RedirectResponse(f"/people/{person_id}?done={done}", 303)
+
+
+def _person(session: DatabaseSession, person_id: int) -> Person:
+    found = session.get(Person, person_id)
+    if found is None:
+        raise HTTPException(404, "there is nobody with this number")
+    return found
+
+
+def _require_user(session: DatabaseSession, user_id: str, former: str | None = None) -> None:
+    """Refuse an id that the CRM does not know: its holder would see nothing, and nobody would know why."""
+    known = session.scalar(select(func.count()).select_from(CrmUser))
+    if user_id and user_id != former and known and session.get(CrmUser, user_id) is None:
+        raise WinPredictError(f"the CRM has no user {user_id}; take one from the list, or publish newer scores first")
+
+
+def _list(
+    request: Request,
+    caller: Caller,
+    session: DatabaseSession,
+    status: int = 200,
+    typed: dict[str, Any] | None = None,
+    problem: str = "",
+) -> Response:
+    signed_in = (
+        select(AuditEntry.person_id, func.max(AuditEntry.at).label("at"))
+        .where(AuditEntry.action == "signed in")
+        .group_by(AuditEntry.person_id)
+        .subquery()
+    )
+    wanted = (
+        select(Person, CrmUser.name, signed_in.c.at)
+        .outerjoin(CrmUser, CrmUser.user_id == Person.crm_user_id)
+        .outerjoin(signed_in, signed_in.c.person_id == Person.id)
+        .order_by(Person.active.desc(), func.lower(Person.name), Person.id)
+    )
+    return render(
+        request,
+        caller,
+        "people.html",
+        status,
+        people=session.execute(wanted).all(),
+        users=_users(session),
+        roles=ROLE_WORDS,
+        typed=typed or {"email": "", "name": "", "role": Role.REP, "crm_user": "", "way": "password"},
+        problem=problem,
+    )
+
+
+def _one(
+    request: Request,
+    caller: Caller,
+    session: DatabaseSession,
+    person_id: int,
+    *,
+    status: int = 200,
+    done: str = "",
+    password: str | None = None,
+    problem: str = "",
+) -> Response:
+    found = _person(session, person_id)
+    tokens = select(ApiToken).where(ApiToken.person_id == found.id).order_by(ApiToken.id.desc())
+    user = None if found.crm_user_id is None else session.get(CrmUser, found.crm_user_id)
+    return render(
+        request,
+        caller,
+        "person.html",
+        status,
+        person=found,
+        user=user,
+        users=_users(session),
+        roles=ROLE_WORDS,
+        tokens=session.scalars(tokens).all(),
+        present=now(),
+        mine=found.id == caller.person.id,
+        done=done,
+        password=password,
+        problem=problem,
+    )
+
+
+def _users(session: DatabaseSession) -> list[tuple[str, str]]:
+    """Users of the CRM to choose from."""
+    found = session.execute(select(CrmUser.user_id, CrmUser.name, CrmUser.team)).all()
+    named = [(user_id, f"{name or user_id}{f', {team}' if team else ''}") for user_id, name, team in found]
+    return sorted(named, key=lambda each: each[1].lower())
+
+
+def _sentence(error: WinPredictError) -> str:
+    told = str(error)
+    return f"{told[:1].upper()}{told[1:]}."

@@ -1,0 +1,117 @@
+"""Keys for programs: made, shown once, and revoked by whom they belong to."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from sqlalchemy import select
+from sqlalchemy.orm import Session as DatabaseSession
+from starlette.responses import RedirectResponse, Response
+
+from winpredict._common.errors import WinPredictError
+from winpredict.app.identity import EVERYBODY, Allows, Caller, DeskOfRequest
+from winpredict.app.pages.rendering import render
+from winpredict.app.people import make_token, now, revoke_token
+from winpredict.app.records import ApiToken, Role
+
+router = APIRouter()
+Anybody = Annotated[Caller, Depends(Allows(*EVERYBODY))]
+SCOPE_WORDS = {
+    "read": "read deals, odds and reasons, and what they add up to",
+    "score": "score deals that it sends",
+    "models": "read models and backtests",
+    "metrics": "read Prometheus metrics",
+}
+#: What a key of each role is good for; roles decide again at each request.
+SCOPES_OF = {
+    Role.REP: ("read", "score"),
+    Role.MANAGER: ("read", "score"),
+    Role.SCIENTIST: ("read", "score", "models", "metrics"),
+    Role.ADMIN: ("metrics",),
+}
+#: Days that a key may last.
+LASTS = (30, 90, 365)
+
+
+@router.get("/tokens")
+def tokens(request: Request, desk: DeskOfRequest, caller: Anybody, revoked: bool = False) -> Response:
+    """The caller's keys, and a form for one more."""
+    with desk.database.reading() as session:
+        return _page(request, caller, session, revoked=revoked)
+
+
+@router.post("/tokens")
+def make(
+    request: Request,
+    desk: DeskOfRequest,
+    caller: Anybody,
+    name: Annotated[str, Form(max_length=200)] = "",
+    scopes: Annotated[list[str] | None, Form()] = None,
+    days: Annotated[int, Form()] = 90,
+) -> Response:
+    """Make a key; this answer is the only place where it is ever shown."""
+    wanted = scopes or []
+    try:
+        if not wanted:
+            raise WinPredictError("tick at least one thing that the key may do")
+        if days not in LASTS or not set(wanted) <= set(SCOPES_OF[Role(caller.person.role)]):
+            raise WinPredictError("a key of yours may not do that, or not for so long; choose from what is offered")
+        with desk.database.writing() as session:
+            key, token = make_token(session, caller.person, name, wanted, days=days)
+    except WinPredictError as error:
+        told = str(error)
+        with desk.database.reading() as session:
+            return _page(
+                request, caller, session, status=409, problem=f"{told[:1].upper()}{told[1:]}.", name=name, days=days,
+                ticked=wanted,
+            )  # fmt: skip
+    with desk.database.reading() as session:
+        return _page(request, caller, session, key=key, made=token)
+
+
+@router.post("/tokens/{token_id}/revoke")
+def revoke(desk: DeskOfRequest, caller: Anybody, token_id: int) -> Response:
+    """Make one of the caller's keys worthless."""
+    with desk.database.writing() as session:
+        token = session.get(ApiToken, token_id)
+        if token is None or token.person_id != caller.person.id:
+            raise HTTPException(404, "you have no such key")
+        if token.revoked_at is None:
+            revoke_token(session, token, caller.person)
+    return RedirectResponse("/tokens?revoked=1", 303)
+
+
+def _page(
+    request: Request,
+    caller: Caller,
+    session: DatabaseSession,
+    *,
+    status: int = 200,
+    key: str = "",
+    made: ApiToken | None = None,
+    revoked: bool = False,
+    problem: str = "",
+    name: str = "",
+    days: int = 90,
+    ticked: list[str] | None = None,
+) -> Response:
+    mine = select(ApiToken).where(ApiToken.person_id == caller.person.id).order_by(ApiToken.id.desc())
+    offered = SCOPES_OF[Role(caller.person.role)]
+    return render(
+        request,
+        caller,
+        "tokens.html",
+        status,
+        tokens=session.scalars(mine).all(),
+        offered=offered,
+        words=SCOPE_WORDS,
+        lasts=LASTS,
+        present=now(),
+        key=key,
+        made=made,
+        revoked=revoked,
+        problem=problem,
+        name=name,
+        days=days,
+        ticked=list(offered[:1]) if ticked is None else ticked,
+        address=str(request.base_url).rstrip("/"),
+    )
