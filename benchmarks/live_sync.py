@@ -35,7 +35,7 @@ from winpredict.sources.sync import sync
 from winpredict.tables.crm import CRMData
 
 #: Share of the requests that fail until enough have: CRMs that give many records at once are asked seldom.
-SHARES = {"salesforce": 0.45, "hubspot": 0.04, "zoho": 0.04}
+SHARES = {"salesforce": 0.45, "hubspot": 0.25, "zoho": 0.04}
 KNOBS = {"salesforce": {"bulk_page_rows": 5000}, "hubspot": {}, "zoho": {}}
 
 
