@@ -85,7 +85,8 @@ def test_what_is_typed_into_an_address_breaks_out_of_no_error(app, signed_in, wh
 
 
 def test_json_is_never_taken_for_a_page(signed_in):
-    for route in (route for route in RULES if route.startswith("GET /api/") and "{" not in route):
+    pages = {"GET /api/v1/docs"}
+    for route in (each for each in RULES if each.startswith("GET /api/") and "{" not in each and each not in pages):
         answer = signed_in("boss").get(route.removeprefix("GET "))
         assert answer.headers["content-type"].partition(";")[0] in (
             "application/json", "application/problem+json", "text/plain", "text/csv",

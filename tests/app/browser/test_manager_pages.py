@@ -1,6 +1,7 @@
 """The manager's pages in a browser: by keyboard and by mouse, on a desk and on a phone, light and dark."""
 
 import re
+import time
 
 import numpy as np
 import pandas as pd
@@ -37,12 +38,12 @@ def look(request):
 NOTHING_WAITS = "!document.querySelector('[data-waiting]')"
 
 
-def until(page, expression: str) -> None:
-    """Wait for something to become true; not by wait_for_function, which the content security policy forbids."""
+def until(shown, expression: str) -> None:
+    """Wait for something to be so; not by wait_for_function, which the content security policy forbids."""
     for _ in range(600):
-        if page.evaluate(expression):
+        if shown.evaluate(expression):
             return
-        page.wait_for_timeout(100)
+        time.sleep(0.05)
     pytest.fail(f"it never is so: {expression}")
 
 
@@ -50,11 +51,11 @@ def whole(page, address: str) -> None:
     """Go to a page and wait, as people do, until all its parts are there and its charts are drawn."""
     page.goto(address)
     until(page, NOTHING_WAITS)
+    # a chart is asked for once it has come into sight, for which a browser needs a moment
     for image in page.locator("figure img").all():
         if image.is_visible():
             image.scroll_into_view_if_needed()
-    drawn = "[...document.images].every(each => !each.checkVisibility() || each.naturalWidth > 0)"
-    until(page, drawn)
+            until(image, "each => each.complete && each.naturalWidth > 0")
     page.evaluate("scrollTo(0, 0)")
 
 
