@@ -74,6 +74,8 @@ RULES = {
     "POST /people/{person_id}/reactivate": Rule(frozenset({ADMIN})),
     "POST /people/{person_id}/password": Rule(frozenset({ADMIN})),
     "POST /people/{person_id}/tokens/{token_id}/revoke": Rule(frozenset({ADMIN})),
+    "GET /account": Rule(EVERYBODY),
+    "POST /account/password": Rule(EVERYBODY),
     "GET /tokens": Rule(EVERYBODY),
     "POST /tokens": Rule(EVERYBODY),
     "POST /tokens/{token_id}/revoke": Rule(EVERYBODY),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pwdlib import PasswordHash
 
 #: What a key for programs may be used for.
-SCOPES = ("read", "score", "feedback", "models", "metrics")
+SCOPES = ("read", "score", "models", "metrics")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 256
 
 

@@ -3,8 +3,8 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from winpredict.app.pages import deal, deals, drivers, models, people, pipeline, sign_in, tokens
-from winpredict.app.pages.rendering import render
+from winpredict.app.pages import account, deal, deals, drivers, models, people, pipeline, sign_in, tokens
+from winpredict.app.pages.rendering import render, sentence
 
 #: What a page says instead of the words of HTTP.
 _HEADINGS = {
@@ -20,12 +20,11 @@ _HEADINGS = {
 
 def add_to(app: FastAPI) -> None:
     """Add all pages to an application."""
-    for room in (sign_in, deals, deal, pipeline, drivers, models, people, tokens):
+    for room in (sign_in, deals, deal, pipeline, drivers, models, people, tokens, account):
         app.include_router(room.router, include_in_schema=False)
 
 
 def error_page(request: Request, status: int, detail: str) -> Response:
     """A page that says what is wrong and what to do."""
     caller = getattr(request.state, "caller", None)
-    told = f"{detail[:1].upper()}{detail[1:]}{'' if detail.endswith(('.', '?', '!')) else '.'}"
-    return render(request, caller, "error.html", status=status, heading=_HEADINGS.get(status), detail=told)
+    return render(request, caller, "error.html", status=status, heading=_HEADINGS.get(status), detail=sentence(detail))

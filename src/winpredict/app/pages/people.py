@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from winpredict._common.errors import WinPredictError
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
-from winpredict.app.pages.rendering import render
+from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import (
     add_person,
     change_password,
@@ -62,7 +62,7 @@ def add(
             person = add_person(session, email, name, role, password=password, crm_user_id=crm_user, by=caller.person)
     except WinPredictError as error:
         with desk.database.reading() as session:
-            return _list(request, caller, session, status=409, typed=typed, problem=_sentence(error))
+            return _list(request, caller, session, status=409, typed=typed, problem=sentence(error))
     with desk.database.reading() as session:
         return _one(request, caller, session, person.id, done="added", password=password)
 
@@ -184,7 +184,7 @@ def _changed(request: Request, desk: Any, caller: Caller, person_id: int, change
             change(session, _person(session, person_id))
     except WinPredictError as error:
         with desk.database.reading() as session:
-            return _one(request, caller, session, person_id, status=409, problem=_sentence(error))
+            return _one(request, caller, session, person_id, status=409, problem=sentence(error))
     return RedirectResponse(f"/people/{person_id}?done={done}", 303)
 
 
@@ -272,8 +272,3 @@ def _users(session: DatabaseSession) -> list[tuple[str, str]]:
     found = session.execute(select(CrmUser.user_id, CrmUser.name, CrmUser.team)).all()
     named = [(user_id, f"{name or user_id}{f', {team}' if team else ''}") for user_id, name, team in found]
     return sorted(named, key=lambda each: each[1].lower())
-
-
-def _sentence(error: WinPredictError) -> str:
-    told = str(error)
-    return f"{told[:1].upper()}{told[1:]}."

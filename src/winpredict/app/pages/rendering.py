@@ -82,7 +82,7 @@ def environment() -> Environment:
     made.filters |= {
         "percent": percent, "points": points, "tenths": tenths, "money": money, "day": day, "days_from": days_from,
         "next_step": next_step, "reason_words": reason_words, "address_of": address_of,
-        "moment": moment, "figure": format,
+        "moment": moment, "figure": format, "knows_until": knows_until,
     }  # fmt: skip
     return made
 
@@ -159,6 +159,17 @@ def moment(at: datetime) -> str:
     return f"{day(at)}, {at:%H:%M}"
 
 
+def knows_until(trained_as_of: str) -> str:
+    """The day up to which a model knows what happened, from what is on record of it.
+
+    Examples
+    --------
+    >>> knows_until("2025-02-05T00:00:00+00:00"), knows_until("")
+    ('5 Feb 2025', 'undated')
+    """
+    return day(datetime.fromisoformat(trained_as_of)) if trained_as_of else "undated"
+
+
 def days_from(moment: datetime | None, now: datetime | None) -> str:
     """How far a moment lies from another, in words.
 
@@ -208,3 +219,15 @@ def address_of(deal_id: str) -> str:
     '/deals/A/1%20%3F'
     """
     return f"/deals/{quote(deal_id)}"
+
+
+def sentence(told: object) -> str:
+    """An error, or what it says, as a sentence of a page.
+
+    Examples
+    --------
+    >>> sentence("there is nobody"), sentence("Gone?")
+    ('There is nobody.', 'Gone?')
+    """
+    words = str(told)
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '?', '!')) else '.'}"

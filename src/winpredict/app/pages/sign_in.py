@@ -22,7 +22,7 @@ from winpredict.app.identity import (
     set_cookie,
 )
 from winpredict.app.openid import CALLBACK, Identity, Provider, ProviderDownError, person_of
-from winpredict.app.pages.rendering import render
+from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import sign_in, sign_out
 from winpredict.app.records import Person
 
@@ -49,9 +49,7 @@ def submit(
     expected = str(request.session.get(_FORM_TOKEN, ""))
     if not expected or not hmac.compare_digest(csrf_token.encode(), expected.encode()):
         return _form(request, next, email, "This form was open for too long. Please try again.", 403)
-    address = request.client.host if request.client else ""
-    browser = request.cookies.get(cookie_name(desk, BROWSER_COOKIE), "")
-    source = Source.of(address, email, browser, desk.signing_key)
+    source = source_of(request, desk, email)
     try:
         person = check_password(desk.database, email, password, source)
     except AppSignInError as error:
@@ -60,6 +58,13 @@ def submit(
     if not source.is_known:
         remember_browser(answer, desk, known_browser(email, desk.signing_key))
     return answer
+
+
+def source_of(request: Request, desk: Desk, email: str) -> Source:
+    """Where a password comes from that is said to be somebody's."""
+    address = request.client.host if request.client else ""
+    browser = request.cookies.get(cookie_name(desk, BROWSER_COOKIE), "")
+    return Source.of(address, email, browser, desk.signing_key)
 
 
 @router.get("/sign-in/oidc")
@@ -131,9 +136,8 @@ def local(address: str) -> str:
 
 
 def _refused(request: Request, next: str, email: str, error: AppSignInError) -> Response:
-    told = str(error)
     status = {TooManyTriesError: 429, ProviderDownError: 503}.get(type(error), 401)
-    return _form(request, next, email, f"{told[0].upper()}{told[1:]}.", status)
+    return _form(request, next, email, sentence(error), status)
 
 
 def _form(request: Request, next: str, email: str = "", problem: str = "", status: int = 200) -> Response:

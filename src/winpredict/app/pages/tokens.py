@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from winpredict._common.errors import WinPredictError
 from winpredict.app.identity import EVERYBODY, Allows, Caller, DeskOfRequest
-from winpredict.app.pages.rendering import render
+from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import make_token, now, revoke_token
 from winpredict.app.records import ApiToken, Role
 
@@ -58,12 +58,10 @@ def make(
         with desk.database.writing() as session:
             key, token = make_token(session, caller.person, name, wanted, days=days)
     except WinPredictError as error:
-        told = str(error)
         with desk.database.reading() as session:
             return _page(
-                request, caller, session, status=409, problem=f"{told[:1].upper()}{told[1:]}.", name=name, days=days,
-                ticked=wanted,
-            )  # fmt: skip
+                request, caller, session, status=409, problem=sentence(error), name=name, days=days, ticked=wanted
+            )
     with desk.database.reading() as session:
         return _page(request, caller, session, key=key, made=token)
 
