@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from browsing import LOOKS
 from desk_world import PASSWORD, PEOPLE, Cast, client_of, populate, with_teams
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -162,6 +163,13 @@ def page_of(browser, served, kept_sign_ins):
 
         yield page
     assert not faults
+
+
+@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+def look(request) -> dict[str, object]:
+    """How a page is looked at: ``page_of("rep", **look)``, on a desk and on a phone, light and dark."""
+    width, scheme = request.param
+    return {"width": width, "scheme": scheme}
 
 
 @pytest.fixture

@@ -1,16 +1,15 @@
 """The manager's pages in a browser: by keyboard and by mouse, on a desk and on a phone, light and dark."""
 
 import re
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
+from browsing import NOTHING_WAITS, fits, press_until, until, whole
 
 from winpredict.explain._evidence import Evidence
 from winpredict.explain.reasons import Themes
 
-LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 COMPARED = "/drivers?segment=customer&group=new&other_group=existing"
 
 
@@ -27,50 +26,6 @@ def quick_work():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("winpredict.explain.drivers.evidence_of", evidence)
         yield
-
-
-@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
-def look(request):
-    width, scheme = request.param
-    return {"width": width, "scheme": scheme}
-
-
-NOTHING_WAITS = "!document.querySelector('[data-waiting]')"
-
-
-def until(shown, expression: str) -> None:
-    """Wait for something to be so; not by wait_for_function, which the content security policy forbids."""
-    for _ in range(600):
-        if shown.evaluate(expression):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"it never is so: {expression}")
-
-
-def whole(page, address: str) -> None:
-    """Go to a page and wait, as people do, until all its parts are there and its charts are drawn."""
-    page.goto(address)
-    until(page, NOTHING_WAITS)
-    # a chart is asked for once it has come into sight, for which a browser needs a moment
-    for image in page.locator("figure img").all():
-        if image.is_visible():
-            image.scroll_into_view_if_needed()
-            until(image, "each => each.complete && each.naturalWidth > 0")
-    page.evaluate("scrollTo(0, 0)")
-
-
-def fits(page) -> bool:
-    """Whether nothing runs over the right edge."""
-    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-
-
-def press_until(page, locator, key: str = "Tab") -> None:
-    """Reach something by a key alone."""
-    for _ in range(60):
-        page.keyboard.press(key)
-        if locator.evaluate("each => each === document.activeElement"):
-            return
-    pytest.fail("it is not reached by the keyboard")
 
 
 def test_pipeline(page_of, grave_faults, screenshot, look):

@@ -3,31 +3,15 @@
 import re
 
 import pytest
-
-LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
-
-
-@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
-def look(request):
-    width, scheme = request.param
-    return {"width": width, "scheme": scheme}
+from browsing import fits, press_until, whole
 
 
 def open_the_second_by_keyboard(page):
     """From the list's beginning by Tab alone; short cuts have tests of their own."""
     page.locator("#search").focus()
     second = page.locator("[data-row]").nth(1)
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if second.evaluate("row => row === document.activeElement"):
-            page.keyboard.press("Enter")
-            return
-    pytest.fail("the second deal is not reached by Tab")
-
-
-def fits(page) -> bool:
-    """Whether nothing runs over the right edge."""
-    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    press_until(page, second)
+    page.keyboard.press("Enter")
 
 
 def test_list(page_of, grave_faults, screenshot, look):
@@ -45,10 +29,8 @@ def test_list(page_of, grave_faults, screenshot, look):
 
 def test_deal(page_of, grave_faults, screenshot, cast, look):
     page = page_of("rep", **look)
-    page.goto(f"/deals/{cast.deal}")
+    whole(page, f"/deals/{cast.deal}")
     chart = page.locator("picture img")
-    chart.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('picture img').naturalWidth > 0")
     for summary in page.locator("summary").all():
         summary.click()
     screenshot(page, f"deal-{look['width']}-{look['scheme']}")

@@ -1,0 +1,113 @@
+"""Each page's main task over an export of Salesforce: names, stages and sizes as a company has them."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from browsing import NOTHING_WAITS, fits, press_until, until, whole
+from desk_world import with_teams
+
+from winpredict import Config, score, train
+from winpredict.explain.drivers import top_drivers
+from winpredict.models.registry import log_training
+from winpredict.models.training import pipeline
+from winpredict.sources import import_files, load_profile
+from winpredict.workspace import Workspace
+
+DATA = Path(__file__).parents[4] / "shared" / "data" / "salesforce_export" / "WE_export_2025-03-13.zip"
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """Trained as of five weeks before the export's end, so that there is drift to show."""
+    if not DATA.exists():
+        pytest.skip("the export of Salesforce is not on this machine")
+    place = Workspace(tmp_path_factory.mktemp("export") / "workspace")
+    place.save_import(with_teams(import_files([DATA], load_profile("salesforce")).crm), profile="salesforce")
+    crm = place.crm()
+    config = Config.model_validate({"model": {"bags": 2, "trees": 40, "learning_rate": 0.1, "threads": 1}})
+    model = train(crm, config, as_of=crm.known_until - pd.Timedelta(weeks=5))
+    rows = model.build_features(crm, pipeline(crm, crm.known_until))
+    log_training(
+        place.folder, model, config=config, fingerprint=place.state, example=rows, drivers=top_drivers(model, rows)
+    )
+    place.keep_scores(score(model, crm, model_version="1"), crm.known_until)
+    return place
+
+
+@pytest.fixture
+def seen(grave_faults, screenshot, look):
+    """Look at a page as it stands."""
+
+    def see(page, name: str) -> None:
+        screenshot(page, f"export-{name}-{look['width']}-{look['scheme']}")
+        assert fits(page)
+        assert not grave_faults(page)
+
+    return see
+
+
+def test_a_rep_from_the_list_to_a_deal_and_back(page_of, look, seen):
+    page = page_of("rep", **look)
+    whole(page, "/deals")
+    seen(page, "list")
+    first = page.locator("[data-row]").first
+    name = first.inner_text()
+    press_until(page, first)
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/deals/.+"))
+    whole(page, page.url)
+    assert page.locator("h1").inner_text() == name
+    for summary in page.locator("summary").all():
+        summary.click()
+    seen(page, "deal")
+    slider = page.locator(".what-if input[type=range]").first
+    slider.focus()
+    at_the_end = slider.input_value() == slider.get_attribute("max")
+    page.keyboard.press("ArrowLeft" if at_the_end else "ArrowRight")
+    page.locator("#what-if-answer .big").wait_for()
+    page.get_by_label("The odds are too low").check()
+    page.get_by_label("What do you know").fill("They told us yesterday")
+    page.get_by_role("button", name="Say so").click()
+    page.get_by_text("Thank you.").wait_for()
+    seen(page, "feedback")
+    page.get_by_role("link", name="My deals").first.click()
+    page.wait_for_url(re.compile("/deals$"))
+
+
+def test_a_manager_from_a_figure_to_its_deals(page_of, look, seen):
+    page = page_of("boss", **look)
+    whole(page, "/pipeline")
+    seen(page, "pipeline")
+    figure = page.locator("td[data-label='Deals'] a").first
+    count = int(figure.inner_text().replace(",", ""))
+    figure.click()
+    page.wait_for_url(re.compile("/deals"))
+    assert f"{count:,} open deal" in page.locator("main").inner_text()
+
+
+def test_a_manager_compares_two_products(page_of, look, seen):
+    page = page_of("boss", **look)
+    whole(page, "/drivers")
+    page.select_option("#segment", "product")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url(re.compile("segment=product"))
+    until(page, NOTHING_WAITS)
+    options = page.locator("#group option").evaluate_all("all => all.map(each => each.value).filter(Boolean)")
+    page.select_option("#group", options[0])
+    page.select_option("#other_group", options[1])
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url(re.compile("other_group="))
+    whole(page, page.url)
+    seen(page, "drivers")
+
+
+def test_a_data_scientist_sees_what_came_true(page_of, look, seen):
+    page = page_of("scientist", **look)
+    whole(page, "/models")
+    assert re.search(r"Of \d+ deals that were open at training the model expected", page.locator("#drift").inner_text())
+    seen(page, "models")
+    page.get_by_role("link", name="Model 1").click()
+    page.wait_for_url(re.compile("/models/1"))
+    assert "Loss_Reason__c" in page.locator("main").inner_text()

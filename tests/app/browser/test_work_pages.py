@@ -1,0 +1,165 @@
+"""Pages of data scientists and admins, and everybody's account and keys, in a browser."""
+
+import re
+from itertools import count
+
+import pytest
+from browsing import fits, press_until, whole
+from desk_world import PASSWORD
+from sqlalchemy import select
+
+from winpredict import backtest
+from winpredict.app.people import add_person, make_token
+from winpredict.app.records import Person, Role
+from winpredict.config import Config
+from winpredict.models.registry import find_model, log_backtest, log_training, promote
+from winpredict.models.training import pipeline
+
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def workspace(workspace, model, quick_config):
+    """With a backtest, and a challenger."""
+    crm = workspace.crm()
+    knobs = Config.model_validate({"model": quick_config.model.model_dump(), "backtest": {"folds": 2}})
+    log_backtest(workspace.folder, backtest(crm, knobs), config=knobs, fingerprint=workspace.state)
+    rows = model.build_features(crm, pipeline(crm, crm.known_until))
+    log_training(workspace.folder, model, config=knobs, fingerprint="earlier", example=rows)
+    return workspace
+
+
+@pytest.fixture
+def newcomer(app):
+    """The e-mail address of somebody whom a test may change."""
+    email = f"new-{next(_numbers)}@example.com"
+    with app.state.desk.database.writing() as session:
+        add_person(session, email, "New one", Role.REP, password=PASSWORD)
+    return email
+
+
+@pytest.mark.parametrize(
+    ("who", "address"),
+    [
+        ("scientist", "/models"),
+        ("scientist", "/models/1"),
+        ("scientist", "/models/2/promote"),
+        ("scientist", "/tokens"),
+        ("admin", "/people"),
+        ("admin", "/people/1"),
+        ("admin", "/people/log"),
+        ("rep", "/account"),
+    ],
+)
+def test_looks(page_of, grave_faults, screenshot, look, who, address):
+    page = page_of(who, **look)
+    whole(page, address)
+    for summary in page.locator("summary").all():
+        summary.click()
+    name = re.sub(r"\W+", "-", address).strip("-")
+    screenshot(page, f"{name}-{look['width']}-{look['scheme']}")
+    assert fits(page)
+    assert not grave_faults(page)
+
+
+@pytest.mark.parametrize("by", ["mouse", "keyboard"])
+def test_promotion(page_of, workspace, grave_faults, by):
+    page = page_of("scientist")
+    whole(page, "/models")
+    link = page.get_by_role("link", name="Promote model 2")
+    if by == "mouse":
+        link.click()
+    else:
+        press_until(page, link)
+        page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/models/2/promote"))
+    button = page.get_by_role("button", name="Promote model 2")
+    assert find_model(workspace.folder, "champion").version == 1
+    if by == "mouse":
+        button.click()
+    else:
+        press_until(page, button)
+        page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("promoted=2"))
+    page.get_by_text("Model 2 is the champion now").wait_for()
+    assert not grave_faults(page)
+    assert find_model(workspace.folder, "champion").version == 2
+    promote(workspace.folder, 1)
+
+
+def test_a_person_is_added_by_keyboard(page_of, grave_faults):
+    page = page_of("admin", width=390)
+    page.goto("/people")
+    press_until(page, page.locator("#email"))
+    page.keyboard.type("kim@example.com")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Kim Key")
+    page.keyboard.press("Tab")
+    page.keyboard.type("manager")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Bea")
+    press_until(page, page.get_by_role("button", name="Add"))
+    page.keyboard.press("Enter")
+    page.locator(".secret").wait_for()
+    assert page.locator("h1").inner_text() == "Kim Key"
+    assert page.locator("#role").input_value() == "manager"
+    assert page.locator("#crm_user").input_value() == "boss"
+    assert not grave_faults(page)
+
+
+def test_a_person_is_shut_out_and_let_in_by_mouse(page_of, newcomer):
+    page = page_of("admin")
+    page.goto("/people")
+    page.locator("tr", has_text=newcomer).get_by_role("link").click()
+    page.get_by_role("button", name="Shut New one out").click()
+    page.get_by_text("sessions have ended").wait_for()
+    page.get_by_role("button", name="Let New one in again").click()
+    page.get_by_text("may sign in again").wait_for()
+
+
+def test_a_key_is_made_and_revoked(page_of, grave_faults):
+    page = page_of("rep", width=390, scheme="dark")
+    page.goto("/tokens")
+    page.fill("#name", "spreadsheet")
+    page.keyboard.press("Enter")
+    page.locator(".secret").wait_for()
+    assert page.locator(".secret").inner_text().startswith("wp_")
+    assert fits(page)
+    assert not grave_faults(page)
+    page.get_by_role("button", name="Revoke spreadsheet").click()
+    page.wait_for_url(re.compile("revoked=1"))
+    assert page.get_by_role("button", name="Revoke spreadsheet").count() == 0
+
+
+def test_a_key_of_another_is_revoked_by_the_admin(page_of, app, newcomer):
+    with app.state.desk.database.writing() as session:
+        person = session.scalars(select(Person).where(Person.email == newcomer)).one()
+        make_token(session, person, "left behind", ["read"])
+        number = person.id
+    page = page_of("admin")
+    page.goto(f"/people/{number}")
+    page.get_by_role("button", name="Revoke left behind").click()
+    page.get_by_text("The key is worthless now").wait_for()
+
+
+def test_another_password_by_keyboard(page_of, newcomer, grave_faults):
+    page = page_of(None, width=390)
+    page.goto("/sign-in")
+    page.fill("#email", newcomer)
+    page.fill("#password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/deals"))
+    page.get_by_role("link", name="New one").click()
+    page.locator("#current").focus()
+    page.keyboard.type("not the one")
+    for _ in range(2):
+        page.keyboard.press("Tab")
+        page.keyboard.type("a new one, quite long")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+    assert not grave_faults(page)
+    page.fill("#current", PASSWORD)
+    page.fill("#new", "a new one, quite long")
+    page.fill("#again", "a new one, quite long")
+    page.get_by_role("button", name="Change the password").click()
+    page.get_by_text("Your password is another one now").wait_for()
