@@ -58,6 +58,7 @@ RULES = {
     "GET /pipeline/deals": Rule(frozenset({MANAGER, SCIENTIST})),
     "GET /drivers": Rule(frozenset({MANAGER, SCIENTIST})),
     "GET /drivers/chart.svg": Rule(frozenset({MANAGER, SCIENTIST})),
+    "GET /drivers/deals": Rule(frozenset({MANAGER, SCIENTIST})),
     "GET /drivers/report": Rule(frozenset({MANAGER, SCIENTIST})),
     "GET /drivers/report.{kind}": Rule(frozenset({MANAGER, SCIENTIST})),
     "GET /models": Rule(frozenset({SCIENTIST})),

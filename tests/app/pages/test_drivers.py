@@ -86,6 +86,33 @@ def test_two_groups_stand_side_by_side(signed_in, app, workspace):
     assert re.search(r'data-label="Differs">(yes|not clearly)', page)
 
 
+def test_every_figure_of_a_side_leads_to_its_deals(signed_in, app, workspace):
+    client = signed_in("manager")
+    address = "/drivers/deals?segment=customer&group=new&other_group=existing"
+    page = settled(client, address.replace("/deals", ""))
+    heads = ("Deals created", "Closed")
+    row = {head: re.search(rf">{head}</th>(.*?)</tr>", page, re.S)[1] for head in heads}
+    deals = workspace.crm().deals
+    mine = set(deals.loc[deals["owner_id"].isin(seen_by(app, "manager")), "deal_id"])
+    for head, of in zip(heads, ("created", "closed"), strict=True):
+        counts = re.findall(r">([\d,]+)</a>", row[head])
+        assert len(counts) == 2
+        for side, count in enumerate(counts):
+            assert f"of={of}{'&side=1' if side else ''}" in row[head]
+            listed = settled(client, f"{address}&of={of}&side={side}")
+            assert f"<p>{count} deal" in listed
+            assert set(re.findall(r'href="/deals/([^"]+)"', listed)) <= mine
+    others = deals[~deals["deal_id"].isin(mine)]
+    listed = settled(client, "/drivers/deals?of=created")
+    assert not [each for each in others["deal_id"] if each in listed]
+
+
+@pytest.mark.parametrize(("words", "status"), [("of=won&side=1", 404), ("of=won&side=2", 422), ("of=names", 422)])
+def test_deals_of_no_figure_are_not_listed(signed_in, words, status):
+    settled(signed_in("manager"), "/drivers")
+    assert signed_in("manager").get(f"/drivers/deals?{words}").status_code == status
+
+
 def test_two_periods_stand_side_by_side(signed_in):
     client = signed_in("boss")
     years = re.findall(r'<option value="(\d{4})">', settled(client, "/drivers"))
@@ -106,7 +133,7 @@ def test_two_periods_stand_side_by_side(signed_in):
         "group=x",
     ],
 )
-@pytest.mark.parametrize("path", ["/drivers?", "/drivers/chart.svg?name=strengths&"])
+@pytest.mark.parametrize("path", ["/drivers?", "/drivers/deals?of=won&", "/drivers/chart.svg?name=strengths&"])
 def test_what_is_none_is_not_found(signed_in, path, wrong):
     settled(signed_in("manager"), "/drivers")
     assert signed_in("manager").get(path + wrong).status_code == 404

@@ -3,7 +3,9 @@
 import html
 import re
 import threading
+from typing import get_args
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
@@ -11,6 +13,7 @@ from sqlalchemy import select
 from winpredict.app.identity import COOKIE, signed
 from winpredict.app.listing import DealQuery, find_deals
 from winpredict.app.pages import pipeline_views
+from winpredict.app.pages.pipeline_lists import Behind, deal_rows
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.people import add_person, sign_in
 from winpredict.app.records import Person, Role, Score
@@ -54,7 +57,9 @@ def test_every_figure_leads_to_as_many_deals(signed_in):
     for address, number in figures:
         listed = client.get(address)
         assert re.search(rf"\b{number} open deals?\b", listed.text), address
-    for address, number in re.findall(r'<a href="(/pipeline/deals[^"]+)">(\d+)(?: deals?)?</a>', page):
+    for address, number in re.findall(
+        r'<a href="(/pipeline/deals[^"]+of=stalled[^"]*|/pipeline/deals[?]of=stalled)">(\d+)', page
+    ):
         assert f"<p>{number} deal" in settled(client, address), address
 
 
@@ -73,6 +78,46 @@ def test_booked_and_open_deals_add_up_to_the_forecast(signed_in):
         assert float(added[1].replace(",", "")) == pytest.approx(float(amount.replace(",", "")), rel=0.2)
 
 
+def test_what_becomes_of_deals_in_a_stage_leads_to_as_many_deals(app, workspace):
+    loaded = app.state.desk.loaded()
+    made = pipeline_views.outlook(("key",), loaded, loaded.crm)
+    for row in made.funnel.conversion.to_dict("records"):
+        for of, count in (("reached", row["deals"]), ("moved on", row["moved_on"]), ("lost", row["lost"])):
+            assert len(deal_rows(made, of, "", row["stage"], with_names=False)) == count, (row["stage"], of)
+    for row in made.funnel.now.to_dict("records"):
+        days = [each["days"] for each in deal_rows(made, "standing", "", row["stage"], with_names=False)]
+        assert len(days) == row["deals"]
+        assert not days or np.median(days) == pytest.approx(row["median_days_in_stage"])
+
+
+def test_no_figure_of_the_tables_is_without_its_deals(signed_in):
+    client = signed_in("boss")
+    page = settled(client, "/pipeline")
+    cells = re.findall(r'<td class="number" data-label="([^"]+)">(.*?)</td>', page, re.S)
+    # what has no deals yet, and what is drawn beside its figure
+    without = {"From deals to come", "Four cases of five", "Quota", "Odds of quota"}
+    alone = [(head, cell) for head, cell in cells if head not in without and "<a " not in cell]
+    # of reps without deals all that is expected is of deals to come
+    other = {cell.strip() for head, cell in alone if head not in ("Odds", "Amount", "Win odds", "Expected")}
+    assert other <= {"0", "0%", "–", ""}
+    assert page.count("of=expected&amp;period=") + page.count("of=expected&period=") >= 2
+    linked = sorted(set(re.findall(r'href="(/pipeline/deals[^"]+|/deals[?]stage[^"]+)"', page)))
+    of_reps = [address for address in linked if "whose=" in address]
+    assert of_reps
+    for address in [*(set(linked) - set(of_reps)), of_reps[0]]:  # each rep is a forecast of its own
+        assert "data-row" in settled(client, address) or re.search("booked|lost|moved", address), address
+    listed = settled(client, "/pipeline/deals?of=expected&period=this+quarter")
+    whole = float(re.search(r"which add ([\d,]+)", listed)[1].replace(",", ""))
+    parts = [
+        float(re.search(rf"{words} ([\d,]+)", listed_of)[1].replace(",", ""))
+        for words, listed_of in (
+            ("which add", settled(client, "/pipeline/deals?of=open&period=this+quarter")),
+            ("deals,", settled(client, "/pipeline/deals?of=booked&period=this+quarter")),
+        )
+    ]
+    assert whole == pytest.approx(sum(parts), abs=2)
+
+
 def test_a_manager_sees_nothing_of_another_managers_deals(signed_in, app, cast, workspace):
     crm = workspace.crm()
     with app.state.desk.database.reading() as session:
@@ -82,7 +127,7 @@ def test_a_manager_sees_nothing_of_another_managers_deals(signed_in, app, cast, 
     theirs -= set(crm.deals.loc[crm.deals["owner_id"].isin(mine), "name"])
     client = signed_in("manager")
     addresses = ["/pipeline", "/pipeline/deals?of=stalled"]
-    addresses += [f"/pipeline/deals?of={of}&period=this+quarter" for of in ("booked", "open")]
+    addresses += [f"/pipeline/deals?of={of}&period=this+quarter" for of in get_args(Behind)]
     read = "".join(settled(client, address) for address in addresses)
     for name in PICTURES:
         drawn = client.get(f"/pipeline/chart.svg?name={name}")

@@ -10,21 +10,26 @@ from starlette.responses import RedirectResponse, Response
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.pages.charts import Size, svg, svg_answer
+from winpredict.app.pages.deals import may_read_names
 from winpredict.app.pages.drivers_parts import DriverParts
 from winpredict.app.pages.drivers_views import (
+    DEAL_COLUMNS,
     MEASURE_WORDS,
     PICTURES,
     SHAPES,
     Asked,
+    Behind,
     alone_only,
     asked_of,
     concerns,
     shown_charts,
+    side_deals,
     strength_rows,
     uncharted,
     win_rows,
 )
 from winpredict.app.pages.pipeline import OF_TEAMS
+from winpredict.app.pages.pipeline_lists import DealList
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Waiting
 from winpredict.app.publishing import published
@@ -57,6 +62,13 @@ class ImageQuery(DriversQuery):
     name: Literal["strengths", "strengths-other", "shape", "rates", "control", "control-group", "control-other"]
     theme: str = Field("", max_length=200)
     size: Size = "wide"
+
+
+class ListQuery(DriversQuery):
+    """Which deals of which side."""
+
+    of: Behind
+    side: int = Field(0, ge=0, le=1, description="0 for the first set, 1 for the one that it is compared with")
 
 
 class ReportQuery(BaseModel):
@@ -110,7 +122,39 @@ def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery
         ),
         link=lambda **changes: _address("/drivers", query, **changes),
         image=lambda name, size, **further: _address("/drivers/chart.svg", query, name=name, size=size, **further),
+        listed=lambda of, side: _address("/drivers/deals", query, of=of, side=side),
         report=lambda kind: f"/drivers/report.{kind}?{urlencode({'segment': query.segment, 'created': query.created})}",
+    )
+
+
+@router.get("/drivers/deals")
+def behind_a_figure(
+    request: Request, desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader
+) -> Response:
+    """The deals behind a figure."""
+    names = may_read_names(desk, caller)
+    parts = _parts(desk, caller, Waiting(desk))
+    part = parts.table()
+    title, rows = "Deals", []
+    if part.made is not None:
+        sides = _asked(parts, query).sides
+        if query.side >= len(sides):
+            raise HTTPException(404, "there is no second set of deals to list; choose one to compare with")
+        title = f"{sides[query.side].words}: {query.of}"
+        rows = parts.listed(side_deals(sides[query.side], part.made, query.of), with_names=names)
+    return render(
+        request,
+        caller,
+        "pipeline_deals.html",
+        part=part,
+        title=title,
+        about=DealList(title, "Deals as they ended, or as they are now; the latest created first.", DEAL_COLUMNS),
+        added=sum(row["amount"] or 0.0 for row in rows),
+        rows=rows,
+        shown=desk.config.app.page_rows * 4,
+        names=names,
+        back=_address("/drivers", query),
+        back_words="Why deals are won",
     )
 
 

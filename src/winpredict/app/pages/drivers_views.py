@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.app.pages.drivers_parts import DealTable, DriverParts, Period
+from winpredict.app.pages.pipeline_lists import Column
 from winpredict.report.page import Picture
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ MEASURE_WORDS = {
     "cycle_days": "Cycle time",
     "touches": "Touches",
 }
+#: Deals of a side that can be listed.
+Behind = Literal["created", "closed", "won", "lost"]
+DEAL_COLUMNS: tuple[Column, ...] = (
+    ("owner", "Owner", "text"),
+    ("created_at", "Created", "day"),
+    ("outcome", "Outcome", "text"),
+    ("days", "Days until the close, or now", "count"),
+    ("amount", "Amount", "money"),
+)
 #: Drivers in the table, and drivers whose shape is drawn.
 _SHOWN, SHAPES = 14, 6
 
@@ -149,24 +159,38 @@ def _apart(sides: tuple[Mapping[Hashable, Any] | None, ...]) -> bool:
     return bool(sides[0]["low"] > sides[1]["high"] or sides[1]["low"] > sides[0]["high"])
 
 
-def win_rows(asked: Asked) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Figures of the sides: a head, and for each side a figure with a word on it below."""
+def win_rows(asked: Asked) -> list[tuple[str, Behind, list[tuple[str, str]]]]:
+    """Figures of the sides: a head, the deals behind it, and for each side a figure with a word on it below."""
     rows = asked.comparison.figures.to_dict("records")
     return [
-        ("Deals created", [(_whole(row["deals"]), f"{row['open']:,} still open") for row in rows]),
-        ("Closed", [(_whole(row["n"]), f"{row['won']:,} won, {row['lost']:,} lost") for row in rows]),
+        ("Deals created", "created", [(_whole(row["deals"]), f"{row['open']:,} still open") for row in rows]),
+        ("Closed", "closed", [(_whole(row["n"]), f"{row['won']:,} won, {row['lost']:,} lost") for row in rows]),
         (
             "Win rate",
+            "won",
             [
                 (_share(row["win_rate"]), f"{_share(row['win_rate_low'])} to {_share(row['win_rate_high'])}")
                 for row in rows
             ],
         ),
-        ("Days to win", [(_whole(row["median_days_won"]), "half of them sooner") for row in rows]),
-        ("Days to lose", [(_whole(row["median_days_lost"]), "half of them sooner") for row in rows]),
-        ("Mean won amount", [(_whole(row["mean_won_amount"]), f"{_whole(row['amount_won'])} in all") for row in rows]),
-        ("Touches until the close", [(_whole(row["touches"]), "half of them fewer") for row in rows]),
+        ("Days to win", "won", [(_whole(row["median_days_won"]), "half of them sooner") for row in rows]),
+        ("Days to lose", "lost", [(_whole(row["median_days_lost"]), "half of them sooner") for row in rows]),
+        (
+            "Mean won amount",
+            "won",
+            [(_whole(row["mean_won_amount"]), f"{_whole(row['amount_won'])} in all") for row in rows],
+        ),
+        ("Touches until the close", "closed", [(_whole(row["touches"]), "half of them fewer") for row in rows]),
     ]
+
+
+def side_deals(side: Side, table: DealTable, of: Behind) -> pd.DataFrame:
+    """The deals behind a figure of a side, the latest first."""
+    deals = table.deals[side.chosen]
+    outcomes = {"closed": ["won", "lost"], "created": ["won", "lost", "open"]}.get(of, [of])
+    found = deals[deals["outcome"].isin(outcomes)].rename(columns={"rep": "owner"})
+    columns = [name for name, _, _ in DEAL_COLUMNS]
+    return found.sort_values(["created_at", "deal_id"], ascending=[False, True]).reindex(columns=["deal_id", *columns])
 
 
 def _share(value: float) -> str:

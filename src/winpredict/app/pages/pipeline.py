@@ -11,7 +11,8 @@ from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.pages.charts import Size, svg, svg_answer
 from winpredict.app.pages.deals import may_read_names
-from winpredict.app.pages.pipeline_views import LISTS, PICTURES, Outlook, deal_rows, forecast_rows, outlook, stage_rows
+from winpredict.app.pages.pipeline_lists import LISTS, Behind, deal_rows
+from winpredict.app.pages.pipeline_views import PICTURES, Outlook, forecast_rows, outlook, stage_rows
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.publishing import shown_run
@@ -38,8 +39,8 @@ class PipelineQuery(BaseModel):
 class ListQuery(PipelineQuery):
     """Which deals are behind a figure that the list of open deals does not know of."""
 
-    of: Literal["booked", "open", "stalled"]
-    stage: str = Field("", max_length=300, description="of deals that stall: only those in this stage")
+    of: Behind
+    stage: str = Field("", max_length=300, description="only those in, or of, this stage")
     period: Literal["this month", "next month", "this quarter", "next quarter"] = "this quarter"
 
 
@@ -79,6 +80,7 @@ def pipeline(
         listed=lambda **which: _address("/pipeline/deals", whose=query.whose, **which),
         image=lambda name, size: _address("/pipeline/chart.svg", whose=query.whose, name=name, size=size),
         of_rep=lambda value: _address("/pipeline", whose=value),
+        listed_of=lambda value, **which: _address("/pipeline/deals", whose=value, **which),
     )
 
 
@@ -89,19 +91,17 @@ def behind_a_figure(
     """The deals behind a figure."""
     names = may_read_names(desk, caller)
     part = _outlook(desk, caller, query.whose, Waiting(desk))
-    rows = [] if part.made is None else deal_rows(part.made, query.of, query.period, with_names=names)
-    rows = [row for row in rows if not query.stage or row.get("stage") == query.stage]
-    title, words, columns = LISTS[query.of]
+    made, about = part.made, LISTS[query.of]
+    rows = [] if made is None else deal_rows(made, query.of, query.period, query.stage, with_names=names)
     return render(
         request,
         caller,
         "pipeline_deals.html",
-        query=query,
         part=part,
-        chosen=_words_of(desk, caller, query.whose),
-        title=title.format(period=query.period) + (f" in {query.stage}" if query.stage else ""),
-        words=words,
-        columns=columns,
+        back_words=f"Pipeline of {whose}" if (whose := _words_of(desk, caller, query.whose)) else "Pipeline",
+        title=about.title.format(period=query.period) + (f": {query.stage}" if query.stage else ""),
+        about=about,
+        added=sum(row[about.sums] or 0.0 for row in rows),
         rows=rows,
         shown=desk.config.app.page_rows * 4,
         names=names,

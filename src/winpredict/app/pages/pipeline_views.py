@@ -1,4 +1,4 @@
-"""A pipeline as its page shows it: stages, expected bookings, and the deals behind each figure."""
+"""A pipeline as its page shows it: stages, expected bookings and charts."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -14,32 +14,6 @@ if TYPE_CHECKING:
     from winpredict.insights.forecast import Forecast
     from winpredict.insights.funnel import Funnel
     from winpredict.tables.crm import CRMData
-
-#: Title, a sentence, and columns (name, head, how it is written) of the deals behind each figure.
-LISTS: dict[str, tuple[str, str, tuple[tuple[str, str, str], ...]]] = {
-    "booked": (
-        "Booked {period}",
-        "Deals that were won in the period so far.",
-        (("owner", "Owner", "text"), ("closed_at", "Won on", "day"), ("amount", "Amount", "money")),
-    ),
-    "open": (
-        "Open deals that carry {period}",
-        "What each open deal adds: its amount times its odds of being won in the period. Deals without an amount "
-        "stand with a usual one.",
-        (
-            ("owner", "Owner", "text"), ("amount", "Amount", "money"), ("odds", "Win odds", "percent"),
-            ("chance", "Won in the period", "percent"), ("adds", "Adds", "money"),
-        ),
-    ),
-    "stalled": (
-        "Deals that stall",
-        "Open deals that have been in their stage longer than nine in ten deals that were won later.",
-        (
-            ("owner", "Owner", "text"), ("stage", "Stage", "text"), ("days", "Days in stage", "count"),
-            ("usual", "Usual days", "count"), ("amount", "Amount", "money"),
-        ),
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,68 +129,19 @@ def forecast_rows(made: Outlook | None) -> dict[str, list[dict[str, Any]]]:
         return {"periods": [], "teams": [], "reps": []}
     found = made.forecast
     levels = {"teams": found.by_team, "reps": found.by_rep}
-    rows = {name: _records(_this_quarter(frame)) for name, frame in levels.items()}
+    rows = {name: records_of(_this_quarter(frame)) for name, frame in levels.items()}
     for row in rows["reps"]:
         row["whose"] = f"owner:{made.rep_ids[row['name']]}" if row["name"] in made.rep_ids else ""
     for row in rows["teams"]:
         row["whose"] = f"team:{row['name']}"
-    return {"periods": _records(found.periods), **rows}
+    return {"periods": records_of(found.periods), **rows}
 
 
 def _this_quarter(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["period"] == "this quarter"].sort_values("expected", ascending=False)
 
 
-def deal_rows(made: Outlook, of: str, period: str, *, with_names: bool) -> list[dict[str, Any]]:
-    """The deals behind a figure, those that weigh most first; names only where they may be read."""
-    frame = {"booked": _booked, "open": _open, "stalled": _stalled}[of](made, period)
-    names = made.crm.deals.set_index("deal_id").get("name")
-    frame["name"] = frame["deal_id"].map(names) if with_names and names is not None else None
-    return _records(frame)
-
-
-def _booked(made: Outlook, period: str) -> pd.DataFrame:
-    chosen = made.forecast.periods[made.forecast.periods["period"] == period]
-    if chosen.empty:
-        return pd.DataFrame({"deal_id": []})
-    row, deals = chosen.iloc[0], made.crm.deals
-    won = deals[
-        (deals["outcome"] == "won") & (deals["closed_at"] >= row["starts"]) & (deals["closed_at"] < row["ends"])
-    ]
-    owner = won["owner_id"] if "owner_id" in won else pd.Series(None, index=won.index, dtype=object)
-    found = pd.DataFrame(
-        {
-            "deal_id": won["deal_id"],
-            "owner": owner.map({user_id: name for name, user_id in made.rep_ids.items()}).fillna(owner),
-            "closed_at": won["closed_at"],
-            "amount": won.get("amount"),
-        }
-    )
-    return found.sort_values(["amount", "deal_id"], ascending=[False, True])
-
-
-def _open(made: Outlook, period: str) -> pd.DataFrame:
-    deals = made.forecast.deals
-    if f"p {period}" not in deals:
-        return pd.DataFrame({"deal_id": []})
-    found = pd.DataFrame(
-        {
-            "deal_id": deals["deal_id"],
-            "owner": deals["rep"],
-            "amount": deals["amount"],
-            "odds": deals["win_probability"],
-            "chance": deals[f"p {period}"],
-        }
-    )
-    found["adds"] = found["amount"] * found["chance"]
-    return found.sort_values(["adds", "deal_id"], ascending=[False, True])
-
-
-def _stalled(made: Outlook, period: str) -> pd.DataFrame:
-    return made.funnel.stalled.rename(columns={"days_in_stage": "days", "usual_days": "usual"})
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as templates take them: missing is None."""
     records = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in records]

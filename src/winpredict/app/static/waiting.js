@@ -1,29 +1,48 @@
 // Parts of a page that are still being worked out are looked for again, and put in place when they are there.
 "use strict";
 const waiting = () => [...document.querySelectorAll("[data-waiting]")];
+function tell(words) {
+  const told = document.getElementById("told");
+  if (!told) return;
+  told.textContent = words;
+  // what keeps a page from getting on is shown to all, what came into place is there to see
+  told.classList.toggle("hidden", !words || words.endsWith("is there."));
+  told.classList.toggle("message", !told.classList.contains("hidden"));
+}
 async function look() {
   let answer;
   try {
     answer = await fetch(location.href, { credentials: "same-origin" });
   } catch {
-    return;
+    tell("The win desk does not answer. This page goes on as soon as it does.");
+    return true;
   }
-  if (!answer.ok || answer.redirected) return;
+  if (answer.redirected || answer.status === 401) {
+    tell("You are no longer signed in. Load the page again to sign in.");
+    return false;
+  }
+  if (!answer.ok) {
+    tell("The win desk has a problem. This page tries again; load it again if that lasts.");
+    return true;
+  }
+  if (document.querySelector("#told.message")) tell("");
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of waiting()) {
     const there = fresh.getElementById(part.id);
-    if (there && !there.hasAttribute("data-waiting")) {
-      part.replaceWith(document.importNode(there, true));
-      const told = document.getElementById("told");
-      if (told) told.textContent = `${there.getAttribute("aria-label") || "A part of the page"} is there.`;
-    }
+    if (!there || there.outerHTML === part.outerHTML) continue;
+    const isWhole = !there.hasAttribute("data-waiting");
+    // what is there so far is shown, unless it would take away what somebody is at
+    if (!isWhole && part.contains(document.activeElement)) continue;
+    part.replaceWith(document.importNode(there, true));
+    if (isWhole) tell(`${there.getAttribute("aria-label") || "A part of the page"} is there.`);
   }
+  return true;
 }
 async function goOn() {
   // the pause grows: from a second to five
   for (let pause = 1000; waiting().length; pause = Math.min(pause * 1.3, 5000)) {
     await new Promise((resolve) => setTimeout(resolve, pause));
-    if (!document.hidden) await look();
+    if (!document.hidden && !(await look())) return;
   }
 }
 if (waiting().length) goOn();

@@ -1,0 +1,225 @@
+"""The deals behind the figures of a pipeline that the list of open deals does not know of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from winpredict.app.pages.pipeline_views import Outlook, records_of
+
+if TYPE_CHECKING:
+    from winpredict.tables.crm import CRMData
+
+#: What can be asked for.
+Behind = Literal["booked", "open", "expected", "standing", "stalled", "reached", "moved on", "lost"]
+#: A column: its name in the rows, its head, how it is written.
+Column = tuple[str, str, Literal["text", "day", "money", "percent", "count"]]
+_OWNER: Column = ("owner", "Owner", "text")
+_STAGE: Column = ("stage", "Stage", "text")
+_AMOUNT: Column = ("amount", "Amount", "money")
+_CLOSED: Column = ("closed_at", "Closed", "day")
+_ADDS: Column = ("adds", "Adds", "money")
+_SIMULATED = "The forecast simulates many futures, in which amounts move too, so its sum differs a little."
+
+
+@dataclass(frozen=True)
+class DealList:
+    """What is behind a figure.
+
+    Parameters
+    ----------
+    title, words : str
+        Of the page; the title may name the period.
+    columns : tuple of Column
+    rows : callable, optional
+        The deals for an outlook and a period, those that weigh most first.
+    sums : str
+        Column that is summed up.
+    """
+
+    title: str
+    words: str
+    columns: tuple[Column, ...]
+    rows: Callable[[Outlook, str], pd.DataFrame] = lambda made, period: pd.DataFrame({"deal_id": []})
+    sums: str = "amount"
+
+
+def deal_rows(made: Outlook, of: Behind, period: str, stage: str, *, with_names: bool) -> list[dict[str, Any]]:
+    """The deals behind a figure; names only where they may be read."""
+    frame, columns = LISTS[of].rows(made, period), [name for name, _, _ in LISTS[of].columns]
+    if stage and "stage" in columns:
+        frame = frame[frame["stage"] == stage]
+    # a company may know no closes, amounts or owners
+    frame = frame.reindex(columns=["deal_id", *columns])
+    return listed(made.crm, frame, with_names=with_names)
+
+
+def listed(crm: "CRMData", frame: pd.DataFrame, *, with_names: bool) -> list[dict[str, Any]]:
+    """Rows about deals as a page lists them; names only where they may be read."""
+    deals = crm.deals.set_index("deal_id")
+    names = deals.get("name")
+    frame = frame.assign(
+        name=frame["deal_id"].map(names) if with_names and names is not None else None,
+        # only open deals have a page
+        is_open=frame["deal_id"].map(deals["outcome"]) == "open",
+    )
+    return records_of(frame)
+
+
+def _booked(made: Outlook, period: str) -> pd.DataFrame:
+    chosen = made.forecast.periods[made.forecast.periods["period"] == period]
+    deals = made.crm.deals
+    if chosen.empty:
+        return pd.DataFrame({"deal_id": []})
+    row = chosen.iloc[0]
+    won = deals[
+        (deals["outcome"] == "won") & (deals["closed_at"] >= row["starts"]) & (deals["closed_at"] < row["ends"])
+    ]
+    return _by(_about(made, won), "amount")
+
+
+def _open(made: Outlook, period: str) -> pd.DataFrame:
+    deals = made.forecast.deals
+    if f"p {period}" not in deals:
+        return pd.DataFrame({"deal_id": []})
+    found = pd.DataFrame(
+        {
+            "deal_id": deals["deal_id"],
+            "owner": deals["rep"],
+            "amount": deals["amount"],
+            "odds": deals["win_probability"],
+            "chance": deals[f"p {period}"],
+        }
+    )
+    return _by(found.assign(adds=found["amount"] * found["chance"]), "adds")
+
+
+def _expected(made: Outlook, period: str) -> pd.DataFrame:
+    booked = _booked(made, period)
+    booked = booked.assign(adds=booked["amount"], chance=1.0) if len(booked) else booked
+    return _by(pd.concat([each for each in (booked, _open(made, period)) if len(each)] or [booked]), "adds")
+
+
+def _standing(made: Outlook, period: str) -> pd.DataFrame:
+    """Open deals with the days that they have been in their stage."""
+    visits = _visits(made)
+    last = visits.drop_duplicates(["deal_id", "stage"], keep="last").set_index(["deal_id", "stage"])["days"]
+    deals = made.crm.deals[made.crm.deals["outcome"] == "open"]
+    found = _about(made, deals).assign(stage=deals["stage"])
+    here = pd.MultiIndex.from_frame(found[["deal_id", "stage"]])
+    return _by(found.assign(days=last.reindex(here).to_numpy(dtype=float)), "days")
+
+
+def _stalled(made: Outlook, period: str) -> pd.DataFrame:
+    return made.funnel.stalled.rename(columns={"days_in_stage": "days", "usual_days": "usual"})
+
+
+def _reached(made: Outlook, period: str) -> pd.DataFrame:
+    """A row for each deal and each stage that it reached, and what became of it there.
+
+    As in the funnel, who gets to a stage has reached all before it, and who is won has reached all.
+    """
+    order = list(made.funnel.conversion["stage"])
+    visits = _visits(made)
+    furthest = visits.groupby("deal_id")["rank"].max()
+    deals = made.crm.deals[made.crm.deals["deal_id"].isin(furthest.index)]
+    about = _about(made, deals).assign(outcome=deals["outcome"].to_numpy())
+    last = about["deal_id"].map(furthest).where(about["outcome"] != "won", len(order)).to_numpy(dtype=int)
+    frames = []
+    for place, stage in enumerate(order):
+        here = about[last >= place].assign(stage=stage)
+        beyond, lost = last[last >= place] > place, (here["outcome"] == "lost").to_numpy()
+        fate = pd.Series("still there", index=here.index).mask(lost, "lost here").mask(beyond, "moved on")
+        frames.append(here.assign(fate=fate))
+    found = pd.concat(frames) if frames else about.assign(stage=None, fate=None)
+    return _by(found, "closed_at")
+
+
+def _of_fate(fate: str) -> Callable[[Outlook, str], pd.DataFrame]:
+    def rows(made: Outlook, period: str) -> pd.DataFrame:
+        found = _reached(made, period)
+        return found[found["fate"] == fate]
+
+    return rows
+
+
+def _visits(made: Outlook) -> pd.DataFrame:
+    from winpredict.insights._funnel_stays import open_stages, stays
+
+    return stays(made.crm, open_stages(made.crm).order)
+
+
+def _about(made: Outlook, deals: pd.DataFrame) -> pd.DataFrame:
+    """Owner, close and amount of some deals."""
+    owner = deals["owner_id"] if "owner_id" in deals else pd.Series(None, index=deals.index, dtype=object)
+    names = {user_id: name for name, user_id in made.rep_ids.items()}
+    return pd.DataFrame(
+        {
+            "deal_id": deals["deal_id"],
+            "owner": owner.map(names).fillna(owner),
+            "closed_at": deals["closed_at"],
+            "amount": deals["amount"] if "amount" in deals else float("nan"),
+        }
+    )
+
+
+def _by(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The largest first."""
+    return frame.sort_values([column, "deal_id"], ascending=[False, True]) if column in frame else frame
+
+
+#: The lists, by what is asked for.
+LISTS: dict[Behind, DealList] = {
+    "booked": DealList(
+        "Booked {period}", "Deals that were won in the period so far.", (_OWNER, _CLOSED, _AMOUNT), _booked
+    ),
+    "open": DealList(
+        "Open deals that carry {period}",
+        "What each open deal adds: its amount times its odds of being won in the period. Deals without an amount "
+        f"stand with a usual one. {_SIMULATED}",
+        (_OWNER, _AMOUNT, ("odds", "Win odds", "percent"), ("chance", "Won in the period", "percent"), _ADDS),
+        _open,
+        "adds",
+    ),
+    "expected": DealList(
+        "Expected {period}",
+        "Deals that were won in the period so far, with all of their amount, and what each open deal adds: its amount "
+        f"times its odds of being won in the period. Deals to come are in no list. {_SIMULATED}",
+        (_OWNER, _CLOSED, _AMOUNT, ("chance", "Won in the period", "percent"), _ADDS),
+        _expected,
+        "adds",
+    ),
+    "standing": DealList(
+        "Days in stage",
+        "Open deals, those that have been in their stage longest first.",
+        (_OWNER, _STAGE, ("days", "Days in stage", "count"), _AMOUNT),
+        _standing,
+    ),
+    "stalled": DealList(
+        "Deals that stall",
+        "Open deals that have been in their stage longer than nine in ten deals that were won later.",
+        (_OWNER, _STAGE, ("days", "Days in stage", "count"), ("usual", "Usual days", "count"), _AMOUNT),
+        _stalled,
+    ),
+    "reached": DealList(
+        "Deals that reached a stage",
+        "All deals that got to the stage or beyond it, and what became of them there.",
+        (_OWNER, _STAGE, ("fate", "Became", "text"), _CLOSED, _AMOUNT),
+        _reached,
+    ),
+    "moved on": DealList(
+        "Deals that moved on",
+        "Deals that got beyond the stage or were won, the latest to close first. The share on the page before also "
+        "reckons with what becomes of deals that are still there.",
+        (_OWNER, _STAGE, _CLOSED, _AMOUNT),
+        _of_fate("moved on"),
+    ),
+    "lost": DealList(
+        "Deals that were lost",
+        "Deals that were lost at the stage, the latest first. The share on the page before also reckons with what "
+        "becomes of deals that are still there.",
+        (_OWNER, _STAGE, _CLOSED, _AMOUNT),
+        _of_fate("lost here"),
+    ),
+}
