@@ -1,5 +1,6 @@
 """The app's database: SQLite in the workspace by default, PostgreSQL for several workers."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _WRITING: dict[str, dict[str, Any]] = {
 #: are served in no order, so that with fewer some would wait for ever. PostgreSQL allows 100 unless told otherwise.
 _POOL: dict[str, Any] = {"pool_size": 5, "max_overflow": 40}
 _TURN = 0x77696E  # any number that other users of a shared database do not lock
+# at DEBUG it writes down every row that is read, such as the key that cookies are signed with
+logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
 
 
 class Database:
