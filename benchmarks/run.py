@@ -85,6 +85,14 @@ PARTS = {
         "Forecasts: whether intervals hold", "forecast.py",
         _words("--worlds 2"), _words("--worlds 1 --deals 1500 --cutoffs 3"), plain=True,
     ),
+    "api_score": Part(
+        "Scoring by the API, 20 requests in flight", "api_score.py",
+        _words("--deals 3000 --requests 2000"), _words("--deals 1000 --requests 300"),
+    ),
+    "desk_readers": Part(
+        "50 people reading while scoring runs are published", "desk_readers.py",
+        _words("--open 2000 --seconds 60"), _words("--open 500 --seconds 15"),
+    ),
 }  # fmt: skip
 
 

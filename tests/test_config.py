@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,11 @@ def test_a_secret_in_a_wrong_place_is_not_repeated(tmp_path: Path, text: str) ->
     with pytest.raises(ConfigError, match=r"crm\.") as caught:
         load_config(write(tmp_path, f"crm: {{{text}}}".replace("SECRET", "pat-eu1-4f1c7c1e")))
     assert "4f1c7c1e" not in str(caught.value)
+
+
+def test_the_knobs_of_the_win_desk_stand_in_its_document() -> None:
+    """Every one, with its default, in the order of the config."""
+    text = (Path(__file__).parents[1] / "docs" / "app.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.MULTILINE)
+    told = {name: "" if default == "empty" else yaml.safe_load(default.strip("`")) for name, default in rows}
+    assert list(told.items()) == list(Config().app.model_dump(mode="json").items())

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Seconds that requests under way get when the server is stopped.
 _LAST_SECONDS = 10
 _WAITING_CONNECTIONS = 2048
+#: Longer than proxies keep a connection for the next request (nginx: 60): who asks must be the first to close it, or a
+#: request meets a connection that is just being closed, and is lost.
+_IDLE_SECONDS = 75
 
 
 def serve(
@@ -144,6 +147,7 @@ def _served(workspace: Workspace, config: Config, workers: int) -> uvicorn.Confi
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
         backlog=_WAITING_CONNECTIONS,
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_LAST_SECONDS,
     )
 
