@@ -1,6 +1,7 @@
 """The manager's pages in a browser: by keyboard and by mouse, on a desk and on a phone, light and dark."""
 
 import re
+import threading
 
 import numpy as np
 import pandas as pd
@@ -124,6 +125,37 @@ def test_parts_come_into_place_while_one_looks(page_of, app, grave_faults, scree
     assert not grave_faults(page)
     until(page, NOTHING_WAITS)
     assert page.locator("#strengths table").count() == 1
+
+
+def test_a_desk_that_does_not_answer_is_told(page_of, app, monkeypatch, grave_faults):
+    from winpredict.insights import control
+
+    going_on, worked_out = threading.Event(), control.changes
+    monkeypatch.setattr(control, "changes", lambda *given, **named: going_on.wait(30) and worked_out(*given, **named))
+    app.state.desk._kept.clear()
+    page = page_of("manager")
+    page.goto("/drivers")
+    page.context.set_offline(True)
+    until(page, "document.querySelector('#told')?.textContent.includes('does not answer')")
+    assert page.locator("#told").is_visible()
+    assert not grave_faults(page)
+    page.context.set_offline(False)
+    going_on.set()
+    until(page, NOTHING_WAITS)
+    assert "does not answer" not in page.locator("#told").inner_text()
+
+
+def test_figures_of_drivers_lead_to_their_deals(page_of, grave_faults, screenshot, look):
+    page = page_of("boss", **look)
+    whole(page, "/drivers")
+    page.locator(".figures a", has_text="win rate").click()
+    page.wait_for_url(re.compile("/drivers/deals"))
+    screenshot(page, f"drivers-deals-{look['width']}-{look['scheme']}")
+    assert "All deals: won" in page.locator("h1").inner_text()
+    assert fits(page)
+    assert not grave_faults(page)
+    page.locator(".back a").click()
+    page.wait_for_url(re.compile("/drivers[?]?$"))
 
 
 def test_nothing_there_yet(page_of, screenshot, grave_faults, app):

@@ -14,6 +14,7 @@ from winpredict.app.identity import COOKIE, signed
 from winpredict.app.listing import DealQuery, find_deals
 from winpredict.app.pages import pipeline_views
 from winpredict.app.pages.pipeline_lists import Behind, deal_rows
+from winpredict.app.pages.rendering import environment
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.people import add_person, sign_in
 from winpredict.app.records import Person, Role, Score
@@ -44,6 +45,7 @@ def test_the_page_has_all_parts(signed_in, app, cast):
     assert f"<strong>{len(mine)}</strong> open deals" in page
     for title in ("What will be booked", "Big deals at risk", "What moved since last week", "Where the deals stand"):
         assert title in page
+    assert re.search(r"This quarter: [\d,.km ]+.* expected .* can be committed", page)
     assert re.search(r"This quarter</th>.*?four cases of five", page, re.S | re.I)
     assert set(re.findall(r'href="/deals/([^"?/]+)"', page)) <= mine
 
@@ -204,6 +206,13 @@ def test_a_manager_without_deals_is_told_what_to_do(app):
 )
 def test_what_is_none_is_refused(signed_in, address, status):
     assert signed_in("manager").get(address).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("odds", "words"), [(0.0, "under 1%"), (0.004, "under 1%"), (0.42, "42%"), (1.0, "over 99%"), (None, "–")]
+)
+def test_no_quota_is_sure(odds, words):
+    assert environment().get_template("_parts.html").module.sure(odds) == words
 
 
 def test_parts_that_take_long_are_waited_for_and_failures_told(app):
