@@ -69,7 +69,9 @@ class Batches(Generic[Asked, Answer]):
             if self._thread is None:  # not before it is needed: a process that is forked has none of its parent's
                 self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
                 self._thread.start()
-            self._arrived.notify()
+            # not for each: waking up to see that others are still to come costs them time
+            if len(self._waiting) == 1 or len(self._waiting) >= self._lately:
+                self._arrived.notify()
         return promised
 
     def _run(self) -> None:
@@ -86,9 +88,10 @@ class Batches(Generic[Asked, Answer]):
     def _gather(self) -> None:
         """Wait for as long as others come and are to be expected."""
         latest, there = time.monotonic() + self._longest, 0
-        while there < len(self._waiting) < self._lately and time.monotonic() < latest:
-            there = len(self._waiting)
-            time.sleep(self._pause)
+        with self._arrived:
+            while there < len(self._waiting) < self._lately and time.monotonic() < latest:
+                there = len(self._waiting)
+                self._arrived.wait_for(lambda: len(self._waiting) >= self._lately, self._pause)
 
     def _answers(self, asked: Sequence[Asked]) -> Sequence[Answer | BaseException]:
         try:
