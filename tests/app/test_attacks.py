@@ -98,9 +98,18 @@ def test_a_key_cannot_do_more_than_its_person(app, cast):
     client = TestClient(app, headers={"Authorization": f"Bearer {key}"})
     seen = client.get("/api/v1/deals").json()["deals"]
     assert {each["owner_id"] for each in seen} == {cast.rep}
+    assert is_forbidden(client.get("/api/v1/models"), "your role")
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.SCIENTIST])
+def test_a_key_does_not_outlive_its_persons_role(app, cast, role):
+    """A rep's key, left in some spreadsheet, must not see all deals once the rep is a data scientist."""
+    newcomer = Newcomer(app, cast, Role.REP)
+    client = TestClient(app, headers={"Authorization": f"Bearer {newcomer.key('read')}"})
+    assert client.get("/api/v1/deals").status_code == 200
     with app.state.desk.database.writing() as session:
-        change_role(session, session.get(Person, newcomer.id), Role.ADMIN, None)
-    assert is_forbidden(client.get("/api/v1/deals"), "your role")
+        change_role(session, session.get(Person, newcomer.id), role, None)
+    assert client.get("/api/v1/deals").status_code == 401
 
 
 # -- requests made by others in somebody's name

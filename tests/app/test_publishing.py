@@ -110,6 +110,51 @@ def test_the_week_before_is_of_a_run_that_is_a_week_older(database, crm, scores)
     assert {each.week_before for each in found.values()} == {None, 0.2}
 
 
+def test_the_week_before_is_of_the_run_that_people_saw_last(database, crm, scores):
+    for odds in (0.2, 0.3):  # scored twice on one day
+        publish(database, crm, days_earlier(with_odds(scores, odds), 7))
+    assert {each.week_before for each in rows(database, publish(database, crm, scores)).values()} == {0.3}
+
+
+@pytest.mark.parametrize(("days", "model"), [(14, "1"), (150, "1"), (7, "2")])
+def test_neither_older_odds_nor_another_models_are_those_of_last_week(database, crm, scores, days, model):
+    publish(database, crm, days_earlier(scores.assign(model_version=model), days))
+    assert {each.week_before for each in rows(database, publish(database, crm, scores)).values()} == {None}
+
+
+def test_who_may_look_is_as_the_crm_has_it_now_though_the_odds_are_the_same(database, crm, scores):
+    first = publish(database, crm, scores)
+    users = crm.users.assign(manager_id="somebody-new")
+    assert publish(database, replace(crm, users=users), scores) == first
+    with database.reading() as session:
+        assert {each.manager_id for each in session.scalars(select(CrmUser))} == {"somebody-new"}
+    deals = crm.deals.assign(owner_id="new-owner")
+    run = publish(database, replace(crm, deals=deals), scores)
+    assert {each.owner_id for each in rows(database, run).values()} == {"new-owner"}
+
+
+def test_what_is_shown_beside_odds_was_known_when_they_were_made(database, crm, scores):
+    """Published after a later import: neither touches that were recorded since nor later stages and amounts."""
+    as_of = crm.known_until - pd.Timedelta(days=20)
+    known = crm.as_known_at(as_of)
+    open_then = known.deals.loc[known.deals["outcome"] == "open", "deal_id"]
+    asked = scores.assign(as_of=as_of)
+    asked = asked[asked["deal_id"].isin(open_then)].reset_index(drop=True)
+    late = crm.activities.head(1).assign(
+        deal_id=asked["deal_id"].iloc[0], occurred_at=as_of - pd.Timedelta(days=1), recorded_at=as_of
+    )
+    deals = crm.deals.assign(owner_id="new-owner")
+    later = replace(crm, deals=deals, activities=pd.concat([crm.activities, late], ignore_index=True))
+    found, expected = rows(database, publish(database, later, asked)), known.deals.set_index("deal_id")
+    last = known.activities.loc[known.activities["occurred_at"] < as_of].groupby("deal_id")["occurred_at"].max()
+    moved = 0
+    for deal_id, each in found.items():
+        assert (each.stage, each.owner_id) == (expected.stage[deal_id], "new-owner")
+        assert each.last_touch_at == last.get(deal_id)
+        moved += each.stage != crm.deals.set_index("deal_id").stage[deal_id]
+    assert moved  # some have gone on since
+
+
 def test_a_run_that_fails_half_way_is_not_seen(database, crm, scores, monkeypatch):
     first = publish(database, crm, scores)
 

@@ -21,7 +21,7 @@ from winpredict import score
 from winpredict.app.database import open_database
 from winpredict.app.guessing import Source, check_password
 from winpredict.app.publishing import published
-from winpredict.app.records import AuditEntry, Role, Score
+from winpredict.app.records import AuditEntry, CrmUser, Role, Score
 from winpredict.app.visibility import latest_run
 from winpredict.cli import app, people
 from winpredict.config import App
@@ -131,6 +131,20 @@ def test_deals_that_were_closed_since_are_not_shown(scored, world):
     scored.save_import(replace(world.crm, deals=closed), profile="simulated")
     run("publish", "--workspace", scored.folder)
     assert shown(scored).deals == len(scored.latest_scores()) - 1
+
+
+def test_after_an_import_the_same_odds_are_shown_to_whom_deals_belong_now(scored, world):
+    run("publish", "--workspace", scored.folder)
+    users = world.crm.users.assign(manager_id="new-manager")
+    changed = replace(world.crm, deals=world.crm.deals.assign(owner_id="new-owner"), users=users)
+    scored.save_import(changed, profile="simulated")
+    assert json.loads(run("publish", "--workspace", scored.folder, "--json"))["is_new"]
+    database = open_database("", scored.folder)
+    with database.reading() as session:
+        owners = session.query(Score.owner_id).where(Score.run_id == latest_run().scalar_subquery()).distinct().all()
+        managers = session.query(CrmUser.manager_id).distinct().all()
+    database.close()
+    assert (owners, managers) == ([("new-owner",)], [("new-manager",)])
 
 
 def test_people_are_added_listed_and_shut_out(place):

@@ -116,7 +116,8 @@ class Desk:
         for each in former:
             each.shutdown(wait=False, cancel_futures=True)
         with self._kept_lock:
-            for key in [key for key, promised in self._kept.items() if not promised.done()]:
+            # what is being made right now is not cancelled by this, and kept
+            for key in [key for key, promised in self._kept.items() if promised.cancel()]:
                 del self._kept[key]
 
     def forget(self, key: Hashable) -> None:
@@ -136,10 +137,14 @@ class Desk:
         return promised, there is None
 
     def _keep_promise(self, key: Hashable, promised: "Future[Any]", make: Callable[[], Any]) -> None:
+        if not promised.set_running_or_notify_cancel():
+            return
         try:
             promised.set_result(make())
         except BaseException as error:
-            self.forget(key)
+            with self._kept_lock:
+                if self._kept.get(key) is promised:  # not what was promised anew since
+                    del self._kept[key]
             promised.set_exception(error)
 
     def loaded(self) -> Loaded:
@@ -154,14 +159,27 @@ class Desk:
         ConfigError
             When the model wants code that the config does not name.
         """
+        with self._lock:
+            version, state = self._version_and_state()
+            while self._loaded is None or self._loaded.state != state:
+                loaded = self._load(state, version)
+                version, state = self._version_and_state()
+                if loaded.state == state:  # else another import or promotion came in between
+                    self._loaded = loaded
+                    self._forget_former()
+            return self._loaded
+
+    def _version_and_state(self) -> tuple[str, str]:
         from winpredict.models.registry import version_of
 
         version = str(version_of(self.workspace.folder))
-        state = f"{self.workspace.state} {version}"
-        with self._lock:
-            if self._loaded is None or self._loaded.state != state:
-                self._loaded = self._load(state, version)
-            return self._loaded
+        return version, f"{self.workspace.state} {version}"
+
+    def _forget_former(self) -> None:
+        """Let go of all that was made: most of it was made of the former state, and nobody asks for that again."""
+        with self._kept_lock:
+            for key in [key for key, promised in self._kept.items() if promised.done()]:
+                del self._kept[key]
 
     def _load(self, state: str, version: str) -> Loaded:
         from winpredict.explain.scores import DealScorer

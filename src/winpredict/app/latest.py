@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from winpredict._common.errors import WinPredictError, WorkspaceError
 from winpredict.app.database import Database
 from winpredict.app.publishing import publish, published
+from winpredict.app.records import Setting
 from winpredict.config import App
 from winpredict.workspace import Workspace
+
+#: The tables from which was published last: hash, so that they are read again only after a change.
+_FROM = "published from"
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,9 @@ class Shown:
 
 
 def publish_latest(database: Database, workspace: Workspace, knobs: App | None = None) -> Shown:
-    """Show people the workspace's latest scores, unless they see these or later ones already.
+    """Show people the workspace's latest scores, unless they see these already.
+
+    After an import without scoring the same odds are shown to whom the deals belong now.
 
     Only the champion's are shown: the pages of deals explain the odds by it, and a challenger that was tried out is
     nothing for reps.
@@ -62,11 +68,23 @@ def publish_latest(database: Database, workspace: Workspace, knobs: App | None =
                 f"the latest scores are by model {', '.join(made_by)} and the champion is model {champion}, whose "
                 "reasons the pages tell; run `winpredict score` first"
             )
-        if before is not None and before.scored_at >= scores["scored_at"].max():
+        if (
+            before is not None
+            and before.scored_at >= scores["scored_at"].max()
+            and _published_from(database) == workspace.state
+        ):
             return Shown(before.id, before.deals, is_new=False)
-    crm = workspace.crm()
+    state, crm = workspace.state, workspace.crm()
     # deals that were closed between scoring and now are no longer open ones
     closed = crm.deals.loc[crm.deals["outcome"] != "open", "deal_id"]
     shown = scores[~scores["deal_id"].isin(closed)].reset_index(drop=True)
     run_id = publish(database, crm, shown, knobs)
+    with database.writing() as session:
+        session.merge(Setting(name=_FROM, value=state))
     return Shown(run_id, len(shown), is_new=before is None or before.id != run_id)
+
+
+def _published_from(database: Database) -> str | None:
+    with database.reading() as session:
+        kept = session.get(Setting, _FROM)
+        return None if kept is None else kept.value

@@ -193,8 +193,7 @@ def deactivate(session: DatabaseSession, person: Person, by: Person | None) -> N
     _keep_an_admin(session, person)
     person.active = False
     sign_out_everywhere(session, person)
-    revoked = update(ApiToken).where(ApiToken.person_id == person.id, ApiToken.revoked_at.is_(None))
-    session.execute(revoked.values(revoked_at=now()))
+    _revoke_all_tokens(session, person)
     audit(session, by, "person deactivated", person.email, {})
 
 
@@ -207,7 +206,7 @@ def reactivate(session: DatabaseSession, person: Person, by: Person | None) -> N
 def change_role(
     session: DatabaseSession, person: Person, role: Role, by: Person | None, *, crm_user_id: str | None = None
 ) -> None:
-    """Make somebody something else; they sign in again, so that no page of the former role is left open.
+    """Make somebody something else; they sign in again and make keys anew, so that nothing of the former role is left.
 
     Parameters
     ----------
@@ -233,11 +232,12 @@ def change_role(
     details = {"role": [str(person.role), str(role)], "crm_user_id": [person.crm_user_id, crm_user_id]}
     person.role, person.crm_user_id = Role(role), crm_user_id or None
     sign_out_everywhere(session, person)
+    _revoke_all_tokens(session, person)
     audit(session, by, "role changed", person.email, details)
 
 
 def change_password(session: DatabaseSession, person: Person, password: str, by: Person | None) -> None:
-    """Give somebody another password; whoever is signed in by the former one no longer is.
+    """Give somebody another password; whoever is signed in by the former one no longer is. Keys for programs go on.
 
     Raises
     ------
@@ -261,6 +261,11 @@ def _keep_an_admin(session: DatabaseSession, person: Person) -> None:
 def sign_out_everywhere(session: DatabaseSession, person: Person) -> None:
     """End all sessions of a person."""
     session.execute(delete(Session).where(Session.person_id == person.id))
+
+
+def _revoke_all_tokens(session: DatabaseSession, person: Person) -> None:
+    theirs = update(ApiToken).where(ApiToken.person_id == person.id, ApiToken.revoked_at.is_(None))
+    session.execute(theirs.values(revoked_at=now()))
 
 
 def audit(session: DatabaseSession, by: Person | None, action: str, subject: str, details: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from winpredict.config import App
 from winpredict.explain.scores import REASONS
 from winpredict.tables.crm import CRMData
 
-_WEEK = timedelta(days=7)
+#: How old the odds may be that "since last week" compares with.
+_WEEK, _OLDEST_WEEK = timedelta(days=7), timedelta(days=14)
 _IDS_A_STATEMENT = 500
 _SHOWN = ("owner_id", "name", "stage", "pipeline", "product", "amount", "currency", "created_at", "expected_close_date")
 _ODDS = ("win_probability", "low", "high", "p_win_30d", "p_win_quarter")
@@ -31,7 +32,8 @@ def publish(database: Database, crm: CRMData, scores: pd.DataFrame, knobs: App |
     ----------
     database : Database
     crm : CRMData
-        The tables that were scored: names, owners and who reports to whom.
+        The tables that were scored, or later ones: what is shown of a deal is as the scores knew it, but its owner and
+        who reports to whom are as they are now, since they decide who may look.
     scores : DataFrame
         Of `winpredict.explain.scores.score`.
     knobs : App, optional
@@ -45,6 +47,7 @@ def publish(database: Database, crm: CRMData, scores: pd.DataFrame, knobs: App |
     rows = _rows(crm, scores)
     mark = _fingerprint(rows, scores)
     with database.writing() as session:
+        _replace_users(session, crm)
         there = session.scalar(select(ScoringRun).where(ScoringRun.fingerprint == mark))
         if there is not None:
             if there.id == session.scalar(latest_run()):
@@ -66,7 +69,6 @@ def publish(database: Database, crm: CRMData, scores: pd.DataFrame, knobs: App |
         told = [{**row, "run_id": run.id, "week_before": before.get(row["deal_id"])} for row in rows]
         if told:
             session.execute(insert(Score), told)
-        _replace_users(session, crm)
         forget_old_runs(session, knobs or App())
         return run.id
 
@@ -115,16 +117,26 @@ def forget_old_runs(session: DatabaseSession, knobs: App) -> int:
     return len(old)
 
 
+def _as_scored(crm: CRMData, scores: pd.DataFrame) -> CRMData:
+    """The tables as the scores knew them."""
+    as_of = None if scores.empty else _moment(scores["as_of"].iloc[0])
+    if as_of is None or crm.known_until is None or as_of >= crm.known_until:
+        return crm
+    return crm.as_known_at(pd.Timestamp(as_of))
+
+
 def _rows(crm: CRMData, scores: pd.DataFrame) -> list[dict[str, Any]]:
-    deals = crm.deals.set_index("deal_id").reindex(scores["deal_id"])
+    known = _as_scored(crm, scores)
+    deals, deals_now = (each.deals.set_index("deal_id").reindex(scores["deal_id"]) for each in (known, crm))
     shown = pd.DataFrame({name: deals.get(name) for name in _SHOWN}, index=deals.index)
+    shown["owner_id"] = deals_now.get("owner_id")
     shown = shown.reset_index(drop=True).assign(
         deal_id=scores["deal_id"].to_numpy(),
-        account=_account_names(crm, deals).to_numpy(),
+        account=_account_names(known, deals).to_numpy(),
         **{name: scores[name].to_numpy() for name in (*_ODDS, "band")},
     )
     shown["reasons"] = pd.Series(scores[[f"reason_{number + 1}" for number in range(REASONS)]].to_numpy().tolist())
-    for name, times in _touches(crm, scores).items():
+    for name, times in _touches(known, scores).items():
         shown[name] = times.to_numpy()
     return _records(shown, Score)
 
@@ -160,11 +172,23 @@ def _touches(crm: CRMData, scores: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _a_week_before(session: DatabaseSession, scores: pd.DataFrame) -> dict[str, float]:
-    """Odds by the last run that is at least a week older, as far as it knew the deals."""
+    """Odds by the last run that is one to two weeks older, as far as it knew the deals.
+
+    By the same model: what another one says of the same deal is no change of the deal.
+    """
     as_of = _moment(scores["as_of"].iloc[0]) if len(scores) else None
     if as_of is None:
         return {}
-    older = select(ScoringRun.id).where(ScoringRun.as_of <= as_of - _WEEK).order_by(ScoringRun.as_of.desc()).limit(1)
+    older = (
+        select(ScoringRun.id)
+        .where(
+            ScoringRun.as_of <= as_of - _WEEK,
+            ScoringRun.as_of > as_of - _OLDEST_WEEK,
+            ScoringRun.model_version == str(scores["model_version"].iloc[0]),
+        )
+        .order_by(ScoringRun.as_of.desc(), ScoringRun.id.desc())
+        .limit(1)
+    )
     found = session.execute(select(Score.deal_id, Score.win_probability).where(Score.run_id == older.scalar_subquery()))
     return {row.deal_id: row.win_probability for row in found}
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from winpredict._common.errors import WinPredictError
+from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import look_at
 from winpredict.explain.themes import amount, in_points, influence, theme
 from winpredict.features.build import FeatureInfo
@@ -145,7 +146,11 @@ def what_if_of(model: TrainedModel, features: pd.DataFrame, deal_id: str, figure
     for name, value in figures.items():
         _check(name, value, possible, model)
     changed = features.assign(**{name: float(value) for name, value in figures.items()})
-    before, after = (float(model.odds(each)["win_probability"].iloc[0]) for each in (features, changed))
+    # as everywhere where odds stand beside their reasons, so that "now" is the very figure shown there
+    before, after = (
+        float(model.odds_of(contributions(model.classifier, each).by_bag)["win_probability"].iloc[0])
+        for each in (features, changed)
+    )
     now = {name: (float(features[name].iloc[0]), float(value)) for name, value in figures.items()}
     asked = ", ".join(
         f"{possible[name].sentence}: {amount(possible[name], to)} instead of {amount(possible[name], was)}"

@@ -1,10 +1,13 @@
 """What programs read: pages, tags, names, health and figures."""
 
+from datetime import timedelta
+
 import pytest
 from desk_access import Newcomer
 from fastapi.testclient import TestClient
 
-from winpredict.app.records import Role
+from winpredict.app.records import Role, ScoringRun
+from winpredict.app.visibility import latest_run
 
 V1 = "/api/v1"
 
@@ -167,3 +170,32 @@ def test_the_reference_is_a_page_for_everybody(client):
     for told in ("Score a deal that is sent", "/api/v1/deals/{deal_id}", "openapi.json", "Authorization: Bearer"):
         assert told in page.text
     assert "<script>" not in page.text
+
+
+def test_what_is_asked_about_is_the_deal_whose_odds_are_shown(app, get, client, cast):
+    """What if starts from the odds of the run, to the last bit, and knows nothing that came after it."""
+    key = Newcomer(app, cast, Role.SCIENTIST).key("read")
+    sent = {"Authorization": f"Bearer {key}"}
+    shown = get(f"{V1}/scores?limit=20", Role.SCIENTIST).json()["scores"]
+    for each in shown:
+        address = f"{V1}/deals/{each['deal_id']}/what-if"
+        figure = next(one for one in client.get(address, headers=sent).json()["figures"] if one["now"] is not None)
+        asked = {"figures": {figure["name"]: min(max(figure["now"], figure["low"]), figure["high"])}}
+        answer = client.post(address, json=asked, headers=sent).json()
+        reasons = get(f"{V1}/deals/{each['deal_id']}/reasons", Role.SCIENTIST).json()
+        assert answer["before"] == reasons["win_probability"] == each["win_probability"]
+
+
+def test_a_run_before_the_models_training_tells_neither_reasons_nor_what_if(app, get, cast):
+    database = app.state.desk.database
+    with database.writing() as session:
+        run = session.get(ScoringRun, session.scalar(latest_run()))
+        kept, run.as_of = run.as_of, run.as_of - timedelta(days=3)
+    try:
+        for what in ("reasons", "what-if"):
+            answer = get(f"{V1}/deals/{cast.deal}/{what}")
+            assert answer.status_code == 409
+            assert "would know" in answer.json()["detail"]
+    finally:
+        with database.writing() as session:
+            session.get(ScoringRun, run.id).as_of = kept

@@ -101,9 +101,9 @@ def reasons(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Explanation:
 )
 def askable(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Askables:
     """Figures in our hands: what they are now, and the range that the data cover."""
-    seen_deal(desk, caller, deal_id)
+    _, run = seen_deal(desk, caller, deal_id)
     loaded = desk.loaded()
-    found = figures_of(loaded.model, _features(desk, loaded, deal_id))
+    found = figures_of(loaded.model, _features(desk, loaded, deal_id, run.as_of))
     figures = [
         Askable(name=each.name, sentence=each.sentence, now=plain_number(each.now), low=each.low, high=each.high)
         for each in found
@@ -118,9 +118,9 @@ def askable(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Askables:
 )
 def what_if(desk: DeskOfRequest, caller: Reader, deal_id: str, asked: WhatIfRequest) -> WhatIfAnswer:
     """The odds that deals like this one have, but with the figures that are sent."""
-    seen_deal(desk, caller, deal_id)
+    _, run = seen_deal(desk, caller, deal_id)
     loaded = desk.loaded()
-    features = _features(desk, loaded, deal_id)
+    features = _features(desk, loaded, deal_id, run.as_of)
     faults = [
         {"loc": ("body", "figures", name), "msg": fault, "type": "value_error"}
         for name, value in asked.figures.items()
@@ -141,13 +141,15 @@ def _fault(loaded: Loaded, features: pd.DataFrame, deal_id: str, name: str, valu
     return ""
 
 
-def _features(desk: Desk, loaded: Loaded, deal_id: str) -> pd.DataFrame:
+def _features(desk: Desk, loaded: Loaded, deal_id: str, as_of: datetime | None) -> pd.DataFrame:
+    """The deal's features as of the run whose odds are shown."""
     from winpredict.explain.reasons import look_at
 
-    scorer, crm = loaded.scorer, loaded.crm
+    scorer, moment = loaded.scorer, None if as_of is None else pd.Timestamp(as_of)
 
     def built() -> pd.DataFrame:
+        loaded.model.refuse_hindsight(moment)
         alone = scorer.tables_of(deal_id)
-        return loaded.model.build_features(alone, look_at(alone, deal_id, crm.known_until), company=scorer.company)
+        return loaded.model.build_features(alone, look_at(alone, deal_id, moment), company=scorer.company)
 
-    return desk.kept(("features", loaded.state, deal_id), built)
+    return desk.kept(("features", loaded.state, deal_id, as_of), built)
