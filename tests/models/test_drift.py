@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import wasserstein_distance
+from scipy.stats import ks_2samp, wasserstein_distance
 
 from winpredict import train
 from winpredict._common.errors import TooLittleDataError
@@ -102,6 +102,49 @@ def test_categories_move_by_the_share_of_deals_that_moved():
     assert found["shift"] == pytest.approx(0.5)
     assert (found["category"], found["then"], found["now"]) in {("EU", 0.8, 0.3), ("(none)", 0.0, 0.5)}
     assert found["is_clear"]
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "unit", "moved"),
+    [
+        ([1.0] * 40, [1.0, np.nan] * 20, "count", 0.5),
+        ([1.0] * 40, [np.nan] * 40, "count", 1.0),
+        (["EU"] * 40, ["US"] * 40, "category", 1.0),
+        (["EU"] * 40, [None] * 40, "category", 1.0),
+    ],
+)
+def test_what_was_the_same_for_all_deals_moves_too(then, now, unit, moved):
+    kind = "category" if unit == "category" else "float64"
+    found = of(pd.Series(then, dtype=kind), pd.Series(now, dtype=kind), unit)
+    assert found["is_clear"]
+    assert found["shift"] == pytest.approx(moved)
+
+
+def test_what_follows_the_day_alone_does_not_count():
+    info = [SimpleNamespace(name="x", sentence="x", unit="share", builder="TrackRecord")]
+    found = shifts(SimpleNamespace(info=info), pd.DataFrame({"x": [0.31] * 40}), pd.DataFrame({"x": [0.3] * 40}))
+    assert found.empty
+
+
+def test_a_track_record_counts_once_for_all_its_deals():
+    """Three products whose win rates wobble from day to day have not moved; sixty deals of their own have."""
+    chance = np.random.default_rng(5)
+    rates = np.array([0.30, 0.34, 0.38])
+    then, now = rates[chance.integers(0, 3, 60)], (rates + 0.03)[chance.integers(0, 3, 60)]
+    frames = pd.DataFrame({"x": then}), pd.DataFrame({"x": now})
+    clear = {
+        builder: shifts(
+            SimpleNamespace(info=[SimpleNamespace(name="x", sentence="x", unit="share", builder=builder)]), *frames
+        ).loc[0, "is_clear"]
+        for builder in ("TrackRecord", "Touches")
+    }
+    assert clear == {"TrackRecord": False, "Touches": True}
+
+
+def test_chance_is_that_of_scipy():
+    chance = np.random.default_rng(6)
+    then, now = chance.normal(0, 1, 70), chance.normal(0.4, 1, 50)
+    assert of(then, now)["p_value"] == pytest.approx(ks_2samp(then, now, method="asymp").pvalue)
 
 
 def test_small_or_unsure_shifts_are_not_clear():

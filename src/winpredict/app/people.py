@@ -236,8 +236,20 @@ def change_role(
     audit(session, by, "role changed", person.email, details)
 
 
-def change_password(session: DatabaseSession, person: Person, password: str, by: Person | None) -> None:
-    """Give somebody another password; whoever is signed in by the former one no longer is. Keys for programs go on.
+def change_password(
+    session: DatabaseSession, person: Person, password: str, by: Person | None, *, keys_too: bool = False
+) -> None:
+    """Give somebody another password; whoever is signed in by the former one no longer is.
+
+    Parameters
+    ----------
+    session : DatabaseSession
+    person : Person
+    password : str
+    by : Person or None
+        None for the command line.
+    keys_too : bool, default False
+        Revoke their keys for programs: somebody else may have made them, if the former password was known to others.
 
     Raises
     ------
@@ -246,7 +258,9 @@ def change_password(session: DatabaseSession, person: Person, password: str, by:
     """
     person.password_hash = hash_password(password)
     sign_out_everywhere(session, person)
-    audit(session, by, "password changed", person.email, {})
+    if keys_too:
+        _revoke_all_tokens(session, person)
+    audit(session, by, "password changed", person.email, {"keys": "revoked"} if keys_too else {})
 
 
 def _keep_an_admin(session: DatabaseSession, person: Person) -> None:

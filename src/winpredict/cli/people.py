@@ -110,7 +110,7 @@ def reset_password(
     workspace: WorkspaceOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Give somebody another password, which is asked for; whoever is signed in by the former one no longer is.
+    """Give somebody another password, which is asked for; their sessions end and their keys are revoked.
 
     Example: winpredict people reset-password ann@example.com
     """
@@ -118,7 +118,7 @@ def reset_password(
         from winpredict.app.people import change_password
 
         person = _person(session, email)
-        change_password(session, person, password or "", None)
+        change_password(session, person, password or "", None, keys_too=True)
     print(f"{person.email} has another password")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, wasserstein_distance
+from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, kstwo, wasserstein_distance
 
 from winpredict._common.errors import TooLittleDataError
 from winpredict.models.training import TrainedModel, pipeline
@@ -15,8 +15,9 @@ from winpredict.tables.crm import CRMData
 LEAST_DEALS = 20
 #: Shifts below this are small, however sure.
 SMALL = 0.2
-_LEVEL = 0.05
-_CALENDAR = "Calendar"
+#: Of the shifts that are called clear, the share that chance may have made.
+LEVEL = 0.05
+_CALENDAR, _TRACK_RECORD = "Calendar", "TrackRecord"
 _COLUMNS = ("feature", "sentence", "unit", "then", "now", "category", "shift", "p_value")
 _Z_95 = 1.96
 _DAY = pd.Timedelta(days=1)
@@ -39,7 +40,8 @@ class Drift:
         category whose share changed most), category (that one; missing for numbers), shift (of numbers how far the
         distribution has moved, in standard deviations; of categories the share of deals that moved), p_value
         (adjusted for the number of features), is_clear (bool: not small, and beyond what chance makes of so few
-        deals). Features of the calendar, and those that are the same for all deals of a day, are left out.
+        deals). Features of the calendar, and numbers that are the same for all deals of a day (they follow the day,
+        not the deals), are left out.
     expected, low, high : float
         Deals open at training of which the model said that they would be won by now, with a 95 % interval.
     won : int
@@ -147,20 +149,31 @@ def shifts(model: TrainedModel, then: pd.DataFrame, now: pd.DataFrame) -> pd.Dat
     """
     rows = [
         {"feature": each.name, "sentence": each.sentence, "unit": each.unit}
-        | (_of_categories if each.unit == "category" else _of_numbers)(then[each.name], now[each.name])
+        | (
+            _of_categories(then[each.name], now[each.name])
+            if each.unit == "category"
+            else _of_numbers(then[each.name], now[each.name], is_shared=each.builder == _TRACK_RECORD)
+        )
         for each in model.info
-        if each.builder != _CALENDAR and max(then[each.name].nunique(), now[each.name].nunique()) > 1
+        if each.builder != _CALENDAR and _can_move(each.unit, then[each.name], now[each.name])
     ]
     found = pd.DataFrame(rows, columns=_COLUMNS)
-    found["p_value"] = false_discovery_control(found["p_value"])
-    found["is_clear"] = (found["p_value"] < _LEVEL) & (found["shift"] >= SMALL)
+    if rows:
+        found["p_value"] = false_discovery_control(found["p_value"])
+    found["is_clear"] = (found["p_value"] < LEVEL) & (found["shift"] >= SMALL)
     return found.sort_values(["is_clear", "shift"], ascending=False, kind="stable", ignore_index=True)
 
 
-def _of_numbers(then: pd.Series, now: pd.Series) -> dict[str, object]:
+def _can_move(unit: str, then: pd.Series, now: pd.Series) -> bool:
+    """Whether a shift of a feature would be one of the deals: whether it differs among them or was filled otherwise."""
+    if unit == "category":
+        return len(pd.concat([then.astype(object), now.astype(object)]).drop_duplicates()) > 1
+    differs = max(len(then.drop_duplicates()), len(now.drop_duplicates())) > 1
+    return bool(differs or then.isna().mean() != now.isna().mean())
+
+
+def _of_numbers(then: pd.Series, now: pd.Series, *, is_shared: bool) -> dict[str, object]:
     first, second = then.astype(np.float64), now.astype(np.float64)
-    # a missing value is a value too, below all others
-    tested = ks_2samp(first.fillna(-np.inf), second.fillna(-np.inf), method="asymp")
     return {
         "then": float(first.median()),
         "now": float(second.median()),
@@ -168,8 +181,20 @@ def _of_numbers(then: pd.Series, now: pd.Series) -> dict[str, object]:
         "shift": max(
             _distance(first.dropna(), second.dropna()), abs(float(first.isna().mean() - second.isna().mean()))
         ),
-        "p_value": min(1.0, float(tested.pvalue)),
+        # a missing value is a value too, below all others
+        "p_value": _chance(first.fillna(-np.inf), second.fillna(-np.inf), is_shared=is_shared),
     }
+
+
+def _chance(first: pd.Series, second: pd.Series, *, is_shared: bool) -> float:
+    """Kolmogorov and Smirnov's p-value for large samples.
+
+    A track record is the same for all deals of an owner, account or category and differs every day: sixty deals of
+    three products are three observations, not sixty, and would always seem to have moved.
+    """
+    sizes = [len(each.drop_duplicates()) if is_shared else len(each) for each in (first, second)]
+    together = max(1, round(sizes[0] * sizes[1] / sum(sizes)))
+    return float(np.clip(kstwo.sf(ks_2samp(first, second, method="asymp").statistic, together), 0.0, 1.0))
 
 
 def _distance(first: pd.Series, second: pd.Series) -> float:

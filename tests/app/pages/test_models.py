@@ -52,7 +52,7 @@ def test_champion_challenger_and_backtest(scientist, workspace):
     assert shown.index("Model 2") < shown.index("Model 1")
     assert 'class="tag champion">champion<' in shown
     assert 'class="tag challenger">challenger<' in shown
-    assert "earlier tables" in shown
+    assert "as known earlier" in shown
     assert "logistic regression" in shown
     assert "win rate of the stage" in shown
     chart = scientist.get("/models/calibration.svg?size=half")

@@ -5,7 +5,7 @@ from desk_world import PASSWORD, client_of, csrf_token
 from sqlalchemy import select
 
 from winpredict.app.pages.people import details_in_words
-from winpredict.app.people import add_person, make_token
+from winpredict.app.people import add_person, make_token, token_of
 from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role
 
 
@@ -111,11 +111,16 @@ def test_nobody_changes_or_shuts_out_themselves(app, admin):
     assert state_of(app, me).role == Role.ADMIN
 
 
-def test_a_new_password_ends_sessions_and_is_shown_once(app, admin, ann):
+def test_a_new_password_ends_sessions_and_keys_and_is_shown_once(app, admin, ann):
+    with app.state.desk.database.writing() as session:
+        key, _ = make_token(session, session.get(Person, ann), "of Ann", ["read"])
     with client_of(app, "ann@example.com") as client:
         answer = post(admin, f"/people/{ann}/password")
         password = re.search(r'class="secret">([^<]+)<', answer.text)[1]
         assert client.get("/deals").status_code == 303
+    with app.state.desk.database.reading() as session:
+        assert token_of(session, key) is None
+    assert password not in admin.get(f"/people/{ann}").text
     with client_of(app, "ann@example.com", password) as client:
         assert client.get("/deals").status_code == 200
 

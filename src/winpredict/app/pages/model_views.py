@@ -163,7 +163,7 @@ def shift_rows(drift: "Drift") -> list[dict[str, str]]:
             "then": _typical(row["then"], row["unit"]),
             "now": _typical(row["now"], row["unit"]),
             "shift": _shift(row["shift"], row["unit"]),
-            "beyond_chance": "yes" if row["is_clear"] else "no",
+            "is_clear": "yes" if row["is_clear"] else "no",
         }
         for row in _records(drift.features.head(_SHIFTS))
     ]

@@ -47,7 +47,7 @@ def models(
     promoted: int | None = None,
 ) -> Response:
     """Champion and challenger, backtests, drift, scoring runs and feedback."""
-    from winpredict.models.drift import Drift
+    from winpredict.models.drift import LEVEL, SMALL, Drift
 
     waiting = Waiting(desk)
     record = _record(waiting, desk)
@@ -80,6 +80,8 @@ def models(
         names=names,
         promoted=promoted,
         figures=FIGURES,
+        small=SMALL,
+        level=LEVEL,
         state=desk.workspace.state,
     )
 

@@ -130,10 +130,10 @@ def let_in_again(request: Request, desk: DeskOfRequest, caller: Admin, person_id
 
 @router.post("/people/{person_id}/password")
 def reset_password(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int) -> Response:
-    """Make another password for somebody, which is shown once."""
+    """Make another password for somebody, which is shown once; their sessions end and their keys are revoked."""
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
     with desk.database.writing() as session:
-        change_password(session, _person(session, person_id), password, caller.person)
+        change_password(session, _person(session, person_id), password, caller.person, keys_too=True)
     if person_id == caller.person.id:
         # the session ended with the former password: there is no page to go on from but the one that shows the new one
         return render(request, None, "own_password.html", password=password)
