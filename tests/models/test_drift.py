@@ -132,13 +132,14 @@ def test_a_track_record_counts_once_for_all_its_deals():
     rates = np.array([0.30, 0.34, 0.38])
     then, now = rates[chance.integers(0, 3, 60)], (rates + 0.03)[chance.integers(0, 3, 60)]
     frames = pd.DataFrame({"x": then}), pd.DataFrame({"x": now})
-    clear = {
+    found = {
         builder: shifts(
             SimpleNamespace(info=[SimpleNamespace(name="x", sentence="x", unit="share", builder=builder)]), *frames
-        ).loc[0, "is_clear"]
+        ).iloc[0]
         for builder in ("TrackRecord", "Touches")
     }
-    assert clear == {"TrackRecord": False, "Touches": True}
+    assert found["TrackRecord"]["p_value"] == pytest.approx(ks_2samp(rates, rates + 0.03, method="exact").pvalue)
+    assert {name: row["is_clear"] for name, row in found.items()} == {"TrackRecord": False, "Touches": True}
 
 
 def test_chance_is_that_of_scipy():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, kstwo, wasserstein_distance
+from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, wasserstein_distance
 
 from winpredict._common.errors import TooLittleDataError
 from winpredict.models.training import TrainedModel, pipeline
@@ -187,14 +187,14 @@ def _of_numbers(then: pd.Series, now: pd.Series, *, is_shared: bool) -> dict[str
 
 
 def _chance(first: pd.Series, second: pd.Series, *, is_shared: bool) -> float:
-    """Kolmogorov and Smirnov's p-value for large samples.
+    """Kolmogorov and Smirnov's p-value.
 
     A track record is the same for all deals of an owner, account or category and differs every day: sixty deals of
     three products are three observations, not sixty, and would always seem to have moved.
     """
-    sizes = [len(each.drop_duplicates()) if is_shared else len(each) for each in (first, second)]
-    together = max(1, round(sizes[0] * sizes[1] / sum(sizes)))
-    return float(np.clip(kstwo.sf(ks_2samp(first, second, method="asymp").statistic, together), 0.0, 1.0))
+    if is_shared:
+        return float(ks_2samp(first.drop_duplicates(), second.drop_duplicates()).pvalue)
+    return min(1.0, float(ks_2samp(first, second, method="asymp").pvalue))
 
 
 def _distance(first: pd.Series, second: pd.Series) -> float:

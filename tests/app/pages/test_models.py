@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -58,6 +59,7 @@ def test_champion_challenger_and_backtest(scientist, workspace):
     chart = scientist.get("/models/calibration.svg?size=half")
     assert chart.headers["content-type"] == "image/svg+xml"
     assert b"Calibration" in chart.content
+    assert not re.search(rb"(?:stroke|fill)=.(?:black|#000)", chart.content)  # it would vanish on a dark screen
 
 
 def test_one_model(scientist, model):

@@ -70,4 +70,5 @@ def styled(chart: Any, title: str, subtitle: str | list[str] = "", width: int = 
         )
         .configure_legend(labelColor=INK, titleColor=MUTED, labelFontSize=12, titleFontSize=12, orient="top")
         .configure_header(labelColor=INK, titleColor=MUTED)
+        .configure_rule(color=INK)  # black is not swapped on a dark screen
     )  # fmt: skip
