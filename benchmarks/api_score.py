@@ -2,10 +2,11 @@
 
     uv run --group benchmarks python benchmarks/api_score.py [--deals 3000] [--requests 2000] [--flight 20]
 
-A model with the default knobs on a simulated world, its win desk served by uvicorn (one process, SQLite) on loopback,
-and clients in this process that each wait for their answer before they ask again. Different deals all the time; warm:
-some went before. Beside it the clients and the server without any scoring (GET /api/v1/health), since they share the
-machine. Every tenth answer is compared with that of the deal scored alone in this process: equal to the last bit.
+A model with the default knobs on a simulated world, its win desk served on loopback by one process with SQLite and by
+two with PostgreSQL (a server that is started for it), and clients in this process that each wait for their answer
+before they ask again. Different deals all the time; warm: some went before. Beside it the clients and the server
+without any scoring (GET /api/v1/health), since they share the machine. Every tenth answer is compared with that of the
+deal scored alone in this process: equal to the last bit.
 """
 
 import argparse
@@ -13,11 +14,12 @@ import asyncio
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,9 @@ import httpx
 import numpy as np
 import pandas as pd
 from measuring import table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from desk_databases import postgres_databases
 
 from winpredict.app.api.scoring import Sent, SentDeals
 from winpredict.app.api.sent_deal import ScoreRequest
@@ -41,15 +46,17 @@ from winpredict.workspace import Workspace
 
 WARM, COMPARED_EVERY = 200, 10
 SERVER = """
-import socket, sys
+import sys
 from pathlib import Path
-import uvicorn
-from winpredict.app.application import create_app
+from winpredict.app.serving import serve
+from winpredict.config import Config
 from winpredict.workspace import Workspace
-app = create_app(Workspace(Path(sys.argv[1])))
-listening = socket.socket(fileno=int(sys.argv[2]))
-uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listening])
+app = {"port": 0, "database": sys.argv[2]}
+said = lambda address: print(address, flush=True)
+serve(Workspace(Path(sys.argv[1])), Config(app=app), workers=int(sys.argv[3]), listening=said)
 """
+#: Names what holds the address of the database, which has a password in it.
+ADDRESS = "WINPREDICT_BENCHMARK_DATABASE"
 
 
 def prepared(folder: Path, deals: int, seed: int) -> Workspace:
@@ -153,21 +160,55 @@ def same(desk: Desk, body: bytes, answer: dict[str, Any]) -> bool:
     return points and all(alone[name] == answer[name] for name in figures)
 
 
-def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
-    """Processor time that a process has used."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_seconds(server: subprocess.Popen[bytes]) -> float:
+    """Processor time that a server's processes have used."""
+    every = [server.pid, *map(int, Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split())]
+    ticks = 0
+    for pid in every:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def served(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """The desk of a workspace in a process of its own, and its address."""
-    listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+@contextmanager
+def served(folder: Path, database: str, workers: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The desk of a workspace in processes of its own, and its address."""
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(folder), str(listening.fileno())], pass_fds=[listening.fileno()]
+        [sys.executable, "-c", SERVER, str(folder), database, str(workers)], stdout=subprocess.PIPE
     )
-    base = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    httpx.get(f"{base}/api/v1/health", timeout=60).raise_for_status()
-    return server, base
+    try:
+        assert server.stdout is not None
+        base = server.stdout.readline().decode().strip()
+        httpx.get(f"{base}/api/v1/health", timeout=60).raise_for_status()
+        yield server, base
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def lines_of(place: Workspace, database: str, workers: int, asked: argparse.Namespace) -> list[list[object]]:
+    """Rows of the table for one way of serving."""
+    desk = Desk(place, Config.model_validate({"app": {"database": database}}), open_database(database, place.folder))
+    key = key_of(desk)
+    sent = bodies(desk, asked.requests, asked.activities, asked.changes, asked.seed)
+    lines: list[list[object]] = []
+    with served(place.folder, database, workers) as (server, base):
+        # every process has answered some
+        asyncio.run(answered(base, key, sent[: WARM * workers], max(asked.flight)))
+        for path in ("/api/v1/score", "/api/v1/health"):
+            for flight in asked.flight:
+                some = sent if flight > 1 else sent[: len(sent) // 10]
+                before = cpu_seconds(server)
+                took, answers, seconds = asyncio.run(answered(base, key, some, flight, path))
+                quantiles = [f"{figure:.1f}" for figure in np.quantile(took, (0.5, 0.95, 0.99))]
+                used = 1000 * (cpu_seconds(server) - before) / len(some)
+                line = [workers, path, flight, len(some), *quantiles, f"{len(some) / seconds:.0f}", f"{used:.1f}"]
+                lines.append(line)
+                if path.endswith("score"):
+                    compared = range(0, len(some), COMPARED_EVERY)
+                    assert all(same(desk, some[number], answers[number]) for number in compared)
+    desk.database.close()
+    return lines
 
 
 def main() -> None:
@@ -178,37 +219,32 @@ def main() -> None:
     parser.add_argument("--activities", type=int, default=60)
     parser.add_argument("--changes", type=int, default=6)
     parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2, help="processes on PostgreSQL beside the one on SQLite")
     parser.add_argument("--workspace", type=Path, help="one with a champion; by default one is made")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         place = (
             prepared(Path(temporary), asked.deals, asked.seed) if not asked.workspace else Workspace(asked.workspace)
         )
-        desk = Desk(place, Config(), open_database("", place.folder))
-        key = key_of(desk)
-        sent = bodies(desk, asked.requests, asked.activities, asked.changes, asked.seed)
-        server, base = served(place.folder)
-        try:
-            asyncio.run(answered(base, key, sent[:WARM], max(asked.flight)))
-            lines = []
-            for path in ("/api/v1/score", "/api/v1/health"):
-                for flight in asked.flight:
-                    some = sent if flight > 1 else sent[: len(sent) // 10]
-                    before = cpu_seconds(server)
-                    took, answers, seconds = asyncio.run(answered(base, key, some, flight, path))
-                    quantiles = [f"{figure:.1f}" for figure in np.quantile(took, (0.5, 0.95, 0.99))]
-                    used = 1000 * (cpu_seconds(server) - before) / len(some)
-                    lines.append([path, flight, len(some), *quantiles, f"{len(some) / seconds:.0f}", f"{used:.1f}"])
-                    if path.endswith("score"):
-                        compared = range(0, len(some), COMPARED_EVERY)
-                        assert all(same(desk, some[number], answers[number]) for number in compared)
-        finally:
-            server.terminate()
-            server.wait(20)
-    print(f"{len(sent[0]) / 1024:.0f} kB a request, load of the machine before: {os.getloadavg()[1]:.1f}\n")
+        lines = lines_of(place, "", 1, asked)
+        if asked.workers > 1:
+            with postgres_databases() as new:
+                os.environ[ADDRESS] = new()
+                lines += lines_of(place, f"env:{ADDRESS}", asked.workers, asked)
+    print(f"load of the machine before: {os.getloadavg()[1]:.1f}\n")
     print(
         table(
-            ["asked", "in flight", "requests", "ms (median)", "ms (95 of 100)", "ms (99)", "a second", "ms of CPU"],
+            [
+                "processes",
+                "asked",
+                "in flight",
+                "requests",
+                "ms (median)",
+                "ms (95 of 100)",
+                "ms (99)",
+                "a second",
+                "ms of CPU",
+            ],
             lines,
         )
     )

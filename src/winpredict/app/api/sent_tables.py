@@ -75,7 +75,8 @@ class Layout:
     """
 
     def __init__(self, model: TrainedModel, crm: CRMData) -> None:
-        self.model, self.crm = model, crm
+        # asked of the tables once: they look through all deals for it
+        self.model, self.crm, self.dated = model, crm, crm.dated
         history = crm.deal_history
         self.stages = frozenset(
             str(stage)
@@ -139,7 +140,7 @@ class Layout:
 
     def _moment(self, sent: ScoreRequest, now: datetime, faults: list[dict[str, Any]]) -> datetime | None:
         """The moment to look at; what speaks against it is added to the faults."""
-        if not self.crm.dated:
+        if not self.dated:
             return None
         as_of = sent.as_of or now
         if sent.deal.created_at is None:
@@ -204,7 +205,7 @@ class Layout:
             accounts = {each.account["account_id"]: each.account for each in deals if each.account is not None}
             cut["accounts"] = _frame(list(accounts.values()), self.crm.accounts)
         looks = {"deal_id": pd.array(ids, dtype=text_dtype()), "as_of": _moments([each.as_of for each in deals])}
-        return replace(self.crm, part_of_dated=self.crm.dated, **cut), pd.DataFrame(looks)
+        return replace(self.crm, part_of_dated=self.dated, **cut), pd.DataFrame(looks)
 
 
 def _frame(rows: Sequence[Row], template: pd.DataFrame, owners: Sequence[str] | None = None) -> pd.DataFrame:
