@@ -56,8 +56,9 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
     app.state.desk = desk
     app.state.openid = Provider(config.app) if config.app.oidc_issuer else None
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    pages.add_to(app)
+    # routers are gone through in order, and programs ask most often
     api.add_to(app)
+    pages.add_to(app)
     _handle_errors(app)
     # for the moments before signing in: the state of an OpenID sign-in, and the sign-in form's own CSRF token
     app.add_middleware(

@@ -28,8 +28,9 @@ _WRITING: dict[str, dict[str, Any]] = {
 #: are served in no order, so that with fewer some would wait for ever. PostgreSQL allows 100 unless told otherwise.
 _POOL: dict[str, Any] = {"pool_size": 5, "max_overflow": 40}
 _TURN = 0x77696E  # any number that other users of a shared database do not lock
-# at DEBUG it writes down every row that is read, such as the key that cookies are signed with
-logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
+# at DEBUG it writes down every row that is read, such as the key that cookies are signed with, and at INFO every
+# statement, which costs each request a tenth of a millisecond even where nobody keeps it
+logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
 
 
 class Database:
