@@ -246,7 +246,7 @@ def test_id_tokens_that_are_not_the_providers_word(client, provider, monkeypatch
             none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
             token["id_token"] = f"{none}.{body}."
         else:
-            own = RSAKey.import_key(storage_key())
+            own = RSAKey.import_key(own_key(provider))
             claims = jwt.decode(token["id_token"], own).claims
             claims |= {"aud": "another", "azp": "winpredict"} if change == "audience" else {"exp": claims["iat"] - 999}
             token["id_token"] = jwt.encode(
@@ -330,10 +330,14 @@ def test_what_is_missing_is_told_at_the_start(monkeypatch):
         Provider(App(oidc_issuer="https://login.example.com", oidc_client_id="winpredict"))
 
 
-def storage_key():
+def own_key(provider: str) -> dict[str, str]:
     """The provider's own key, as if its server signed something else."""
     import gc
 
     from oidc_provider_mock._storage import Storage
 
-    return next(each for each in gc.get_objects() if isinstance(each, Storage)).jwk.as_dict(is_private=True)
+    metadata = httpx.get(f"{provider}/.well-known/openid-configuration").json()
+    public = {each["n"] for each in httpx.get(metadata["jwks_uri"]).json()["keys"]}
+    # other tests may have left providers behind
+    keys = (each.jwk.as_dict(is_private=True) for each in gc.get_objects() if isinstance(each, Storage))
+    return next(each for each in keys if each["n"] in public)
