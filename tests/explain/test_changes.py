@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from winpredict import CRMData, WinPredictError, explain_deal, score, train
 from winpredict.explain.changes import changes, changes_of
-from winpredict.explain.similar import similar
+from winpredict.explain.scores import DealScorer
+from winpredict.explain.similar import comparables, similar
 from winpredict.explain.what_if import what_if
 from winpredict.models.training import pipeline
 
@@ -102,6 +103,14 @@ def test_similar_deals_were_closed_and_lived_as_long(world, model, deals):
     assert (found.deals["days_more"] >= 0).all()
     assert found.deals["distance"].is_monotonic_increasing
     assert f"{(found.deals['outcome'] == 'won').sum()} were won" in found.summary()
+
+
+def test_closed_deals_of_an_age_need_no_rows_but_their_own(world, model):
+    crm, age = world.crm, pd.Timedelta(weeks=5)
+    whole = comparables(model, crm, age, crm.known_until, most=50)
+    own = comparables(model, crm, age, crm.known_until, company=DealScorer(model, crm).company, most=50)
+    pd.testing.assert_frame_equal(own.deals, whole.deals)
+    assert (own.by_theme == whole.by_theme).all()
 
 
 def test_a_deal_older_than_any_closed_one_has_no_like(world, model):
