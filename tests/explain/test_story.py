@@ -56,6 +56,16 @@ def test_steps_follow_each_other(stories):
             assert after.change == pytest.approx(after.win_probability - before.win_probability)
 
 
+def test_young_deals_are_looked_at_every_day(model, scorer, open_deals, world):
+    created = world.crm.deals.set_index("deal_id")["created_at"]
+    ages = (world.crm.known_until - created[open_deals]) / WEEK
+    for deal in (ages[ages < 4].idxmax(), ages[ages > 5].idxmin()):
+        story = tell_story(model, scorer.tables_of(deal), deal, company=scorer.company)
+        assert story.every_days == (1 if ages[deal] < 4 else 7)
+        days = {after.as_of - before.as_of for before, after in zip(story.steps, story.steps[1:-1], strict=False)}
+        assert days == {pd.Timedelta(days=story.every_days)}
+
+
 def test_largest_moves_stand_in_the_order_of_time(stories):
     moved = stories[0].largest_moves(3)
     assert len(moved) <= 3

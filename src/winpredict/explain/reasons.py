@@ -256,7 +256,7 @@ class Themes:
         self.codes: NDArray[np.intp] = codes
         self.names: list[str] = [str(name) for name in names]
         self.members = [np.flatnonzero(codes == number).tolist() for number in range(len(names))]
-        self._figures = np.array([each.unit in ("place", "points") for each in info])
+        self._figures = np.array([each.unit in ("place", "points", "changes") for each in info])
 
     def sums(self, points: Floats) -> Floats:
         """Contributions added up by theme, shape (n_rows, n_themes)."""
@@ -294,7 +294,7 @@ class Themes:
         able = points[:, members] * total[:, None] > 0
         strongest = members[np.where(able, np.abs(points[:, members]), -1.0).argmax(axis=1)]
         named = [m for m in members.tolist() if self.info[m].unit == "category"]
-        if named:  # a stage's name says more than its place, a product's than its rate
+        if named:  # a stage's name says more than its place or what went before, a product's than its rate
             strongest = np.where(self._figures[strongest], named[0], strongest)
         return np.where(able.any(axis=1), strongest, -1)
 

@@ -17,6 +17,8 @@ from winpredict.tables.schema import TIME_DTYPE
 
 #: Steps of the odds over time at the most; an older deal is looked at more seldom.
 MOST_STEPS = 53
+#: Deals that are this young are looked at every day: by the week there would be next to nothing to see.
+_YOUNG_WEEKS = 4
 #: Moves of fewer points are not pointed out.
 LEAST_MOVE = 0.03
 _WEEK = pd.Timedelta(days=7)
@@ -169,7 +171,7 @@ def _steps_of(crm: CRMData, last: pd.DataFrame) -> tuple[int, pd.DataFrame]:
     if not crm.dated:
         return 7, last[["deal_id", "as_of"]]
     weeks = -(-_age(crm, last) // _WEEK)
-    every_days = 7 * max(1, -(-weeks // MOST_STEPS))
+    every_days = 1 if weeks <= _YOUNG_WEEKS else 7 * max(1, -(-weeks // MOST_STEPS))
     return every_days, looks_over_time(crm, last, every_days)
 
 

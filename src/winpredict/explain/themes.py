@@ -1,5 +1,6 @@
 """Features in people's words: which story one belongs to, whose doing it is, and how its value is said."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ THEME_NAMES = {
 _OUR_THEMES = {"Contacts", "Team", "calls", "emails", "meetings", "senior contacts", "silence", "touches"}
 _OUR_THEMES |= {"time in stages", "ExpectedClose"}
 _THEIR_THEMES = {"customer", "inbound", "last result"}
+_BEYOND, _SHORT_OF = " beyond what ", " short of what "
 _CUSTOMER = ("account", "account_wins", "account_losses", "account_open", "days_since_account_win")
 _KINDS = ("meeting", "call", "email", "inbound")
 
@@ -77,7 +79,18 @@ def influence(of: str) -> Influence:
 
 
 def fact(info: FeatureInfo, value: Any) -> str:
-    """A feature's value as a rep would say it: "12 touches in the last 30 days"."""
+    """A feature's value as a rep would say it.
+
+    Examples
+    --------
+    >>> fact(FeatureInfo("touches_30d", "touches", "touches in the last 30 days", "Touches"), 1.0)
+    '1 touch in the last 30 days'
+    >>> stay = FeatureInfo("stay_vs_won", "days", "days in the stage beyond what won deals took there", "Stage")
+    >>> fact(stay, -5.8)
+    '5.8 days in the stage short of what won deals took there'
+    >>> fact(FeatureInfo("amount_vs_owner", "ratio", "amount against the usual one of the owner", "Amount"), 9.8)
+    'amount 9.8 times the usual one of the owner'
+    """
     if is_missing(value):
         words = info.sentence
         return f"no {words[11:]}" if words.startswith("days since") else f"not known: {words}"
@@ -88,9 +101,11 @@ def fact(info: FeatureInfo, value: Any) -> str:
     if info.unit == "points":
         return _comparison(info.sentence, float(value))
     if info.unit == "ratio":
-        return f"{float(value):.2g} times: {info.sentence}"
+        return _multiple(info.sentence, float(value))
     if info.unit == "currency":
         return f"{info.sentence} {float(value):,.0f}"
+    if _BEYOND in info.sentence and float(value) < 0:
+        return fact(replace(info, sentence=info.sentence.replace(_BEYOND, _SHORT_OF)), -float(value))
     number = amount(info, value)
     return f"{number} {_singular(info.sentence) if number == '1' else info.sentence}"
 
@@ -114,8 +129,8 @@ def amount(info: FeatureInfo, value: Any) -> str:
 def usually(info: FeatureInfo, stage: object, usual: UsualRanges) -> str:
     """What won deals have of it: "won deals at this stage: 2 to 4"; empty where that cannot be said."""
     found = usual.of_won(info.name, stage)
-    if found is None or info.unit in ("category", "points"):
-        return ""
+    if found is None or info.unit in ("category", "points") or _BEYOND in info.sentence:
+        return ""  # the last two are compared with others already
     low, high, at_stage = found
     first, last = amount(info, low), amount(info, high)
     words = first if first == last else f"{first} to {last}"
@@ -164,6 +179,12 @@ def _comparison(sentence: str, value: float) -> str:
         whose = sentence.removeprefix("win rate ").removesuffix(" against the company's")
         return f"deals {whose} are won {points} than the company's"
     return f"{sentence}: {_points(value)}"
+
+
+def _multiple(sentence: str, value: float) -> str:
+    """A ratio as a clause: "amount 9.8 times the usual one of the owner"."""
+    what, against, whose = sentence.partition(" against ")
+    return f"{what} {value:.2g} times {whose}" if against else f"{value:.2g} times: {sentence}"
 
 
 def _points(value: Any) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from winpredict.explain.scores import DealScorer
 from winpredict.explain.story import tell_story
-from winpredict.report.charts.deal import KINDS, _lines, deal_chart, steps_frame
+from winpredict.report.charts.deal import KINDS, _days_axis, _lines, deal_chart, steps_frame
 from winpredict.report.charts.style import NARROW, WIDE
 from winpredict.report.page import Picture
 from winpredict.report.writing import drawn
@@ -51,6 +51,17 @@ def test_the_table_has_a_row_a_step(story):
     assert frame["win_probability"].tolist() == [step.win_probability for step in story.steps]
     assert frame["day"].is_monotonic_increasing
     json.dumps(deal_chart(story).to_dict())
+
+
+@pytest.mark.parametrize("days", [1, 6, 20, 45, 100, 149, 151, 900])
+@pytest.mark.parametrize("room", [242, 672])
+def test_days_of_the_axis_stand_apart(days, room):
+    ends = [pd.Timestamp("2025-01-28 13:30"), pd.Timestamp("2025-01-28 13:30") + pd.Timedelta(days=days)]
+    axis = _days_axis(ends, room).to_dict()
+    if days > 150:
+        assert axis["tickCount"] >= 2
+    else:
+        assert 1 <= len(axis["values"]) <= max(3, room // 70) + 1
 
 
 def test_names_do_not_overlap():

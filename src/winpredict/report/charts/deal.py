@@ -42,8 +42,8 @@ def deal_chart(story: DealStory, width: int = WIDE) -> Any:
     chart: Any = upper.properties(width=room, height=_ODDS_HEIGHT)
     touches = events[events["kind"].isin(list(KINDS))]
     if len(touches):
-        chart = alt.vconcat(chart, _touches(touches, scale, room), spacing=14)
-    return styled(chart, _title(story), "line: win odds, band: 80 % interval; a tick below: a touch", width)
+        chart = alt.vconcat(chart, _touches(touches, scale, ends, room), spacing=14)
+    return styled(chart, _title(story), "line: win odds, band: 80% interval; a tick below: a touch", width)
 
 
 def steps_frame(story: DealStory) -> pd.DataFrame:
@@ -124,25 +124,24 @@ def _lines(places: list[float], widths: list[float], room: int) -> list[int]:
     return out
 
 
-def _touches(touches: pd.DataFrame, scale: alt.Scale, room: int) -> Any:
+def _touches(touches: pd.DataFrame, scale: alt.Scale, ends: list[pd.Timestamp], room: int) -> Any:
     names = [name for kind, name in KINDS.items() if (touches["kind"] == kind).any()]
     shown = pd.DataFrame({"day": touches["day"], "row": touches["kind"].map(KINDS)})
     y = alt.Y("row:N", sort=names, title=None, axis=alt.Axis(ticks=False, domain=False))
-    bare = alt.X(
-        "day:T", title=None, scale=scale, axis=alt.Axis(labels=False, ticks=False, tickCount=max(2, room // 90))
-    )
+    bare = alt.X("day:T", title=None, scale=scale, axis=_days_axis(ends, room, labels=False, ticks=False))
     ticks = alt.Chart(shown).mark_tick(thickness=2, size=14, color=INK).encode(bare, y)
     return ticks.properties(width=room, height=_ROW * len(names))
 
 
-def _days_axis(ends: list[pd.Timestamp], room: int) -> alt.Axis:
+def _days_axis(ends: list[pd.Timestamp], room: int, **other: Any) -> alt.Axis:
     """Days on a short time line, months on a long one."""
-    long = ends[1] - ends[0] > pd.Timedelta(days=150)
-    return alt.Axis(format="%b %y" if long else "%-d %b", tickCount=_ticks(room), labelOverlap=True)
-
-
-def _ticks(room: int) -> int:
-    return max(2, room // 90)
+    most, span = max(3, room // 70), ends[1] - ends[0]
+    if span > pd.Timedelta(days=150):
+        return alt.Axis(format="%b %y", tickCount=max(3, room // 90), labelOverlap=True, **other)
+    # left to itself the axis begins anew with every month, so that days stand now close, now far apart
+    step = next(days for days in (1, 2, 4, 7, 14, 21, 28, 56) if span <= most * pd.Timedelta(days=days))
+    days = pd.date_range(ends[0].ceil("D"), ends[1], freq=f"{step}D")
+    return alt.Axis(format="%-d %b", values=[_said(day) for day in days], labelOverlap=True, **other)
 
 
 def _plain(moments: pd.Series) -> pd.Series:
