@@ -39,6 +39,16 @@ def test_deal(page_of, grave_faults, screenshot, cast, look):
     assert ("narrow=1" in chart.evaluate("image => image.currentSrc")) == (look["width"] < 760)
 
 
+@pytest.mark.parametrize("width", [768, 1024])
+@pytest.mark.parametrize("who", ["rep", "manager"])
+def test_on_a_tablet(page_of, screenshot, cast, who, width):
+    page = page_of(who, width=width)
+    for address, name in (("/deals", "list"), (f"/deals/{cast.deal}", "deal")):
+        page.goto(address)
+        screenshot(page, f"{name}-{who}-{width}")
+        assert fits(page)
+
+
 def test_filters_by_mouse(page_of):
     page = page_of("rep")
     page.goto("/deals")

@@ -1,10 +1,11 @@
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from sqlalchemy import delete, select
 
-from winpredict.app.pages.deal_views import like_deals
+from winpredict.app.pages.deal_views import like_deals, step_rows
 from winpredict.app.records import Feedback, Score
 from winpredict.app.stories import alike, chart_of, story_of
 from winpredict.app.visibility import latest_run
@@ -170,6 +171,19 @@ def test_deals_at_the_same_age_to_the_week_are_much_the_same_as_to_the_second(ap
     to_the_week = alike(desk, loaded, story, loaded.crm.known_until.to_pydatetime()).deals
     exactly = similar(loaded.model, loaded.crm, cast.deal).deals
     assert len(set(to_the_week["deal_id"]) & set(exactly["deal_id"])) >= len(exactly) / 2
+
+
+def test_every_step_says_what_happened_since_the_one_before(app, cast):
+    desk = app.state.desk
+    loaded = desk.loaded()
+    story = story_of(desk, loaded, cast.deal, loaded.crm.known_until.to_pydatetime())
+    since = pd.Timestamp(0, tz="UTC")
+    for row in step_rows(story):
+        events = story.events[(story.events["at"] >= since) & (story.events["at"] < row.step.as_of)]
+        since = row.step.as_of
+        touches, stages = events[events["kind"] != "stage"], events.loc[events["kind"] == "stage", "told"]
+        assert sum(map(int, re.findall(r"(\d+) (?:meeting|call|e-mail|other touch)", row.happened))) == len(touches)
+        assert re.findall(r"entering ([^,]+)", row.happened) == stages.tolist()
 
 
 def test_what_is_worked_out_is_kept(app, cast):

@@ -1,18 +1,16 @@
 """A deal's story as its page shows it: rows, sliders, and closed deals without what the reader may not see."""
 
 import math
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from winpredict.explain.themes import in_points
-
 if TYPE_CHECKING:
-    from winpredict.explain.reasons import Reason
     from winpredict.explain.similar import SimilarDeals
     from winpredict.explain.story import DealStory, Step
     from winpredict.explain.what_if import WhatIf
@@ -28,6 +26,8 @@ _KIND_WORDS = {
     "meeting": ("meeting", "meetings"), "call": ("call", "calls"), "email": ("e-mail", "e-mails"),
     "other": ("other touch", "other touches"),
 }  # fmt: skip
+_WITH_POINTS = re.compile(r"(?P<words>.*) \((?P<points>[+-]\d+\.\d) pts\)", re.DOTALL)
+_USUAL = "; won deals"
 
 
 @dataclass(frozen=True)
@@ -101,26 +101,48 @@ class LikeDeals:
     deals: list[LikeDeal]
 
 
-def reason_words(reason: "Reason") -> str:
-    """A reason's sentence without its points, which stand in a column of their own.
+@dataclass(frozen=True)
+class Told:
+    """A reason's sentence in the parts that a page sets apart.
+
+    Parameters
+    ----------
+    fact : str
+    usual : str
+        What won deals have of it; may be empty.
+    points : float or None
+        Percentage points; None where the sentence has none.
+    """
+
+    fact: str
+    usual: str
+    points: float | None
+
+
+def told(sentence: str) -> Told:
+    """The parts of a reason's sentence.
 
     Examples
     --------
-    >>> from winpredict.explain.reasons import Reason
-    >>> reason_words(Reason("touches", "3 touches so far (+1.0 pts)", 0.01))
-    '3 touches so far'
+    >>> told("3 touches so far; won deals at this stage: 1 to 4 (-2.0 pts)")
+    Told(fact='3 touches so far', usual='won deals at this stage: 1 to 4', points=-2.0)
+    >>> told("stage: Demo")
+    Told(fact='Stage: Demo', usual='', points=None)
     """
-    return reason.sentence.removesuffix(f" ({in_points(reason.points)})")
+    counted = _WITH_POINTS.fullmatch(sentence)
+    words = counted["words"] if counted else sentence
+    fact, mark, usual = words.rpartition(_USUAL) if _USUAL in words else (words, "", "")
+    points = float(counted["points"]) if counted else None
+    return Told(f"{fact[:1].upper()}{fact[1:]}", f"{mark}{usual}".removeprefix("; "), points)
 
 
 def step_rows(story: "DealStory") -> list[StepRow]:
     """The odds over time with what happened meanwhile."""
-    rows, events, since = [], story.events, None
-    for step in story.steps:
-        meanwhile = events[(events["at"] < step.as_of) & (True if since is None else events["at"] >= since)]
-        rows.append(StepRow(step, _happened(meanwhile)))
-        since = step.as_of
-    return rows
+    events = list(zip(story.events["kind"], story.events["told"], strict=True))
+    ends = story.events["at"].searchsorted(pd.DatetimeIndex([step.as_of for step in story.steps])).tolist()
+    starts = [0, *ends][: len(ends)]
+    between = zip(story.steps, starts, ends, strict=True)
+    return [StepRow(step, _happened(events[start:end])) for step, start, end in between]
 
 
 def sliders(model: "TrainedModel", story: "DealStory", given: Mapping[str, str]) -> Asked:
@@ -157,7 +179,8 @@ def like_deals(found: "SimilarDeals", crm: "CRMData", owners: frozenset[str] | N
     is_won = found.deals["outcome"] == "won"
     took = found.deals.loc[is_won, "days_more"].median()
     kept = [name for name in ("deal_id", "owner_id", "name", "currency") if name in crm.deals]
-    shown = found.deals.merge(crm.deals[kept], on="deal_id", how="left")
+    theirs = crm.deals.loc[crm.deals["deal_id"].isin(found.deals["deal_id"]), kept]
+    shown = found.deals.merge(theirs, on="deal_id", how="left")
     if owners is not None:
         shown = shown[shown["owner_id"].isin(owners)] if "owner_id" in shown else shown.iloc[:0]
     rows = cast("list[dict[str, Any]]", shown.astype(object).where(shown.notna(), None).to_dict("records"))
@@ -175,11 +198,10 @@ def like_deals(found: "SimilarDeals", crm: "CRMData", owners: frozenset[str] | N
     return LikeDeals(len(found.deals), int(is_won.sum()), None if pd.isna(took) else round(took), deals)
 
 
-def _happened(events: pd.DataFrame) -> str:
-    counts = Counter(events.loc[events["kind"] != "stage", "kind"])
-    told = [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in _KIND_WORDS.items() if counts[kind]]
-    stages = [f"stage {name}" for name in events.loc[events["kind"] == "stage", "told"]]
-    return ", ".join([*stages, *told])
+def _happened(events: Sequence[tuple[str, str]]) -> str:
+    counts = Counter(kind for kind, _ in events)
+    touches = [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in _KIND_WORDS.items() if counts[kind]]
+    return ", ".join([*(f"entering {name}" for kind, name in events if kind == "stage"), *touches])
 
 
 def _whole(given: str | None, otherwise: int) -> int:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from winpredict.app.identity import Caller, desk_of
-from winpredict.app.pages.deal_views import reason_words
+from winpredict.app.pages.deal_views import told
 from winpredict.app.records import Role, Score
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -81,7 +81,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "percent": percent, "points": points, "tenths": tenths, "money": money, "day": day, "days_from": days_from,
-        "next_step": next_step, "reason_words": reason_words, "address_of": address_of,
+        "next_step": next_step, "close_from": close_from, "told": told, "address_of": address_of,
         "moment": moment, "figure": format, "knows_until": knows_until,
     }  # fmt: skip
     return made
@@ -187,8 +187,8 @@ def days_from(moment: datetime | None, now: datetime | None) -> str:
     return f"{count} ago" if days > 0 else f"in {count}"
 
 
-def next_step(score: Score, now: datetime | None) -> str:
-    """What comes next in a deal: the next touch that is booked, else the expected close.
+def next_step(score: Score, now: datetime | None) -> tuple[str, str]:
+    """What comes next in a deal, when and what: the next touch that is booked, else the expected close.
 
     The canonical tables have no field for a next step: what CRMs have is free text that few keep up to date.
 
@@ -196,18 +196,26 @@ def next_step(score: Score, now: datetime | None) -> str:
     --------
     >>> later = Score(next_touch_at=None, expected_close_date=datetime(2025, 3, 7))
     >>> next_step(later, datetime(2025, 3, 9)), next_step(later, datetime(2025, 3, 1))
-    ('close 2 days overdue', 'close in 6 days')
+    (('2 days overdue', 'expected close'), ('in 6 days', 'expected close'))
     """
     if now is None:
-        return _MISSING
+        return _MISSING, ""
     if score.next_touch_at is not None:
-        return f"touch {days_from(score.next_touch_at, now)}"
-    close = score.expected_close_date
-    if close is None:
-        return "nothing booked"
-    if close.date() < now.date():
-        return f"close {days_from(close, now).removesuffix(' ago')} overdue"
-    return f"close {days_from(close, now)}"
+        return days_from(score.next_touch_at, now), "touch booked"
+    if score.expected_close_date is not None:
+        return close_from(score.expected_close_date, now), "expected close"
+    return "nothing booked", ""
+
+
+def close_from(close: datetime, now: datetime) -> str:
+    """How far the expected close of an open deal lies ahead.
+
+    Examples
+    --------
+    >>> close_from(datetime(2025, 3, 7), datetime(2025, 3, 8)), close_from(datetime(2025, 3, 7), datetime(2025, 3, 1))
+    ('1 day overdue', 'in 6 days')
+    """
+    return days_from(close, now).replace(" ago", " overdue")
 
 
 def address_of(deal_id: str) -> str:
