@@ -89,6 +89,9 @@ PARTS = {
         "Scoring by the API, 20 requests in flight", "api_score.py",
         _words("--deals 3000 --requests 2000"), _words("--deals 1000 --requests 300"),
     ),
+    "desk": Part(
+        "The rep's pages", "desk.py", _words("--open 10000 --asked 100"), _words("--open 1000 --asked 20"),
+    ),
     "desk_readers": Part(
         "50 people reading while scoring runs are published", "desk_readers.py",
         _words("--open 2000 --seconds 60"), _words("--open 500 --seconds 15"),
