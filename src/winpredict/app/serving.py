@@ -1,9 +1,10 @@
 """The application served: an address to listen on, one process or several, and a quiet end."""
 
+import signal
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -54,14 +55,33 @@ def serve(
     require_database_for(workers, config)
     bound = _bound(config.app.host, config.app.port)
     served = _served(workspace, config, workers)
-    with bound:
+    server = uvicorn.Server(served)
+    with bound, _ended_by_signals(server):
         listening(address_of(bound))
         # uvicorn ends tidily at the signal, then raises it again for whoever called: that was all it was for
         with suppress(KeyboardInterrupt):
             if workers == 1:
-                uvicorn.Server(served).run(sockets=[bound])
+                server.run(sockets=[bound])
             else:
                 uvicorn.supervisors.Multiprocess(served, sockets=[bound]).run()
+
+
+@contextmanager
+def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """End a server also when it is told so before it listens to signals itself: a Ctrl-C of that moment was lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    former = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)
 
 
 def require_database_for(workers: int, config: Config) -> None:
