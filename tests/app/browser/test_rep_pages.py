@@ -66,6 +66,24 @@ def test_filters_by_mouse(page_of):
     assert told.count("\n") - 1 == page.locator("[data-row]").count()
 
 
+def test_filters_by_keyboard(page_of):
+    """Going through the options with the arrows loads nothing; the button does."""
+    page = page_of("rep")
+    page.goto("/deals")
+    stage = page.locator("#stage")
+    stage.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")
+    chosen = stage.input_value()
+    assert chosen
+    assert page.url.endswith("/deals")
+    assert stage.evaluate("each => each === document.activeElement")
+    press_until(page, page.get_by_role("button", name="Show"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("stage="))
+    assert page.locator("#stage").input_value() == chosen
+
+
 def test_keys(page_of):
     page = page_of("rep")
     page.goto("/deals")

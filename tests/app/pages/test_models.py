@@ -136,6 +136,10 @@ def test_feedback_reaches_the_scientist_without_names(app, scientist, signed_in,
     shown = page(scientist)
     assert "[name] is as good as signed &lt;b&gt;" in shown
     assert name not in shown
+    of_the_deal = scientist.get(f"/deals/{cast.deal}").text
+    assert "[name] is as good as signed &lt;b&gt;" in of_the_deal
+    assert name not in of_the_deal
+    assert f"{name} is as good as signed" in rep.get(f"/deals/{cast.deal}").text
     with app.state.desk.database.reading() as session:
         assert session.scalars(select(Feedback)).one().run_id is not None
 

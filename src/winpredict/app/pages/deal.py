@@ -13,6 +13,7 @@ from winpredict.app.identity import WITH_DEALS, Allows, Caller, DeskOfRequest
 from winpredict.app.listing import owner_names
 from winpredict.app.pages.deal_views import LikeDeals, like_deals, sliders, step_rows
 from winpredict.app.pages.deals import may_read_names
+from winpredict.app.pages.model_views import said_about
 from winpredict.app.pages.rendering import address_of, render
 from winpredict.app.people import now
 from winpredict.app.publishing import shown_run
@@ -93,11 +94,12 @@ def deal(
 ) -> Response:
     """The page of a deal."""
     score, run = seen_deal(desk, caller, deal_id)
+    names = may_read_names(desk, caller)
     with desk.database.reading() as session:
         owners = owner_names(session, [score])
-        said = visible_feedback(caller.person, deal_id).options(joinedload(Feedback.person)).limit(_MOST_FEEDBACK)
-        feedback = session.scalars(said).all()
-    names = may_read_names(desk, caller)
+        wanted = visible_feedback(caller.person, deal_id).options(joinedload(Feedback.person)).limit(_MOST_FEEDBACK)
+        # people write names into what they say
+        said = said_about(session, caller.person, session.scalars(wanted).all(), names=names)
     return render(
         request,
         caller,
@@ -107,7 +109,7 @@ def deal(
         owner=owners.get(score.owner_id or "", score.owner_id or "–"),
         names=names,
         address=address_of(deal_id),
-        feedback=feedback,
+        said=said,
         kinds=KIND_WORDS,
         thanks=thanks,
         sizes=(_WIDE, _NARROW),

@@ -36,8 +36,12 @@ for (const hint of document.querySelectorAll("[data-keys]")) {
   show();
 }
 
+// with the keyboard one goes through the options, each a change: there the button is for when the right one is found
 for (const field of document.querySelectorAll(".filters select")) {
-  field.addEventListener("change", () => field.form.requestSubmit());
+  let byKeys = false;
+  field.addEventListener("keydown", () => { byKeys = true; });
+  field.addEventListener("pointerdown", () => { byKeys = false; });
+  field.addEventListener("change", () => { if (!byKeys) field.form.requestSubmit(); });
 }
 
 // a form whose answer stands on the same page: it is asked for in the background when a slider is let go
