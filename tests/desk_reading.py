@@ -50,7 +50,8 @@ def _of_json(answer: dict) -> Iterator[int]:
 
 
 def _of_page(address: str, page: str) -> Iterator[int]:
-    for cells in _CELLS:
+    # beneath a deal's headline stand its odds of other days, which are of no run
+    for cells in _CELLS[-1:] if address.startswith("/deals/") else _CELLS:
         yield from map(int, re.findall(cells, page, re.DOTALL))
     found = re.search(_SUM, page, re.DOTALL)
     if found and address.startswith("/pipeline"):
