@@ -139,7 +139,7 @@ def told(sentence: str) -> Told:
 def step_rows(story: "DealStory") -> list[StepRow]:
     """The odds over time with what happened meanwhile."""
     events = list(zip(story.events["kind"], story.events["told"], strict=True))
-    ends = story.events["at"].searchsorted(pd.DatetimeIndex([step.as_of for step in story.steps])).tolist()
+    ends = story.events["at"].searchsorted(pd.DatetimeIndex([step.as_of for step in story.steps], tz="UTC")).tolist()
     starts = [0, *ends][: len(ends)]
     between = zip(story.steps, starts, ends, strict=True)
     return [StepRow(step, _happened(events[start:end])) for step, start, end in between]
