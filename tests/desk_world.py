@@ -7,11 +7,15 @@ import pandas as pd
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from winpredict import CRMData
+from winpredict import Config, CRMData, TrainedModel, backtest, score
 from winpredict.app.desk import Desk
 from winpredict.app.people import add_person
 from winpredict.app.publishing import publish
 from winpredict.app.records import Role
+from winpredict.explain.drivers import top_drivers
+from winpredict.models.registry import log_backtest, log_training
+from winpredict.models.training import pipeline
+from winpredict.workspace import Workspace
 
 PASSWORD = "correct horse battery"
 #: Everybody who may sign in, by what tests call them: e-mail and role.
@@ -45,6 +49,24 @@ class Cast:
     boss: str
     deal: str
     other_deal: str
+
+
+def fill(place: Workspace, model: TrainedModel, config: Config) -> None:
+    """Record a model of a workspace's tables as the champion, with its drivers, and keep its scores."""
+    crm = place.crm()
+    features = model.build_features(crm, pipeline(crm, crm.known_until))
+    drivers = top_drivers(model, features)
+    log_training(place.folder, model, config=config, fingerprint=place.state, example=features, drivers=drivers)
+    place.keep_scores(score(model, crm, model_version="1"), crm.known_until)
+
+
+def judge(place: Workspace, model: TrainedModel, config: Config) -> None:
+    """Record a backtest of a workspace, and the model once more as a challenger."""
+    crm = place.crm()
+    knobs = config.model_copy(update={"backtest": config.backtest.model_copy(update={"folds": 2})})
+    log_backtest(place.folder, backtest(crm, knobs), config=knobs, fingerprint=place.state)
+    features = model.build_features(crm, pipeline(crm, crm.known_until))
+    log_training(place.folder, model, config=config, fingerprint="earlier", example=features)
 
 
 def with_teams(crm: CRMData) -> CRMData:

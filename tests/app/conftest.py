@@ -12,16 +12,12 @@ from pathlib import Path
 import pytest
 import uvicorn
 from browsing import LOOKS
-from desk_world import PASSWORD, PEOPLE, Cast, client_of, populate, with_teams
+from desk_world import PASSWORD, PEOPLE, Cast, client_of, fill, populate, with_teams
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from winpredict import score
 from winpredict.app.application import create_app
 from winpredict.config import Config
-from winpredict.explain.drivers import top_drivers
-from winpredict.models.registry import log_training
-from winpredict.models.training import pipeline
 from winpredict.workspace import Workspace
 
 #: Chromium as root in a container, quiet on the network.
@@ -34,11 +30,7 @@ def trained(tmp_path_factory, world, model, quick_config) -> Workspace:
     """A workspace with tables, a champion and scores. Shared by all tests: take `workspace` to change something."""
     place = Workspace(tmp_path_factory.mktemp("trained") / "workspace")
     place.save_import(with_teams(world.crm), profile="simulated")
-    crm = place.crm()
-    features = model.build_features(crm, pipeline(crm, crm.known_until))
-    drivers = top_drivers(model, features)
-    log_training(place.folder, model, config=quick_config, fingerprint=place.state, example=features, drivers=drivers)
-    place.keep_scores(score(model, crm, model_version="1"), crm.known_until)
+    fill(place, model, quick_config)
     return place
 
 

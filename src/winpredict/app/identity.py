@@ -101,6 +101,8 @@ class Allows:
         return caller
 
 
+#: Whoever is signed in, for pages that are everybody's.
+Anybody = Annotated[Caller, Depends(Allows(*EVERYBODY))]
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 

@@ -55,15 +55,16 @@ def serve(
     require_database_for(workers, config)
     bound = _bound(config.app.host, config.app.port)
     served = _served(workspace, config, workers)
-    server = uvicorn.Server(served)
-    with bound, _ended_by_signals(server):
-        listening(address_of(bound))
-        # uvicorn ends tidily at the signal, then raises it again for whoever called: that was all it was for
-        with suppress(KeyboardInterrupt):
-            if workers == 1:
+    with bound, suppress(KeyboardInterrupt):
+        if workers == 1:
+            server = uvicorn.Server(served)
+            with _ended_by_signals(server):
+                listening(address_of(bound))
                 server.run(sockets=[bound])
-            else:
-                uvicorn.supervisors.Multiprocess(served, sockets=[bound]).run()
+        else:
+            listening(address_of(bound))
+            # it ends tidily at the signal, then raises it again for whoever called: that was all it was for
+            uvicorn.supervisors.Multiprocess(served, sockets=[bound]).run()
 
 
 @contextmanager

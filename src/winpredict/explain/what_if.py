@@ -121,8 +121,7 @@ def figures_of(model: TrainedModel, features: pd.DataFrame) -> list[Figure]:
     """
     return [
         Figure(each.name, each.sentence, float(features[each.name].iloc[0]), *model.usual.covered[each.name])
-        for each in model.info
-        if _askable(model, each)
+        for each in _possible(model).values()
     ]
 
 
@@ -142,16 +141,14 @@ def what_if_of(model: TrainedModel, features: pd.DataFrame, deal_id: str, figure
     WinPredictError
         When a figure is unknown, not in our hands or outside what the data cover.
     """
-    possible = {each.name: each for each in model.info if _askable(model, each)}
     for name, value in figures.items():
-        _check(name, value, possible, model)
+        check_figure(model, name, value)
     changed = features.assign(**{name: float(value) for name, value in figures.items()})
     # as everywhere where odds stand beside their reasons, so that "now" is the very figure shown there
-    before, after = (
-        float(model.odds_of(contributions(model.classifier, each).by_bag)["win_probability"].iloc[0])
-        for each in (features, changed)
-    )
+    found = contributions(model.classifier, pd.concat([features, changed], ignore_index=True))
+    before, after = map(float, model.odds_of(found.by_bag)["win_probability"])
     now = {name: (float(features[name].iloc[0]), float(value)) for name, value in figures.items()}
+    possible = _possible(model)
     asked = ", ".join(
         f"{possible[name].sentence}: {amount(possible[name], to)} instead of {amount(possible[name], was)}"
         for name, (was, to) in now.items()
@@ -168,7 +165,19 @@ def _askable(model: TrainedModel, info: FeatureInfo) -> bool:
     return info.name in model.usual.covered and influence(theme(info)) == "in our hands"
 
 
-def _check(name: str, value: float, possible: Mapping[str, FeatureInfo], model: TrainedModel) -> None:
+def _possible(model: TrainedModel) -> dict[str, FeatureInfo]:
+    return {each.name: each for each in model.info if _askable(model, each)}
+
+
+def check_figure(model: TrainedModel, name: str, value: float) -> None:
+    """Make sure that a figure may be asked about.
+
+    Raises
+    ------
+    WinPredictError
+        When it is unknown, not in our hands or outside what the data cover.
+    """
+    possible = _possible(model)
     if name not in possible:
         raise WinPredictError(f"what if {name}: that cannot be asked; ask about {', '.join(sorted(possible))}")
     low, high = model.usual.covered[name]

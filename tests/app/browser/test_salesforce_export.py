@@ -6,12 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from browsing import NOTHING_WAITS, fits, press_until, until, whole
-from desk_world import with_teams
+from desk_world import fill, with_teams
 
-from winpredict import Config, score, train
-from winpredict.explain.drivers import top_drivers
-from winpredict.models.registry import log_training
-from winpredict.models.training import pipeline
+from winpredict import Config, train
 from winpredict.sources import import_files, load_profile
 from winpredict.workspace import Workspace
 
@@ -32,11 +29,7 @@ def workspace(tmp_path_factory):
     crm = place.crm()
     config = Config.model_validate({"model": {"bags": 2, "trees": 40, "learning_rate": 0.1, "threads": 1}})
     model = train(crm, config, as_of=crm.known_until - pd.Timedelta(weeks=5))
-    rows = model.build_features(crm, pipeline(crm, crm.known_until))
-    log_training(
-        place.folder, model, config=config, fingerprint=place.state, example=rows, drivers=top_drivers(model, rows)
-    )
-    place.keep_scores(score(model, crm, model_version="1"), crm.known_until)
+    fill(place, model, config)
     return place
 
 

@@ -5,15 +5,12 @@ from itertools import count
 
 import pytest
 from browsing import fits, press_until, whole
-from desk_world import PASSWORD
+from desk_world import PASSWORD, judge
 from sqlalchemy import select
 
-from winpredict import backtest
 from winpredict.app.people import add_person, make_token
 from winpredict.app.records import Person, Role
-from winpredict.config import Config
-from winpredict.models.registry import find_model, log_backtest, log_training, promote
-from winpredict.models.training import pipeline
+from winpredict.models.registry import find_model, promote
 
 _numbers = count()
 
@@ -21,11 +18,7 @@ _numbers = count()
 @pytest.fixture(scope="module")
 def workspace(workspace, model, quick_config):
     """With a backtest, and a challenger."""
-    crm = workspace.crm()
-    knobs = Config.model_validate({"model": quick_config.model.model_dump(), "backtest": {"folds": 2}})
-    log_backtest(workspace.folder, backtest(crm, knobs), config=knobs, fingerprint=workspace.state)
-    rows = model.build_features(crm, pipeline(crm, crm.known_until))
-    log_training(workspace.folder, model, config=knobs, fingerprint="earlier", example=rows)
+    judge(workspace, model, quick_config)
     return workspace
 
 
@@ -62,24 +55,24 @@ def test_looks(page_of, grave_faults, screenshot, look, who, address):
     assert not grave_faults(page)
 
 
+def use(page, locator, by: str) -> None:
+    """Press a link or a button."""
+    if by == "mouse":
+        locator.click()
+    else:
+        press_until(page, locator)
+        page.keyboard.press("Enter")
+
+
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])
 def test_promotion(page_of, workspace, grave_faults, by):
     page = page_of("scientist")
     whole(page, "/models")
-    link = page.get_by_role("link", name="Promote model 2")
-    if by == "mouse":
-        link.click()
-    else:
-        press_until(page, link)
-        page.keyboard.press("Enter")
+    use(page, page.get_by_role("link", name="Promote model 2"), by)
     page.wait_for_url(re.compile("/models/2/promote"))
     button = page.get_by_role("button", name="Promote model 2")
     assert find_model(workspace.folder, "champion").version == 1
-    if by == "mouse":
-        button.click()
-    else:
-        press_until(page, button)
-        page.keyboard.press("Enter")
+    use(page, button, by)
     page.wait_for_url(re.compile("promoted=2"))
     page.get_by_text("Model 2 is the champion now").wait_for()
     assert not grave_faults(page)

@@ -3,26 +3,20 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from desk_world import csrf_token
+from desk_world import csrf_token, judge
 from sqlalchemy import select
 
-from winpredict import backtest
-from winpredict.app.pages.model_views import shift_rows, without
+from winpredict.app.pages.feedback_views import without
+from winpredict.app.pages.model_views import shift_rows
 from winpredict.app.records import AuditEntry, Feedback
-from winpredict.config import Config
 from winpredict.models.drift import Drift
-from winpredict.models.registry import find_model, list_models, log_backtest, log_training, promote
-from winpredict.models.training import pipeline
+from winpredict.models.registry import find_model, list_models, promote
 
 
 @pytest.fixture(scope="module")
 def workspace(workspace, model, quick_config):
     """With a backtest, and a challenger."""
-    crm = workspace.crm()
-    found = backtest(crm, Config.model_validate({"model": quick_config.model.model_dump(), "backtest": {"folds": 2}}))
-    log_backtest(workspace.folder, found, config=quick_config, fingerprint=workspace.state)
-    rows = model.build_features(crm, pipeline(crm, crm.known_until))
-    log_training(workspace.folder, model, config=quick_config, fingerprint="earlier", example=rows)
+    judge(workspace, model, quick_config)
     return workspace
 
 

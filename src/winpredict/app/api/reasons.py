@@ -14,7 +14,7 @@ from winpredict.app.api.tables import plain_number
 from winpredict.app.desk import Desk, Loaded
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.pages.deal import seen_deal
-from winpredict.explain.what_if import figures_of, what_if_of
+from winpredict.explain.what_if import check_figure, figures_of, what_if_of
 
 router = APIRouter(tags=["reasons"], route_class=TaggedRoute)
 Reader = Annotated[Caller, Depends(WITH_DEALS)]
@@ -124,7 +124,7 @@ def what_if(desk: DeskOfRequest, caller: Reader, deal_id: str, asked: WhatIfRequ
     faults = [
         {"loc": ("body", "figures", name), "msg": fault, "type": "value_error"}
         for name, value in asked.figures.items()
-        if (fault := _fault(loaded, features, deal_id, name, value))
+        if (fault := _fault(loaded, name, value))
     ]
     if faults:
         raise RequestValidationError(faults)
@@ -132,10 +132,10 @@ def what_if(desk: DeskOfRequest, caller: Reader, deal_id: str, asked: WhatIfRequ
     return WhatIfAnswer(deal_id=deal_id, before=found.before, after=found.after, sentence=found.sentence)
 
 
-def _fault(loaded: Loaded, features: pd.DataFrame, deal_id: str, name: str, value: float) -> str:
+def _fault(loaded: Loaded, name: str, value: float) -> str:
     """What speaks against asking about a figure."""
     try:
-        what_if_of(loaded.model, features, deal_id, {name: value})
+        check_figure(loaded.model, name, value)
     except WinPredictError as error:
         return str(error)
     return ""

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
 from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk
 from winpredict.app.guessing import TooManyTriesError, check_password
-from winpredict.app.identity import EVERYBODY, Allows, Caller, DeskOfRequest
+from winpredict.app.identity import Anybody, Caller, DeskOfRequest
 from winpredict.app.pages.people import ROLE_WORDS
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.pages.sign_in import source_of, welcome
@@ -16,7 +16,6 @@ from winpredict.app.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, change_pa
 from winpredict.app.records import CrmUser, Person, Role
 
 router = APIRouter()
-Anybody = Annotated[Caller, Depends(Allows(*EVERYBODY))]
 
 
 @router.get("/account")

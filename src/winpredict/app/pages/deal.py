@@ -13,7 +13,7 @@ from winpredict.app.identity import WITH_DEALS, Allows, Caller, DeskOfRequest
 from winpredict.app.listing import owner_names
 from winpredict.app.pages.deal_views import LikeDeals, like_deals, sliders, step_rows
 from winpredict.app.pages.deals import may_read_names
-from winpredict.app.pages.model_views import said_about
+from winpredict.app.pages.feedback_views import said_about
 from winpredict.app.pages.rendering import address_of, render
 from winpredict.app.people import now
 from winpredict.app.publishing import shown_run

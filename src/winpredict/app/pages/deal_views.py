@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pandas as pd
+
+from winpredict.app.pages.tables import records_of
 
 if TYPE_CHECKING:
     from winpredict.explain.similar import SimilarDeals
@@ -183,7 +185,7 @@ def like_deals(found: "SimilarDeals", crm: "CRMData", owners: frozenset[str] | N
     shown = found.deals.merge(theirs, on="deal_id", how="left")
     if owners is not None:
         shown = shown[shown["owner_id"].isin(owners)] if "owner_id" in shown else shown.iloc[:0]
-    rows = cast("list[dict[str, Any]]", shown.astype(object).where(shown.notna(), None).to_dict("records"))
+    rows = records_of(shown)
     deals = [
         LikeDeal(
             name=str((names and row.get("name")) or row["deal_id"]),

@@ -1,16 +1,10 @@
 """What the pages of models show, made ready from the record of MLflow and from the database."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session as DatabaseSession
-
-from winpredict.app.records import Feedback, Person, Score
-from winpredict.app.visibility import visible_scores
+from winpredict.app.pages.tables import records_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,27 +87,6 @@ class Described:
         return sum(map(len, self.features.values()))
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a person said is wrong, as a data scientist may read it.
-
-    Parameters
-    ----------
-    feedback : Feedback
-    text : str
-        Without the deal's names, where these may not be read.
-    title : str
-        The deal's name or id.
-    is_open : bool
-        Whether the deal has a page.
-    """
-
-    feedback: Feedback
-    text: str
-    title: str
-    is_open: bool
-
-
 def on_record(folder: Path) -> OnRecord:
     """Read models and backtests of a workspace."""
     from winpredict.models.registry import list_backtests, list_models, read_backtest_tables
@@ -135,7 +108,7 @@ def described(folder: Path, model: "ModelVersion") -> Described:
         by_builder.setdefault(each.builder, []).append(each)
     drivers = read_drivers(folder, model)
     return Described(
-        drivers=[] if drivers.empty else _records(drivers.nlargest(_DRIVERS, "points")),
+        drivers=[] if drivers.empty else records_of(drivers.nlargest(_DRIVERS, "points")),
         features=by_builder,
         audited=[each.sentence for each in by_builder.get("Attributes", [])],
         dropped=read_dropped_attributes(folder, model),
@@ -151,7 +124,7 @@ def scorer_rows(record: OnRecord) -> list[dict[str, Any]]:
         {"name": _SCORERS.get(str(row["scorer"]), str(row["scorer"]).replace("_", " "))}
         | {name: _figure(row.get(name), form) for name, _, form, _ in FIGURES}
         | {"deals": _figure(row.get("n"), ",.0f")}
-        for row in _records(record.tables["overall"])
+        for row in records_of(record.tables["overall"])
     ]
 
 
@@ -165,56 +138,16 @@ def shift_rows(drift: "Drift") -> list[dict[str, str]]:
             "shift": _shift(row["shift"], row["unit"]),
             "is_clear": "yes" if row["is_clear"] else "no",
         }
-        for row in _records(drift.features.head(_SHIFTS))
+        for row in records_of(drift.features.head(_SHIFTS))
     ]
-
-
-def said_about(session: DatabaseSession, person: Person, rows: Sequence[Feedback], *, names: bool) -> list[Said]:
-    """Feedback with what may be told of its deals."""
-    ids = {each.deal_id for each in rows}
-    is_open = set(
-        session.scalars(visible_scores(person).where(Score.deal_id.in_(ids)).with_only_columns(Score.deal_id))
-    )
-    known: dict[str, set[str]] = {each: set() for each in ids}
-    title: dict[str, str] = {}
-    told = select(Score.deal_id, Score.name, Score.account).where(Score.deal_id.in_(ids)).order_by(Score.run_id)
-    for deal_id, name, account in session.execute(told):
-        known[deal_id] |= {each for each in (name, account) if each}
-        title[deal_id] = name or deal_id
-    return [
-        Said(
-            each,
-            each.text if names else without(each.text, known[each.deal_id]),
-            title.get(each.deal_id, each.deal_id) if names else each.deal_id,
-            each.deal_id in is_open,
-        )
-        for each in rows
-    ]
-
-
-def without(text: str, names: set[str]) -> str:
-    """A text without some names, however they are written.
-
-    Examples
-    --------
-    >>> without("ACME signed last week", {"Acme", "Acme renewal"})
-    '[name] signed last week'
-    """
-    longest_first = sorted(names, key=len, reverse=True)
-    pattern = "|".join(re.escape(each) for each in longest_first)
-    return re.sub(pattern, "[name]", text, flags=re.IGNORECASE) if pattern else text
-
-
-def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _figure(value: Any, form: str) -> str:
-    return "–" if value is None or value != value else format(float(value), form)
+    return "–" if value is None else format(float(value), form)
 
 
-def _typical(value: float, unit: str) -> str:
-    if value != value:
+def _typical(value: float | None, unit: str) -> str:
+    if value is None:
         return "–"
     if unit in ("category", "share"):
         return f"{value:.0%}"

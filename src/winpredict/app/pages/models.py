@@ -14,13 +14,12 @@ from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.pages.charts import Size, svg, svg_answer
 from winpredict.app.pages.deal import KIND_WORDS
 from winpredict.app.pages.deals import may_read_names
+from winpredict.app.pages.feedback_views import Said, said_about
 from winpredict.app.pages.model_views import (
     FIGURES,
     OnRecord,
-    Said,
     described,
     on_record,
-    said_about,
     scorer_rows,
     shift_rows,
 )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from winpredict.app.pages.pipeline_views import Outlook, records_of
+from winpredict.app.pages.pipeline_views import Outlook
+from winpredict.app.pages.tables import records_of
 
 if TYPE_CHECKING:
     from winpredict.tables.crm import CRMData

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from winpredict.app.desk import Loaded
+from winpredict.app.pages.tables import records_of
 from winpredict.app.totals import StageTotals, Totals
 from winpredict.report.page import Picture
 
@@ -139,12 +140,6 @@ def forecast_rows(made: Outlook | None) -> dict[str, list[dict[str, Any]]]:
 
 def _this_quarter(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["period"] == "this quarter"].sort_values("expected", ascending=False)
-
-
-def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as templates take them: missing is None."""
-    records = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in records]
 
 
 def _conversion(made: Outlook) -> Picture | None:

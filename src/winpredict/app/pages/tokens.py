@@ -2,19 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from fastapi import APIRouter, Form, HTTPException, Request
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import RedirectResponse, Response
 
 from winpredict._common.errors import WinPredictError
-from winpredict.app.identity import EVERYBODY, Allows, Caller, DeskOfRequest
+from winpredict.app.identity import Anybody, Caller, DeskOfRequest
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import make_token, now, revoke_token
 from winpredict.app.records import ApiToken, Role
 
 router = APIRouter()
-Anybody = Annotated[Caller, Depends(Allows(*EVERYBODY))]
 SCOPE_WORDS = {
     "read": "read deals, odds and reasons, and what they add up to",
     "score": "score deals that it sends",

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk, Loaded
+from winpredict.app.pages.rendering import sentence
 
 Made = TypeVar("Made")
 #: Seconds that a page waits for all its parts together.
@@ -74,7 +75,7 @@ class Waiting:
         try:
             return self._desk.loaded(), ""
         except WinPredictError as error:
-            return None, _sentence(error)
+            return None, sentence(error)
 
     def part(self, key: Hashable, make: Callable[[], Made], *, is_long: bool = False) -> Part[Made]:
         """A part, if it is there in time; else it goes on being made for the next who ask.
@@ -106,13 +107,7 @@ def _tried(make: Callable[[], Made]) -> Part[Made]:
     try:
         return Part(make())
     except WinPredictError as error:
-        return Part(problem=_sentence(error))
+        return Part(problem=sentence(error))
     except Exception:
         _LOG.exception("a part of a page could not be made")
         return Part(problem=_FAILED, passing=True)
-
-
-def _sentence(error: WinPredictError) -> str:
-    """What an error says, as a sentence."""
-    told = str(error).rstrip(".")
-    return f"{told[:1].upper()}{told[1:]}."
