@@ -43,6 +43,28 @@ _ORDERS: dict[Order, tuple[ColumnElement[Any], bool]] = {
 }
 
 
+def page_count(found: int, rows: int) -> int:
+    """Pages of a list with so many rows on each; an empty list has one.
+
+    Examples
+    --------
+    >>> page_count(101, 50), page_count(100, 50), page_count(0, 50)
+    (3, 2, 1)
+    """
+    return max(1, -(-found // rows))
+
+
+def only_currency(currencies: Sequence[str]) -> str | None:
+    """The currency of a sum; None where it is not recorded, or amounts of several are added.
+
+    Examples
+    --------
+    >>> only_currency(["EUR"]), only_currency(["EUR", ""])
+    ('EUR', None)
+    """
+    return (currencies[0] or None) if len(currencies) == 1 else None
+
+
 def falls_first(order: Order) -> bool:
     """Whether an order begins with the largest, unless it is reversed."""
     return _ORDERS[order][1]

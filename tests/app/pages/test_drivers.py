@@ -1,6 +1,8 @@
 """Why deals are won, for a manager: comparisons, charts and reports of deals that they may see, and of no others."""
 
+import csv
 import html
+import io
 import re
 
 import numpy as np
@@ -47,9 +49,12 @@ def reported(monkeypatch):
 
 
 def settled(client, address: str) -> str:
-    """The page when nothing of it is waited for any more."""
+    """The page, or the file, when nothing of it is waited for any more."""
     for _ in range(60):
         answer = client.get(address)
+        if answer.status_code == 303:  # to the page that waits for the file
+            client.get(answer.headers["location"])
+            continue
         assert answer.status_code == 200, answer.text
         if "data-waiting" not in answer.text:
             return html.unescape(answer.text)
@@ -101,9 +106,13 @@ def test_every_figure_of_a_side_leads_to_its_deals(signed_in, app, workspace):
             assert f"of={of}{'&side=1' if side else ''}" in row[head]
             listed = settled(client, f"{address}&of={of}&side={side}")
             assert f"<p>{count} deal" in listed
+            file = settled(client, f"{address.replace('deals?', 'deals.csv?')}&of={of}&side={side}")
+            rows = list(csv.DictReader(io.StringIO(file, newline="")))
+            assert len(rows) == int(count.replace(",", ""))
+            assert {row["deal_id"] for row in rows} <= mine
             assert set(re.findall(r'href="/deals/([^"]+)"', listed)) <= mine
     others = deals[~deals["deal_id"].isin(mine)]
-    listed = settled(client, "/drivers/deals?of=created")
+    listed = settled(client, "/drivers/deals?of=created") + settled(client, "/drivers/deals.csv?of=created")
     assert not [each for each in others["deal_id"] if each in listed]
 
 
@@ -111,6 +120,28 @@ def test_every_figure_of_a_side_leads_to_its_deals(signed_in, app, workspace):
 def test_deals_of_no_figure_are_not_listed(signed_in, words, status):
     settled(signed_in("manager"), "/drivers")
     assert signed_in("manager").get(f"/drivers/deals?{words}").status_code == status
+    assert signed_in("manager").get(f"/drivers/deals.csv?{words}").status_code == status
+
+
+def test_the_deals_of_a_side_come_in_pages(signed_in):
+    client = signed_in("boss")
+    address = "/drivers/deals?created=2024&of=closed&other_group=&segment=customer&group=new"
+    first = settled(client, address)
+    further = re.search(r'<a href="([^"]+)" rel="next"', first)[1]
+    assert "of=closed" in further
+    assert "group=new" in further
+    second = settled(client, further)
+    ids = [set(re.findall(r'<th scope="row">([^<]+)</th>', page)) for page in (first, second)]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+
+
+def test_a_scientist_reads_no_names_in_the_file(signed_in, workspace):
+    file = settled(signed_in("scientist"), "/drivers/deals.csv?of=created")
+    header, *rows = csv.reader(io.StringIO(file, newline=""))
+    assert header == ["deal_id", "owner", "created_at", "outcome", "days", "amount", "currency"]
+    assert len(rows) == len(workspace.crm().deals)
+    assert not set(workspace.crm().deals["name"].dropna()) & {cell for row in rows for cell in row}
 
 
 def test_two_periods_stand_side_by_side(signed_in):

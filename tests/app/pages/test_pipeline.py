@@ -1,6 +1,8 @@
 """A manager's pipeline: figures, what is behind them, and that nothing of another manager's deals is among them."""
 
+import csv
 import html
+import io
 import re
 import threading
 from typing import get_args
@@ -13,24 +15,32 @@ from sqlalchemy import select
 from winpredict.app.identity import COOKIE, signed
 from winpredict.app.listing import DealQuery, find_deals
 from winpredict.app.pages import pipeline_views
-from winpredict.app.pages.pipeline_lists import Behind, deal_rows
+from winpredict.app.pages.pipeline_lists import Behind, deals_behind
 from winpredict.app.pages.rendering import environment
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.people import add_person, sign_in
 from winpredict.app.records import Person, Role, Score
 from winpredict.app.visibility import visible_owners, visible_scores, visible_tables
+from winpredict.config import Config
 
 PICTURES = ("conversion", "history", "forecast", "reps")
 
 
 def settled(client, address: str) -> str:
-    """The page when nothing of it is waited for any more."""
+    """The page, or the file, when nothing of it is waited for any more."""
     for _ in range(60):
         answer = client.get(address)
+        if answer.status_code == 303:  # to the page that waits for the file
+            client.get(answer.headers["location"])
+            continue
         assert answer.status_code == 200, answer.text
         if "data-waiting" not in answer.text:
             return html.unescape(answer.text)
     pytest.fail("the page is never whole")
+
+
+def csv_rows(client, address: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(settled(client, address), newline="")))
 
 
 def ids_of(app, who: str) -> set[str]:
@@ -85,11 +95,11 @@ def test_what_becomes_of_deals_in_a_stage_leads_to_as_many_deals(app, workspace)
     made = pipeline_views.outlook(("key",), loaded, loaded.crm)
     for row in made.funnel.conversion.to_dict("records"):
         for of, count in (("reached", row["deals"]), ("moved on", row["moved_on"]), ("lost", row["lost"])):
-            assert len(deal_rows(made, of, "", row["stage"], with_names=False)) == count, (row["stage"], of)
+            assert len(deals_behind(made, of, "", row["stage"])) == count, (row["stage"], of)
     for row in made.funnel.now.to_dict("records"):
-        days = [each["days"] for each in deal_rows(made, "standing", "", row["stage"], with_names=False)]
+        days = deals_behind(made, "standing", "", row["stage"])["days"]
         assert len(days) == row["deals"]
-        assert not days or np.median(days) == pytest.approx(row["median_days_in_stage"])
+        assert not len(days) or np.median(days) == pytest.approx(row["median_days_in_stage"])
 
 
 def test_no_figure_of_the_tables_is_without_its_deals(signed_in):
@@ -120,6 +130,32 @@ def test_no_figure_of_the_tables_is_without_its_deals(signed_in):
     assert whole == pytest.approx(sum(parts), abs=2)
 
 
+def test_a_list_comes_in_pages_and_whole_as_a_file(signed_in):
+    client = signed_in("boss")
+    pages = [settled(client, "/pipeline/deals?of=reached&stage=Prospecting")]
+    count = int(re.search(r"<p>([\d,]+) deals", pages[0])[1].replace(",", ""))
+    whole = int(re.search(r"Page 1 of (\d+)", pages[0])[1])
+    assert whole == -(-count // Config().app.page_rows) > 1
+    while further := re.search(r'<a href="([^"]+)" rel="next"', pages[-1]):
+        pages.append(settled(client, further[1]))
+    assert len(pages) == whole
+    assert sum(page.count('<th scope="row">') for page in pages) == count
+    rows = csv_rows(client, re.search(r'<a href="([^"]+)" class="export"', pages[1])[1])
+    assert len(rows) == count
+    assert len({row["deal_id"] for row in rows}) == count
+    assert list(rows[0]) == ["deal_id", "name", "owner", "stage", "fate", "closed_at", "amount", "currency"]
+    beyond = settled(client, "/pipeline/deals?of=reached&stage=Prospecting&page=99")
+    assert "The list is not that long" in beyond
+    assert '<a href="/pipeline/deals?of=reached&stage=Prospecting&page=1">' in beyond
+
+
+def test_a_file_that_is_not_there_yet_is_waited_for_on_its_page(signed_in, monkeypatch):
+    monkeypatch.setattr("winpredict.app.pages.pipeline._outlook", lambda *_: Part())
+    answer = signed_in("boss").get("/pipeline/deals.csv?of=lost&stage=A+%26+B&page=3")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/pipeline/deals?of=lost&stage=A+%26+B"
+
+
 def test_a_manager_sees_nothing_of_another_managers_deals(signed_in, app, cast, workspace):
     crm = workspace.crm()
     with app.state.desk.database.reading() as session:
@@ -129,7 +165,9 @@ def test_a_manager_sees_nothing_of_another_managers_deals(signed_in, app, cast, 
     theirs -= set(crm.deals.loc[crm.deals["owner_id"].isin(mine), "name"])
     client = signed_in("manager")
     addresses = ["/pipeline", "/pipeline/deals?of=stalled"]
-    addresses += [f"/pipeline/deals?of={of}&period=this+quarter" for of in get_args(Behind)]
+    addresses += [
+        f"/pipeline/deals{kind}?of={of}&period=this+quarter" for of in get_args(Behind) for kind in ("", ".csv")
+    ]
     read = "".join(settled(client, address) for address in addresses)
     for name in PICTURES:
         drawn = client.get(f"/pipeline/chart.svg?name={name}")
@@ -150,7 +188,7 @@ def test_the_forecast_is_made_of_ones_own_deals(app, workspace, cast):
 
 
 @pytest.mark.parametrize("whose", ["owner:{0.other_rep}", "under:manager-1", "under:nobody", "team:None", "nonsense"])
-@pytest.mark.parametrize("path", ["/pipeline?", "/pipeline/deals?of=open&"])
+@pytest.mark.parametrize("path", ["/pipeline?", "/pipeline/deals?of=open&", "/pipeline/deals.csv?of=open&"])
 def test_a_choice_beyond_ones_own_is_as_none(signed_in, cast, path, whose):
     answer = signed_in("manager").get(f"{path}whose={whose.format(cast)}")
     assert answer.status_code == 404
@@ -182,6 +220,10 @@ def test_names_are_hidden_from_scientists(signed_in, workspace):
     ]
     names = set(workspace.crm().deals["name"].dropna()) | set(workspace.crm().accounts["name"].dropna())
     assert not {name for name in names if any(f">{name}<" in page for page in pages)}
+    for of in get_args(Behind):
+        rows = csv_rows(client, f"/pipeline/deals.csv?of={of}")
+        assert not {"name", "account"} & {column for row in rows for column in row}
+        assert not names & {cell for row in rows for cell in row.values()}
 
 
 def test_a_manager_without_deals_is_told_what_to_do(app):
@@ -201,6 +243,8 @@ def test_a_manager_without_deals_is_told_what_to_do(app):
         ("/pipeline/chart.svg?name=forecast&size=9999", 422),
         ("/pipeline/deals?of=passwords", 422),
         ("/pipeline/deals?of=open&period=ever", 422),
+        ("/pipeline/deals?of=open&page=0", 422),
+        ("/pipeline/deals.csv?of=passwords", 422),
         ("/pipeline?whose=" + "x" * 321, 422),
     ],
 )

@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import Response
 
+from winpredict.app.listing import page_count
 from winpredict.app.records import Score
 
 MOST = 200
@@ -40,7 +41,7 @@ class Paging:
 
 def pages(request: Request, answer: Response, found: int, page: int, limit: int) -> dict[str, int | str | None]:
     """The fields of `Paged`; the links are put into the answer's headers too."""
-    last = max(1, -(-found // limit))
+    last = page_count(found, limit)
     at = {"next": page + 1 if page < last else None, "previous": min(page - 1, last) if page > 1 else None}
     links = {name: _address(request, number) for name, number in at.items() if number is not None}
     if links:

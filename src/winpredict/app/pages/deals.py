@@ -1,6 +1,5 @@
 """The list of open deals, and its export."""
 
-import io
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -9,11 +8,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import RedirectResponse, Response
 
-from winpredict._common.spreadsheets import without_formulas
 from winpredict.app.desk import Desk
 from winpredict.app.identity import EVERYBODY, WITH_DEALS, Allows, Caller, DeskOfRequest
-from winpredict.app.listing import Choices, DealQuery, Deals, Order, choices, falls_first, find_deals
+from winpredict.app.listing import Choices, DealQuery, Deals, Order, choices, falls_first, find_deals, page_count
 from winpredict.app.pages.rendering import render
+from winpredict.app.pages.tables import csv_answer
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Role, ScoringRun
 from winpredict.app.visibility import sees_names
@@ -61,7 +60,7 @@ def deals(
         orders=_ORDER_WORDS,
         falls=lambda order: falls_first(Order(order)),
         run=run,
-        pages=max(1, -(-found.found // rows)),
+        pages=page_count(found.found, rows),
         link=lambda **changes: f"/deals?{_words(query, **changes)}",
         export=f"/deals.csv?{_words(query, page=1)}",
         mine=caller.person.role == Role.REP,
@@ -77,10 +76,7 @@ def export(desk: DeskOfRequest, query: Asked, caller: Annotated[Caller, Depends(
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
         found = find_deals(session, caller.person, query, rows=None, with_names=names, knobs=desk.config.run)
-    out = io.StringIO()
-    without_formulas(_table(found, names=names)).to_csv(out, index=False)
-    headers = {"Content-Disposition": 'attachment; filename="deals.csv"', "Cache-Control": "no-store"}
-    return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    return csv_answer(_table(found, names=names), "deals.csv")
 
 
 def may_read_names(desk: Desk, caller: Caller) -> bool:

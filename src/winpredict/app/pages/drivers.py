@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
+import pandas as pd
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
@@ -28,6 +29,7 @@ from winpredict.app.pages.drivers_views import (
     uncharted,
     win_rows,
 )
+from winpredict.app.pages.listed_deals import ListedDeals, list_page
 from winpredict.app.pages.pipeline import OF_TEAMS
 from winpredict.app.pages.pipeline_lists import DealList
 from winpredict.app.pages.rendering import render
@@ -69,6 +71,7 @@ class ListQuery(DriversQuery):
 
     of: Behind
     side: int = Field(0, ge=0, le=1, description="0 for the first set, 1 for the one that it is compared with")
+    page: int = Field(1, ge=1, le=100_000)
 
 
 class ReportQuery(BaseModel):
@@ -132,30 +135,28 @@ def behind_a_figure(
     request: Request, desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader
 ) -> Response:
     """The deals behind a figure."""
-    names = may_read_names(desk, caller)
     parts = _parts(desk, caller, Waiting(desk))
-    part = parts.table()
-    title, rows = "Deals", []
-    if part.made is not None:
-        sides = _asked(parts, query).sides
-        if query.side >= len(sides):
-            raise HTTPException(404, "there is no second set of deals to list; choose one to compare with")
-        title = f"{sides[query.side].words}: {query.of}"
-        rows = parts.listed(side_deals(sides[query.side], part.made, query.of), with_names=names)
-    return render(
+    return list_page(
         request,
         caller,
-        "pipeline_deals.html",
-        part=part,
-        title=title,
-        about=DealList(title, "Deals as they ended, or as they are now; the latest created first.", DEAL_COLUMNS),
-        added=sum(row["amount"] or 0.0 for row in rows),
-        rows=rows,
-        shown=desk.config.app.page_rows * 4,
-        names=names,
+        parts.table(),
+        _listed(parts, query, names=may_read_names(desk, caller)),
+        page=query.page,
+        rows=desk.config.app.page_rows,
+        link=lambda **changes: _address("/drivers/deals", query, of=query.of, side=query.side, **changes),
+        export=_address("/drivers/deals.csv", query, of=query.of, side=query.side),
         back=_address("/drivers", query),
         back_words="Why deals are won",
     )
+
+
+@router.get("/drivers/deals.csv")
+def export(desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader) -> Response:
+    """All of these deals as a table for spreadsheets; until they are there, the page that waits for them."""
+    parts = _parts(desk, caller, Waiting(desk))
+    if parts.table().made is None:
+        return RedirectResponse(_address("/drivers/deals", query, of=query.of, side=query.side), 303)
+    return _listed(parts, query, names=may_read_names(desk, caller)).file()
 
 
 @router.get("/drivers/chart.svg")
@@ -217,6 +218,25 @@ def _asked(parts: DriverParts, query: DriversQuery) -> Asked:
     if asked is None:
         raise HTTPException(404, "there is no such segment, group or period among the deals that you may see")
     return asked
+
+
+def _listed(parts: DriverParts, query: ListQuery, *, names: bool) -> ListedDeals:
+    """What is asked for; no deals while the table is not there.
+
+    Raises
+    ------
+    HTTPException
+        404 where there is no such side.
+    """
+    about = DealList("Deals", "Deals as they ended, or as they are now; the latest created first.", DEAL_COLUMNS)
+    table = parts.table().made
+    if table is None:
+        return ListedDeals(about, about.title, pd.DataFrame(), names)
+    sides = _asked(parts, query).sides
+    if query.side >= len(sides):
+        raise HTTPException(404, "there is no second set of deals to list; choose one to compare with")
+    deals = parts.listed(side_deals(sides[query.side], table, query.of), with_names=names)
+    return ListedDeals(about, f"{sides[query.side].words}: {query.of}", deals, names)
 
 
 def _address(path: str, query: DriversQuery, **changes: object) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from winpredict._common.errors import TooLittleDataError
 from winpredict.app.desk import Loaded
-from winpredict.app.pages.pipeline_lists import listed
+from winpredict.app.pages.listed_deals import listed
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.visibility import visible_tables
 
@@ -89,7 +89,7 @@ class DriverParts:
         model = self._loaded.model
         return self._waiting.part(("deal table", *self.key), lambda: _table(model, self._crm))
 
-    def listed(self, deals: pd.DataFrame, *, with_names: bool) -> list[dict[str, Any]]:
+    def listed(self, deals: pd.DataFrame, *, with_names: bool) -> pd.DataFrame:
         """Some of the deals as a page lists them."""
         return listed(self._crm, deals, with_names=with_names)
 

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
+from winpredict.app.listing import page_count
 from winpredict.app.pages.charts import Size, svg, svg_answer
 from winpredict.app.pages.deal import KIND_WORDS
 from winpredict.app.pages.deals import may_read_names
@@ -74,7 +75,7 @@ def models(
         feedback=feedback,
         said=said,
         page=page,
-        pages=max(1, -(-said // _FEEDBACK)),
+        pages=page_count(said, _FEEDBACK),
         kinds=KIND_WORDS,
         names=names,
         promoted=promoted,

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from winpredict._common.errors import WinPredictError
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
+from winpredict.app.listing import page_count
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import (
     add_person,
@@ -76,7 +77,7 @@ def log(
         count = session.scalar(select(func.count()).select_from(AuditEntry)) or 0
         wanted = select(AuditEntry).options(joinedload(AuditEntry.person)).order_by(AuditEntry.id.desc())
         entries = session.scalars(wanted.limit(_ENTRIES).offset((page - 1) * _ENTRIES)).all()
-    pages = max(1, -(-count // _ENTRIES))
+    pages = page_count(count, _ENTRIES)
     told = [(each, details_in_words(each.details)) for each in entries]
     return render(request, caller, "log.html", entries=told, count=count, page=page, pages=pages)
 

@@ -3,15 +3,17 @@
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
+import pandas as pd
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.pages.charts import Size, svg, svg_answer
 from winpredict.app.pages.deals import may_read_names
-from winpredict.app.pages.pipeline_lists import LISTS, Behind, deal_rows
+from winpredict.app.pages.listed_deals import ListedDeals, list_page, listed
+from winpredict.app.pages.pipeline_lists import LISTS, Behind, deals_behind
 from winpredict.app.pages.pipeline_views import PICTURES, Outlook, forecast_rows, outlook, stage_rows
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Part, Waiting
@@ -42,6 +44,7 @@ class ListQuery(PipelineQuery):
     of: Behind
     stage: str = Field("", max_length=300, description="only those in, or of, this stage")
     period: Literal["this month", "next month", "this quarter", "next quarter"] = "this quarter"
+    page: int = Field(1, ge=1, le=100_000)
 
 
 class ImageQuery(PipelineQuery):
@@ -89,24 +92,29 @@ def behind_a_figure(
     request: Request, desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader
 ) -> Response:
     """The deals behind a figure."""
-    names = may_read_names(desk, caller)
     part = _outlook(desk, caller, query.whose, Waiting(desk))
-    made, about = part.made, LISTS[query.of]
-    rows = [] if made is None else deal_rows(made, query.of, query.period, query.stage, with_names=names)
-    return render(
+    return list_page(
         request,
         caller,
-        "pipeline_deals.html",
-        part=part,
-        back_words=f"Pipeline of {whose}" if (whose := _words_of(desk, caller, query.whose)) else "Pipeline",
-        title=about.title.format(period=query.period) + (f": {query.stage}" if query.stage else ""),
-        about=about,
-        added=sum(row[about.sums] or 0.0 for row in rows),
-        rows=rows,
-        shown=desk.config.app.page_rows * 4,
-        names=names,
+        part,
+        _listed(desk, caller, query, part),
+        page=query.page,
+        rows=desk.config.app.page_rows,
+        link=lambda **changes: _list_address("/pipeline/deals", query, **changes),
+        export=_list_address("/pipeline/deals.csv", query),
         back=_address("/pipeline", whose=query.whose),
+        back_words=f"Pipeline of {whose}" if (whose := _words_of(desk, caller, query.whose)) else "Pipeline",
     )
+
+
+@router.get("/pipeline/deals.csv")
+def export(desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader) -> Response:
+    """All of these deals as a table for spreadsheets; until they are there, the page that waits for them."""
+    part = _outlook(desk, caller, query.whose, Waiting(desk))
+    _words_of(desk, caller, query.whose)
+    if part.made is None:
+        return RedirectResponse(_list_address("/pipeline/deals", query), 303)
+    return _listed(desk, caller, query, part).file()
 
 
 @router.get("/pipeline/chart.svg")
@@ -129,6 +137,20 @@ def _outlook(desk: Desk, caller: Caller, whose: str, waiting: Waiting) -> Part[O
         return Part(problem=problem)
     key = ("outlook", loaded.state, owners)
     return waiting.part(key, lambda: outlook(key, loaded, visible_tables(loaded.crm, owners)))
+
+
+def _listed(desk: Desk, caller: Caller, query: ListQuery, part: Part[Outlook]) -> ListedDeals:
+    """What is asked for; no deals while the part is not there."""
+    made, about, names = part.made, LISTS[query.of], may_read_names(desk, caller)
+    title = about.title.format(period=query.period) + (f": {query.stage}" if query.stage else "")
+    if made is None:
+        return ListedDeals(about, title, pd.DataFrame(), names)
+    deals = listed(made.crm, deals_behind(made, query.of, query.period, query.stage), with_names=names)
+    return ListedDeals(about, title, deals, names)
+
+
+def _list_address(path: str, query: ListQuery, **changes: object) -> str:
+    return _address(path, **(query.model_dump(exclude_defaults=True, exclude={"page"}) | changes))
 
 
 def _words_of(desk: Desk, caller: Caller, whose: str) -> str:

@@ -2,15 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import pandas as pd
 
 from winpredict.app.pages.pipeline_views import Outlook
-from winpredict.app.pages.tables import records_of
-
-if TYPE_CHECKING:
-    from winpredict.tables.crm import CRMData
 
 #: What can be asked for.
 Behind = Literal["booked", "open", "expected", "standing", "stalled", "reached", "moved on", "lost"]
@@ -46,26 +42,13 @@ class DealList:
     sums: str = "amount"
 
 
-def deal_rows(made: Outlook, of: Behind, period: str, stage: str, *, with_names: bool) -> list[dict[str, Any]]:
-    """The deals behind a figure; names only where they may be read."""
+def deals_behind(made: Outlook, of: Behind, period: str, stage: str) -> pd.DataFrame:
+    """The deals behind a figure, with the columns of their list."""
     frame, columns = LISTS[of].rows(made, period), [name for name, _, _ in LISTS[of].columns]
     if stage and "stage" in columns:
         frame = frame[frame["stage"] == stage]
     # a company may know no closes, amounts or owners
-    frame = frame.reindex(columns=["deal_id", *columns])
-    return listed(made.crm, frame, with_names=with_names)
-
-
-def listed(crm: "CRMData", frame: pd.DataFrame, *, with_names: bool) -> list[dict[str, Any]]:
-    """Rows about deals as a page lists them; names only where they may be read."""
-    deals = crm.deals.set_index("deal_id")
-    names = deals.get("name")
-    frame = frame.assign(
-        name=frame["deal_id"].map(names) if with_names and names is not None else None,
-        # only open deals have a page
-        is_open=frame["deal_id"].map(deals["outcome"]) == "open",
-    )
-    return records_of(frame)
+    return frame.reindex(columns=["deal_id", *columns])
 
 
 def _booked(made: Outlook, period: str) -> pd.DataFrame:
