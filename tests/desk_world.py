@@ -83,6 +83,12 @@ def with_teams(crm: CRMData) -> CRMData:
     return replace(crm, users=pd.concat([users, above], ignore_index=True).astype(users.dtypes))
 
 
+def without_dates(crm: CRMData) -> CRMData:
+    """The deals as a CRM exports them that keeps no dates: what each has, and how it ended."""
+    deals = crm.deals.drop(columns=["created_at", "closed_at", "expected_close_date", "contract_signed"])
+    return CRMData.from_frames(deals.assign(created_at=None, closed_at=None), users=crm.users, accounts=crm.accounts)
+
+
 def cast_of(crm: CRMData) -> Cast:
     """The busiest rep of each team, and the eldest open deal of either, which has most to tell."""
     assert crm.users is not None
@@ -97,14 +103,19 @@ def cast_of(crm: CRMData) -> Cast:
 def populate(desk: Desk, crm: CRMData, scores: pd.DataFrame) -> Cast:
     """Publish two scoring runs, eight days apart, and let everybody of `PEOPLE` sign in."""
     cast = cast_of(crm)
-    publish(desk.database, crm, eight_days_earlier(scores))
-    publish(desk.database, crm, scores)
+    let_in(desk, crm, [eight_days_earlier(scores), scores], cast)
+    return cast
+
+
+def let_in(desk: Desk, crm: CRMData, runs: list[pd.DataFrame], cast: Cast) -> None:
+    """Publish scoring runs, and let everybody of `PEOPLE` sign in."""
+    for scores in runs:
+        publish(desk.database, crm, scores)
     linked = {"rep": cast.rep, "other_rep": cast.other_rep, "manager": cast.manager, "boss": cast.boss}
     with desk.database.writing() as session:
         for who, (email, role) in PEOPLE.items():
             name = who.replace("_", " ").capitalize()
             add_person(session, email, name, role, password=PASSWORD, crm_user_id=linked.get(who))
-    return cast
 
 
 def eight_days_earlier(scores: pd.DataFrame) -> pd.DataFrame:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import uvicorn
 from browsing import LOOKS
-from desk_world import PASSWORD, PEOPLE, Cast, client_of, fill, populate, with_teams
+from desk_world import PASSWORD, PEOPLE, Cast, cast_of, client_of, fill, let_in, populate, with_teams, without_dates
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from winpredict.app.application import create_app
 from winpredict.config import Config
+from winpredict.models.training import train
 from winpredict.workspace import Workspace
 
 #: Chromium as root in a container, quiet on the network.
@@ -47,6 +48,21 @@ def app(workspace, desk_config) -> Iterator[FastAPI]:
     """The win desk of the module's workspace, with two scoring runs and everybody of `desk_world.PEOPLE`."""
     made = create_app(workspace, desk_config)
     made.state.cast = populate(made.state.desk, workspace.crm(), workspace.latest_scores())
+    yield made
+    made.state.desk.database.close()
+
+
+@pytest.fixture(scope="session")
+def undated(tmp_path_factory, world, quick_config) -> Iterator[FastAPI]:
+    """The win desk of a workspace whose deals carry no dates, with one scoring run and everybody as in `app`."""
+    place = Workspace(tmp_path_factory.mktemp("undated") / "workspace")
+    crm = without_dates(with_teams(world.crm))
+    place.save_import(crm, profile="simulated")
+    fill(place, train(crm, quick_config), quick_config)
+    made = create_app(place, Config())
+    cast = cast_of(with_teams(world.crm))
+    let_in(made.state.desk, place.crm(), [place.latest_scores()], cast)
+    made.state.cast = cast
     yield made
     made.state.desk.database.close()
 

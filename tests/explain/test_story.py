@@ -1,10 +1,11 @@
 import pandas as pd
 import pytest
 
-from winpredict import WinPredictError, explain_deal
+from winpredict import CRMData, WinPredictError, explain_deal
 from winpredict.explain.changes import changes, over_time
 from winpredict.explain.scores import DealScorer
 from winpredict.explain.story import MOST_STEPS, tell_story
+from winpredict.models.training import train
 
 WEEK = pd.Timedelta(days=7)
 
@@ -84,3 +85,15 @@ def test_nothing_is_told_that_was_not_known(world, model, stories):
 def test_a_deal_that_is_not_there_is_refused(model, world):
     with pytest.raises(WinPredictError, match="there is no deal"):
         tell_story(model, world.crm, "nobody")
+
+
+def test_undated_deals_have_no_time_line(quick_config, world):
+    deals = world.crm.deals[["deal_id", "outcome", "stage", "amount", "product"]]
+    crm = CRMData.from_frames(deals.assign(created_at=None, closed_at=None))
+    deal_id = deals.loc[deals["outcome"] == "open", "deal_id"].iloc[0]
+    story = tell_story(train(crm, quick_config), crm, deal_id)
+    assert not story.steps
+    assert story.events.empty
+    assert story.week is None
+    assert not story.largest_moves()
+    assert story.explanation.reasons

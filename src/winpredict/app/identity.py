@@ -50,7 +50,12 @@ def desk_of(request: Request) -> Desk:
     return desk
 
 
-DeskOfRequest = Annotated[Desk, Depends(desk_of)]
+async def _desk_of_request(request: Request) -> Desk:
+    """`desk_of`, on the event loop: what is no coroutine would wait for a thread first, for every request."""
+    return desk_of(request)
+
+
+DeskOfRequest = Annotated[Desk, Depends(_desk_of_request)]
 
 
 class Allows:

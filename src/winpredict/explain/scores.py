@@ -176,7 +176,8 @@ def days_to_quarter_end(moment: pd.Timestamp | None) -> float:
     """Days from a moment to the end of its calendar quarter; NaN without one."""
     if moment is None:
         return np.nan
-    end = (moment.tz_localize(None).normalize() + pd.offsets.QuarterEnd(0) + pd.Timedelta(days=1)).tz_localize("UTC")
+    year, quarter = moment.year + moment.quarter // 4, moment.quarter % 4  # of the next one, counted from 0
+    end = pd.Timestamp(year=year, month=3 * quarter + 1, day=1, tz="UTC")
     return float((end - moment) / pd.Timedelta(days=1))
 
 

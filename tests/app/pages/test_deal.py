@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from desk_world import PEOPLE, client_of
 from sqlalchemy import delete, select
 
 from winpredict.app.pages.deal_views import like_deals, step_rows
@@ -195,3 +196,13 @@ def test_what_is_worked_out_is_kept(app, cast):
     assert chart is chart_of(desk, loaded, cast.deal, moment, width=330)
     other = replace(loaded, state="another")
     assert story_of(desk, other, cast.deal, moment) is not story_of(desk, loaded, cast.deal, moment)
+
+
+def test_a_deal_without_dates_has_all_but_its_history(undated):
+    client, deal_id = client_of(undated, PEOPLE["rep"][0]), undated.state.cast.deal
+    text = client.get(f"/deals/{deal_id}").text
+    assert figures(section(text, "why"))
+    assert 'aria-labelledby="time"' not in text
+    assert "odds.svg" not in text
+    for narrow in ("", "?narrow=1"):
+        assert client.get(f"/deals/{deal_id}/odds.svg{narrow}").status_code == 404

@@ -58,8 +58,9 @@ def test_the_table_has_a_row_a_step(story):
 def test_days_of_the_axis_stand_apart(days, room):
     ends = [pd.Timestamp("2025-01-28 13:30"), pd.Timestamp("2025-01-28 13:30") + pd.Timedelta(days=days)]
     axis = _days_axis(ends, room).to_dict()
-    if days > 150:
+    if days > 150 or days < 2:
         assert axis["tickCount"] >= 2
+        assert ("%H" in axis["format"]) == (days < 2)
     else:
         assert 1 <= len(axis["values"]) <= max(3, room // 70) + 1
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from fastapi.exceptions import RequestValidationError
 
 from winpredict._common.errors import WinPredictError
@@ -18,7 +19,6 @@ from winpredict.tables.schema import TIME_DTYPE, text_dtype
 Row = Mapping[str, Any]
 Place = tuple[str | int, ...]
 _START = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_MOMENT = np.iinfo(np.int64).min
 #: After the id of an owner or account whose history the sender may not see: nobody has such an id.
 _UNSEEN = "\0unseen"
 
@@ -232,13 +232,9 @@ def _typed(values: list[Any], dtype: Any) -> Any:
 
 def _moments(values: Sequence[datetime | None]) -> Any:
     """Moments as the tables have them, exact to the microsecond."""
-    counts = [_NO_MOMENT if value is None else _microseconds(value) for value in values]
-    return pd.DatetimeIndex(np.array(counts, dtype="datetime64[us]")).tz_localize("UTC").array
-
-
-def _microseconds(moment: datetime) -> int:
-    passed = moment - _START
-    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
+    passed = pa.array([None if value is None else value - _START for value in values], type=pa.duration("us"))
+    moments = passed.to_numpy(zero_copy_only=False).view("datetime64[us]")
+    return pd.DatetimeIndex(moments).tz_localize("UTC").array
 
 
 def _masked(name: str | None, seen: frozenset[str] | None) -> str | None:

@@ -55,6 +55,8 @@ def odds_chart(
 ) -> Response:
     """The chart of the odds over time; apart from the page, which need not wait for it."""
     _, run = seen_deal(desk, caller, deal_id)
+    if not story_of(desk, desk.loaded(), deal_id, run.as_of).steps:
+        raise HTTPException(404, "without dates there are no odds over time")
     svg = chart_of(desk, desk.loaded(), deal_id, run.as_of, width=_NARROW if narrow else _WIDE)
     return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 

@@ -134,8 +134,10 @@ def _touches(touches: pd.DataFrame, scale: alt.Scale, ends: list[pd.Timestamp], 
 
 
 def _days_axis(ends: list[pd.Timestamp], room: int, **other: Any) -> alt.Axis:
-    """Days on a short time line, months on a long one."""
+    """Days on a short time line, hours on a very short one, months on a long one."""
     most, span = max(3, room // 70), ends[1] - ends[0]
+    if span < pd.Timedelta(days=2):
+        return alt.Axis(format="%-d %b %H:%M", tickCount=max(2, room // 120), labelOverlap=True, **other)
     if span > pd.Timedelta(days=150):
         return alt.Axis(format="%b %y", tickCount=max(3, room // 90), labelOverlap=True, **other)
     # left to itself the axis begins anew with every month, so that days stand now close, now far apart
