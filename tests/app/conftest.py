@@ -15,8 +15,11 @@ from browsing import LOOKS
 from desk_world import PASSWORD, PEOPLE, Cast, cast_of, client_of, fill, let_in, populate, with_teams, without_dates
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import select, update
 
 from winpredict.app.application import create_app
+from winpredict.app.records import Score
+from winpredict.app.visibility import latest_run
 from winpredict.config import Config
 from winpredict.models.training import train
 from winpredict.workspace import Workspace
@@ -95,6 +98,28 @@ def signed_in(app) -> Iterator[Callable[[str], TestClient]]:
     yield of
     for each in clients.values():
         each.close()
+
+
+@pytest.fixture
+def changed(app):
+    """Scores of the shown run with other values, as long as a test lasts: ``changed(owner_id, currency="EUR")``."""
+    kept = []
+
+    def change(owner_id: str, **values):
+        with app.state.desk.database.writing() as session:
+            mine = session.scalars(
+                select(Score).where(Score.run_id == latest_run().scalar_subquery(), Score.owner_id == owner_id)
+            )
+            for row in mine:
+                kept.append((row.run_id, row.deal_id, {name: getattr(row, name) for name in values}))
+                for name, value in values.items():
+                    setattr(row, name, value)
+
+    yield change
+    with app.state.desk.database.writing() as session:
+        for run_id, deal_id, values in reversed(kept):
+            where = Score.run_id == run_id, Score.deal_id == deal_id
+            session.execute(update(Score).where(*where).values(**values))
 
 
 @pytest.fixture

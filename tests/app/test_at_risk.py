@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from winpredict.app.at_risk import at_risk
 from winpredict.app.listing import DealQuery, find_deals
@@ -45,6 +45,16 @@ def test_the_database_has_the_rule_of_the_digest(session, who, knobs):
     assert found == expected
     listed = find_deals(session, person, DealQuery(at_risk=True), rows=None, with_names=True, knobs=knobs)
     assert {row.deal_id for row in listed.rows} == expected
+
+
+def test_nobody_is_silent_where_no_touch_is_on_record(app, session):
+    person = session.scalar(select(Person).where(Person.email == "boss@example.com"))
+    knobs, as_of = Run(silent_days=1, moved_points=100), shown_run(session).as_of
+    risks = visible_scores(person).where(at_risk(person, knobs, as_of)).with_only_columns(Score.deal_id)
+    assert session.scalars(risks).all()
+    session.execute(update(Score).values(last_touch_at=None))
+    assert not session.scalars(risks).all()
+    session.rollback()
 
 
 def test_moves_are_those_since_the_week_before(session):

@@ -46,6 +46,25 @@ def test_pages_are_the_list_cut(find):
     assert pages[-1].expected == pytest.approx(sum(row.amount * row.win_probability for row in find("boss").rows))
 
 
+def test_a_sum_has_a_currency_where_all_of_it_is_in_one(find, changed, cast):
+    assert find("boss").currencies == ("",)
+    assert find("boss").currency is None
+    changed(cast.rep, currency="EUR")
+    changed(cast.other_rep, currency="USD")
+    assert find("rep").currency == "EUR"
+    assert find("boss").currencies == ("", "EUR", "USD")
+    assert find("boss").currency is None
+
+
+def test_a_sum_of_unknown_amounts_is_not_known(find, changed, cast):
+    changed(cast.rep, amount=None, currency="EUR")
+    found = find("rep")
+    assert found.found
+    assert (found.amount, found.expected, found.currencies) == (None, None, ())
+    nothing = find("rep", search="nothing of the kind")
+    assert (nothing.amount, nothing.expected) == (0.0, 0.0)
+
+
 def test_filters(find):
     whole = find("boss").rows
     for name in ("stage", "band"):

@@ -155,6 +155,15 @@ def test_what_is_shown_beside_odds_was_known_when_they_were_made(database, crm, 
     assert moved  # some have gone on since
 
 
+def test_an_amount_of_zero_is_one_that_nobody_typed(database, crm, scores):
+    deals = crm.deals.assign(amount=crm.deals["amount"].where(crm.deals["deal_id"] != scores["deal_id"][0], 0.0))
+    publish(database, replace(crm, deals=deals, deal_history=None), scores)
+    with database.reading() as session:
+        amounts = dict(session.execute(select(Score.deal_id, Score.amount)).all())
+    assert amounts.pop(scores["deal_id"][0]) is None
+    assert all(amounts.values())
+
+
 def test_a_run_that_fails_half_way_is_not_seen(database, crm, scores, monkeypatch):
     first = publish(database, crm, scores)
 

@@ -98,6 +98,14 @@ def test_undated_deals_or_deals_without_amounts_get_a_sentence(world, model, qui
     assert "no dates" in forecast(model, undated).sentences()[0]
 
 
+def test_amounts_of_several_currencies_are_added_with_a_note(world, model):
+    mixed = world.crm.deals.assign(currency=np.where(np.arange(len(world.crm.deals)) % 2, "USD", "EUR"))
+    told = "Amounts in EUR, USD are added as they stand, without conversion."
+    assert told in forecast(model, dataclasses.replace(world.crm, deals=mixed), draws=50).notes
+    single = dataclasses.replace(world.crm, deals=mixed.assign(currency="EUR"))
+    assert told not in forecast(model, single, draws=50).notes
+
+
 def test_new_business_counts_what_is_created_from_now_on():
     """One deal a day, each won on its tenth day: of those created from now on, 20 are won within 30 days."""
     coming = NewBusiness(1.0, np.where(np.arange(100) >= 10, 1.0, 0.0), np.array([5.0]))

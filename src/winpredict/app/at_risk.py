@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
+from sqlalchemy.orm import aliased
 
 from winpredict.app.records import Person, Score
-from winpredict.app.visibility import visible_scores
+from winpredict.app.visibility import latest_run, visible_scores
 from winpredict.config import Run
 
 
@@ -33,11 +34,19 @@ def falls(knobs: Run) -> ColumnElement[bool]:
     return Score.win_probability - Score.week_before <= -knobs.moved_points / 100
 
 
+def touches_known() -> ColumnElement[bool]:
+    """Whether any touch of the run that is shown is on record: without one, nobody can say that a deal is silent."""
+    of_any = aliased(Score)
+    shown = select(of_any.deal_id).where(of_any.run_id == latest_run().scalar_subquery())
+    return shown.where(of_any.last_touch_at.is_not(None)).exists()
+
+
 def is_silent(knobs: Run, as_of: datetime | None) -> ColumnElement[bool]:
-    """Not touched for long, or since its creation."""
+    """Not touched for long, or since its creation, as far as touches are on record."""
     if as_of is None:
         return false()
-    return func.coalesce(Score.last_touch_at, Score.created_at) <= as_of - timedelta(days=knobs.silent_days)
+    since = func.coalesce(Score.last_touch_at, Score.created_at)
+    return and_(touches_known(), since <= as_of - timedelta(days=knobs.silent_days))
 
 
 def _big(person: Person, knobs: Run) -> Select[str]:

@@ -104,15 +104,23 @@ class Deals:
         Names of the owners of these rows.
     found : int
         Rows on all pages.
-    amount, expected : float
-        Sum of the amounts, and of the amounts times the odds, on all pages.
+    amount, expected : float or None
+        Sum of the amounts, and of the amounts times the odds, on all pages; None where no amount of theirs is known.
+    currencies : tuple of str
+        Of these amounts; empty text where none is recorded.
     """
 
     rows: Sequence[Score]
     owners: dict[str, str]
     found: int
-    amount: float
-    expected: float
+    amount: float | None
+    expected: float | None
+    currencies: tuple[str, ...]
+
+    @property
+    def currency(self) -> str | None:
+        """The one of all amounts."""
+        return only_currency(self.currencies)
 
 
 @dataclass(frozen=True)
@@ -150,12 +158,12 @@ def find_deals(
     wanted = _filtered(visible_scores(person), query, with_names=with_names)
     wanted = _watched(session, person, wanted, query, knobs or Run())
     of_all = wanted.order_by(None).subquery()
-    sums = session.execute(
-        select(
-            func.count(), func.coalesce(func.sum(of_all.c.amount), 0.0),
-            func.coalesce(func.sum(of_all.c.amount * of_all.c.win_probability), 0.0),
-        ).select_from(of_all)
-    ).one()  # fmt: skip
+    count, *sums = session.execute(
+        select(func.count(), func.sum(of_all.c.amount), func.sum(of_all.c.amount * of_all.c.win_probability))
+    ).one()
+    amount, expected = sums if count else (0.0, 0.0)
+    currency = func.coalesce(of_all.c.currency, "")
+    currencies = session.scalars(select(currency).where(of_all.c.amount.is_not(None)).distinct().order_by(currency))
     order = query.order if with_names or query.order != Order.NAME else Order.STAKE
     column, falling = _ORDERS[order]
     ordered = column.desc() if falling != query.reverse else column.asc()
@@ -163,7 +171,7 @@ def find_deals(
     if rows is not None:
         wanted = wanted.limit(rows).offset((query.page - 1) * rows)
     found = session.scalars(wanted).all()
-    return Deals(found, owner_names(session, found), *sums)
+    return Deals(found, owner_names(session, found), count, amount, expected, tuple(currencies))
 
 
 def choices(session: DatabaseSession, person: Person) -> Choices:

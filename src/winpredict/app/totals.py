@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
+from winpredict.app.at_risk import touches_known
 from winpredict.app.listing import DealQuery, Deals, Order, find_deals
 from winpredict.app.records import Person
 from winpredict.app.teams import of_whose
@@ -18,12 +19,12 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class StageTotals:
-    """Open deals of a stage: how many, their amount, and the amount times the odds."""
+    """Open deals of a stage: how many, their amount, and the amount times the odds; None where no amount is known."""
 
     stage: str | None
     deals: int
-    amount: float
-    expected: float
+    amount: float | None
+    expected: float | None
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,12 @@ class Totals:
         Those that moved since the week before and those at risk, the first rows of each.
     stages : sequence of StageTotals
         By stage, the fullest first.
-    currencies : sequence of str
     wins : float
         Expected number of wins.
     compared : int
         Deals that have odds of the week before.
+    touches_known : bool
+        Whether any touch is on record, so that silence tells something.
     """
 
     every: Deals
@@ -50,9 +52,9 @@ class Totals:
     fell: Deals
     risks: Deals
     stages: Sequence[StageTotals]
-    currencies: Sequence[str]
     wins: float
     compared: int
+    touches_known: bool
 
 
 def totals(session: DatabaseSession, person: Person, whose: str, knobs: Run, *, with_names: bool) -> Totals:
@@ -75,19 +77,17 @@ def totals(session: DatabaseSession, person: Person, whose: str, knobs: Run, *, 
         return find_deals(session, person, query, rows=rows, with_names=with_names, knobs=knobs)
 
     mine = visible_scores(person).where(of_whose(whose)).subquery()
-    sums = (func.count(), func.coalesce(func.sum(mine.c.amount), 0.0))
-    expected = func.coalesce(func.sum(mine.c.amount * mine.c.win_probability), 0.0)
-    by_stage = session.execute(select(mine.c.stage, *sums, expected).group_by(mine.c.stage)).all()
+    sums = (func.count(), func.sum(mine.c.amount), func.sum(mine.c.amount * mine.c.win_probability))
+    by_stage = session.execute(select(mine.c.stage, *sums).group_by(mine.c.stage)).all()
     wins = func.coalesce(func.sum(mine.c.win_probability), 0.0)
     whole = session.execute(select(wins, func.count(mine.c.week_before))).one()
-    currencies = session.scalars(select(mine.c.currency).where(mine.c.currency.is_not(None)).distinct()).all()
     return Totals(
         found(0),
         found(moved="up", order=Order.CHANGE, reverse=True),
         found(moved="down", order=Order.CHANGE),
         found(at_risk=True, order=Order.AMOUNT),
         sorted((StageTotals(*row) for row in by_stage), key=lambda each: (-each.deals, each.stage or "")),
-        sorted(currencies),
         float(whole[0]),
         int(whole[1]),
+        bool(session.scalar(select(touches_known()))),
     )

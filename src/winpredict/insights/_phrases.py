@@ -1,5 +1,7 @@
 """Numbers as people say them."""
 
+from collections.abc import Iterable
+
 
 def percent(value: float) -> str:
     """A share as people write it.
@@ -48,6 +50,18 @@ def money(amount: float) -> str:
         million = float(f"{amount / 1e6:.3g}")
         return f"{million:,g} million" if abs(million) < 1000 else f"{million / 1000:,.3g} billion"
     return f"{float(f'{amount:.3g}'):,.0f}"
+
+
+def as_they_stand(currencies: Iterable[str]) -> str:
+    """What must be known of a sum of amounts; empty where all are in one currency.
+
+    Examples
+    --------
+    >>> as_they_stand(["USD", "EUR"]), as_they_stand(["EUR"])
+    ('Amounts in EUR, USD are added as they stand, without conversion.', '')
+    """
+    names = sorted(name for name in set(currencies) if name)
+    return f"Amounts in {', '.join(names)} are added as they stand, without conversion." if len(names) > 1 else ""
 
 
 def duration(days: float) -> str:

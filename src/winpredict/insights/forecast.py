@@ -14,6 +14,7 @@ from winpredict.insights._forecast_quota import quotas_of
 from winpredict.insights._forecast_shock import middle_log_odds
 from winpredict.insights._phrases import counted, money, percent
 from winpredict.insights.deals import deals_at_end
+from winpredict.insights.winrates import several_currencies
 from winpredict.models.sampling import known_before
 from winpredict.models.training import TrainedModel, has_attribute, pipeline
 from winpredict.tables.crm import CRMData, utc
@@ -182,7 +183,7 @@ class _Simulation:
         self.rng = np.random.default_rng(seed)
         self.odds = model.odds(features)["win_probability"].to_numpy(np.float64)
         of_deal = table.set_index("deal_id").reindex(looks["deal_id"])
-        self.notes: list[str] = []
+        self.notes = several_currencies(crm)
         self.amount = self._amounts(of_deal["amount"].to_numpy(np.float64))
         self.ratios = amount_ratios(crm, history)
         self.new = new_business(history, now)

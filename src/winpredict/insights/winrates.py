@@ -9,6 +9,7 @@ import pandas as pd
 from winpredict._common.errors import ConfigError
 from winpredict.insights import _winrate_sentences as say
 from winpredict.insights._loss_reasons import loss_reason_column, loss_reasons
+from winpredict.insights._phrases import as_they_stand
 from winpredict.insights._rates import adjusted, difference, groups_differ, share, shrunken, wilson
 from winpredict.insights.deals import SEGMENTS, deals_at_end
 from winpredict.models.sampling import known_before
@@ -214,8 +215,8 @@ def _notes(
 
 def several_currencies(crm: CRMData) -> list[str]:
     """A note where amounts of several currencies are added up."""
-    names = sorted(crm.deals["currency"].dropna().unique()) if "currency" in crm.deals else []
-    return [f"Amounts in {', '.join(names)} are added up as they stand."] if len(names) > 1 else []
+    told = as_they_stand(crm.deals["currency"].dropna()) if "currency" in crm.deals else ""
+    return [told] if told else []
 
 
 def _segments(

@@ -41,6 +41,42 @@ def test_pipeline(page_of, grave_faults, screenshot, look):
     assert all(("size=narrow" in each) == (look["width"] < 640) for each in sources)
 
 
+@pytest.mark.parametrize("width", [390, 820, 1024])
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("pipeline", "/pipeline"),
+        ("pipeline-list", "/pipeline/deals?of=expected"),
+        ("stage-list", "/pipeline/deals?of=reached&stage=Prospecting&page=2"),
+        ("drivers", COMPARED),
+        ("drivers-list", "/drivers/deals?of=closed"),
+        ("deals", "/deals"),
+    ],
+)
+def test_pages_fit_screens_between_a_phone_and_a_desk(page_of, screenshot, changed, cast, width, name, address):
+    changed(cast.rep, currency="EUR")
+    changed(cast.other_rep, currency="USD")
+    page = page_of("boss", width=width)
+    whole(page, address)
+    for details in page.locator("details").all():
+        details.locator("summary").click()
+    screenshot(page, f"{name}-{width}")
+    assert fits(page)
+
+
+def test_a_list_is_paged_and_downloaded_by_mouse(page_of):
+    page = page_of("boss")
+    whole(page, "/pipeline/deals?of=reached&stage=Prospecting")
+    first = page.locator("tbody th").all_inner_texts()
+    page.click("text=Next")
+    page.wait_for_url(re.compile("page=2"))
+    until(page, NOTHING_WAITS)
+    assert not set(first) & set(page.locator("tbody th").all_inner_texts())
+    with page.expect_download() as begun:
+        page.click("text=Download as CSV")
+    assert begun.value.suggested_filename == "deals.csv"
+
+
 def test_from_a_figure_to_its_deals_by_keyboard(page_of):
     page = page_of("boss")
     whole(page, "/pipeline")

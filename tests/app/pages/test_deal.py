@@ -204,5 +204,7 @@ def test_a_deal_without_dates_has_all_but_its_history(undated):
     assert figures(section(text, "why"))
     assert 'aria-labelledby="time"' not in text
     assert "odds.svg" not in text
+    assert "none booked" not in text
+    assert "none known" not in text
     for narrow in ("", "?narrow=1"):
         assert client.get(f"/deals/{deal_id}/odds.svg{narrow}").status_code == 404

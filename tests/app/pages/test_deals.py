@@ -1,8 +1,9 @@
 import csv
 import io
+import re
 
 import pytest
-from desk_world import PASSWORD, client_of
+from desk_world import PASSWORD, PEOPLE, client_of
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
@@ -73,6 +74,36 @@ def test_a_head_sorts_and_sorts_the_other_way(signed_in):
     falling = [float(row["amount"]) for row in rows(rep, "?order=amount")]
     assert falling == sorted(falling, reverse=True)
     assert [float(row["amount"]) for row in rows(rep, "?order=amount&reverse=true")] == falling[::-1]
+
+
+def test_sums_of_several_currencies_are_told(signed_in, changed, cast):
+    changed(cast.rep, currency="EUR")
+    mine = signed_in("rep").get("/deals").text
+    assert re.search(r"[\d,]+ EUR in all, [\d,]+ EUR expected", mine)
+    assert "without conversion" not in mine
+    changed(cast.other_rep, currency="USD")
+    page = signed_in("boss").get("/deals").text
+    assert "Amounts in EUR, USD are added as they stand, without conversion." in page
+    assert re.search(r"[\d,]+ in all, [\d,]+ expected", page)
+
+
+def test_an_amount_that_is_missing_is_not_known_rather_than_zero(signed_in, changed, cast):
+    changed(cast.rep, amount=None, currency="JPY")
+    rep = signed_in("rep")
+    listed, shown = rep.get("/deals").text, rep.get(f"/deals/{cast.deal}").text
+    assert re.search(r"open deals?, amounts not known\.", listed)
+    assert "amount not known" in shown
+    assert not re.search(r"\b0 JPY", listed + shown)
+    assert rep.get("/api/v1/deals").json()["amount"] is None
+
+
+def test_what_needs_dates_is_left_out_without_them(undated):
+    page = client_of(undated, PEOPLE["boss"][0]).get("/deals").text
+    assert "These deals carry no dates" in page
+    for words in ("In a week", "Last touch", "expected close", "longest silence", "change in a week"):
+        assert words not in page
+    assert "Win odds" in page
+    assert client_of(undated, PEOPLE["rep"][0]).get("/deals?order=silence").status_code == 200
 
 
 def test_a_choice_of_another_page_stays_while_one_filters(signed_in):

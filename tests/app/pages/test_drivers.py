@@ -8,14 +8,16 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from desk_world import PEOPLE, client_of
 from sqlalchemy import select
 
 from winpredict.app.pages.drivers_parts import DealTable, Period
-from winpredict.app.pages.drivers_views import asked_of
+from winpredict.app.pages.drivers_views import asked_of, win_rows, won_currencies
 from winpredict.app.records import Person
 from winpredict.app.visibility import visible_owners
 from winpredict.explain._evidence import Evidence
 from winpredict.explain.reasons import Themes
+from winpredict.insights._phrases import as_they_stand
 from winpredict.report.page import Report, Section, Table
 
 
@@ -75,7 +77,7 @@ def test_the_page_counts_ones_own_deals_alone(signed_in, app, workspace):
     page = settled(signed_in("manager"), "/drivers")
     deals = closed(workspace.crm(), seen_by(app, "manager"))
     won = (deals["outcome"] == "won").sum()
-    assert f"All deals: {100 * won / len(deals):.0f} % of {len(deals)} closed deals were won." in page
+    assert f"All deals: {100 * won / len(deals):.0f}% of {len(deals)} closed deals were won." in page
     assert f"{won:,} won, {len(deals) - won:,} lost" in page
     for title in ("What moves the odds", "Signal or noise", "Take it along"):
         assert title in page
@@ -84,7 +86,7 @@ def test_the_page_counts_ones_own_deals_alone(signed_in, app, workspace):
 
 def test_two_groups_stand_side_by_side(signed_in, app, workspace):
     page = settled(signed_in("boss"), "/drivers?segment=customer&group=new&other_group=existing")
-    assert re.search(r"New customers: \d+ % of \d+ closed deals were won; Existing customers: \d+ % of \d+\.", page)
+    assert re.search(r"New customers: \d+% of \d+ closed deals were won; Existing customers: \d+% of \d+\.", page)
     assert re.search(r"The difference of \d+ points is beyond chance|no more than chance", page)
     assert '<th scope="col" class="number">New customers</th>' in page
     assert "Win rate by new or existing customer" in page
@@ -150,7 +152,7 @@ def test_two_periods_stand_side_by_side(signed_in):
     assert len(set(years)) >= 2
     first, second = sorted(set(years))[:2]
     page = settled(client, f"/drivers?created={first}&other_created={second}")
-    assert re.search(rf"All deals created in {first}: \d+ % .*; All deals created in {second}: \d+ %", page)
+    assert re.search(rf"All deals created in {first}: \d+% .*; All deals created in {second}: \d+%", page)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +259,34 @@ def test_no_deal_is_named(signed_in, workspace):
     crm = workspace.crm()
     page = settled(signed_in("manager"), "/drivers?segment=product") + settled(signed_in("scientist"), "/drivers")
     assert not [each for each in {*crm.deals["name"].dropna(), *crm.deals["deal_id"]} if f">{each}<" in page]
+
+
+def test_without_dates_the_page_says_what_cannot_be_known(undated):
+    client = client_of(undated, PEOPLE["boss"][0])
+    page = settled(client, "/drivers?segment=product")
+    assert "The deals carry no dates, so how long they take" in page
+    assert "All closed deals: they carry no dates" in page
+    for words in ("last year", "year before, ", "Change in a year", "days to win", "too few months", "Created</label>"):
+        assert words not in page
+    listed = settled(client, "/drivers/deals?of=won")
+    assert "latest created first" not in listed
+    heads = re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', listed)
+    assert heads == ["Deal", "Owner", "Outcome", "Amount"], "columns of which nothing is known are left out"
+
+
+@pytest.mark.parametrize(
+    ("currencies", "figure", "told"),
+    [(["EUR", "EUR"], "5 EUR", ""), (["EUR", "USD"], "5", "Amounts in EUR, USD"), (["EUR", None], "5", "")],
+)
+def test_won_amounts_have_the_currency_that_all_of_them_are_in(currencies, figure, told):
+    table = table_of("wlwlwlwo")
+    table.deals["currency"] = currencies * 4
+    table.deals.loc[[0, 2], "currency"] = currencies
+    asked = asked_of(table, "", "", "", "", "")
+    rows = {head: cells for head, _, cells in win_rows(asked)}
+    assert rows["Mean won amount"][0][0] == figure
+    assert as_they_stand(won_currencies(asked)).startswith(told)
+    assert bool(as_they_stand(won_currencies(asked))) == bool(told)
 
 
 def table_of(outcomes: str) -> DealTable:

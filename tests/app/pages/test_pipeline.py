@@ -5,23 +5,29 @@ import html
 import io
 import re
 import threading
+from dataclasses import replace
 from typing import get_args
+from urllib.parse import urlencode
 
 import numpy as np
+import pandas as pd
 import pytest
+from desk_world import PEOPLE, client_of
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from winpredict.app.identity import COOKIE, signed
 from winpredict.app.listing import DealQuery, find_deals
 from winpredict.app.pages import pipeline_views
-from winpredict.app.pages.pipeline_lists import Behind, deals_behind
+from winpredict.app.pages.listed_deals import ListedDeals, listed
+from winpredict.app.pages.pipeline_lists import LISTS, Behind, deals_behind, unknown
 from winpredict.app.pages.rendering import environment
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.people import add_person, sign_in
 from winpredict.app.records import Person, Role, Score
 from winpredict.app.visibility import visible_owners, visible_scores, visible_tables
 from winpredict.config import Config
+from winpredict.insights.funnel import funnel
 
 PICTURES = ("conversion", "history", "forecast", "reps")
 
@@ -128,6 +134,87 @@ def test_no_figure_of_the_tables_is_without_its_deals(signed_in):
         )
     ]
     assert whole == pytest.approx(sum(parts), abs=2)
+
+
+def test_sums_of_several_currencies_are_told_once(signed_in, changed, cast):
+    changed(cast.rep, currency="EUR")
+    assert re.search(r"[\d,]+ EUR in all", settled(signed_in("boss"), f"/pipeline?whose=owner:{cast.rep}"))
+    changed(cast.other_rep, currency="USD")
+    page = settled(signed_in("boss"), "/pipeline")
+    assert page.count("Amounts in EUR, USD are added as they stand, without conversion.") == 1
+    assert re.search(r"[\d,]+ in all", page)
+
+
+def test_unknown_amounts_are_not_summed_up_to_zero(signed_in, changed, cast):
+    changed(cast.rep, amount=None)
+    page = settled(signed_in("boss"), f"/pipeline?whose=owner:{cast.rep}")
+    assert "amounts not known" in page
+    assert "amounts times odds" not in page
+
+
+def test_rows_of_a_list_show_their_currency(workspace):
+    crm = workspace.crm()
+    won = crm.deals[crm.deals["outcome"] == "won"].head(4)
+    for currencies, one in ((["EUR"] * 4, "EUR"), (["EUR", "USD"] * 2, None), (["EUR", None] * 2, None)):
+        currency = pd.Series(currencies, index=won.index).reindex(crm.deals.index)
+        frame = won[["deal_id"]].assign(amount=[5.0, 7.0, 0.0, 9.0])
+        deals = listed(replace(crm, deals=crm.deals.assign(currency=currency)), frame, with_names=True)
+        found = ListedDeals(LISTS["booked"], "Booked", deals, names=True)
+        rows = found.page(1, 3)
+        assert [row["currency"] for row in rows] == currencies[:3]
+        assert (found.added, found.currency) == (21.0, one)
+        assert rows[2]["amount"] is None, "an amount of zero is one that nobody typed"
+
+
+def test_without_dates_the_page_says_what_cannot_be_known(undated):
+    client = client_of(undated, PEOPLE["boss"][0])
+    page = settled(client, "/pipeline")
+    for words in ("Which deals these are cannot be known: the deals carry no dates", "This cannot be known: the deals"):
+        assert words in page
+    for words in ("weekly run", "at risk</a>", "rose", "fell", "no touch for", "None now", "Days in stage"):
+        assert words not in page
+    assert "/pipeline/deals" not in page
+    for of in get_args(Behind):
+        listed = settled(client, f"/pipeline/deals?of={of}")
+        assert "The deals carry no dates" in listed, of
+        assert "<table" not in listed
+        assert "no such deal" not in listed
+        answer = client.get(f"/pipeline/deals.csv?of={of}")
+        assert answer.headers["location"] == f"/pipeline/deals?{urlencode({'of': of})}"
+
+
+def test_without_a_history_of_stages_nobody_stands_longest(app):
+    loaded = app.state.desk.loaded()
+    whole = pipeline_views.outlook(("key",), loaded, loaded.crm)
+    bare = replace(loaded.crm, deal_history=None)
+    made = replace(whole, crm=bare, funnel=funnel(bare))
+    for of in get_args(Behind):
+        assert not unknown(whole, of)
+        is_known = of in ("booked", "open", "expected")
+        assert unknown(made, of).startswith("There is no history of stages") != is_known
+
+
+def test_before_the_second_week_only_silence_is_a_risk(signed_in, changed, app):
+    with app.state.desk.database.reading() as session:
+        owners = set(session.scalars(select(Score.owner_id)))
+    for owner in owners:
+        changed(owner, week_before=None)
+    page = settled(signed_in("boss"), "/pipeline")
+    assert "no touch for 21 days. Whether odds fell is not known" in page
+    assert "by the same model yet" in page
+    assert "rose" not in page
+    for owner in owners:
+        changed(owner, last_touch_at=None)
+    assert "no odds of a week before yet, and no touch of an open deal is on record" in settled(
+        signed_in("boss"), "/pipeline"
+    )
+
+
+def test_of_deals_without_amounts_none_is_known_to_be_big(signed_in, changed, cast):
+    changed(cast.rep, amount=None)
+    page = settled(signed_in("boss"), f"/pipeline?whose=owner:{cast.rep}")
+    assert "no open deal has an amount, so none is known to be big" in page
+    assert "None now" not in page
 
 
 def test_a_list_comes_in_pages_and_whole_as_a_file(signed_in):

@@ -72,8 +72,10 @@ class DealList(Paged):
     """A page of deals."""
 
     run: Run | None
-    amount: float = Field(description="sum of the amounts on all pages")
-    expected: float = Field(description="sum of amount times odds on all pages")
+    amount: float | None = Field(
+        description="sum of the amounts on all pages, of several currencies as they stand; null where none is known"
+    )
+    expected: float | None = Field(description="sum of amount times odds on all pages; likewise")
     deals: list[Deal]
 
 

@@ -28,6 +28,7 @@ from winpredict.app.pages.drivers_views import (
     strength_rows,
     uncharted,
     win_rows,
+    won_currencies,
 )
 from winpredict.app.pages.listed_deals import ListedDeals, list_page
 from winpredict.app.pages.pipeline import OF_TEAMS
@@ -106,6 +107,7 @@ def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery
                 side.words for place, side in enumerate(asked.sides) if strengths and not strengths[0].strengths[place]
             ],
             "wins": win_rows(asked),
+            "currencies": won_currencies(asked),
             "concerns": concerns(changes.made),
             "charts": shown_charts(asked, changes.made, query.measure),
             "alone_only": alone_only(asked, changes.made, query.measure),
@@ -228,8 +230,9 @@ def _listed(parts: DriverParts, query: ListQuery, *, names: bool) -> ListedDeals
     HTTPException
         404 where there is no such side.
     """
-    about = DealList("Deals", "Deals as they ended, or as they are now; the latest created first.", DEAL_COLUMNS)
     table = parts.table().made
+    order = "; the latest created first" if table is None or table.dated else ""
+    about = DealList("Deals", f"Deals as they ended, or as they are now{order}.", DEAL_COLUMNS)
     if table is None:
         return ListedDeals(about, about.title, pd.DataFrame(), names)
     sides = _asked(parts, query).sides

@@ -42,7 +42,7 @@ class DealTable:
     Parameters
     ----------
     deals : DataFrame
-        Of `winpredict.insights.deals.deals_at_end`, the amounts of won deals as booked.
+        Of `winpredict.insights.deals.deals_at_end` and currency, the amounts of won deals as booked.
     segments : dict of str to str
         Words by name.
     periods : tuple of Period
@@ -51,6 +51,11 @@ class DealTable:
     deals: pd.DataFrame
     segments: dict[str, str]
     periods: tuple[Period, ...]
+
+    @property
+    def dated(self) -> bool:
+        """Whether anything is known of when deals were created."""
+        return bool(self.deals["created_at"].notna().any())
 
     def groups(self, segment: str) -> list[str]:
         """Groups of a segment, the largest first."""
@@ -186,6 +191,7 @@ def _table(model: object, crm: "CRMData") -> DealTable:
     if "amount" in crm.deals:
         booked = crm.deals["amount"].reset_index(drop=True)
         deals["amount"] = deals["amount"].where(deals["outcome"] != "won", booked.where(booked > 0, deals["amount"]))
+    deals["currency"] = crm.deals["currency"].reset_index(drop=True) if "currency" in crm.deals else None
     possible = [name for name in segments_in(deals, attributes) if 2 <= deals[name].nunique() <= _MOST_GROUPS]
     segments = {name: SEGMENTS.get(name) or words_for(name) for name in possible}
     return DealTable(deals, segments, _periods(deals["created_at"], crm.known_until))

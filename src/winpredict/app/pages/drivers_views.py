@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from winpredict.app.listing import only_currency
 from winpredict.app.pages.drivers_parts import DealTable, DriverParts, Period
 from winpredict.app.pages.pipeline_lists import Column
+from winpredict.app.pages.rendering import money
 from winpredict.report.page import Picture
 
 if TYPE_CHECKING:
@@ -159,9 +161,16 @@ def _apart(sides: tuple[Mapping[Hashable, Any] | None, ...]) -> bool:
     return bool(sides[0]["low"] > sides[1]["high"] or sides[1]["low"] > sides[0]["high"])
 
 
+def won_currencies(asked: Asked) -> list[str]:
+    """Currencies of the amounts that were won on all sides, empty text where none is recorded."""
+    deals = asked.table.deals
+    counted = (deals["outcome"] == "won") & deals["amount"].notna() & np.any([side.chosen for side in asked.sides], 0)
+    return sorted(deals.loc[counted, "currency"].astype(object).fillna("").unique())
+
+
 def win_rows(asked: Asked) -> list[tuple[str, Behind, list[tuple[str, str]]]]:
     """Figures of the sides: a head, the deals behind it, and for each side a figure with a word on it below."""
-    rows = asked.comparison.figures.to_dict("records")
+    rows, currency = asked.comparison.figures.to_dict("records"), only_currency(won_currencies(asked))
     return [
         ("Deals created", "created", [(_whole(row["deals"]), f"{row['open']:,} still open") for row in rows]),
         ("Closed", "closed", [(_whole(row["n"]), f"{row['won']:,} won, {row['lost']:,} lost") for row in rows]),
@@ -178,7 +187,10 @@ def win_rows(asked: Asked) -> list[tuple[str, Behind, list[tuple[str, str]]]]:
         (
             "Mean won amount",
             "won",
-            [(_whole(row["mean_won_amount"]), f"{_whole(row['amount_won'])} in all") for row in rows],
+            [
+                (_amount(row["mean_won_amount"], currency), f"{_amount(row['amount_won'], currency)} in all")
+                for row in rows
+            ],
         ),
         ("Touches until the close", "closed", [(_whole(row["touches"]), "half of them fewer") for row in rows]),
     ]
@@ -199,6 +211,10 @@ def _share(value: float) -> str:
 
 def _whole(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:,.0f}"
+
+
+def _amount(value: float, currency: str | None) -> str:
+    return money(None if np.isnan(value) else value, currency)
 
 
 def concerns(found: "Changes | None") -> list[dict[str, Any]]:

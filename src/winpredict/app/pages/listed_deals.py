@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from winpredict.app.identity import Caller
 from winpredict.app.listing import only_currency, page_count
-from winpredict.app.pages.pipeline_lists import DealList
+from winpredict.app.pages.pipeline_lists import Column, DealList
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.tables import csv_answer, records_of
 from winpredict.app.pages.waiting import Part
@@ -37,6 +37,11 @@ class ListedDeals:
     title: str
     deals: pd.DataFrame
     names: bool
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns of which anything is known."""
+        return [column for column in self.about.columns if self.deals[column[0]].notna().any()]
 
     @property
     def added(self) -> float | None:

@@ -13,7 +13,7 @@ from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.pages.charts import Size, svg, svg_answer
 from winpredict.app.pages.deals import may_read_names
 from winpredict.app.pages.listed_deals import ListedDeals, list_page, listed
-from winpredict.app.pages.pipeline_lists import LISTS, Behind, deals_behind
+from winpredict.app.pages.pipeline_lists import LISTS, Behind, deals_behind, unknown
 from winpredict.app.pages.pipeline_views import PICTURES, Outlook, forecast_rows, outlook, stage_rows
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Part, Waiting
@@ -92,7 +92,7 @@ def behind_a_figure(
     request: Request, desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader
 ) -> Response:
     """The deals behind a figure."""
-    part = _outlook(desk, caller, query.whose, Waiting(desk))
+    part = _outlook_with(desk, caller, query)
     return list_page(
         request,
         caller,
@@ -110,7 +110,7 @@ def behind_a_figure(
 @router.get("/pipeline/deals.csv")
 def export(desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader) -> Response:
     """All of these deals as a table for spreadsheets; until they are there, the page that waits for them."""
-    part = _outlook(desk, caller, query.whose, Waiting(desk))
+    part = _outlook_with(desk, caller, query)
     _words_of(desk, caller, query.whose)
     if part.made is None:
         return RedirectResponse(_list_address("/pipeline/deals", query), 303)
@@ -137,6 +137,13 @@ def _outlook(desk: Desk, caller: Caller, whose: str, waiting: Waiting) -> Part[O
         return Part(problem=problem)
     key = ("outlook", loaded.state, owners)
     return waiting.part(key, lambda: outlook(key, loaded, visible_tables(loaded.crm, owners)))
+
+
+def _outlook_with(desk: Desk, caller: Caller, query: ListQuery) -> Part[Outlook]:
+    """What a list is made of, or why nothing can be known of its deals."""
+    part = _outlook(desk, caller, query.whose, Waiting(desk))
+    why = "" if part.made is None else unknown(part.made, query.of)
+    return Part(problem=why) if why else part
 
 
 def _listed(desk: Desk, caller: Caller, query: ListQuery, part: Part[Outlook]) -> ListedDeals:

@@ -51,6 +51,16 @@ def deals_behind(made: Outlook, of: Behind, period: str, stage: str) -> pd.DataF
     return frame.reindex(columns=["deal_id", *columns])
 
 
+def unknown(made: Outlook, of: Behind) -> str:
+    """Why nothing can be known of the deals behind a figure; empty where they are known, be they none."""
+    if of in ("booked", "open", "expected"):
+        return " ".join(made.forecast.notes) if made.forecast.periods.empty else ""
+    if len(made.funnel.conversion) or made.crm.deals.empty:
+        return ""
+    why = "There is no history of stages" if made.crm.dated else "The deals carry no dates"
+    return f"{why}, so how long deals stay in a stage and what becomes of them there is not known."
+
+
 def _booked(made: Outlook, period: str) -> pd.DataFrame:
     chosen = made.forecast.periods[made.forecast.periods["period"] == period]
     deals = made.crm.deals

@@ -1,5 +1,6 @@
 """Templates, what all of them know, and how figures are written."""
 
+import re
 from datetime import datetime
 from functools import cache
 from http import HTTPStatus
@@ -14,9 +15,11 @@ from starlette.responses import HTMLResponse
 from winpredict.app.identity import Caller, desk_of
 from winpredict.app.pages.deal_views import told
 from winpredict.app.records import Role, Score
+from winpredict.insights._phrases import as_they_stand
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _MISSING = "–"
+_APART = re.compile(r"(?<=\d)\s%(?!\w)")
 #: Pages by role: address and name.
 _ROOMS = {
     Role.REP: (
@@ -83,6 +86,7 @@ def environment() -> Environment:
         "percent": percent, "points": points, "tenths": tenths, "money": money, "day": day, "days_from": days_from,
         "next_step": next_step, "close_from": close_from, "told": told, "address_of": address_of,
         "moment": moment, "figure": format, "knows_until": knows_until,
+        "as_they_stand": as_they_stand, "closed_up": closed_up,
     }  # fmt: skip
     return made
 
@@ -96,6 +100,17 @@ def percent(share: float | None) -> str:
     ('23%', '–')
     """
     return _MISSING if share is None else f"{share:.0%}"
+
+
+def closed_up(text: str) -> str:
+    """What a report tells or draws, with per cent written as on the pages.
+
+    Examples
+    --------
+    >>> closed_up("62 % of 40 closed deals were won.")
+    '62% of 40 closed deals were won.'
+    """
+    return _APART.sub("%", text)
 
 
 def points(change: float | None) -> str:
@@ -129,12 +144,12 @@ def money(amount: float | None, currency: str | None = None) -> str:
 
     Examples
     --------
-    >>> money(12345.6, "EUR"), money(None)
-    ('12,346 EUR', '–')
+    >>> money(12345.6, "EUR"), money(-0.4), money(None)
+    ('12,346 EUR', '0', '–')
     """
     if amount is None:
         return _MISSING
-    return f"{amount:,.0f}" + (f" {currency}" if currency else "")
+    return f"{amount:z,.0f}" + (f" {currency}" if currency else "")
 
 
 def day(moment: datetime | None) -> str:
