@@ -162,7 +162,7 @@ def test_rows_of_a_list_show_their_currency(workspace):
         found = ListedDeals(LISTS["booked"], "Booked", deals, names=True)
         rows = found.page(1, 3)
         assert [row["currency"] for row in rows] == currencies[:3]
-        assert (found.added, found.currency) == (21.0, one)
+        assert (found.added, found.unknown, found.currency) == (21.0, 1, one)
         assert rows[2]["amount"] is None, "an amount of zero is one that nobody typed"
 
 

@@ -49,6 +49,11 @@ class ListedDeals:
         known = self.deals[self.about.sums].dropna()
         return float(known.sum()) if len(known) else None
 
+    @property
+    def unknown(self) -> int:
+        """Deals that the sum leaves out, as their amount is not known."""
+        return int(self.deals[self.about.sums].isna().sum())
+
     @cached_property
     def currencies(self) -> tuple[str, ...]:
         """Currencies of what is added up, empty where none is recorded."""
