@@ -81,8 +81,8 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "percent": percent, "points": points, "in_points": in_points, "tenths": tenths, "money": money, "day": day,
-        "days_from": days_from, "next_step": next_step, "close_from": close_from, "told": told, "address_of": address_of,
-        "moment": moment, "figure": format, "knows_until": knows_until,
+        "days_from": days_from, "next_step": next_step, "close_from": close_from, "told": told,
+        "address_of": address_of, "moment": moment, "figure": format, "knows_until": knows_until,
     }  # fmt: skip
     return made
 
