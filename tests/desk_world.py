@@ -13,7 +13,8 @@ from winpredict.app.people import add_person
 from winpredict.app.publishing import publish
 from winpredict.app.records import Role
 from winpredict.explain.drivers import top_drivers
-from winpredict.models.registry import log_backtest, log_training
+from winpredict.models.backtest_record import log_backtest
+from winpredict.models.registry import log_training
 from winpredict.models.training import pipeline
 from winpredict.workspace import Workspace
 

@@ -11,7 +11,8 @@ from winpredict import WinPredictError
 from winpredict.cli import app
 from winpredict.cli.report import _knobs_of
 from winpredict.config import Attributes, Censoring, load_config
-from winpredict.models.registry import _knobs, find_model
+from winpredict.models._tracking import knobs_of
+from winpredict.models.registry import find_model
 from winpredict.sources.simulate import simulate, write_salesforce_export
 from winpredict.workspace import Workspace
 
@@ -229,7 +230,7 @@ def test_every_knob_of_a_model_is_read_back(place):
             "censoring": Censoring(method="none"),
         }
     )
-    version = dataclasses.replace(find_model(place / "w"), params=_knobs(config))
+    version = dataclasses.replace(find_model(place / "w"), params=knobs_of(config))
     assert _knobs_of(version) == config
     with pytest.raises(WinPredictError, match="name a file of knobs with --config"):
         _knobs_of(dataclasses.replace(version, params={"model.leafs": "3"}))

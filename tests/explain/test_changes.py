@@ -95,6 +95,15 @@ def test_what_if_keeps_to_what_is_in_our_hands_and_covered(world, model, deals):
         what_if(model, world.crm, deals[0], {"amount": 5000})
 
 
+def test_odds_that_read_the_same_are_not_set_against_each_other(world, model, deals):
+    found = [what_if(model, world.crm, deal_id, {"touches_30d": 9}) for deal_id in deals[:12]]
+    same = [f"{each.after:.0%}" == f"{each.before:.0%}" for each in found]
+    assert len(set(same)) == 2
+    for each, alike in zip(found, same, strict=True):
+        assert ("much as this one has" in each.sentence) == alike
+        assert (f"win odds instead of {each.before:.0%}" in each.sentence) == (not alike)
+
+
 def test_similar_deals_were_closed_and_lived_as_long(world, model, deals):
     crm = world.crm
     found = similar(model, crm, deals[0])

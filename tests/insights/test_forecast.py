@@ -1,5 +1,4 @@
 import dataclasses
-import itertools
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ from winpredict import Config, CRMData, WinPredictError, train
 from winpredict.insights._forecast_history import NewBusiness
 from winpredict.insights._forecast_quota import quotas_of
 from winpredict.insights._forecast_shock import middle_log_odds
-from winpredict.insights.forecast import forecast, periods_at
+from winpredict.insights.forecast import forecast, periods_at, won_amounts
 from winpredict.insights.forecast_backtest import backtest_forecast
 from winpredict.models.training import TrainedModel
 
@@ -42,7 +41,49 @@ def test_teams_and_reps_add_up_to_the_company(found):
     for level in (found.by_team, found.by_rep):
         sums = level.groupby("period")["open_pipeline"].sum()
         company = found.periods.set_index("period")["open_pipeline"]
-        np.testing.assert_allclose(sums[company.index], company, rtol=0.05)
+        np.testing.assert_allclose(sums[company.index], company)
+
+
+#: In the last month of a quarter, where month and quarter end alike and the next ones begin alike; and a month before.
+LAST_MONTH, MONTH_BEFORE = "2024-12-09", "2024-11-19"
+
+
+@pytest.fixture(scope="module")
+def late_model(world, quick_config):
+    return train(world.crm, quick_config, as_of=MONTH_BEFORE)
+
+
+@pytest.fixture(scope="module")
+def ending_alike(world, late_model):
+    return forecast(late_model, world.crm, as_of=LAST_MONTH, draws=400, seed=3)
+
+
+def levels(found) -> dict[str, pd.DataFrame]:
+    return {"all": found.periods.assign(name="all"), "team": found.by_team, "rep": found.by_rep}
+
+
+@pytest.mark.parametrize("level", ["all", "team", "rep"])
+def test_periods_that_end_alike_differ_by_what_was_booked_alone(ending_alike, level):
+    rows = levels(ending_alike)[level].set_index("name")
+    month, quarter = (rows[rows["period"] == name] for name in ("this month", "this quarter"))
+    assert (month["ends"] == quarter["ends"]).all()
+    for column in ("open_pipeline", "not_yet_created"):
+        pd.testing.assert_series_equal(month[column], quarter[column], check_exact=True)
+    booked = quarter["booked"] - month["booked"]
+    for column in ("expected", "low", "high", "commit", "best_case"):
+        np.testing.assert_allclose(quarter[column] - month[column], booked, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", ["all", "team", "rep"])
+@pytest.mark.parametrize(
+    ("day", "short", "long"),
+    [(MONTH_BEFORE, "this month", "this quarter"), (LAST_MONTH, "next month", "next quarter")],
+)
+def test_a_longer_period_is_never_below_a_shorter_one(world, late_model, day, short, long, level):
+    rows = levels(forecast(late_model, world.crm, as_of=day, draws=100))[level].set_index("name")
+    shorter, longer = (rows[rows["period"] == name] for name in (short, long))
+    for column in ("open_pipeline", "not_yet_created", "expected"):
+        assert (longer[column] >= shorter[column]).all()
 
 
 def test_chances_by_period_stay_below_the_win_odds(found):
@@ -244,17 +285,35 @@ class Sure(TrainedModel):
         return np.asarray(win_probability) * (days > 0)
 
 
-def test_a_shock_leaves_the_odds_as_they_are_on_average(world, model):
+def test_what_is_expected_of_open_deals_is_their_odds_times_their_amounts(world, model):
     sure = Sure(**{each.name: getattr(model, each.name) for each in dataclasses.fields(model)})
     crm = dataclasses.replace(world.crm, deal_history=world.crm.deal_history.drop(columns="amount"))
     sure = dataclasses.replace(sure, attributes=(*model.attributes, "amount"))
     found = forecast(sure, crm)
-    open_pipeline = found.periods.set_index("period").loc["this month", "open_pipeline"]
-    assert open_pipeline == pytest.approx(0.7 * found.deals["amount"].sum(), rel=0.015)
+    row = found.periods.set_index("period").loc["this month"]
+    assert row["open_pipeline"] == pytest.approx(0.7 * found.deals["amount"].sum())
+    # what is simulated lies around it
+    assert row["expected"] == pytest.approx((row["commit"] + row["best_case"]) / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("spread", [0.3, 0.8, 1.2])
+def test_a_shock_leaves_the_odds_as_they_are_on_average(spread):
     noise = np.random.default_rng(0).standard_normal(200_000)
-    for spread, chance in itertools.product((0.3, 0.8, 1.2), (1e-6, 0.02, 0.3, 0.8, 0.99)):
-        middle = middle_log_odds(np.array([chance]), spread)[0]
-        assert expit(middle + spread * np.r_[noise, -noise]).mean() == pytest.approx(chance, rel=0.01)
+    shock, chances = spread * np.r_[noise, -noise], np.array([1e-6, 0.02, 0.3, 0.8, 0.99])
+    middles = middle_log_odds(chances, spread)
+    for middle, chance in zip(middles, chances, strict=True):
+        assert expit(middle + shock).mean() == pytest.approx(chance, rel=0.01)
+    amounts, ratios = np.arange(1.0, 6.0), np.array([0.5, 1.0, 1.8])
+    drawn = won_amounts(np.random.default_rng(1), middles, shock, amounts, ratios)
+    np.testing.assert_allclose(drawn.mean(axis=1)[1:], (chances * amounts * ratios.mean())[1:], rtol=0.03)
+
+
+def test_a_deal_has_the_same_luck_whatever_its_odds():
+    shock = 0.5 * np.random.default_rng(0).standard_normal(500)
+    odds, amounts, ratios = np.linspace(-2.0, 1.0, 20), np.ones(20), np.array([0.5, 1.0, 1.8])
+    lower, higher = (won_amounts(np.random.default_rng(1), odds + more, shock, amounts, ratios) for more in (0.0, 0.4))
+    assert (higher >= lower).all()
+    assert ((higher == lower) | (lower == 0)).all()
 
 
 def test_reps_without_new_deals_keep_their_open_and_booked_ones(world, model):

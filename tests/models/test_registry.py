@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winpredict import Config, WinPredictError, backtest
+from winpredict import WinPredictError
 from winpredict.explain.drivers import top_drivers
 from winpredict.models._tracking import NAME, mlflow_at
 from winpredict.models.registry import (
@@ -23,7 +23,6 @@ from winpredict.models.registry import (
     find_model,
     list_models,
     load_model,
-    log_backtest,
     log_training,
     promote,
     read_drivers,
@@ -164,10 +163,3 @@ def _answer(address: str, rows: pd.DataFrame) -> dict:
                 raise AssertionError(error.read().decode()) from error
             time.sleep(0.5)
     raise AssertionError("the server did not answer within a minute")
-
-
-def test_a_backtest_is_a_run_with_charts(tmp_path, world, quick_config):
-    found = backtest(world.crm, quick_config, folds=1)
-    log_backtest(tmp_path, found, config=Config(), fingerprint="0")
-    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert {"overall.csv", "predictions.csv", "calibration.png", "roc.png", "precision_recall.png"} <= names

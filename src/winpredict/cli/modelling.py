@@ -146,7 +146,7 @@ def backtest_workspace(
 ) -> "tuple[Backtest, str]":
     """Backtest on a workspace's tables and record the run."""
     from winpredict.models.backtest import backtest as backtest_model
-    from winpredict.models.registry import log_backtest
+    from winpredict.models.backtest_record import log_backtest
     from winpredict.workspace import fingerprint
 
     with progress("backtest") as say:

@@ -127,7 +127,7 @@ def made_report(
 
 
 def _model_card(place: "Workspace", model: "TrainedModel", title: str, locale: str) -> "Report":
-    from winpredict.models.registry import read_backtest
+    from winpredict.models.backtest_record import read_backtest
     from winpredict.report.model_card import model_card
 
     verdict, tables = read_backtest(place.folder) or ("", {})

@@ -153,8 +153,9 @@ def what_if_of(model: TrainedModel, features: pd.DataFrame, deal_id: str, figure
         f"{possible[name].sentence}: {amount(possible[name], to)} instead of {amount(possible[name], was)}"
         for name, (was, to) in now.items()
     )
+    beside = f" instead of {before:.0%}" if f"{after:.0%}" != f"{before:.0%}" else ", much as this one has"
     sentence = (
-        f"Deals like this one, but with {asked}, have {after:.0%} win odds instead of {before:.0%} "
+        f"Deals like this one, but with {asked}, have {after:.0%} win odds{beside} "
         f"({in_points(after - before)}). This is what the data show side by side, not what a change would bring about: "
         "deals that go well draw touches and people."
     )

@@ -1,4 +1,8 @@
-"""Two sets of deals side by side: how often they are won, how fast, and whether they differ beyond chance."""
+"""Two sets of deals side by side: how often they are won, how fast, and whether they differ beyond chance.
+
+Sets may share deals, and a test takes what it compares as independent. So a set that lies within the other is tested
+against the rest of that; of sets that overlap in part nothing is said about chance.
+"""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -8,9 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict.insights._phrases import percent, points
+from winpredict.insights._phrases import counted, percent, points
 from winpredict.insights._rates import difference, wilson
 from winpredict.insights.winrates import LEVEL
+
+Chosen = NDArray[np.bool_]
 
 #: Share of still open deals from which a win rate of deals created in a period is to be taken with care.
 MANY_OPEN = 0.1
@@ -27,9 +33,15 @@ class Comparison:
         (Wilson, 95 %), median_days_won, median_days_lost, mean_won_amount, amount_won, touches (median of closed
         deals).
     change, low, high : float
-        Win rate of the first set minus that of the second, with its 95 % interval (Newcombe); NaN for one set.
+        Win rate of the first set minus that of the second, each as it was tested (`independent`), with its 95 %
+        interval (Newcombe); NaN where nothing was tested.
     p : float
         Of the score test that both are won equally often.
+    shared : int
+        Deals that are in both sets.
+    rest : tuple of int
+        Closed and won deals of the larger set that are not in the smaller one; zeros where neither lies within the
+        other.
     """
 
     figures: pd.DataFrame
@@ -37,6 +49,8 @@ class Comparison:
     low: float = float("nan")
     high: float = float("nan")
     p: float = float("nan")
+    shared: int = 0
+    rest: tuple[int, int] = (0, 0)
 
     @property
     def differs(self) -> bool:
@@ -46,14 +60,14 @@ class Comparison:
     def sentences(self) -> list[str]:
         """What a sales manager must know."""
         rows = self.figures.to_dict("records")
-        if len(rows) == 2 and not np.isnan(self.change):
-            told = [_compared(rows[0], rows[1], self)]
+        if len(rows) == 2 and (self.figures["n"] > 0).all():
+            told = [f"{_compared(rows[0], rows[1])} {_verdict(self)}"]
         else:
             told = [_alone(row) for row in rows]
         return told + [_many_open(row) for row in rows if row["open"] > MANY_OPEN * row["deals"] > 0]
 
 
-def compare(table: pd.DataFrame, sides: Mapping[str, NDArray[np.bool_]]) -> Comparison:
+def compare(table: pd.DataFrame, sides: Mapping[str, Chosen]) -> Comparison:
     """Compare sets of deals.
 
     Parameters
@@ -79,11 +93,53 @@ def compare(table: pd.DataFrame, sides: Mapping[str, NDArray[np.bool_]]) -> Comp
     """
     figures = pd.DataFrame([_figures(words, table[chosen]) for words, chosen in sides.items()])
     figures["win_rate_low"], figures["win_rate_high"] = wilson(figures["won"], figures["n"])
-    if len(figures) != 2 or not (figures["n"] > 0).all():
+    if len(figures) != 2:
         return Comparison(figures)
-    won, closed = figures["won"].to_numpy(), figures["n"].to_numpy()
-    found = difference(won[:1], closed[:1], won[1:], closed[1:])
-    return Comparison(figures, *(float(value[0]) for value in found))
+    return _tested(figures, table, *sides.values())
+
+
+def independent(first: Chosen, second: Chosen) -> tuple[Chosen, Chosen] | None:
+    """Two sets of deals as they can be tested against each other: without a deal in common.
+
+    Parameters
+    ----------
+    first, second : bool array
+
+    Returns
+    -------
+    tuple of bool array or None
+        The sets themselves where they share nothing; where one lies within the other, the larger without the smaller.
+        None where they are the same, or overlap in part: what they share would be left out of both, and the rest is
+        neither of the sets that were asked about.
+
+    Examples
+    --------
+    >>> whole, part = np.array([True, True, True]), np.array([True, False, False])
+    >>> [chosen.tolist() for chosen in independent(whole, part)]
+    [[False, True, True], [True, False, False]]
+    >>> independent(part, part) is None
+    True
+    """
+    if not (first & second).any():
+        return first, second
+    first_alone, second_alone = first & ~second, second & ~first
+    if first_alone.any() == second_alone.any():
+        return None
+    return (first_alone, second) if first_alone.any() else (first, second_alone)
+
+
+def _tested(figures: pd.DataFrame, table: pd.DataFrame, first: Chosen, second: Chosen) -> Comparison:
+    shared, pair = int((first & second).sum()), independent(first, second)
+    if pair is None:
+        return Comparison(figures, shared=shared)
+    outcome = table["outcome"].to_numpy()
+    closed, won = ([int((chosen & is_so).sum()) for chosen in pair] for is_so in (outcome != "open", outcome == "won"))
+    larger = int(figures["deals"].to_numpy().argmax())
+    rest = (closed[larger], won[larger]) if shared else (0, 0)
+    if not all(closed):
+        return Comparison(figures, shared=shared, rest=rest)
+    change, low, high, p = (float(value[0]) for value in difference(won[:1], closed[:1], won[1:], closed[1:]))
+    return Comparison(figures, change, low, high, p, shared, rest)
 
 
 def _figures(words: str, deals: pd.DataFrame) -> dict[str, object]:
@@ -112,14 +168,32 @@ def _alone(row: Mapping[Hashable, Any]) -> str:
     return f"{row['side']}: {percent(row['win_rate'])} of {row['n']:,} closed deals were won."
 
 
-def _compared(first: Mapping[Hashable, Any], second: Mapping[Hashable, Any], found: Comparison) -> str:
-    told = (
+def _compared(first: Mapping[Hashable, Any], second: Mapping[Hashable, Any]) -> str:
+    return (
         f"{first['side']}: {percent(first['win_rate'])} of {first['n']:,} closed deals were won; "
         f"{second['side']}: {percent(second['win_rate'])} of {second['n']:,}."
     )
-    if not found.differs:
-        return f"{told} The difference is no more than chance."
-    return f"{told} The difference of {points(found.change)} is beyond chance."
+
+
+def _verdict(found: Comparison) -> str:
+    told = f"difference of {points(found.change)} is beyond" if found.differs else "difference is no more than"
+    if not found.shared:
+        return f"The {told} chance."
+    within = (found.figures["deals"] == found.shared).to_numpy()
+    if within.all():
+        return "Both sides are the same deals, so there is nothing to test."
+    if not within.any():
+        return (
+            f"{counted(found.shared, 'deal is', 'deals are')} on both sides, so the difference is not tested for "
+            "chance; for that, choose sides that share no deals."
+        )
+    closed, won = found.rest
+    if not closed:
+        return "The smaller is part of the larger, and no other deal of that has closed, so there is nothing to test."
+    return (
+        f"The smaller is part of the larger, so it is tested against the {counted(closed, 'closed deal')} that "
+        f"{'is' if closed == 1 else 'are'} not in it, {percent(won / closed)} of which were won: the {told} chance."
+    )
 
 
 def _many_open(row: Mapping[Hashable, Any]) -> str:

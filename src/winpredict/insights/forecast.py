@@ -20,6 +20,7 @@ from winpredict.models.training import TrainedModel, has_attribute, pipeline
 from winpredict.tables.crm import CRMData, utc
 
 Floats = NDArray[np.float64]
+Whose = NDArray[np.bool_] | slice
 
 LEVEL = 0.8
 #: Quantiles of the simulated bookings that are called commit (reached four times in five) and best case.
@@ -120,11 +121,12 @@ def forecast(
 
     Notes
     -----
-    Every simulated future draws a shock that all open deals share (its spread is read off how past months deviated
-    from what their pipeline usually gives), then for each deal whether it is won in the period, at odds moved by the
-    shock, and its amount, moved as amounts of past deals were. Over all shocks a deal keeps its odds. Deals not yet
-    created come and are won as lately, under the same shock; each falls to a rep and team by their shares of the deals
-    lately created.
+    What is expected is worked out; how far what comes may lie from it is simulated. Every simulated future draws a
+    shock that all open deals share (its spread is read off how past months deviated from what their pipeline usually
+    gives), then for each deal whether it is won in the period, at odds moved by the shock, and its amount, moved as
+    amounts of past deals were. Over all shocks a deal keeps its odds. Deals not yet created come and are won as lately,
+    under the same shock; each falls to a rep and team by their shares of the deals lately created. All periods meet the
+    same futures, so that no two differ by the luck of the draw.
     """
     now = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(now)
@@ -162,6 +164,18 @@ def periods_at(now: pd.Timestamp) -> list[Period]:
     return found
 
 
+@dataclass(frozen=True)
+class _Bookings:
+    """What each of some deals or owners brings: expected, and in each simulated future."""
+
+    expected: Floats
+    drawn: NDArray[np.floating]
+
+    def of(self, whose: Whose) -> tuple[float, Floats]:
+        """Both, added up over some of them."""
+        return float(self.expected[whose].sum()), self.drawn[whose].sum(axis=0).astype(np.float64)
+
+
 class _Simulation:
     """Simulated futures of one pipeline."""
 
@@ -177,10 +191,9 @@ class _Simulation:
         draws: int,
         seed: int,
     ) -> None:
-        self.model, self.crm, self.history, self.features, self.now, self.draws = (
-            model, crm, history, features, now, draws,
+        self.model, self.crm, self.history, self.features, self.now, self.draws, self.seed = (
+            model, crm, history, features, now, draws, seed,
         )  # fmt: skip
-        self.rng = np.random.default_rng(seed)
         self.odds = model.odds(features)["win_probability"].to_numpy(np.float64)
         of_deal = table.set_index("deal_id").reindex(looks["deal_id"])
         self.notes = several_currencies(crm)
@@ -231,17 +244,11 @@ class _Simulation:
         return np.asarray(np.clip(by_end - by_start, 0.0, 1.0))
 
     def _rows(self, period: Period, chance: Floats) -> Iterator[tuple[str, str, dict[str, object]]]:
-        booked = self._booked(period)
-        from_days, to_days = days_to(max(period.starts, self.now), self.now), days_to(period.ends, self.now)
-        spread = shared_shock(self.history, from_days, to_days)
-        shock = spread * self.rng.standard_normal(self.draws)
-        won = self._won_amounts(middle_log_odds(chance, spread), shock)
-        coming = self._coming(self.new.wins(from_days, to_days), shock, spread)
+        booked, (deals, to_come) = self._booked(period), self._bookings(period, chance)
         quotas = quotas_of(self.crm, period.starts, period.ends)
-        everyone = np.ones(len(chance), dtype=bool)
-        target = quotas.get("overall", {}).get("all", np.nan)
-        total = booked["amount"].sum()
-        yield "", "", self._row(period, total, won.sum(axis=0), coming.sum(axis=0), everyone, target)
+        target, everyone = quotas.get("overall", {}).get("all", np.nan), slice(None)
+        total = deals.of(everyone), to_come.of(everyone)
+        yield "", "", self._row(period, booked["amount"].sum(), *total, everyone, target)
         for level in ("team", "rep"):
             for name in self._names(level):
                 mine, theirs = (
@@ -249,32 +256,35 @@ class _Simulation:
                 )
                 own = booked.loc[booked[level] == name, "amount"].sum()
                 target = quotas.get(level, {}).get(name, np.nan)
-                drawn, to_come = won[mine].sum(axis=0), coming[theirs].sum(axis=0)
-                yield level, name, self._row(period, own, drawn, to_come, mine, target)
+                yield level, name, self._row(period, own, deals.of(mine), to_come.of(theirs), mine, target)
 
-    def _won_amounts(self, log_odds: Floats, shock: Floats) -> NDArray[np.float32]:
-        """What each open deal brings in each simulated future, shape (n_deals, draws)."""
-        out = np.zeros((len(log_odds), len(shock)), dtype=np.float32)
-        for row, (middle, amount) in enumerate(zip(log_odds, self.amount, strict=True)):
-            won = self.rng.random(len(shock)) < expit(middle + shock)
-            out[row, won] = amount * self.rng.choice(self.ratios, int(won.sum()))
-        return out
+    def _bookings(self, period: Period, chance: Floats) -> tuple["_Bookings", "_Bookings"]:
+        """What the open deals bring in what is left of a period, and what each owner's deals to come."""
+        from_days, to_days = days_to(max(period.starts, self.now), self.now), days_to(period.ends, self.now)
+        spread, wins = shared_shock(self.history, from_days, to_days), self.new.wins(from_days, to_days)
+        rng = np.random.default_rng(self.seed)  # anew for each period, so that all meet the same futures
+        shock = spread * rng.standard_normal(self.draws)
+        won = won_amounts(rng, middle_log_odds(chance, spread), shock, self.amount, self.ratios)
+        deals = _Bookings(chance * self.amount * self.ratios.mean(), won)
+        mean_amount = self.new.amount.mean() if len(self.new.amount) else 0.0
+        expected = self.owners["share"].to_numpy(np.float64) * max(wins, 0.0) * mean_amount
+        return deals, _Bookings(expected, self._coming(rng, wins, shock, spread))
 
-    def _coming(self, wins: float, shock: Floats, spread: float) -> Floats:
+    def _coming(self, rng: np.random.Generator, wins: float, shock: Floats, spread: float) -> Floats:
         """What deals not yet created bring to each of the owners in each simulated future, shape (owners, draws)."""
         if wins <= 0 or not len(self.new.amount):
             return np.zeros((len(self.owners), self.draws))
         # a shock in log-odds moves rare wins by its exponential, common ones less, and in the mean not at all; the rate
         # of new deals varies as well
         moved = np.exp(_SHARE_OF_SHOCK * shock - (_SHARE_OF_SHOCK * spread) ** 2 / 2)
-        rate = wins * moved * self.rng.gamma(1 / _NEW_SPREAD**2, _NEW_SPREAD**2, self.draws)
+        rate = wins * moved * rng.gamma(1 / _NEW_SPREAD**2, _NEW_SPREAD**2, self.draws)
         # deals that fall to owners at random come to each as a Poisson process of its own
-        return np.array([self._drawn(share * rate) for share in self.owners["share"]])
+        return np.array([self._drawn(rng, share * rate) for share in self.owners["share"]])
 
-    def _drawn(self, rate: Floats) -> Floats:
+    def _drawn(self, rng: np.random.Generator, rate: Floats) -> Floats:
         """Amounts of as many won deals as come at a rate, added up by simulated future."""
-        counts = self.rng.poisson(rate)
-        amounts = self.rng.choice(self.new.amount, int(counts.sum()))
+        counts = rng.poisson(rate)
+        amounts = rng.choice(self.new.amount, int(counts.sum()))
         futures = np.repeat(np.arange(self.draws), counts)
         return np.bincount(futures, weights=amounts, minlength=self.draws).astype(np.float64)
 
@@ -292,21 +302,20 @@ class _Simulation:
         self,
         period: Period,
         booked: float,
-        won: NDArray[np.float32],
-        coming: Floats,
-        mine: NDArray[np.bool_],
+        won: tuple[float, Floats],
+        to_come: tuple[float, Floats],
+        mine: Whose,
         quota: float,
     ) -> dict[str, object]:
-        total = booked + won.astype(np.float64) + coming
+        expected = float(booked) + won[0] + to_come[0]
+        total = booked + won[1] + to_come[1]
         low, commit, best, high = np.quantile(total, ((1 - LEVEL) / 2, COMMIT, BEST_CASE, (1 + LEVEL) / 2))
-        closing = mine & self._closing(period)
         return {
             "period": period.name, "starts": period.starts, "ends": period.ends, "booked": float(booked),
-            "open_pipeline": float(won.mean()), "not_yet_created": float(coming.mean()),
-            "expected": float(total.mean()),
+            "open_pipeline": won[0], "not_yet_created": to_come[0], "expected": expected,
             "low": float(low), "high": float(high), "commit": float(commit), "best_case": float(best),
-            "pipeline": float(self.amount[closing].sum()), "quota": quota,
-            "attainment": float(total.mean()) / quota if quota > 0 else np.nan,
+            "pipeline": float(self.amount[mine][self._closing(period)[mine]].sum()), "quota": quota,
+            "attainment": expected / quota if quota > 0 else np.nan,
             "p_quota": float((total >= quota).mean()) if quota > 0 else np.nan,
         }  # fmt: skip
 
@@ -314,6 +323,35 @@ class _Simulation:
         if self.expected_close is None:
             return np.ones(len(self.odds), dtype=bool)
         return ((self.expected_close >= period.starts) & (self.expected_close < period.ends)).to_numpy(dtype=bool)
+
+
+def won_amounts(
+    rng: np.random.Generator, log_odds: Floats, shock: Floats, amount: Floats, ratios: Floats
+) -> NDArray[np.float32]:
+    """What each open deal brings in each simulated future.
+
+    As many numbers are drawn whatever the odds, so that a deal has the same luck in every period.
+
+    Parameters
+    ----------
+    rng : Generator
+    log_odds : ndarray of shape (n_deals,)
+        In the middle of the shock.
+    shock : ndarray of shape (draws,)
+        Of each future, in log-odds.
+    amount : ndarray of shape (n_deals,)
+    ratios : ndarray
+        By what amounts of past deals moved until the win.
+
+    Returns
+    -------
+    ndarray of shape (n_deals, draws)
+    """
+    out = np.zeros((len(log_odds), len(shock)), dtype=np.float32)
+    for row, (middle, mine) in enumerate(zip(log_odds, amount, strict=True)):
+        won = rng.random(len(shock)) < expit(middle + shock)
+        out[row, won] = mine * rng.choice(ratios, len(shock))[won]
+    return out
 
 
 def _owners(history: History, now: pd.Timestamp) -> pd.DataFrame:

@@ -1,14 +1,20 @@
 """MLflow, pointed at a workspace; the only module that imports it, and it does so late, since that takes seconds."""
 
+import json
 import logging
 import os
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from winpredict._common.errors import WorkspaceError
+from winpredict.config import Config
+
+if TYPE_CHECKING:
+    import altair as alt
 
 #: Name of the experiment and of the registered model.
 NAME = "winpredict"
@@ -83,3 +89,25 @@ def _experiment(client: Any, place: str) -> str:
         return str(client.create_experiment(NAME, artifact_location=place))
     client.rename_experiment(returned.experiment_id, NAME)
     return str(returned.experiment_id)
+
+
+def knobs_of(config: Config) -> dict[str, str]:
+    """Every knob that a model or its backtest depends on, as parameters of a run."""
+    # how a CRM is reached, what a day's run does and how the app is served have no part in a model
+    return dict(_flattened(config.model_dump(mode="json", exclude={"crm", "run", "app"})))
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", json.dumps(value) if not isinstance(value, str) else value
+
+
+def log_charts(mlflow: Any, charts: "Mapping[str, alt.TopLevelMixin]") -> None:
+    """Log charts as images."""
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, chart in charts.items():
+            chart.save(str(Path(temporary) / f"{name}.png"), scale_factor=2)
+        mlflow.log_artifacts(temporary, "charts")

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,21 +10,17 @@ from typing import TYPE_CHECKING, Any
 from winpredict._common.errors import WinPredictError
 from winpredict.config import Config
 from winpredict.models._lookup import Place, data_of, look_up, parent_of_data
-from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, mlflow_at, run_at
+from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, knobs_of, log_charts, mlflow_at, run_at
 
 if TYPE_CHECKING:
-    import altair as alt
     import pandas as pd
 
     from winpredict.features.build import FeatureInfo
-    from winpredict.models.backtest import Backtest
     from winpredict.models.training import TrainedModel
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _DRIVERS, _FEATURES, _DROPPED = "drivers.json", "features.json", "dropped_attributes.json"
 _EXAMPLE_ROWS = 5
-#: Tables of a backtest that are read back.
-BACKTEST_TABLES = ("overall", "by_cutoff", "by_stage", "by_age", "reliability")
 
 
 @dataclass(frozen=True)
@@ -102,45 +98,16 @@ def log_training(
     from winpredict.models.charts import drivers_chart
 
     with run_at(folder, "train") as mlflow:
-        mlflow.log_params(_knobs(config))
+        mlflow.log_params(knobs_of(config))
         mlflow.set_tags(_training_tags(model, fingerprint))
         mlflow.log_metrics(model.figures)
         mlflow.log_dict([asdict(each) for each in model.info], _FEATURES)
         mlflow.log_dict(model.dropped_attributes, _DROPPED)
         if drivers is not None:
             mlflow.log_dict(drivers.to_dict("records"), _DRIVERS)
-            _log_charts(mlflow, {"drivers": drivers_chart(drivers)})
+            log_charts(mlflow, {"drivers": drivers_chart(drivers)})
         version = _register(mlflow, model, example)
     return find_model(folder, str(version))
-
-
-def log_backtest(folder: Path, found: "Backtest", *, config: Config, fingerprint: str) -> str:
-    """Record a backtest as a run.
-
-    Parameters
-    ----------
-    folder : Path
-        The workspace.
-    found : Backtest
-    config : Config
-    fingerprint : str
-        Hash of the tables.
-
-    Returns
-    -------
-    str
-        MLflow's id of the run.
-    """
-    from winpredict.models.charts import quality_charts
-
-    with run_at(folder, "backtest") as mlflow:
-        mlflow.log_params(_knobs(config))
-        mlflow.set_tags({"data_fingerprint": fingerprint, "verdict": found.verdict, "evaluation": found.kind})
-        mlflow.log_metrics(_backtest_metrics(found.overall))
-        for name in (*BACKTEST_TABLES, "intervals", "predictions"):
-            mlflow.log_text(getattr(found, name).to_csv(), f"{name}.csv")
-        _log_charts(mlflow, quality_charts(found.predictions["won"], found.predictions[NAME]))
-        return str(mlflow.active_run().info.run_id)
 
 
 def changed_at(folder: Path) -> tuple[int, int] | None:
@@ -286,83 +253,6 @@ def _logged(folder: Path, model: ModelVersion, name: str, otherwise: Any) -> Any
     return json.loads(path.read_text()) if path.exists() else otherwise
 
 
-@dataclass(frozen=True)
-class BacktestRun:
-    """A backtest on record.
-
-    Parameters
-    ----------
-    run_id : str
-        MLflow's id of the run.
-    at : Timestamp
-        When it was made.
-    verdict : str
-    fingerprint : str
-        Hash of the tables.
-    metrics : dict of str to float
-        Figures of the model by name, those of baselines as baseline.name.
-    """
-
-    run_id: str
-    at: "pd.Timestamp"
-    verdict: str
-    fingerprint: str
-    metrics: dict[str, float]
-
-
-def list_backtests(folder: Path) -> list[BacktestRun]:
-    """Every backtest on record, the latest first."""
-    import pandas as pd
-
-    if not (Path(folder) / DATABASE).exists():
-        return []
-    with mlflow_at(folder) as mlflow:
-        client = mlflow.MlflowClient()
-        experiments = [each.experiment_id for each in client.search_experiments()]
-        runs = client.search_runs(
-            experiments, "tags.kind = 'backtest' and attributes.status = 'FINISHED'", order_by=["start_time DESC"]
-        )
-    return [
-        BacktestRun(
-            run_id=run.info.run_id,
-            at=pd.Timestamp(run.info.start_time, unit="ms", tz="UTC"),
-            verdict=run.data.tags.get("verdict", ""),
-            fingerprint=run.data.tags.get("data_fingerprint", ""),
-            metrics=dict(run.data.metrics),
-        )
-        for run in runs
-    ]
-
-
-def read_backtest(folder: Path) -> "tuple[str, dict[str, pd.DataFrame]] | None":
-    """The latest backtest on record.
-
-    Parameters
-    ----------
-    folder : Path
-        The workspace.
-
-    Returns
-    -------
-    (verdict, tables), the tables by their names in `BACKTEST_TABLES`, or None where there is none.
-    """
-    for run in list_backtests(folder):
-        tables = read_backtest_tables(folder, run)
-        if tables is not None:
-            return run.verdict, tables
-    return None
-
-
-def read_backtest_tables(folder: Path, run: BacktestRun) -> "dict[str, pd.DataFrame] | None":
-    """The tables of a backtest by their names in `BACKTEST_TABLES`; None where their files are gone."""
-    import pandas as pd
-
-    place = Path(folder) / ARTIFACTS / run.run_id / "artifacts"
-    if not all((place / f"{name}.csv").exists() for name in BACKTEST_TABLES):
-        return None
-    return {name: pd.read_csv(place / f"{name}.csv") for name in BACKTEST_TABLES}
-
-
 def promote(folder: Path, version: int) -> ModelVersion:
     """Make a version the champion; the former champion becomes challenger, so there is a way back.
 
@@ -442,41 +332,12 @@ def _requirements() -> list[str]:
     return [f"{name}=={version(name)}" for name in ("winpredict", "lightgbm", "numpy", "pandas", "scikit-learn")]
 
 
-def _knobs(config: Config) -> dict[str, str]:
-    # how a CRM is reached, what a day's run does and how the app is served have no part in a model
-    return dict(_flattened(config.model_dump(mode="json", exclude={"crm", "run", "app"})))
-
-
-def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _flattened(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", json.dumps(value) if not isinstance(value, str) else value
-
-
 def _training_tags(model: "TrainedModel", fingerprint: str) -> dict[str, str]:
     return {
         "data_fingerprint": fingerprint,
         "trained_as_of": "" if model.trained_as_of is None else model.trained_as_of.isoformat(),
         "notes": json.dumps(model.notes),
     }
-
-
-def _backtest_metrics(overall: "pd.DataFrame") -> dict[str, float]:
-    """The model's figures by name, every baseline's as baseline.name."""
-    figures = {}
-    for scorer, row in overall.iterrows():
-        prefix = "" if scorer == NAME else f"{scorer}."
-        figures.update({f"{prefix}{name}": float(row[name]) for name in row.index if row[name] == row[name]})
-    return figures
-
-
-def _log_charts(mlflow: Any, charts: "Mapping[str, alt.TopLevelMixin]") -> None:
-    with tempfile.TemporaryDirectory() as temporary:
-        for name, chart in charts.items():
-            chart.save(str(Path(temporary) / f"{name}.png"), scale_factor=2)
-        mlflow.log_artifacts(temporary, "charts")
 
 
 def _aliases(client: Any) -> dict[int, tuple[str, ...]]:

@@ -100,7 +100,7 @@ def test_what_if_answers_without_scripts(signed_in, cast, page):
     assert "instead of" in answer
     assert "not what a change would bring about" in answer
     for unmoved in (now, "many", "nan", "inf"):
-        assert "win odds instead of" not in client.get(f"/deals/{cast.deal}?{name}={unmoved}").text
+        assert "Deals like this one, but with" not in client.get(f"/deals/{cast.deal}?{name}={unmoved}").text
 
 
 def test_feedback_is_kept_thanked_for_and_shown(app, signed_in, cast):

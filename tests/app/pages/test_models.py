@@ -140,7 +140,7 @@ def test_feedback_reaches_the_scientist_without_names(app, scientist, signed_in,
 
 def test_without_a_model(scientist, monkeypatch):
     monkeypatch.setattr("winpredict.models.registry.list_models", lambda folder: [])
-    monkeypatch.setattr("winpredict.models.registry.list_backtests", lambda folder: [])
+    monkeypatch.setattr("winpredict.models.backtest_record.list_backtests", lambda folder: [])
     monkeypatch.setattr("winpredict.app.pages.models._key", lambda desk: "nothing there")
     shown = page(scientist)
     assert "No model yet" in shown

@@ -50,7 +50,8 @@ class ModelList(BaseModel):
 @router.get("/models", summary="Registered models", **documented(scope="models"))
 def models(desk: DeskOfRequest, caller: Reader) -> ModelList:
     """All versions, and the latest backtest."""
-    from winpredict.models.registry import list_models, read_backtest
+    from winpredict.models.backtest_record import read_backtest
+    from winpredict.models.registry import list_models
 
     judged = read_backtest(desk.workspace.folder)
     return ModelList(

@@ -23,6 +23,7 @@ from winpredict.app.pages.drivers_views import (
     alone_only,
     asked_of,
     concerns,
+    differing,
     shown_charts,
     side_deals,
     strength_rows,
@@ -103,6 +104,7 @@ def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery
             "changes": changes,
             "won": won,
             "strengths": strengths,
+            "differing": differing(asked),
             "small": [
                 side.words for place, side in enumerate(asked.sides) if strengths and not strengths[0].strengths[place]
             ],

@@ -69,22 +69,21 @@ class Asked:
     created: Period | None
 
     @property
-    def groups(self) -> pd.Series:
-        """The side of each deal by deal_id; a deal may be in both only where they are the same, so none is."""
-        which = np.full(len(self.table.deals), None, dtype=object)
-        for side in reversed(self.sides):
-            which[side.chosen] = side.words
-        return pd.Series(which, index=self.table.deals["deal_id"])
+    def independent(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+        """Two sides without a deal in common; None where that cannot be, or there is but one."""
+        from winpredict.insights.comparison import independent
+
+        return independent(self.sides[0].chosen, self.sides[1].chosen) if len(self.sides) == 2 else None
 
 
 @dataclass(frozen=True)
 class StrengthRow:
-    """A driver: its strength on each side, and what is known of it over all deals."""
+    """A driver: its strength on each side, whether these differ if that can be told, and what all deals tell of it."""
 
     theme: str
     name: str
     strengths: tuple[Mapping[Hashable, Any] | None, ...]
-    differs: bool
+    differs: bool | None
     influence: str = ""
     direction: str = ""
     evidence: bool | None = None
@@ -133,15 +132,18 @@ def strength_rows(asked: Asked, looks: "DealLooks | None", tested: "Drivers | No
     leading = next((frame for frame in frames if len(frame)), None)
     if leading is None:
         return []
-    sides = [frame.to_dict("index") for frame in frames]
+    sides, pair = (
+        [frame.to_dict("index") for frame in each] for each in (frames, _independent_strengths(asked, looks))
+    )
     about = {} if tested is None else tested.themes.set_index("theme").to_dict("index")
     rows = []
     for theme, row in leading.sort_values("strength", ascending=False).head(_SHOWN).iterrows():
         each = tuple(side.get(theme) for side in sides)
+        differs = _apart(*(side.get(theme) for side in pair)) if pair else None
         known = about.get(theme, {})
         rows.append(
             StrengthRow(
-                str(theme), str(row["name"]), each, _apart(each), str(known.get("influence", "")),
+                str(theme), str(row["name"]), each, differs, str(known.get("influence", "")),
                 str(known.get("direction", "")), known.get("evidence"),
             )
         )  # fmt: skip
@@ -150,15 +152,35 @@ def strength_rows(asked: Asked, looks: "DealLooks | None", tested: "Drivers | No
 
 def _strengths(asked: Asked, looks: "DealLooks") -> list[pd.DataFrame]:
     """Strengths by theme for each side; empty for a side with too few deals."""
-    found = looks.strengths(asked.groups)
-    return [found[found["group"] == side.words].set_index("theme") for side in asked.sides]
+    return [_strengths_of(side.chosen, asked.table, looks) for side in asked.sides]
 
 
-def _apart(sides: tuple[Mapping[Hashable, Any] | None, ...]) -> bool:
-    """Whether the intervals of two sides have nothing in common."""
-    if len(sides) != 2 or sides[0] is None or sides[1] is None:
-        return False
-    return bool(sides[0]["low"] > sides[1]["high"] or sides[1]["low"] > sides[0]["high"])
+def _independent_strengths(asked: Asked, looks: "DealLooks") -> list[pd.DataFrame]:
+    """The same for two sides without a deal in common, as the mark of a difference presumes; else nothing."""
+    return [_strengths_of(chosen, asked.table, looks) for chosen in asked.independent or ()]
+
+
+def _strengths_of(chosen: NDArray[np.bool_], table: DealTable, looks: "DealLooks") -> pd.DataFrame:
+    return looks.strengths(pd.Series("chosen", index=table.deals.loc[chosen, "deal_id"])).set_index("theme")
+
+
+def _apart(first: Mapping[Hashable, Any] | None, second: Mapping[Hashable, Any] | None) -> bool | None:
+    """Whether two intervals have nothing in common; None where one of them is missing."""
+    if first is None or second is None:
+        return None
+    return bool(first["low"] > second["high"] or second["low"] > first["high"])
+
+
+def differing(asked: Asked) -> str:
+    """What the marks of differing strengths rest on where the sides share deals."""
+    if not asked.comparison.shared:
+        return ""
+    if asked.independent is None:
+        return "Whether strengths differ is not told, as the sides share deals."
+    return (
+        "Whether strengths differ is told by the smaller against the deals of the larger that are not in it, if these "
+        "are 50 or more."
+    )
 
 
 def won_currencies(asked: Asked) -> list[str]:

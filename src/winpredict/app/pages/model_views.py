@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from winpredict.features.build import FeatureInfo
+    from winpredict.models.backtest_record import BacktestRun
     from winpredict.models.drift import Drift
-    from winpredict.models.registry import BacktestRun, ModelVersion
+    from winpredict.models.registry import ModelVersion
 
 _DRIVERS, _SHIFTS, _BACKTESTS = 15, 12, 10
 _SCORERS = {
@@ -89,7 +90,8 @@ class Described:
 
 def on_record(folder: Path) -> OnRecord:
     """Read models and backtests of a workspace."""
-    from winpredict.models.registry import list_backtests, list_models, read_backtest_tables
+    from winpredict.models.backtest_record import list_backtests, read_backtest_tables
+    from winpredict.models.registry import list_models
 
     backtests = list_backtests(folder)
     for run in backtests:

@@ -83,9 +83,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     made.filters |= {
-        "percent": percent, "points": points, "tenths": tenths, "money": money, "day": day, "days_from": days_from,
-        "next_step": next_step, "close_from": close_from, "told": told, "address_of": address_of,
-        "moment": moment, "figure": format, "knows_until": knows_until,
+        "percent": percent, "points": points, "in_points": in_points, "tenths": tenths, "money": money, "day": day,
+        "days_from": days_from, "next_step": next_step, "close_from": close_from, "told": told,
+        "address_of": address_of, "moment": moment, "figure": format, "knows_until": knows_until,
         "as_they_stand": as_they_stand, "closed_up": closed_up,
     }  # fmt: skip
     return made
@@ -125,6 +125,18 @@ def points(change: float | None) -> str:
         return _MISSING
     rounded = round(100 * change)
     return "0" if rounded == 0 else f"{rounded:+d}".replace("-", "−")
+
+
+def in_points(change: float) -> str:
+    """A change of a share in percentage points, with the word for them.
+
+    Examples
+    --------
+    >>> in_points(-0.031), in_points(0.012)
+    ('−3 points', '+1 point')
+    """
+    rounded = points(change)
+    return f"{rounded} point{'' if rounded in ('+1', '−1') else 's'}"
 
 
 def tenths(change: float) -> str:
