@@ -3,8 +3,8 @@
     uv run python benchmarks/control_charts.py [--series 1000] [--periods 36]
 
 False alarms: series without a change, win rates at several volumes and base rates, and normal measurements; a false
-alarm is a chart with any mark. Power: 200 closed deals a month won at 30 % for 12 to 24 months, then two months at
-20 %; found is a chart with a mark on one of these two months.
+alarm is a chart with any mark. Power: 200 closed deals a month won at 30% for 12 to 24 months, then two months at
+20%; found is a chart with a mark on one of these two months.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def print_row(chart: str, volume: object, rate: object, stated: float, observed:
 def report_power(series: int) -> None:
     """How often a fall of ten points is found within two months."""
     random = np.random.default_rng(2)
-    print(f"\nPower: {series:,} series, 200 deals a month, 30 % then 20 %")
+    print(f"\nPower: {series:,} series, 200 deals a month, 30% then 20%")
     for history in HISTORIES:
         rates = np.concatenate([np.full(history, 0.3), [0.2, 0.2]])
         won = random.binomial(200, rates, size=(series, history + 2))

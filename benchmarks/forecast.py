@@ -31,7 +31,7 @@ def main() -> None:
         print(*found.sentences(), flush=True)
     rows = pd.concat(parts, ignore_index=True)
     rows["held"] = (rows["actual"] >= rows["low"]) & (rows["actual"] <= rows["high"])
-    print(f"\n{len(rows)} forecasts; the 80 % interval held {rows['held'].mean():.1%}")
+    print(f"\n{len(rows)} forecasts; the 80% interval held {rows['held'].mean():.1%}")
     print(rows.groupby("period")["held"].agg(["mean", "size"]).round(3).to_string())
     for column, name in RIVALS.items():
         miss = (rows[column] - rows["actual"]).abs()

@@ -48,8 +48,8 @@ def test_a_set_within_another_is_tested_against_the_rest_of_it(deals, group):
     assert (against_all.change, against_all.p) == (against_rest.change, against_rest.p)
     assert against_all.figures["n"].tolist() == [400, 1000], "the figures stay those of the chosen sides"
     assert against_all.sentences() == [
-        "Core: 30 % of 400 closed deals were won; All deals: 36 % of 1,000. The smaller is part of the larger, so it "
-        "is tested against the 600 closed deals that are not in it, 40 % of which were won: the difference of 10 "
+        "Core: 30% of 400 closed deals were won; All deals: 36% of 1,000. The smaller is part of the larger, so it "
+        "is tested against the 600 closed deals that are not in it, 40% of which were won: the difference of 10 "
         "points is beyond chance."
     ]
 
@@ -65,7 +65,7 @@ def test_which_side_is_the_larger_turns_the_sign_and_nothing_else(deals, group):
 
 def test_a_part_that_is_like_the_rest_is_no_more_than_chance():
     found = compare(table_of((41, 100), (80, 200)), {"Core": np.arange(300) < 100, "All": np.ones(300, dtype=bool)})
-    assert verdict(found).endswith("that are not in it, 40 % of which were won: the difference is no more than chance.")
+    assert verdict(found).endswith("that are not in it, 40% of which were won: the difference is no more than chance.")
     assert not found.differs
 
 

@@ -13,7 +13,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "salesforce_exp
 
 
 def company(months=30, a_month=60, turns=20, seed=0, fallen=0.1):
-    """Deals of two products, closed 20 days after their creation; product A falls from 40 % to `fallen`."""
+    """Deals of two products, closed 20 days after their creation; product A falls from 40% to `fallen`."""
     random = np.random.default_rng(seed)
     month = np.repeat(np.arange(months), a_month)
     product = np.where(random.random(month.size) < 0.5, "A", "B")
@@ -104,7 +104,7 @@ def test_the_month_of_a_change_and_what_is_plausible_beside_it():
     assert chart.change["after"] == pytest.approx(76 / 400)
     sentence = chart.sentences()[0]
     assert sentence.startswith("The win rate changed in September 2024")
-    assert sentence.endswith("30 % before, 19 % since (400 deals).")
+    assert sentence.endswith("30% before, 19% since (400 deals).")
 
 
 def test_two_changes_are_both_found():

@@ -18,7 +18,7 @@ def deals(**groups):
 def test_parts_by_hand():
     found = decompose(deals(A=(40, 100), B=(20, 100)), deals(A=(45, 150), B=(10, 50)), "product")
     a, b = found.frame.set_index("group").loc["A"], found.frame.set_index("group").loc["B"]
-    # shares 50 to 75 %, rates 40 to 30 %; overall 30 and 27.5 %, on average 28.75 %
+    # shares 50 to 75%, rates 40 to 30%; overall 30 and 27.5%, on average 28.75%
     assert a["rate"] == pytest.approx(0.625 * -0.1)
     assert a["mix"] == pytest.approx(0.25 * (0.35 - 0.2875))
     assert b["rate"] == pytest.approx(0)

@@ -276,7 +276,7 @@ def test_business_of_nobodys_team_is_not_handed_to_the_named_teams(world, model)
 
 
 class Sure(TrainedModel):
-    """Every deal is won with 70 %, at once."""
+    """Every deal is won with 70%, at once."""
 
     def odds(self, features):
         return pd.DataFrame({"win_probability": np.full(len(features), 0.7)})

@@ -167,7 +167,7 @@ def test_false_alarms_are_as_rare_as_said():
             pd.DataFrame(chance.poisson(2.0, (60, 40)), columns=[each.name for each in info]) for _ in range(2)
         )
         alarms += shifts(SimpleNamespace(info=info), then, now)["is_clear"].any()
-    assert alarms <= 7  # of 60 at 5 %: more than this by chance once in a hundred
+    assert alarms <= 7  # of 60 at 5%: more than this by chance once in a hundred
 
 
 def test_words(drift):

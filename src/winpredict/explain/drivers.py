@@ -52,7 +52,7 @@ class Drivers:
     themes : DataFrame
         One row a theme, strongest first: theme, name, influence (in our hands, the deal's nature, the customer's),
         strength (mean absolute contribution as a probability: 0.05 is five percentage points) with ``low`` and
-        ``high`` (95 %, bootstrap over deals), leading (its strongest feature), sentence (that feature's), direction
+        ``high`` (95%, bootstrap over deals), leading (its strongest feature), sentence (that feature's), direction
         (more is better, less is better, depends, by value), evidence (bool: whether it tells endings of deals that
         it was not learnt from), p_value (adjusted for the number of themes), stability (share of past cut-offs at
         which it was a driver of about this rank; NaN where there is no past).
@@ -227,7 +227,7 @@ def drivers(
     A large SHAP value alone is no evidence, since a model also contributes what it learnt from noise. So each theme is
     put to a test on deals that small models did not see: if its contributions are worth anything, they tell endings
     beyond all other contributions (Wald test of their coefficient in a logistic regression, errors clustered by deal,
-    false discovery rate 5 % by Benjamini and Hochberg 1995).
+    false discovery rate 5% by Benjamini and Hochberg 1995).
     """
     say = progress or (lambda words: None)
     model.refuse_hindsight(crm.known_until)
@@ -305,7 +305,7 @@ def _themes(
 
 
 def _strengths(by_theme: Floats, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Mean absolute contribution of each theme, with a 95 % interval by resampling deals."""
+    """Mean absolute contribution of each theme, with a 95% interval by resampling deals."""
     size = np.abs(by_theme)
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), BOOTSTRAPS) / len(size)

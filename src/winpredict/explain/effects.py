@@ -48,7 +48,7 @@ class Effects:
     ----------
     effects : DataFrame
         One row a treatment: treatment, sentence ("a senior contact"), treated and control (deals), raw (difference of
-        their win rates), adjusted (difference among deals alike in nature), each with ``_low`` and ``_high`` (90 %
+        their win rates), adjusted (difference among deals alike in nature), each with ``_low`` and ``_high`` (90%
         interval), overlap (share of the deals for which there are like ones on the other side), verdict (more, less,
         unclear, no like deals, too few deals).
     landmark_days : int

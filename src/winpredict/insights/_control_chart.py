@@ -46,7 +46,7 @@ class ControlChart:
         Chance of a series as conspicuous as this one though nothing changed.
     changes : DataFrame
         Lasting changes, the latest at the end: period (the first of the new level), earliest, latest (between which it
-        began with 95 % plausibility), before, after (values), n_before, n_after (deals of the levels on both sides),
+        began with 95% plausibility), before, after (values), n_before, n_after (deals of the levels on both sides),
         strength (how far the levels are apart, in standard errors).
     period : str
         "month", "week" or empty for plain numbers.
@@ -125,7 +125,7 @@ def control_chart(
     best split into two levels. Usual limits (three sigma, two of three beyond two, runs of eight) cry wolf on nearly
     every fifth chart of three years, so the limits are set by simulation: each rule gets an equal share of `rate`. XmR
     charts assume normal, independent values (Wheeler, Understanding Variation, 2000), p-charts binomial ones with exact
-    middle p-values. The month of a change is the best split by likelihood, its plausible range holds 95 % of the
+    middle p-values. The month of a change is the best split by likelihood, its plausible range holds 95% of the
     normalised likelihood; each side is searched again (binary segmentation: Scott and Knott, Biometrics 1974).
 
     Examples

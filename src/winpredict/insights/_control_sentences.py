@@ -44,7 +44,7 @@ def value_in_words(value: float, unit: str) -> str:
     Examples
     --------
     >>> value_in_words(0.314, "share"), value_in_words(52.3, "days"), value_in_words(12.34, "touches")
-    ('31 %', '52 days', '12.3 touches')
+    ('31%', '52 days', '12.3 touches')
     """
     if unit == "share":
         return percent(value)

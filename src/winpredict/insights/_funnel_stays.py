@@ -144,7 +144,7 @@ def incidence(passage: Passage) -> dict[str, float]:
 
 
 def median_stay(passage: Passage) -> dict[str, float]:
-    """Kaplan-Meier median of the days in the stage, whatever ended them, with its 95 % interval.
+    """Kaplan-Meier median of the days in the stage, whatever ended them, with its 95% interval.
 
     Skipped stages do not count. NaN where the median, or a limit of it, is not reached.
     """

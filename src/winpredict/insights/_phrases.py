@@ -9,10 +9,10 @@ def percent(value: float) -> str:
     Examples
     --------
     >>> percent(0.617), percent(0.003)
-    ('62 %', '0.3 %')
+    ('62%', '0.3%')
     """
     digits = 1 if 0 < abs(value) < 0.01 else 0
-    return f"{100 * value:.{digits}f} %"
+    return f"{100 * value:.{digits}f}%"
 
 
 def points(change: float) -> str:

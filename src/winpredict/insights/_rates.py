@@ -33,7 +33,7 @@ def share(part: ArrayLike, whole: ArrayLike) -> Floats:
 
 
 def wilson(part: ArrayLike, whole: ArrayLike) -> tuple[Floats, Floats]:
-    """95 % interval of a share (Wilson, JASA 1927); NaN where the whole is zero."""
+    """95% interval of a share (Wilson, JASA 1927); NaN where the whole is zero."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     known = whole > 0
     low, high = proportion_confint(np.where(known, part, 0), np.where(known, whole, 1), method="wilson")

@@ -22,7 +22,7 @@ def overall(row: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None
     when = "" if start is None or end is None else f" in the {counted((end - start).days, 'day')} to {_day(end)}"
     won = f"{row['won']:,} of the {counted(row['n'], 'deal')} closed{when} {'was' if row['won'] == 1 else 'were'} won: "
     won += (
-        f"{percent(row['win_rate'])} (95 % interval {percent(row['win_rate_low'])} to {percent(row['win_rate_high'])})"
+        f"{percent(row['win_rate'])} (95% interval {percent(row['win_rate_low'])} to {percent(row['win_rate_high'])})"
     )
     if row["n"] == 1:
         won = f"The only deal closed{when} was {'won' if row['won'] else 'lost'}"

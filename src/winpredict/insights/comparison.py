@@ -30,10 +30,10 @@ class Comparison:
     ----------
     figures : DataFrame
         One row a set: side (its words), deals, open, n (closed), won, lost, win_rate, win_rate_low, win_rate_high
-        (Wilson, 95 %), median_days_won, median_days_lost, mean_won_amount, amount_won, touches (median of closed
+        (Wilson, 95%), median_days_won, median_days_lost, mean_won_amount, amount_won, touches (median of closed
         deals).
     change, low, high : float
-        Win rate of the first set minus that of the second, each as it was tested (`independent`), with its 95 %
+        Win rate of the first set minus that of the second, each as it was tested (`independent`), with its 95%
         interval (Newcombe); NaN where nothing was tested.
     p : float
         Of the score test that both are won equally often.
@@ -89,7 +89,7 @@ def compare(table: pd.DataFrame, sides: Mapping[str, Chosen]) -> Comparison:
     >>> found.figures[["side", "n", "won"]].values.tolist(), found.differs
     ([['even', 10, 5], ['odd', 10, 4]], False)
     >>> found.sentences()
-    ['even: 50 % of 10 closed deals were won; odd: 40 % of 10. The difference is no more than chance.']
+    ['even: 50% of 10 closed deals were won; odd: 40% of 10. The difference is no more than chance.']
     """
     figures = pd.DataFrame([_figures(words, table[chosen]) for words, chosen in sides.items()])
     figures["win_rate_low"], figures["win_rate_high"] = wilson(figures["won"], figures["n"])

@@ -224,7 +224,7 @@ def explain(
     ...     return pd.DataFrame({"outcome": outcome, "product": ["A"] * a + ["B"] * b})
     >>> found = explain(deals(200, 500, 200, 500), deals(100, 500, 200, 500), {"product": "product"})
     >>> found.because()
-    'most likely because product A fell from 40 % to 20 % (-10 points); the mix of deals explains only 0 points'
+    'most likely because product A fell from 40% to 20% (-10 points); the mix of deals explains only 0 points'
     """
     deals = pd.concat([_closed(before), _closed(after)], ignore_index=True)
     later: Flags = np.zeros(len(deals), dtype=bool)
@@ -262,13 +262,13 @@ def moved(before: float, after: float) -> str:
     Examples
     --------
     >>> moved(0.38, 0.19)
-    'fell from 38 % to 19 %'
+    'fell from 38% to 19%'
     """
     return f"{'fell' if after < before else 'rose'} from {percent(before)} to {percent(after)}"
 
 
 def _range(low: float, high: float) -> str:
-    return f"95 % interval {100 * low + 0.0:.1f} to {100 * high + 0.0:.1f}"
+    return f"95% interval {100 * low + 0.0:.1f} to {100 * high + 0.0:.1f}"
 
 
 def _only(part: float, whole: float) -> str:

@@ -59,7 +59,7 @@ class Forecast:
     ----------
     periods : DataFrame
         One row a period: period, starts, ends, booked (won since it began), open_pipeline and not_yet_created
-        (expected from deals that are open, and from deals to come), expected (their sum), low and high (80 %
+        (expected from deals that are open, and from deals to come), expected (their sum), low and high (80%
         interval), commit (reached four times in five), best_case (reached once in five), pipeline (open amounts that
         are expected to close in it by the CRM's dates, or all where it has none), quota, attainment (expected over
         quota), p_quota (probability of reaching it). Amounts in the CRM's currency.

@@ -66,7 +66,7 @@ class Funnel:
         By stage: deals that reached it, of which skipped it, moved_on (beyond it, or won), lost, still_there, their
         shares (share_moved_on, ...), the Aalen-Johansen shares moved_on_30 ... moved_on_180, moved_on_finally and
         lost_30 ... lost_finally after so many days, with deals still there censored, and the Kaplan-Meier median_days
-        in the stage with its 95 % interval (NaN where not reached). See `_funnel_stays.passages`.
+        in the stage with its 95% interval (NaN where not reached). See `_funnel_stays.passages`.
     stalled : DataFrame
         Open deals longer in their stage than nine in ten stays of won deals, the largest amount first: deal_id, stage,
         days_in_stage, usual_days (median of won deals), long_days (their 90th percentile), amount, owner.
@@ -76,7 +76,7 @@ class Funnel:
     after_moving_back : DataFrame
         Two rows, deals ("went back" and "never went back"), both of those that got as far as the stage `reached`,
         from which deals go back: n (closed), won, win_rate, win_rate_low, win_rate_high, and the change (went back
-        minus never) with its 95 % interval.
+        minus never) with its 95% interval.
     velocity : DataFrame
         period ("now", "before"), start, end, open_deals (at the end), closed, win_rate, mean_won_amount,
         mean_days_won, per_day and per_30_days (amount won).

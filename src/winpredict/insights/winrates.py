@@ -38,10 +38,10 @@ class ClosedWon:
     Parameters
     ----------
     overall : DataFrame
-        One row: n (closed deals), won, lost (int), win_rate, win_rate_low, win_rate_high (Wilson, 95 %),
+        One row: n (closed deals), won, lost (int), win_rate, win_rate_low, win_rate_high (Wilson, 95%),
         shrunken_win_rate, small (fewer than `FEWEST` closed), amount_won, mean_won_amount, median_days_won,
         median_days_lost (from creation to close), n_before, won_before, win_rate_before, change, change_low,
-        change_high (Newcombe, 95 %; shares, not points), excludes_zero (that interval), p (score test), p_adjusted
+        change_high (Newcombe, 95%; shares, not points), excludes_zero (that interval), p (score test), p_adjusted
         (Benjamini-Hochberg over all groups of all segments) and changed (excludes_zero and p_adjusted below `LEVEL`).
     segments : DataFrame
         The same columns after segment, words (for the segment) and group; one row a group with deals in the period.

@@ -97,7 +97,7 @@ class Backtest:
 
     @property
     def _ranking_at_least(self) -> float:
-        """Lower end of the 95 % interval of the model's AUC."""
+        """Lower end of the 95% interval of the model's AUC."""
         return float(self.intervals["low_95"].loc["auc"])
 
     def summary(self) -> str:

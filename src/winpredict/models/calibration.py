@@ -1,4 +1,4 @@
-"""Do odds of 30 % win 30 % of the time: reliability tables, a calibrator in log-odds, and weights against censoring."""
+"""Do odds of 30% win 30% of the time: reliability tables, a calibrator in log-odds, and weights against censoring."""
 
 from collections.abc import Callable
 from typing import Self

@@ -43,7 +43,7 @@ class Drift:
         deals). Features of the calendar, and numbers that are the same for all deals of a day (they follow the day,
         not the deals), are left out.
     expected, low, high : float
-        Deals open at training of which the model said that they would be won by now, with a 95 % interval.
+        Deals open at training of which the model said that they would be won by now, with a 95% interval.
     won : int
         Those of them that were won by now.
     lost : int
@@ -226,6 +226,6 @@ def _of_categories(then: pd.Series, now: pd.Series) -> dict[str, object]:
 
 
 def _wins(model: TrainedModel, features: pd.DataFrame, odds: NDArray[np.float64], days: float) -> tuple[float, float]:
-    """Wins to be expected within so many days, and half their 95 % interval."""
+    """Wins to be expected within so many days, and half their 95% interval."""
     by_then = np.nan_to_num(model.win_by(features, days, odds))
     return float(by_then.sum()), _Z_95 * float(np.sqrt((by_then * (1 - by_then)).sum()))

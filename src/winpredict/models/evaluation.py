@@ -47,7 +47,7 @@ class Comparison:
     difference : float
         ``model - baseline``.
     low_95, low_90, high_90, high_95 : float
-        Ends of the 90 % and 95 % intervals of the difference.
+        Ends of the 90% and 95% intervals of the difference.
     n_rows, n_deals : int
         What it rests on.
 
@@ -70,19 +70,19 @@ class Comparison:
 
     @property
     def relative(self) -> float:
-        """Difference as a share of the baseline's figure: -0.39 is 39 % below."""
+        """Difference as a share of the baseline's figure: -0.39 is 39% below."""
         return self.difference / self.baseline if self.baseline else np.nan
 
     @property
     def beats_baseline(self) -> bool:
-        """Whether the whole 95 % interval lies on the better side of zero."""
+        """Whether the whole 95% interval lies on the better side of zero."""
         return bool(self.high_95 < 0) if METRICS[self.metric].better == "lower" else bool(self.low_95 > 0)
 
     @property
     def sentence(self) -> str:
         """The finding in plain words."""
         name = self.metric.replace("_", " ")
-        interval = f"95 % interval {self.low_95:+.4f} to {self.high_95:+.4f}, {self.n_deals:,} deals"
+        interval = f"95% interval {self.low_95:+.4f} to {self.high_95:+.4f}, {self.n_deals:,} deals"
         if self.beats_baseline:
             return f"The model beats the baseline: {name} {self.model:.4f} against {self.baseline:.4f} ({interval})."
         return (
@@ -185,7 +185,7 @@ def metric_intervals(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Each figure of merit with 90 % and 95 % intervals by resampling deals.
+    """Each figure of merit with 90% and 95% intervals by resampling deals.
 
     Parameters
     ----------

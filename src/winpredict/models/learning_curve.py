@@ -42,7 +42,7 @@ class LearningCurve:
     figures : DataFrame
         One row a size, the smallest first: share, deals, won, snapshots (learnt from, closed ones alone), log_loss,
         brier, auc (of the deals judged), difference (of the log loss to the row before), low_80, high_80 (ends of its
-        80 % interval by resampling the deals judged), seconds (of the fit).
+        80% interval by resampling the deals judged), seconds (of the fit).
     predictions : DataFrame
         One row a deal judged: deal_id, won (0 or 1) and one column of odds for each share.
     cutoff : Timestamp
@@ -66,7 +66,7 @@ class LearningCurve:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """80 % interval of the difference by resampling deals."""
+        """80% interval of the difference by resampling deals."""
         return float(self.figures["low_80"].iloc[-1]), float(self.figures["high_80"].iloc[-1])
 
     @property
@@ -92,7 +92,7 @@ class LearningCurve:
             )
         before, last = self.figures["deals"].iloc[-2:]
         step = (
-            f"from {before:,} to {last:,} closed deals the log loss changed by {self.difference:+.4f} (80 % interval "
+            f"from {before:,} to {last:,} closed deals the log loss changed by {self.difference:+.4f} (80% interval "
             f"{self.interval[0]:+.4f} to {self.interval[1]:+.4f}, {len(self.predictions):,} deals judged)"
         )
         if self.more_helps:
@@ -298,7 +298,7 @@ def _judged(
 def _interval(
     won: NDArray[np.int64], smaller: NDArray[np.float64], larger: NDArray[np.float64], seed: int
 ) -> tuple[float, float]:
-    """80 % interval of the difference in log loss by resampling deals, one row each; see `metric_intervals`."""
+    """80% interval of the difference in log loss by resampling deals, one row each; see `metric_intervals`."""
     one = np.ones(won.size)
     measures = [METRICS["log_loss"].prepare(won.astype(np.float64), each, one) for each in (larger, smaller)]
     generator = np.random.default_rng(seed)

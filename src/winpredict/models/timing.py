@@ -57,11 +57,11 @@ class Outlook:
         Examples
         --------
         >>> Outlook(pd.DataFrame([[0.1, 0.3]], columns=[30.0, 90.0]), np.array([0.4])).sentence(0)
-        '40 % likely to be won: 10 % within 30 days, 30 % within 90 days'
+        '40% likely to be won: 10% within 30 days, 30% within 90 days'
         """
         row, limit = self.won_by.iloc[place], self.win_probability[place]
         steps = ", ".join(f"{share:.0%} within {days:g} days" for days, share in row.items())
-        return f"{limit:.0%} likely to be won: {steps}".replace("%", " %")
+        return f"{limit:.0%} likely to be won: {steps}"
 
 
 @dataclass(frozen=True)

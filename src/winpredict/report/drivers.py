@@ -393,9 +393,9 @@ def _method(model: TrainedModel, found: Drivers, effects: Effects, moved: Change
     return [
         model.summary().splitlines()[0] + ".",
         f"Strength: mean absolute SHAP value over one look at each of {found.deals:,} deals, in percentage points; the "
-        "band is a 95 % interval by resampling deals.",
+        "band is a 95% interval by resampling deals.",
         "Evidence: the driver tells the endings of deals that small models fitted to other deals did not see (false "
-        "discoveries 5 %). Stable: share of past cut-offs at which it was about as strong.",
+        "discoveries 5%). Stable: share of past cut-offs at which it was about as strong.",
         f"Adjusted effects: doubly robust comparison of deals alike at the start, open after {effects.landmark_days} "
         f"days and created long enough ago to know whether they were won within {effects.within_days} days.",
         "Win rates: won / (won + lost), with Wilson intervals; figures of closed deals as they stood before the close.",

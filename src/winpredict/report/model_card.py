@@ -119,7 +119,7 @@ def _keys(frame: pd.DataFrame) -> list[str]:
 
 def _calibration(bins: pd.DataFrame, width: int) -> object:
     chart = calibration_chart(bins).properties(width=min(width - 80, 420), height=min(width - 80, 340), title="")
-    return styled(chart, "Calibration", "on the diagonal the odds are right; bars: 95 % intervals", max(width, NARROW))
+    return styled(chart, "Calibration", "on the diagonal the odds are right; bars: 95% intervals", max(width, NARROW))
 
 
 def _features(model: TrainedModel) -> Section:

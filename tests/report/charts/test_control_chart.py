@@ -25,7 +25,7 @@ def texts(chart):
 def test_a_change_is_in_the_title_and_drawn_as_a_rule(width):
     picture = control_chart_picture(series(WON, kind="p", counts=[100] * 12), width)
     assert "changed in September 2024" in texts(picture)
-    assert "30 % before, 19 % since" in texts(picture)
+    assert "30% before, 19% since" in texts(picture)
     marks = [layer["mark"]["type"] for layer in picture.to_dict()["layer"]]
     assert marks.count("rule") == 1
 

@@ -50,7 +50,7 @@ def test_shares_and_days_are_written_out(found):
     drawn = json.loads(conversion_chart(found.conversion).to_json())
     rows = max(drawn["datasets"].values(), key=len)
     first = found.conversion.iloc[0]
-    assert rows[0]["lost_text"] == f"{100 * first['lost_finally']:.0f} % lost"
+    assert rows[0]["lost_text"] == f"{100 * first['lost_finally']:.0f}% lost"
     assert rows[0]["label"] == f"Prospecting ({first['median_days']:.0f} days)"
 
 

@@ -4,7 +4,6 @@ from typing import Literal
 
 from starlette.responses import Response
 
-from winpredict.app.pages.rendering import closed_up
 from winpredict.report.page import Picture
 
 Size = Literal["wide", "half", "narrow"]
@@ -16,7 +15,7 @@ def svg(picture: Picture, size: Size) -> str:
     """A chart as SVG that follows the reader's light or dark screen."""
     from winpredict.report.writing import drawn
 
-    return closed_up(drawn(picture, _WIDTHS[size]))
+    return drawn(picture, _WIDTHS[size])
 
 
 def svg_answer(drawing: str) -> Response:

@@ -1,6 +1,5 @@
 """Templates, what all of them know, and how figures are written."""
 
-import re
 from datetime import datetime
 from functools import cache
 from http import HTTPStatus
@@ -19,7 +18,6 @@ from winpredict.insights._phrases import as_they_stand
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _MISSING = "–"
-_APART = re.compile(r"(?<=\d)\s%(?!\w)")
 #: Pages by role: address and name.
 _ROOMS = {
     Role.REP: (
@@ -86,7 +84,7 @@ def environment() -> Environment:
         "percent": percent, "points": points, "in_points": in_points, "tenths": tenths, "money": money, "day": day,
         "days_from": days_from, "next_step": next_step, "close_from": close_from, "told": told,
         "address_of": address_of, "moment": moment, "figure": format, "knows_until": knows_until,
-        "as_they_stand": as_they_stand, "closed_up": closed_up,
+        "as_they_stand": as_they_stand,
     }  # fmt: skip
     return made
 
@@ -100,17 +98,6 @@ def percent(share: float | None) -> str:
     ('23%', '–')
     """
     return _MISSING if share is None else f"{share:.0%}"
-
-
-def closed_up(text: str) -> str:
-    """What a report tells or draws, with per cent written as on the pages.
-
-    Examples
-    --------
-    >>> closed_up("62 % of 40 closed deals were won.")
-    '62% of 40 closed deals were won.'
-    """
-    return _APART.sub("%", text)
 
 
 def points(change: float | None) -> str:

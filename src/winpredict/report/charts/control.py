@@ -64,7 +64,7 @@ def decomposition_chart(found: Decomposition, words: str, width: int = WIDE) -> 
     Returns
     -------
     altair chart
-        A bar for the rate with its 95 % interval, a diamond for the mix; groups with the largest parts first.
+        A bar for the rate with its 95% interval, a diamond for the mix; groups with the largest parts first.
     """
     shown = _parts(found)
     placed = rows("group", list(shown["group"]), width, right=16)
@@ -77,7 +77,7 @@ def decomposition_chart(found: Decomposition, words: str, width: int = WIDE) -> 
     zero = alt.Chart(pd.DataFrame({"rate": [0.0]})).mark_rule(color=QUIET).encode(alt.X("rate:Q"))
     drawn = alt.layer(zero, bars, spread, mix.encode(alt.X("mix:Q"), tooltip=_told_parts()))
     title = f"Parts of the change by {words}" if pd.isna(found.change) else _parts_title(found, words)
-    lines = ["bar: wins more or less often (95 % interval)", "diamond: is more or less common"]
+    lines = ["bar: wins more or less often (95% interval)", "diamond: is more or less common"]
     if len(shown) < len(found.frame):
         lines.append(f"the {len(shown)} groups with the largest parts of {len(found.frame)}")
     return styled(drawn.properties(width=placed.width, height=placed.height), title, lines, width)
@@ -180,7 +180,7 @@ def _subtitle(chart: ControlChart, width: int) -> list[str]:
         before, after = (value_in_words(chart.change[side], chart.unit) for side in ("before", "after"))
         lines.append(f"vertical line: new level, {before} before, {after} since")
     rules = [f"{letter}: {name}" for name, letter in _letters(chart).items()]
-    chance = f"chance of any signal without a change: {100 * chart.false_alarm_rate:.1f} %"
+    chance = f"chance of any signal without a change: {100 * chart.false_alarm_rate:.1f}%"
     if width < WIDE:
         return [*lines, "dashed: limits of noise", *rules, chance]
     return [*lines, f"dashed: limits of noise; {chance}", *(["; ".join(rules)] if rules else [])]

@@ -84,7 +84,7 @@ def shape_chart(dependence: pd.DataFrame, name: str, width: int = WIDE) -> Any:
 
 
 def effects_chart(effects: pd.DataFrame, width: int = WIDE) -> Any:
-    """Raw and adjusted differences in win rates of what is in our hands, with 90 % intervals.
+    """Raw and adjusted differences in win rates of what is in our hands, with 90% intervals.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def effects_chart(effects: pd.DataFrame, width: int = WIDE) -> Any:
         layers.append(base.mark_rule(strokeWidth=2, yOffset=down).encode(alt.X("low:Q"), alt.X2("high:Q")))
         layers.append(base.mark_point(size=70, filled=True, opacity=1, yOffset=down).encode(x, shape))
     chart = alt.layer(*layers).properties(width=placed.width, height=placed.height)
-    subtitle = "difference in win rates, percentage points; bar: 90 % interval"
+    subtitle = "difference in win rates, percentage points; bar: 90% interval"
     return styled(chart, "Won more often with than without", subtitle, width)
 
 

@@ -49,7 +49,7 @@ def forecast_chart(periods: pd.DataFrame, width: int = WIDE) -> Any:
     band = base.mark_rule(strokeWidth=2, color=INK, yOffset=10).encode(alt.X("low:Q"), alt.X2("high:Q"))
     mark = base.mark_point(shape="diamond", filled=True, size=60, color=INK, opacity=1, yOffset=10)
     layers = [bars, band, mark.encode(alt.X("expected:Q"))]
-    subtitle = "line: 80 % interval; diamond: expected"
+    subtitle = "line: 80% interval; diamond: expected"
     if periods["quota"].notna().any():
         quota = alt.Chart(periods.dropna(subset="quota")[["period", "quota"]])
         layers.append(quota.mark_tick(thickness=3, size=26, color=DOWN, yOffset=4).encode(placed.y, alt.X("quota:Q")))
@@ -81,7 +81,7 @@ def quota_chart(levels: pd.DataFrame, width: int = WIDE) -> Any:
     mark = base.mark_point(filled=True, size=70, color=ACCENT, opacity=1).encode(alt.X("expected:Q"))
     booked = base.mark_point(shape="triangle-right", filled=True, size=60, color=UP, opacity=1)
     layers = [band, mark, booked.encode(alt.X("booked:Q"))]
-    subtitle = "dot: expected, with its 80 % interval; triangle: booked so far"
+    subtitle = "dot: expected, with its 80% interval; triangle: booked so far"
     if shown["quota"].notna().any():
         layers.append(base.mark_tick(thickness=3, size=20, color=DOWN).encode(alt.X("quota:Q")))
         subtitle += "; upright tick: quota"
@@ -119,7 +119,7 @@ def forecast_backtest_chart(forecasts: pd.DataFrame, width: int = WIDE) -> Any:
     lines = alt.Chart(long).mark_line(strokeWidth=1.5).encode(x, y, colour)
     marks = alt.Chart(long).mark_point(filled=True, size=60, opacity=1).encode(x, y, colour, shape)
     chart = alt.layer(band, lines, marks).properties(width=width - 60, height=240)
-    return styled(chart, "Past forecasts and what was booked", "band: 80 % interval of winpredict", width)
+    return styled(chart, "Past forecasts and what was booked", "band: 80% interval of winpredict", width)
 
 
 def _legend() -> alt.Legend:

@@ -156,8 +156,8 @@ def _shares(conversion: pd.DataFrame) -> pd.DataFrame:
     medians = known["median_days"].to_numpy(np.float64)
     out["label"] = [_with_days(stage, days) for stage, days in zip(known["stage"], medians, strict=True)]
     # a short bar has no room for its number
-    out["on_text"] = [f"{100 * value:.0f} % on" if value >= 0.3 else "" for value in moved]
-    out["lost_text"] = [f"{100 * value:.0f} % lost" for value in lost]
+    out["on_text"] = [f"{100 * value:.0f}% on" if value >= 0.3 else "" for value in moved]
+    out["lost_text"] = [f"{100 * value:.0f}% lost" for value in lost]
     return out
 
 

@@ -60,7 +60,7 @@ def _shown(groups: pd.DataFrame) -> pd.DataFrame:
 
 
 def _subtitle(groups: pd.DataFrame, shown: pd.DataFrame, rate: float, width: int) -> list[str]:
-    parts = ["dot: share won, with its 95 % interval", f"dashed: all deals, {rate:.0%}".replace("%", " %")]
+    parts = ["dot: share won, with its 95% interval", f"dashed: all deals, {rate:.0%}"]
     if shown["win_rate_before"].notna().any():
         parts.insert(1, "ring: the period before")
     parts.append("in brackets: deals closed")
@@ -93,7 +93,7 @@ def loss_reasons_chart(loss_reasons: pd.DataFrame, width: int = WIDE) -> Any:
     """
     shown = loss_reasons.head(MOST_GROUPS)[["reason", "n", "share", "share_before"]].copy()
     shown["share_before"] = shown["share_before"].astype(float)
-    shown["label"] = [f"{100 * part:.0f} % ({n:,})" for part, n in zip(shown["share"], shown["n"], strict=True)]
+    shown["label"] = [f"{100 * part:.0f}% ({n:,})" for part, n in zip(shown["share"], shown["n"], strict=True)]
     top = float(shown[["share", "share_before"]].max().max()) if len(shown) else 1.0
     placed = rows("reason", list(shown["reason"]), width, right=12)
     scale = alt.Scale(domain=[0, (1.35 if width >= WIDE else 1.6) * (top or 1.0)], nice=False)
