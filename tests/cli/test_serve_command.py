@@ -153,7 +153,8 @@ def test_people_are_added_listed_and_shut_out(place):
     said = run("people", "add", "Boss@Example.com", "--role", "admin", "--password-stdin", *where, typed=typed)
     assert "boss@example.com may sign in as admin" in said
     assert PASSWORD not in said
-    run("people", "add", "ann@example.com", "--crm-user", "nobody", "--password-stdin", *where, typed=typed)
+    said = run("people", "add", "ann@example.com", "--crm-user", "nobody", "--password-stdin", *where, typed=typed)
+    assert said.strip() == "ann@example.com may sign in as rep"  # nothing was published: nobody can know better
     assert "--crm-user" in run("people", "add", "bob@example.com", "--no-password", *where)
     found = json.loads(run("people", "list", *where, "--json"))["people"]
     assert [(each["email"], each["role"]) for each in found] == [
@@ -166,6 +167,14 @@ def test_people_are_added_listed_and_shut_out(place):
     assert "only admin" in run("people", "deactivate", "boss@example.com", *where, code=2)
     found = {each["email"]: each["active"] for each in json.loads(run("people", "list", *where, "--json"))["people"]}
     assert found == {"ann@example.com": "no", "bob@example.com": "yes", "boss@example.com": "yes"}
+
+
+def test_a_user_whom_the_crm_does_not_know_is_told_once_that_can_be_known(scored, world):
+    where = ["--no-password", "--workspace", scored.folder]
+    run("publish", "--workspace", scored.folder)
+    known = world.crm.users["user_id"].iloc[0]
+    assert "no user nobody" in run("people", "add", "zoe@example.com", "--crm-user", "nobody", *where)
+    assert "no user" not in run("people", "add", "yan@example.com", "--crm-user", known, *where)
 
 
 def test_what_cannot_be_is_said(place):
