@@ -224,9 +224,10 @@ def address_of(deal_id: str) -> str:
     Examples
     --------
     >>> address_of("A/1 ?")
-    '/deals/A/1%20%3F'
+    '/deals/A%2F1%20%3F'
     """
-    return f"/deals/{quote(deal_id)}"
+    # slashes too: of "a/../b" browsers would make "b"
+    return f"/deals/{quote(deal_id, safe='')}"
 
 
 def sentence(told: object) -> str:
