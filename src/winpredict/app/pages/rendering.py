@@ -224,10 +224,9 @@ def address_of(deal_id: str) -> str:
     Examples
     --------
     >>> address_of("A/1 ?")
-    '/deals/A%2F1%20%3F'
+    '/deals/A/1%20%3F'
     """
-    # slashes too: of "a/../b" browsers would make "b"
-    return f"/deals/{quote(deal_id, safe='')}"
+    return f"/deals/{quote(deal_id)}"
 
 
 def sentence(told: object) -> str:
