@@ -1,14 +1,19 @@
 """What an attacker tries, and that it is refused. See test_evil_names.py for what they would write into the CRM."""
 
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import httpx
 import pytest
 from desk_access import RULES, Newcomer, cheap_hashes, try_password
 from desk_world import PASSWORD, PEOPLE, csrf_token
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
+from winpredict.app import guessing
 from winpredict.app.guessing import TRIES_A_PAIR
 from winpredict.app.identity import BROWSER_COOKIE, COOKIE, CSRF_HEADER, signed
 from winpredict.app.people import change_password, change_role, deactivate, reactivate, revoke_token
@@ -342,6 +347,36 @@ def test_whether_somebody_is_there_is_not_told(app):
     assert len(answers) == 1
 
 
+def test_a_flood_of_passwords_holds_up_nobody_else(served, monkeypatch):
+    """More sign-ins than there are threads wait for their turn, and pages are answered all the same."""
+    looked_at, go_on = threading.Event(), threading.Event()
+
+    def slow(*_):
+        looked_at.set()
+        go_on.wait(30)
+        return False, None
+
+    monkeypatch.setattr(guessing, "_verify", slow)
+    with httpx.Client(base_url=served, limits=httpx.Limits(max_connections=200), timeout=30) as crowd:
+        token = csrf_token(crowd.get("/sign-in").text)
+
+        def sign_in(number: int) -> int:
+            form = {"email": f"nobody-{number}@example.com", "password": "wrong", "csrf_token": token}
+            return crowd.post("/sign-in", data=form).status_code
+
+        with ThreadPoolExecutor(60) as threads:
+            statuses = [threads.submit(sign_in, number) for number in range(60)]
+            try:
+                assert looked_at.wait(20)
+                while sum(each.done() for each in statuses) < 10:  # those beyond fifty are sent away at once
+                    time.sleep(0.01)
+                for path in ("/sign-in", "/api/v1/health"):
+                    assert httpx.get(f"{served}{path}", timeout=10).status_code == 200
+            finally:
+                go_on.set()
+    assert sorted(each.result() for each in statuses) == [401] * 50 + [503] * 10
+
+
 # -- too much
 
 
@@ -393,14 +428,15 @@ def test_an_error_of_ours_tells_nothing_and_carries_the_headers(app, signed_in, 
     def fail(*_, **__):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("winpredict.app.listing.visible_scores", fail)
     quiet = TestClient(app, raise_server_exceptions=False, cookies=signed_in("rep").cookies)
+    monkeypatch.setattr("winpredict.app.listing.visible_scores", fail)
     for path in LISTS:
         answer = quiet.get(path)
         assert answer.status_code == 500
         assert "secret detail" not in answer.text
         assert "Traceback" not in answer.text
         assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["connection"] == "close"  # as the server does at an error of ours
 
 
 # -- helpers

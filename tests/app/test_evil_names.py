@@ -31,6 +31,8 @@ EVIL = (
     "+1",
     "-1+cmd|' /C calc'!A0",
     "\t=1",
+    "＝1+1",
+    "＠SUM(1)",
     "]]><script>x</script>",
 )
 _MOST_PAGES = 40
@@ -106,7 +108,7 @@ def test_exports_hold_no_formula(signed_in, address):
     rows = list(csv.reader(io.StringIO(answer.text)))
     assert sum(FORMULA in cell for row in rows for cell in row) > 1
     for cell in (cell for row in rows for cell in row):
-        assert not re.match(r"[=+\-@\t\r\n]", cell) or is_number(cell), cell
+        assert not re.match(r"[=+\-@＝＋－＠\t\r\n]", cell) or is_number(cell), cell
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Passwords: who is let in, and how guessing is slowed down without shutting the owner out."""
 
+import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -17,8 +19,11 @@ from winpredict.app.guessing import (
     TRIES_AN_ADDRESS,
     WINDOW,
     AppSignInError,
+    CrowdedError,
+    Queue,
     Source,
     TooManyTriesError,
+    check_in_turn,
     check_password,
     known_browser,
 )
@@ -170,6 +175,33 @@ def test_what_changes_while_the_password_is_looked_at(database, monkeypatch, mea
     monkeypatch.setattr(guessing, "_verify", slow)
     with pytest.raises(AppSignInError):
         check_password(database, ANN, RIGHT, HERE)
+
+
+def test_a_crowd_is_sent_away_and_leaves_room():
+    queue, go_on = Queue(1, 2), threading.Event()
+
+    def look() -> str:
+        go_on.wait(30)
+        return "Ann"
+
+    async def crowd() -> list:
+        waiting = [asyncio.create_task(queue.take(look)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(CrowdedError, match="try again"):
+            await queue.take(look)
+        go_on.set()
+        return [*await asyncio.gather(*waiting), await queue.take(look)]
+
+    assert asyncio.run(crowd()) == ["Ann"] * 3
+
+
+def test_known_browsers_do_not_stand_behind_strangers(database, monkeypatch):
+    monkeypatch.setattr(guessing, "_STRANGERS", Queue(1, 1))
+    guessing._STRANGERS._places.acquire()
+    own = Source.of("10.0.0.1", ANN, known_browser(ANN, KEY), KEY)
+    with pytest.raises(CrowdedError):
+        asyncio.run(check_in_turn(database, ANN, RIGHT, HERE))
+    assert asyncio.run(check_in_turn(database, ANN, RIGHT, own)).email == ANN
 
 
 def test_hashes_of_former_parameters_are_made_anew(database, monkeypatch):

@@ -23,7 +23,7 @@ from winpredict.app.guessing import Source, check_password
 from winpredict.app.publishing import published
 from winpredict.app.records import AuditEntry, CrmUser, Role, Score
 from winpredict.app.visibility import latest_run
-from winpredict.cli import app, people
+from winpredict.cli import app, demo, people
 from winpredict.config import App
 from winpredict.models.registry import log_training, promote
 from winpredict.models.training import pipeline
@@ -153,7 +153,8 @@ def test_people_are_added_listed_and_shut_out(place):
     said = run("people", "add", "Boss@Example.com", "--role", "admin", "--password-stdin", *where, typed=typed)
     assert "boss@example.com may sign in as admin" in said
     assert PASSWORD not in said
-    run("people", "add", "ann@example.com", "--crm-user", "nobody", "--password-stdin", *where, typed=typed)
+    said = run("people", "add", "ann@example.com", "--crm-user", "nobody", "--password-stdin", *where, typed=typed)
+    assert said.strip() == "ann@example.com may sign in as rep"  # nothing was published: nobody can know better
     assert "--crm-user" in run("people", "add", "bob@example.com", "--no-password", *where)
     found = json.loads(run("people", "list", *where, "--json"))["people"]
     assert [(each["email"], each["role"]) for each in found] == [
@@ -166,6 +167,21 @@ def test_people_are_added_listed_and_shut_out(place):
     assert "only admin" in run("people", "deactivate", "boss@example.com", *where, code=2)
     found = {each["email"]: each["active"] for each in json.loads(run("people", "list", *where, "--json"))["people"]}
     assert found == {"ann@example.com": "no", "bob@example.com": "yes", "boss@example.com": "yes"}
+
+
+def test_a_user_whom_the_crm_does_not_know_is_told_once_that_can_be_known(scored, world):
+    where = ["--no-password", "--workspace", scored.folder]
+    run("publish", "--workspace", scored.folder)
+    known = world.crm.users["user_id"].iloc[0]
+    assert "no user nobody" in run("people", "add", "zoe@example.com", "--crm-user", "nobody", *where)
+    assert "no user" not in run("people", "add", "yan@example.com", "--crm-user", known, *where)
+
+
+def test_commands_are_told_as_they_are_typed(monkeypatch):
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+    assert demo._typed("winpredict check") == "winpredict check"
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    assert demo._typed("winpredict check") == "uv run winpredict check"
 
 
 def test_what_cannot_be_is_said(place):

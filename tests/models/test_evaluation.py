@@ -159,6 +159,11 @@ class TestCompare:
         assert "beats" in found.sentence
         assert found.n_deals == 2000
 
+    def test_odds_are_told_apart_from_deals_where_they_differ(self) -> None:
+        y, p = scored()
+        assert ", 2,000 deals)" in compare(y, p, p, np.arange(y.size)).sentence
+        assert ", 2,000 odds of 1,000 deals)" in compare(y, p, p, np.arange(y.size) // 2).sentence
+
     def test_higher_is_better_for_auc(self) -> None:
         y, p = scored()
         assert compare(y, p, np.full(y.size, 0.5), np.arange(y.size), "auc").beats_baseline

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,3 +130,11 @@ def test_a_missing_optional_value_is_fine():
 
 def test_outcomes_are_those_of_the_words():
     assert OUTCOMES == ("won", "lost", "open")
+
+
+def test_other_libraries_warnings_are_not_told_to_who_imports_a_table():
+    """Where PySpark is installed, pandera imports it, and it warns of pandas 3."""
+    asked = "import pandas as pd; from winpredict.tables.schema import conform; "
+    asked += "conform(pd.DataFrame({'user_id': [1]}), 'users')"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert found.stderr == ""

@@ -51,19 +51,20 @@ def require_suffix(path: Path) -> None:
 def without_formulas(frame: "pd.DataFrame") -> "pd.DataFrame":
     r"""Text with an apostrophe before everything that a spreadsheet would run as a formula.
 
-    Such text starts with ``=``, ``+``, ``-``, ``@``, a tab or a line break (OWASP, CSV injection). Numbers stay. A
-    carriage return becomes a line feed: writers of CSV leave it without quotes, and what follows would begin a row.
+    Such text starts with ``=``, ``+``, ``-``, ``@``, also as wide as East Asian letters, a tab or a line break (OWASP,
+    CSV injection). Numbers stay. A carriage return becomes a line feed: writers of CSV leave it without quotes, and
+    what follows would begin a row.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> without_formulas(pd.DataFrame({"deal_id": ["=1+1", "D7"], "odds": [-1.0, 0.5]}))["deal_id"].tolist()
-    ["'=1+1", 'D7']
+    >>> without_formulas(pd.DataFrame({"deal_id": ["=1+1", "D7", "＝1"], "odds": [-1.0, 0.5, 0.0]}))["deal_id"].tolist()
+    ["'=1+1", 'D7', "'＝1"]
     >>> without_formulas(pd.DataFrame({"name": ["ACME\r=1+1"]}))["name"].tolist()
     ['ACME\n=1+1']
     """
     text = frame.select_dtypes(include=["object", "string", "category"]).columns
-    patterns = {r"^([=+\-@\t\r\n])": r"'\1", r"\r\n?": "\n"}
+    patterns = {r"^([=+\-@＝＋－＠\t\r\n])": r"'\1", r"\r\n?": "\n"}
     guarded = {}
     for name in text:
         guarded[name] = frame[name].astype(object)

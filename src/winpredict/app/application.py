@@ -106,9 +106,11 @@ def _handle_errors(app: FastAPI) -> None:
         return _told(request, 503, "the database does not answer; try again in a minute", {"Retry-After": "60"})
 
     async def broken(request: Request, error: Exception) -> Response:
-        # answers outside of all middleware, and the error is then raised again for the log
+        # answers outside of all middleware, and the error is then raised again for the log; at that the server closes
+        # the connection, and whoever is not told sends the next request into nothing
         told = "something went wrong on the server; try again, and tell your admin the time if it happens again"
-        return _told(request, 500, told, dict(security_headers(over_tls=over_tls(app.state.desk))))
+        headers = {**security_headers(over_tls=over_tls(app.state.desk)), "Connection": "close"}
+        return _told(request, 500, told, headers)
 
     app.add_exception_handler(NotSignedInError, not_signed_in)
     app.add_exception_handler(StarletteHTTPException, refused)

@@ -5,9 +5,12 @@ Tries are counted by who makes them. A browser in which a person has signed in b
 of them. From everywhere else there are few tries an address and person, more an address, and more a person.
 """
 
+import asyncio
 import hmac
 import secrets
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -28,8 +31,7 @@ WINDOW = timedelta(minutes=15)
 #: all addresses that the person never signed in from.
 TRIES_A_PAIR, TRIES_AN_ADDRESS, TRIES_A_PERSON = 5, 60, 50
 _KNOWN_BROWSER = "browser "
-# a check takes 64 MB: many at once would take the machine's memory
-_checking = threading.BoundedSemaphore(2)
+_MOST_WAITING = 50
 
 
 class AppSignInError(WinPredictError):
@@ -38,6 +40,10 @@ class AppSignInError(WinPredictError):
 
 class TooManyTriesError(AppSignInError):
     """Somebody guesses, and has to wait."""
+
+
+class CrowdedError(AppSignInError):
+    """So many sign in at this moment that one more would wait for too long."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,62 @@ def known_browser(email: str, signing_key: str) -> str:
     return f"{name}.{_signature(name, email, signing_key)}"
 
 
+class Queue:
+    """Passwords that are checked a few at a time, in threads of their own.
+
+    A check takes 64 MB and a tenth of a second of several cores: many at once would take the machine's memory, and
+    those that wait for their turn would take all threads that answer other requests.
+
+    Parameters
+    ----------
+    at_once : int
+    most_waiting : int
+        How many may be there at all; further ones are refused.
+    """
+
+    def __init__(self, at_once: int, most_waiting: int) -> None:
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="password")
+        self._places = threading.BoundedSemaphore(most_waiting)
+
+    async def take(self, check: Callable[[], Person]) -> Person:
+        """The person that a check finds, once it had its turn.
+
+        Raises
+        ------
+        CrowdedError
+            When too many wait.
+        """
+        if not self._places.acquire(blocking=False):
+            raise CrowdedError("very many people sign in at this moment; try again in a few seconds")
+        turn = self._threads.submit(check)
+        turn.add_done_callback(lambda _: self._places.release())
+        return await asyncio.wrap_future(turn)
+
+
+#: Known browsers have a queue of their own: no crowd of strangers stands before those who work here.
+_KNOWN, _STRANGERS = Queue(1, _MOST_WAITING), Queue(2, _MOST_WAITING)
+
+
+async def check_in_turn(database: Database, email: str, password: str, source: Source) -> Person:
+    """What `check_password` finds, without keeping other requests waiting.
+
+    Parameters
+    ----------
+    database : Database
+    email, password : str
+    source : Source
+
+    Raises
+    ------
+    CrowdedError
+        When very many sign in at the moment.
+    TooManyTriesError, AppSignInError
+        As `check_password` does.
+    """
+    queue = _KNOWN if source.is_known else _STRANGERS
+    return await queue.take(lambda: check_password(database, email, password, source))
+
+
 def check_password(database: Database, email: str, password: str, source: Source) -> Person:
     """The person whose password this is.
 
@@ -142,12 +204,11 @@ def _verify(password: str, stored: str | None) -> tuple[bool, str | None]:
 
     if len(password) > LONGEST_PASSWORD:
         return False, None
-    with _checking:
-        try:
-            # an unknown person, or one without a password, costs the same time as another
-            right, better = password_hasher().verify_and_update(password, stored or nobodys_hash())
-        except PwdlibError:  # a hash that nobody can read belongs to no password
-            return False, None
+    try:
+        # an unknown person, or one without a password, costs the same time as another
+        right, better = password_hasher().verify_and_update(password, stored or nobodys_hash())
+    except PwdlibError:  # a hash that nobody can read belongs to no password
+        return False, None
     return right and stored is not None, better
 
 

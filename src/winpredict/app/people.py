@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import joinedload
 
 from winpredict._common.errors import WinPredictError
-from winpredict.app.records import ApiToken, AuditEntry, Person, Role, Session
+from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role, Session
 
 if TYPE_CHECKING:
     from pwdlib import PasswordHash
@@ -73,6 +73,12 @@ def add_person(
     session.flush()
     audit(session, by, "person added", address, {"role": str(role)})
     return person
+
+
+def knows_user(session: DatabaseSession, user_id: str) -> bool:
+    """Whether a user is one of the CRM's, as far as can be told: before the first publishing any may be."""
+    is_published = session.scalar(select(CrmUser.user_id).limit(1)) is not None
+    return not is_published or session.get(CrmUser, user_id) is not None
 
 
 def normal_email(email: str) -> str:

@@ -1,5 +1,6 @@
 """``winpredict demo``: everything once, on a simulated CRM."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -117,7 +118,7 @@ def _demo_desk(place: "Workspace", config: "Config", deals: int, password: str |
     def show(console: "Console") -> None:
         show_backtest(console, found, details=False)
         desk.show(console)
-        console.print(f"once closed it opens again with: winpredict serve {_folder(place)}")
+        console.print(f"once closed it opens again with: {_typed(f'winpredict serve {_folder(place)}')}")
 
     facts = {
         "workspace": str(place.folder),
@@ -211,7 +212,12 @@ def _next_steps(place: "Workspace", version: "ModelVersion", deal_id: str) -> st
 
 
 def _told(steps: list[str]) -> str:
-    return "\n  ".join(["Next steps:", *steps])
+    return "\n  ".join(["Next steps:", *map(_typed, steps)])
+
+
+def _typed(command: str) -> str:
+    """A command as it is typed here: whoever came by ``uv run`` has none of ours on the path."""
+    return f"uv run {command}" if "UV_RUN_RECURSION_DEPTH" in os.environ else command
 
 
 def _folder(place: "Workspace") -> str:

@@ -51,8 +51,7 @@ def add(
     Example: winpredict people add ann@example.com --role rep --crm-user 0055g00000AbCdE
     """
     require_app()
-    from winpredict.app.people import add_person, normal_email
-    from winpredict.app.records import CrmUser
+    from winpredict.app.people import add_person, knows_user, normal_email
 
     address, chosen = normal_email(email), _role(role)
     with _people(workspace, config, asked=lambda: None if no_password else _password(address, password_stdin)) as (
@@ -60,7 +59,7 @@ def add(
         password,
     ):
         add_person(session, address, name, chosen, password=password, crm_user_id=crm_user)
-        unknown = crm_user is not None and session.get(CrmUser, crm_user) is None
+        unknown = bool(crm_user and not knows_user(session, crm_user))
     print(f"{address} may sign in as {chosen}")
     if unknown:
         print(f"there is no user {crm_user} among those that were published; check the id")

@@ -3,7 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from winpredict._common.compiling import njit
 
 
 @njit(cache=True, parallel=True)

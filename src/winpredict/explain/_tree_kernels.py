@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from winpredict._common.compiling import njit
 from winpredict._common.threads import loops_on, threads_for
 
 _ROWS_AT_ONCE = 64

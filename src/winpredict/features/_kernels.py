@@ -7,7 +7,9 @@ Every function is a single pass over events or snapshots. Times are int64, in an
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from winpredict._common.compiling import njit
 
 SMALL_RUN = 48  # below this, insertion sort beats a call of argsort
 

@@ -82,7 +82,9 @@ class Comparison:
     def sentence(self) -> str:
         """The finding in plain words."""
         name = self.metric.replace("_", " ")
-        interval = f"95% interval {self.low_95:+.4f} to {self.high_95:+.4f}, {self.n_deals:,} deals"
+        # a deal that was looked at on several days is one deal to the interval, and several rows of a table
+        judged = f"{self.n_rows:,} odds of " if self.n_rows != self.n_deals else ""
+        interval = f"95% interval {self.low_95:+.4f} to {self.high_95:+.4f}, {judged}{self.n_deals:,} deals"
         if self.beats_baseline:
             return f"The model beats the baseline: {name} {self.model:.4f} against {self.baseline:.4f} ({interval})."
         return (

@@ -1,7 +1,9 @@
 """The canonical tables: their columns, kinds and rules."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -71,15 +73,14 @@ class Table:
     @property
     def schema(self) -> "pa.DataFrameSchema":
         """The pandera schema; further columns are allowed (custom attributes on deals)."""
-        import pandera.pandas as pa
-
-        return pa.DataFrameSchema(
+        pandera = _pandera()
+        schema: pa.DataFrameSchema = pandera.DataFrameSchema(
             {
-                name: pa.Column(
+                name: pandera.Column(
                     _dtype(column.kind),
                     nullable=not column.filled,
                     required=column.required,
-                    checks=[pa.Check.isin(column.allowed)] if column.allowed else [],
+                    checks=[pandera.Check.isin(column.allowed)] if column.allowed else [],
                     description=column.meaning,
                 )
                 for name, column in self.columns.items()
@@ -87,6 +88,7 @@ class Table:
             unique=list(self.key) if self.key else None,
             strict=False,
         )
+        return schema
 
 
 def _dtype(kind: Kind) -> Any:
@@ -282,12 +284,21 @@ def conform(frame: pd.DataFrame, table: str, *, check: bool = True) -> pd.DataFr
         out[name] = _attribute(out[name])
     if not check:
         return out
-    import pandera.pandas as pa
-
     try:
         return cast("pd.DataFrame", definition.schema.validate(out, lazy=True))
-    except pa.errors.SchemaErrors as error:
+    except _pandera().errors.SchemaErrors as error:
         raise TableError(f"table {table}: {_breaches(error)}") from None
+
+
+@cache
+def _pandera() -> Any:
+    """Pandera with its checks, which it would else import at the first use."""
+    with warnings.catch_warnings():
+        # where PySpark is installed pandera imports it unasked, and PySpark speaks of pandas 3 to whoever is there
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        import pandera.backends.pandas.builtin_checks
+        import pandera.pandas
+    return pandera.pandas
 
 
 def _attribute(values: pd.Series) -> pd.Series:

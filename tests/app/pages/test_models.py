@@ -6,11 +6,11 @@ import pytest
 from desk_world import csrf_token, judge
 from sqlalchemy import select
 
-from winpredict.app.pages.feedback_views import without
+from winpredict.app.pages.feedback_views import call_name, without
 from winpredict.app.pages.model_views import shift_rows
-from winpredict.app.records import AuditEntry, Feedback
+from winpredict.app.records import AuditEntry, Feedback, Score
 from winpredict.models.drift import Drift
-from winpredict.models.registry import find_model, list_models, promote
+from winpredict.models.registry import find_model, list_models, promote, read_backtest
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,9 @@ def test_champion_challenger_and_backtest(scientist, workspace):
     assert "as known earlier" in shown
     assert "logistic regression" in shown
     assert "win rate of the stage" in shown
+    tables = read_backtest(workspace.folder)[1]
+    judged = f"{tables['overall']['n'].iloc[0]:,.0f}"
+    assert f'data-label="Odds judged">{judged}<' in shown
     chart = scientist.get("/models/calibration.svg?size=half")
     assert chart.headers["content-type"] == "image/svg+xml"
     assert b"Calibration" in chart.content
@@ -153,6 +156,25 @@ def test_names_are_taken_out_the_longest_first():
     assert without("a.c", {"a.c"}) == "[name]"
     assert without("abc", {"a.c"}) == "abc"
     assert without("nothing to hide", set()) == "nothing to hide"
+    assert without("nothing to hide", {" "}) == "nothing to hide"
+
+
+def test_names_are_taken_out_as_words():
+    assert without("Acmeville is no acme, Acme's is", {"Acme"}) == "Acmeville is no [name], [name]'s is"
+    assert without("acme  corp. and Acme\nCorp., not Acme Corps", {"Acme Corp."}) == "[name] and [name], not Acme Corps"
+    assert without("what a plan: A wants IT, if it can", {"A", "IT"}) == "what a plan: [name] wants [name], if it can"
+    assert without("(Ünal) ÜNAL", {"ünal"}) == "([name]) [name]"
+
+
+def test_a_customer_is_not_told_by_the_first_word_of_the_name(app, scientist, signed_in, cast):
+    with app.state.desk.database.reading() as session:
+        account = session.scalars(select(Score.account).where(Score.deal_id == cast.deal)).first()
+    rep, word = signed_in("rep"), call_name(account)
+    assert word
+    form = {"csrf_token": rep.csrf, "kind": "other", "text": f"{word.upper()} has called, {word.lower()} will sign"}
+    assert rep.post(f"/deals/{cast.deal}/feedback", data=form).status_code == 303
+    shown = scientist.get(f"/deals/{cast.deal}").text
+    assert "[name] has called, [name] will sign" in shown
 
 
 def test_shifts_in_words():

@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk
-from winpredict.app.guessing import TooManyTriesError, check_password
+from winpredict.app.guessing import CrowdedError, TooManyTriesError, check_in_turn
 from winpredict.app.identity import Anybody, Caller, DeskOfRequest
 from winpredict.app.pages.people import ROLE_WORDS
 from winpredict.app.pages.rendering import render, sentence
@@ -16,6 +17,7 @@ from winpredict.app.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, change_pa
 from winpredict.app.records import CrmUser, Person, Role
 
 router = APIRouter()
+_STATUS: dict[type[WinPredictError], int] = {TooManyTriesError: 429, CrowdedError: 503}
 
 
 @router.get("/account")
@@ -25,7 +27,7 @@ def account(request: Request, desk: DeskOfRequest, caller: Anybody, changed: boo
 
 
 @router.post("/account/password")
-def change(
+async def change(
     request: Request,
     desk: DeskOfRequest,
     caller: Anybody,
@@ -39,13 +41,17 @@ def change(
         if new != again:
             raise WinPredictError("the new password is not the same both times; type it again")
         # a wrong one counts as in signing in: a browser that was left open is no place to guess from
-        checked = check_password(desk.database, person.email, current, source_of(request, desk, person.email))
-        with desk.database.writing() as session:
-            change_password(session, session.get_one(Person, checked.id), new, checked)
+        checked = await check_in_turn(desk.database, person.email, current, source_of(request, desk, person.email))
+        await run_in_threadpool(_take, desk, checked, new)
     except WinPredictError as error:
-        status = 429 if isinstance(error, TooManyTriesError) else 409
-        return _page(request, desk, caller, status=status, problem=sentence(error))
-    return welcome(request, desk, checked, "/account?changed=1")
+        status = _STATUS.get(type(error), 409)
+        return await run_in_threadpool(_page, request, desk, caller, status=status, problem=sentence(error))
+    return await run_in_threadpool(welcome, request, desk, checked, "/account?changed=1")
+
+
+def _take(desk: Desk, person: Person, password: str) -> None:
+    with desk.database.writing() as session:
+        change_password(session, session.get_one(Person, person.id), password, person)
 
 
 def _page(

@@ -125,7 +125,7 @@ def scorer_rows(record: OnRecord) -> list[dict[str, Any]]:
     return [
         {"name": _SCORERS.get(str(row["scorer"]), str(row["scorer"]).replace("_", " "))}
         | {name: _figure(row.get(name), form) for name, _, form, _ in FIGURES}
-        | {"deals": _figure(row.get("n"), ",.0f")}
+        | {"odds": _figure(row.get("n"), ",.0f")}
         for row in records_of(record.tables["overall"])
     ]
 

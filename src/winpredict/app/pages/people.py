@@ -18,6 +18,7 @@ from winpredict.app.people import (
     change_password,
     change_role,
     deactivate,
+    knows_user,
     now,
     reactivate,
     revoke_token,
@@ -198,8 +199,7 @@ def _person(session: DatabaseSession, person_id: int) -> Person:
 
 def _require_user(session: DatabaseSession, user_id: str, former: str | None = None) -> None:
     """Refuse an id that the CRM does not know: its holder would see nothing, and nobody would know why."""
-    known = session.scalar(select(func.count()).select_from(CrmUser))
-    if user_id and user_id != former and known and session.get(CrmUser, user_id) is None:
+    if user_id and user_id != former and not knows_user(session, user_id):
         raise WinPredictError(f"the CRM has no user {user_id}; take one from the list, or publish newer scores first")
 
 

@@ -9,7 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from winpredict.app.desk import Desk
-from winpredict.app.guessing import AppSignInError, Source, TooManyTriesError, check_password, known_browser
+from winpredict.app.guessing import (
+    AppSignInError,
+    CrowdedError,
+    Source,
+    TooManyTriesError,
+    check_in_turn,
+    known_browser,
+)
 from winpredict.app.identity import (
     BROWSER_COOKIE,
     EVERYBODY,
@@ -28,6 +35,7 @@ from winpredict.app.records import Person
 
 router = APIRouter()
 _FORM_TOKEN, _NEXT = "form", "next"
+_STATUS: dict[type[AppSignInError], int] = {TooManyTriesError: 429, CrowdedError: 503, ProviderDownError: 503}
 
 
 @router.get("/sign-in")
@@ -37,7 +45,7 @@ def form(request: Request, next: str = "/") -> Response:
 
 
 @router.post("/sign-in")
-def submit(
+async def submit(
     request: Request,
     desk: DeskOfRequest,
     email: Annotated[str, Form(max_length=320)],
@@ -51,10 +59,10 @@ def submit(
         return _form(request, next, email, "This form was open for too long. Please try again.", 403)
     source = source_of(request, desk, email)
     try:
-        person = check_password(desk.database, email, password, source)
+        person = await check_in_turn(desk.database, email, password, source)
     except AppSignInError as error:
         return _refused(request, next, email, error)
-    answer = welcome(request, desk, person, next)
+    answer = await run_in_threadpool(welcome, request, desk, person, next)
     if not source.is_known:
         remember_browser(answer, desk, known_browser(email, desk.signing_key))
     return answer
@@ -136,8 +144,7 @@ def local(address: str) -> str:
 
 
 def _refused(request: Request, next: str, email: str, error: AppSignInError) -> Response:
-    status = {TooManyTriesError: 429, ProviderDownError: 503}.get(type(error), 401)
-    return _form(request, next, email, sentence(error), status)
+    return _form(request, next, email, sentence(error), _STATUS.get(type(error), 401))
 
 
 def _form(request: Request, next: str, email: str = "", problem: str = "", status: int = 200) -> Response:
