@@ -9,8 +9,9 @@ from sqlalchemy import select
 from winpredict.app.pages.feedback_views import call_name, without
 from winpredict.app.pages.model_views import shift_rows
 from winpredict.app.records import AuditEntry, Feedback, Score
+from winpredict.models.backtest_record import read_backtest
 from winpredict.models.drift import Drift
-from winpredict.models.registry import find_model, list_models, promote, read_backtest
+from winpredict.models.registry import find_model, list_models, promote
 
 
 @pytest.fixture(scope="module")

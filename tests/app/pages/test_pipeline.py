@@ -6,6 +6,7 @@ import io
 import re
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from typing import get_args
 from urllib.parse import urlencode
 
@@ -21,10 +22,11 @@ from winpredict.app.listing import DealQuery, find_deals
 from winpredict.app.pages import pipeline_views
 from winpredict.app.pages.listed_deals import ListedDeals, listed
 from winpredict.app.pages.pipeline_lists import LISTS, Behind, deals_behind, unknown
-from winpredict.app.pages.rendering import environment
+from winpredict.app.pages.rendering import day, environment
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.people import add_person, sign_in
-from winpredict.app.records import Person, Role, Score
+from winpredict.app.publishing import shown_run
+from winpredict.app.records import Person, Role, Score, ScoringRun
 from winpredict.app.visibility import visible_owners, visible_scores, visible_tables
 from winpredict.config import Config
 from winpredict.insights.funnel import funnel
@@ -134,6 +136,22 @@ def test_no_figure_of_the_tables_is_without_its_deals(signed_in):
         )
     ]
     assert whole == pytest.approx(sum(parts), abs=2)
+
+
+def test_tables_that_are_newer_than_the_odds_are_told(signed_in, app):
+    assert "newer tables" not in settled(signed_in("boss"), "/pipeline")
+    database = app.state.desk.database
+    with database.writing() as session:
+        run = shown_run(session)
+        number, until = run.id, run.as_of
+        run.as_of = until - timedelta(days=1)
+    try:
+        page = settled(signed_in("boss"), "/pipeline")
+        assert f"from newer tables, as known on {day(until)}" in page
+        assert f"As known on {day(until - timedelta(days=1))}." in page
+    finally:
+        with database.writing() as session:
+            session.get_one(ScoringRun, number).as_of = until
 
 
 def test_sums_of_several_currencies_are_told_once(signed_in, changed, cast):

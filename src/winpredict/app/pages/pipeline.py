@@ -1,5 +1,6 @@
 """The pipeline of a manager's teams: where deals stand, what will be booked, what moved, what is at risk."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
@@ -18,7 +19,7 @@ from winpredict.app.pages.pipeline_views import PICTURES, Outlook, forecast_rows
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.publishing import shown_run
-from winpredict.app.records import Role
+from winpredict.app.records import Role, ScoringRun
 from winpredict.app.teams import owners_of, whose_choices
 from winpredict.app.totals import totals
 from winpredict.app.visibility import visible_tables
@@ -77,6 +78,7 @@ def pipeline(
         totals=found,
         knobs=desk.config.run,
         part=part,
+        newer=_newer(part.made, run),
         stages=stage_rows(found, part.made),
         forecast=forecast_rows(part.made),
         deals=lambda **filters: _address("/deals", whose=query.whose, **filters),
@@ -137,6 +139,14 @@ def _outlook(desk: Desk, caller: Caller, whose: str, waiting: Waiting) -> Part[O
         return Part(problem=problem)
     key = ("outlook", loaded.state, owners)
     return waiting.part(key, lambda: outlook(key, loaded, visible_tables(loaded.crm, owners)))
+
+
+def _newer(made: Outlook | None, run: ScoringRun | None) -> datetime | None:
+    """The end of the tables where it is later than the odds: they were imported, and not scored since."""
+    if made is None or run is None or run.as_of is None or made.crm.known_until is None:
+        return None
+    until = made.crm.known_until.to_pydatetime()
+    return until if until > run.as_of else None
 
 
 def _outlook_with(desk: Desk, caller: Caller, query: ListQuery) -> Part[Outlook]:
