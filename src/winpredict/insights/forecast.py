@@ -67,7 +67,8 @@ class Forecast:
         The same for each team and rep, after the column name; empty where deals have none.
     deals : DataFrame
         One row an open deal: deal_id, rep, team, amount (what stands in where it has none), win_probability, and for
-        each period the probability of being won in it (``p <period>``).
+        each period the probability of being won in it (``p <period>``) and what it is expected to bring in it
+        (``expected <period>``), which adds up to open_pipeline.
     as_of : Timestamp or None
     notes : tuple of str
         What is missing or was assumed.
@@ -212,8 +213,10 @@ class _Simulation:
         deals = self.deals.copy()
         for period in periods_at(self.now):
             chance = self._chance(period)
+            open_deals, to_come = self._bookings(period, chance)
             deals[f"p {period.name}"] = chance
-            for level, name, row in self._rows(period, chance):
+            deals[f"expected {period.name}"] = open_deals.expected
+            for level, name, row in self._rows(period, open_deals, to_come):
                 rows[level].append({"name": name, **row})
         tables = {level: pd.DataFrame(found, columns=["name", *_COLUMNS]) for level, found in rows.items()}
         return Forecast(
@@ -243,9 +246,10 @@ class _Simulation:
         by_start, by_end = (self.model.win_by(self.features, end, self.odds) for end in ends)
         return np.asarray(np.clip(by_end - by_start, 0.0, 1.0))
 
-    def _rows(self, period: Period, chance: Floats) -> Iterator[tuple[str, str, dict[str, object]]]:
-        booked, (deals, to_come) = self._booked(period), self._bookings(period, chance)
-        quotas = quotas_of(self.crm, period.starts, period.ends)
+    def _rows(
+        self, period: Period, deals: "_Bookings", to_come: "_Bookings"
+    ) -> Iterator[tuple[str, str, dict[str, object]]]:
+        booked, quotas = self._booked(period), quotas_of(self.crm, period.starts, period.ends)
         target, everyone = quotas.get("overall", {}).get("all", np.nan), slice(None)
         total = deals.of(everyone), to_come.of(everyone)
         yield "", "", self._row(period, booked["amount"].sum(), *total, everyone, target)

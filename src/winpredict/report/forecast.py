@@ -117,16 +117,15 @@ def _level(title: str, name: str, frame: pd.DataFrame) -> Section:
 def _deals(found: Forecast) -> Section:
     if found.deals.empty:
         return Section("Deals that carry the quarter")
-    column = "p this quarter"
-    ordered = found.deals.assign(weighted=found.deals[column] * found.deals["amount"])
-    ordered = ordered.sort_values(["weighted", "deal_id"], ascending=[False, True], ignore_index=True)
+    expected = "expected this quarter"
+    ordered = found.deals.sort_values([expected, "deal_id"], ascending=[False, True], ignore_index=True)
     heads: dict[str, tuple[str, Format]] = {
         "deal_id": ("deal", "text"),
         "rep": ("rep", "text"),
         "amount": ("amount", "money"),
         "win_probability": ("win odds", "percent"),
-        column: ("won this quarter", "percent"),
-        "weighted": ("expected", "money"),
+        "p this quarter": ("won this quarter", "percent"),
+        expected: ("expected", "money"),
     }
     return Section(
         "Deals that carry the quarter", [], [], [Table("deals", "Open deals by what they add", ordered, heads, most=15)]

@@ -17,7 +17,7 @@ _STAGE: Column = ("stage", "Stage", "text")
 _AMOUNT: Column = ("amount", "Amount", "money")
 _CLOSED: Column = ("closed_at", "Closed", "day")
 _ADDS: Column = ("adds", "Adds", "money")
-_SIMULATED = "The forecast simulates many futures, in which amounts move too, so its sum differs a little."
+_MOVING = "A little more or less than the product, as amounts lately moved until deals were won."
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,10 @@ def _open(made: Outlook, period: str) -> pd.DataFrame:
             "amount": deals["amount"],
             "odds": deals["win_probability"],
             "chance": deals[f"p {period}"],
+            "adds": deals[f"expected {period}"],
         }
     )
-    return _by(found.assign(adds=found["amount"] * found["chance"]), "adds")
+    return _by(found, "adds")
 
 
 def _expected(made: Outlook, period: str) -> pd.DataFrame:
@@ -171,7 +172,7 @@ LISTS: dict[Behind, DealList] = {
     "open": DealList(
         "Open deals that carry {period}",
         "What each open deal adds: its amount times its odds of being won in the period. Deals without an amount "
-        f"stand with a usual one. {_SIMULATED}",
+        f"stand with a usual one. {_MOVING}",
         (_OWNER, _AMOUNT, ("odds", "Win odds", "percent"), ("chance", "Won in the period", "percent"), _ADDS),
         _open,
         "adds",
@@ -179,7 +180,7 @@ LISTS: dict[Behind, DealList] = {
     "expected": DealList(
         "Expected {period}",
         "Deals that were won in the period so far, with all of their amount, and what each open deal adds: its amount "
-        f"times its odds of being won in the period. Deals to come are in no list. {_SIMULATED}",
+        f"times its odds of being won in the period. {_MOVING} Deals to come are in no list.",
         (_OWNER, _CLOSED, _AMOUNT, ("chance", "Won in the period", "percent"), _ADDS),
         _expected,
         "adds",
