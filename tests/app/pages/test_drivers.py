@@ -197,6 +197,17 @@ def test_two_periods_stand_side_by_side(signed_in):
     assert re.search(rf"All deals created in {first}: \d+% .*; All deals created in {second}: \d+%", page)
 
 
+def test_a_group_in_two_periods_has_one_control_chart(signed_in):
+    client = signed_in("boss")
+    first, second = sorted(set(re.findall(r'<option value="(\d{4})">', settled(client, "/drivers"))))[:2]
+    both = settled(client, f"/drivers?segment=customer&group=new&created={first}&other_created={second}")
+    other = settled(client, "/drivers?segment=customer&group=new&other_group=existing")
+    for page, most in ((both, 1), (other, 2)):
+        charts = set(re.findall(r"name=(control-\w+)", page))
+        without = page.count("no chart of its own")
+        assert len(charts) + without == most
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

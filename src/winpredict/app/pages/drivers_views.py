@@ -268,15 +268,18 @@ def shown_charts(asked: Asked, found: "Changes | None", measure: str) -> list[tu
     """Control charts of a measure: of all deals and of the groups that are looked at; by name of their image."""
     if found is None:
         return []
-    keys = [("control", ("", ""))]
-    keys += [
-        (name, (asked.segment, side.group))
-        for name, side in zip(("control-group", "control-other"), asked.sides, strict=False)
-        if side.group
-    ]
     there = {(segment, group): chart for (each, segment, group), chart in found.charts.items() if each == measure}
-    named = {place: next((chart for key, chart in there.items() if _is_same(key, place)), None) for _, place in keys}
-    return [(name, chart) for name, place in keys if (chart := named[place]) is not None]
+    places = {"control": ("", "")} | {name: (asked.segment, side.group) for name, side in _charted(asked).items()}
+    named = {
+        place: next((chart for key, chart in there.items() if _is_same(key, place)), None) for place in places.values()
+    }
+    return [(name, chart) for name, place in places.items() if (chart := named[place]) is not None]
+
+
+def _charted(asked: Asked) -> dict[str, Side]:
+    """The groups that are looked at by name of their chart; it shows all months, so a group in two periods has one."""
+    sides = {each.group: each for each in reversed(asked.sides) if each.group}
+    return dict(zip(("control-group", "control-other"), reversed(sides.values()), strict=False))
 
 
 def alone_only(asked: Asked, found: "Changes | None", measure: str) -> list[str]:
@@ -291,8 +294,7 @@ def alone_only(asked: Asked, found: "Changes | None", measure: str) -> list[str]
 def uncharted(asked: Asked, found: "Changes | None", measure: str) -> list[str]:
     """Words for the groups that are looked at and have no chart of their own."""
     there = {name for name, _ in shown_charts(asked, found, measure)}
-    sides = zip(("control-group", "control-other"), asked.sides, strict=False)
-    return [side.words for name, side in sides if side.group and name not in there]
+    return [side.words for name, side in _charted(asked).items() if name not in there]
 
 
 def _is_same(key: tuple[str, str], place: tuple[str, str]) -> bool:
