@@ -55,6 +55,16 @@ def test_nobody_is_silent_where_no_touch_is_on_record(app, session):
     session.execute(update(Score).values(last_touch_at=None))
     assert not session.scalars(risks).all()
     session.rollback()
+    created = pd.Series(pd.to_datetime(["2025-01-01", "2024-01-01"], utc=True))
+    silent = silence(pd.Series(pd.NaT, index=created.index, dtype=created.dtype), created, pd.Timestamp(as_of))
+    assert pd.isna(silent).all()
+    deals = pd.DataFrame({"amount": [9.0, 1.0], "move": [0.0, 0.0], "silent": silent})
+    assert deals_at_risk(deals, knobs).empty
+
+
+def test_unknown_amounts_make_no_deal_big():
+    deals = pd.DataFrame({"amount": [0.0, 0.0, 0.0, 5.0, 7.0], "move": -0.5, "silent": 0.0})
+    assert deals_at_risk(deals, Run(big_share=0.5))["amount"].tolist() == [7.0]
 
 
 def test_moves_are_those_since_the_week_before(session):

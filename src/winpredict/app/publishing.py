@@ -129,8 +129,9 @@ def _rows(crm: CRMData, scores: pd.DataFrame) -> list[dict[str, Any]]:
     known = _as_scored(crm, scores)
     deals, deals_now = (each.deals.set_index("deal_id").reindex(scores["deal_id"]) for each in (known, crm))
     shown = pd.DataFrame({name: deals.get(name) for name in _SHOWN}, index=deals.index)
-    # an amount that nobody typed is zero in many a CRM, and the model takes it for none
-    shown["amount"] = shown["amount"].where(shown["amount"] != 0)
+    # an amount that nobody typed is zero in many a CRM; the model takes none that is not above it for one
+    amount = shown["amount"].astype(np.float64)
+    shown["amount"] = amount.where(amount > 0)
     shown["owner_id"] = deals_now.get("owner_id")
     shown = shown.reset_index(drop=True).assign(
         deal_id=scores["deal_id"].to_numpy(),

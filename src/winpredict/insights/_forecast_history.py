@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from winpredict._common.times import days
 from winpredict.features.build import build_features
 from winpredict.features.builders import Amount
+from winpredict.insights.deals import booked_amounts
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TIME_DTYPE
 
@@ -61,8 +62,7 @@ class History:
         """
         deals = table[["deal_id", "outcome", "created_at", "closed_at", "rep", "team"]].copy()
         deals["won"] = deals["outcome"] == "won"
-        booked = crm.deals["amount"].to_numpy() if "amount" in crm.deals else np.nan
-        deals["amount"] = np.where(deals["won"] & (pd.Series(booked, index=deals.index) > 0), booked, table["amount"])
+        deals["amount"] = booked_amounts(crm, table)
         history = crm.deal_history
         stages = pd.DataFrame({"deal_id": [], "changed_at": pd.Series([], dtype=TIME_DTYPE), "stage": []})
         if history is not None and "stage" in history:

@@ -14,8 +14,8 @@ def deals_at_risk(deals: pd.DataFrame, knobs: Run) -> pd.DataFrame:
     Parameters
     ----------
     deals : DataFrame
-        amount, currency (if there are several), move (of the odds lately; missing where unknown) and silent (days since
-        the last touch). A deal is big among those of its currency.
+        amount (none above zero counts as unknown), currency (if there are several), move (of the odds lately; missing
+        where unknown) and silent (days since the last touch; likewise). A deal is big among those of its currency.
     knobs : Run
         From which size, move and silence.
 
@@ -30,7 +30,8 @@ def deals_at_risk(deals: pd.DataFrame, knobs: Run) -> pd.DataFrame:
     >>> deals_at_risk(deals, Run(big_share=0.75))[["amount", "falls", "is_silent"]].values.tolist()
     [[9.0, True, False], [7.0, False, True]]
     """
-    same_money = deals.groupby("currency", dropna=False)["amount"] if "currency" in deals else deals["amount"]
+    amount = deals["amount"].where(deals["amount"] > 0)
+    same_money = amount.groupby(deals["currency"], dropna=False) if "currency" in deals else amount
     big = same_money.rank(pct=True, method="max") > 1 - knobs.big_share
     told = deals.assign(
         falls=deals["move"].fillna(0.0) <= -knobs.moved_points / 100, is_silent=deals["silent"] >= knobs.silent_days
@@ -39,7 +40,9 @@ def deals_at_risk(deals: pd.DataFrame, knobs: Run) -> pd.DataFrame:
 
 
 def silence(last_touch: pd.Series, created_at: pd.Series, now: pd.Timestamp) -> NDArray[np.float64]:
-    """Days since the last touch, or since the creation where there was none.
+    """Days since the last touch, or since the creation where there was none; NaN for all where no touch is on record.
+
+    Without a single touch, nobody can say which deals are left alone.
 
     Examples
     --------
@@ -47,4 +50,5 @@ def silence(last_touch: pd.Series, created_at: pd.Series, now: pd.Timestamp) -> 
     >>> silence(pd.Series(touched), pd.Series(created), pd.Timestamp("2025-03-08")).tolist()
     [7.0, 5.0]
     """
-    return days(pd.Series(now, index=created_at.index) - last_touch.fillna(created_at))
+    since = last_touch.fillna(created_at) if last_touch.notna().any() else last_touch
+    return days(pd.Series(now, index=created_at.index) - since)

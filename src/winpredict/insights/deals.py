@@ -97,6 +97,24 @@ def deals_at_end(crm: CRMData, attributes: Sequence[str] = ()) -> pd.DataFrame:
     return out
 
 
+def booked_amounts(crm: CRMData, at_end: pd.DataFrame) -> pd.Series:
+    """Amounts of won deals as they were booked, of others as they stood before the end.
+
+    Some companies set amounts to zero as they close a deal: where a won one has none above zero, the one before the
+    close stands.
+
+    Parameters
+    ----------
+    crm : CRMData
+    at_end : DataFrame
+        `deals_at_end` of it.
+    """
+    if "amount" not in crm.deals:
+        return at_end["amount"]
+    booked = crm.deals["amount"].reset_index(drop=True)
+    return at_end["amount"].mask((at_end["outcome"] == "won") & (booked > 0), booked)
+
+
 def names_of_users(users: pd.DataFrame | None) -> pd.Series:
     """Known names by user_id; two users of one name are told apart by their ids.
 

@@ -28,6 +28,7 @@ COMMIT, BEST_CASE = 0.2, 0.8
 _RECENT_DAYS = 180
 #: Part of a shock in log-odds that moves the number of wins, at usual win rates; spread of the number of new deals.
 _SHARE_OF_SHOCK, _NEW_SPREAD = 0.7, 0.2
+_BOOKED = ("deal_id", "rep", "closed_at", "amount")
 _COLUMNS = [
     "period", "starts", "ends", "booked", "open_pipeline", "not_yet_created", "expected", "low", "high", "commit",
     "best_case", "pipeline", "quota", "attainment", "p_quota",
@@ -69,6 +70,9 @@ class Forecast:
         One row an open deal: deal_id, rep, team, amount (what stands in where it has none), win_probability, and for
         each period the probability of being won in it (``p <period>``) and what it is expected to bring in it
         (``expected <period>``), which adds up to open_pipeline.
+    booked : DataFrame
+        One row a deal won since the first of the periods began: deal_id, rep, closed_at, amount (as booked). Those of a
+        period add up to what is booked in it.
     as_of : Timestamp or None
     notes : tuple of str
         What is missing or was assumed.
@@ -78,6 +82,7 @@ class Forecast:
     by_team: pd.DataFrame
     by_rep: pd.DataFrame
     deals: pd.DataFrame
+    booked: pd.DataFrame
     as_of: pd.Timestamp | None
     notes: tuple[str, ...] = ()
 
@@ -127,7 +132,8 @@ def forecast(
     gives), then for each deal whether it is won in the period, at odds moved by the shock, and its amount, moved as
     amounts of past deals were. Over all shocks a deal keeps its odds. Deals not yet created come and are won as lately,
     under the same shock; each falls to a rep and team by their shares of the deals lately created. All periods meet the
-    same futures, so that no two differ by the luck of the draw.
+    same shocks, and in all of them an open deal has the same luck, so that periods with the same end have the same
+    figures.
     """
     now = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(now)
@@ -210,8 +216,8 @@ class _Simulation:
     def forecast(self) -> Forecast:
         """All periods, in all, by team and by rep."""
         rows: dict[str, list[dict[str, object]]] = {"": [], "team": [], "rep": []}
-        deals = self.deals.copy()
-        for period in periods_at(self.now):
+        deals, periods = self.deals.copy(), periods_at(self.now)
+        for period in periods:
             chance = self._chance(period)
             open_deals, to_come = self._bookings(period, chance)
             deals[f"p {period.name}"] = chance
@@ -219,8 +225,10 @@ class _Simulation:
             for level, name, row in self._rows(period, open_deals, to_come):
                 rows[level].append({"name": name, **row})
         tables = {level: pd.DataFrame(found, columns=["name", *_COLUMNS]) for level, found in rows.items()}
+        won = self.history.won_between(min(period.starts for period in periods), self.now)
+        booked = self.history.deals.loc[won, list(_BOOKED)].reset_index(drop=True)
         return Forecast(
-            tables[""].drop(columns="name"), tables["team"], tables["rep"], deals, self.now, tuple(self.notes)
+            tables[""].drop(columns="name"), tables["team"], tables["rep"], deals, booked, self.now, tuple(self.notes)
         )
 
     def _amounts(self, amounts: Floats) -> Floats:
@@ -266,7 +274,9 @@ class _Simulation:
         """What the open deals bring in what is left of a period, and what each owner's deals to come."""
         from_days, to_days = days_to(max(period.starts, self.now), self.now), days_to(period.ends, self.now)
         spread, wins = shared_shock(self.history, from_days, to_days), self.new.wins(from_days, to_days)
-        rng = np.random.default_rng(self.seed)  # anew for each period, so that all meet the same futures
+        rng = np.random.default_rng(
+            self.seed
+        )  # anew for each period: the same shocks, and the same luck for each open deal
         shock = spread * rng.standard_normal(self.draws)
         won = won_amounts(rng, middle_log_odds(chance, spread), shock, self.amount, self.ratios)
         deals = _Bookings(chance * self.amount * self.ratios.mean(), won)
@@ -381,7 +391,8 @@ def _expected_close(crm: CRMData, looks: pd.DataFrame) -> pd.Series | None:
 def _empty(now: pd.Timestamp | None, note: str) -> Forecast:
     named = pd.DataFrame(columns=["name", *_COLUMNS])
     deals = pd.DataFrame(columns=["deal_id", "rep", "team", "amount", "win_probability"])
-    return Forecast(pd.DataFrame(columns=_COLUMNS), named, named, deals, now, (note,))
+    booked = pd.DataFrame(columns=list(_BOOKED))
+    return Forecast(pd.DataFrame(columns=_COLUMNS), named, named, deals, booked, now, (note,))
 
 
 def _told(row: pd.Series) -> str:

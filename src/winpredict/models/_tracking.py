@@ -1,4 +1,7 @@
-"""MLflow, pointed at a workspace; the only module that imports it, and it does so late, since that takes seconds."""
+"""MLflow, pointed at a workspace, and what its runs have in common.
+
+The only module that imports it, and it does so late, since that takes seconds.
+"""
 
 import json
 import logging

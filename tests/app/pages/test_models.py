@@ -165,6 +165,14 @@ def test_names_are_taken_out_as_words():
     assert without("acme  corp. and Acme\nCorp., not Acme Corps", {"Acme Corp."}) == "[name] and [name], not Acme Corps"
     assert without("what a plan: A wants IT, if it can", {"A", "IT"}) == "what a plan: [name] wants [name], if it can"
     assert without("(Ünal) ÜNAL", {"ünal"}) == "([name]) [name]"
+    assert without("Boschs Einkäufer, acme_corp", {"Bosch", "Acme"}) == "[name] Einkäufer, [name]_corp"
+    assert without("今日アクメ商事と話した", {"アクメ商事"}) == "今日[name]と話した"
+    assert without("아크메는 좋다", {"아크메"}) == "[name]는 좋다"
+
+
+def test_what_customers_are_called_by_takes_no_common_words_out():
+    assert without("New York Life is no new one", {"New York Life", "New"}) == "[name] is no new one"
+    assert without("ALL or All of all", {"All"}) == "[name] or [name] of all"
 
 
 def test_a_customer_is_not_told_by_the_first_word_of_the_name(app, scientist, signed_in, cast):

@@ -29,6 +29,7 @@ from winpredict.app.publishing import shown_run
 from winpredict.app.records import Person, Role, Score, ScoringRun
 from winpredict.app.visibility import visible_owners, visible_scores, visible_tables
 from winpredict.config import Config
+from winpredict.insights._phrases import as_they_stand
 from winpredict.insights.funnel import funnel
 
 PICTURES = ("conversion", "history", "forecast", "reps")
@@ -137,6 +138,22 @@ def test_no_figure_of_the_tables_is_without_its_deals(signed_in):
     assert whole == pytest.approx(sum(parts), abs=2)
 
 
+def test_bookings_are_listed_with_the_amounts_that_the_forecast_counts(app, workspace):
+    loaded = app.state.desk.loaded()
+    crm, until = loaded.crm, loaded.crm.known_until
+    recent = (crm.deals["outcome"] == "won") & (crm.deals["closed_at"] >= until - pd.Timedelta(days=60))
+    zeroed = crm.deals.index[recent][:2]  # set to zero as the deal was closed
+    deals = crm.deals.copy()
+    deals.loc[zeroed, "amount"] = 0.0
+    deals.loc[crm.deals.index[recent][2], "closed_at"] = until + pd.Timedelta(days=5)  # dated ahead
+    made = pipeline_views.outlook(("key",), loaded, replace(crm, deals=deals))
+    for row in made.forecast.periods.to_dict("records"):
+        booked = deals_behind(made, "booked", row["period"], "")
+        assert booked["amount"].sum() == pytest.approx(row["booked"])
+        adds = deals_behind(made, "expected", row["period"], "")["adds"].sum()
+        assert adds == pytest.approx(row["booked"] + row["open_pipeline"])
+
+
 def test_tables_that_are_newer_than_the_odds_are_told(signed_in, app):
     assert "newer tables" not in settled(signed_in("boss"), "/pipeline")
     database = app.state.desk.database
@@ -153,13 +170,23 @@ def test_tables_that_are_newer_than_the_odds_are_told(signed_in, app):
             session.get_one(ScoringRun, number).as_of = until
 
 
-def test_sums_of_several_currencies_are_told_once(signed_in, changed, cast):
+def test_sums_of_several_currencies_are_told_once(signed_in, app, changed, cast, monkeypatch):
+    told = as_they_stand(["EUR", "USD"])
+
+    def made(*arguments):
+        found = pipeline_views.outlook(*arguments)
+        notes = {name: replace(getattr(found, name), notes=(told,)) for name in ("forecast", "funnel")}
+        return replace(found, **notes)
+
+    app.state.desk._forget_former()
+    monkeypatch.setattr("winpredict.app.pages.pipeline.outlook", made)
     changed(cast.rep, currency="EUR")
     assert re.search(r"[\d,]+ EUR in all", settled(signed_in("boss"), f"/pipeline?whose=owner:{cast.rep}"))
     changed(cast.other_rep, currency="USD")
     page = settled(signed_in("boss"), "/pipeline")
     assert page.count("Amounts in EUR, USD are added as they stand, without conversion.") == 1
     assert re.search(r"[\d,]+ in all", page)
+    app.state.desk._forget_former()
 
 
 def test_unknown_amounts_are_not_summed_up_to_zero(signed_in, changed, cast):

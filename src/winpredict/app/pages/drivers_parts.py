@@ -177,7 +177,7 @@ class DriverParts:
 
 
 def _table(model: object, crm: "CRMData") -> DealTable:
-    from winpredict.insights.deals import SEGMENTS, deals_at_end
+    from winpredict.insights.deals import SEGMENTS, booked_amounts, deals_at_end
     from winpredict.insights.winrates import words_for
     from winpredict.report.drivers import compared_attributes, segments_in
 
@@ -188,9 +188,7 @@ def _table(model: object, crm: "CRMData") -> DealTable:
         )
     attributes = compared_attributes(model, crm)  # type: ignore[arg-type]
     deals = deals_at_end(crm, attributes)
-    if "amount" in crm.deals:
-        booked = crm.deals["amount"].reset_index(drop=True)
-        deals["amount"] = deals["amount"].where(deals["outcome"] != "won", booked.where(booked > 0, deals["amount"]))
+    deals["amount"] = booked_amounts(crm, deals)
     deals["currency"] = crm.deals["currency"].reset_index(drop=True) if "currency" in crm.deals else None
     possible = [name for name in segments_in(deals, attributes) if 2 <= deals[name].nunique() <= _MOST_GROUPS]
     segments = {name: SEGMENTS.get(name) or words_for(name) for name in possible}

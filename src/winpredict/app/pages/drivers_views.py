@@ -132,14 +132,14 @@ def strength_rows(asked: Asked, looks: "DealLooks | None", tested: "Drivers | No
     leading = next((frame for frame in frames if len(frame)), None)
     if leading is None:
         return []
-    sides, pair = (
-        [frame.to_dict("index") for frame in each] for each in (frames, _independent_strengths(asked, looks))
-    )
+    # sides without a deal in common are what they are compared by
+    apart = _independent_strengths(asked, looks) if asked.comparison.shared else frames
+    sides, pair = ([frame.to_dict("index") for frame in each] for each in (frames, apart))
     about = {} if tested is None else tested.themes.set_index("theme").to_dict("index")
     rows = []
     for theme, row in leading.sort_values("strength", ascending=False).head(_SHOWN).iterrows():
         each = tuple(side.get(theme) for side in sides)
-        differs = _apart(*(side.get(theme) for side in pair)) if pair else None
+        differs = _apart(*(side.get(theme) for side in pair)) if len(pair) == 2 else None
         known = about.get(theme, {})
         rows.append(
             StrengthRow(

@@ -1,7 +1,7 @@
 """What people said is wrong with a deal's odds, without names that the reader may not see."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -11,6 +11,11 @@ from winpredict.app.records import Feedback, Person, Score
 from winpredict.app.visibility import visible_scores
 
 _SHORTEST = 3
+#: First words of many a company's name.
+_EVERYDAY = frozenset(("all", "best", "big", "first", "for", "general", "good", "great", "new", "one", "open", "our"))
+# scripts that part no words by spaces, or write endings onto names: there a name ends wherever it ends
+_UNPARTED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+_LETTER = rf"[^\W_{_UNPARTED}]"
 
 
 @dataclass(frozen=True)
@@ -59,19 +64,24 @@ def said_about(session: DatabaseSession, person: Person, rows: Sequence[Feedback
     ]
 
 
-def without(text: str, names: set[str]) -> str:
-    """A text without some names as words of it, in capitals or not; very short ones only as they are written.
+def without(text: str, names: Collection[str]) -> str:
+    """A text without some names as words of it, in capitals or not.
+
+    Very short ones, and those that are words of every day, only with capitals as they are written: else "it" or "new"
+    would be taken out of every sentence.
 
     Examples
     --------
-    >>> without("ACME signed last week", {"Acme", "Acme renewal"})
-    '[name] signed last week'
+    >>> without("ACME signed last week, as Acmes do", {"Acme", "Acme renewal"})
+    '[name] signed last week, as [name] do'
     >>> without("A call about what A wants, at last", {"A"})
     '[name] call about what [name] wants, at last'
+    >>> without("New wants nothing new", {"New York Life", "New"})
+    '[name] wants nothing new'
     """
-    longest_first = sorted((each for each in names if each.strip()), key=len, reverse=True)
+    longest_first = sorted((each.strip() for each in names if each.strip()), key=len, reverse=True)
     pattern = "|".join(map(_pattern, longest_first))
-    return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", "[name]", text, flags=re.IGNORECASE) if pattern else text
+    return re.sub(pattern, "[name]", text, flags=re.IGNORECASE) if pattern else text
 
 
 def call_name(name: str) -> str:
@@ -88,5 +98,10 @@ def call_name(name: str) -> str:
 
 def _pattern(name: str) -> str:
     spelled = r"\s+".join(map(re.escape, name.split()))
-    # in any case "it" or "A" would take words out of every sentence
-    return spelled if len(name.strip()) >= _SHORTEST else f"(?-i:{spelled})"
+    if len(name) < _SHORTEST or name.lower() in _EVERYDAY:
+        spelled = f"(?-i:{spelled}|{re.escape(name.upper())})"
+    before = f"(?<!{_LETTER})" if re.match(_LETTER, name) else ""
+    if not re.search(f"{_LETTER}$", name):
+        return f"{before}{spelled}"
+    ending = "s?" if len(name) > _SHORTEST else ""  # "Acmes budget"
+    return f"{before}{spelled}{ending}(?!{_LETTER})"

@@ -38,7 +38,7 @@ class ListedDeals:
     deals: pd.DataFrame
     names: bool
 
-    @property
+    @cached_property
     def columns(self) -> list[Column]:
         """The columns of which anything is known."""
         return [column for column in self.about.columns if self.deals[column[0]].notna().any()]
@@ -88,8 +88,7 @@ def listed(crm: "CRMData", frame: pd.DataFrame, *, with_names: bool) -> pd.DataF
         # only open deals have a page
         is_open=known("outcome") == "open",
     )
-    # where nobody typed an amount, CRMs have one of zero
-    return frame.assign(amount=frame["amount"].mask(frame["amount"] == 0))
+    return frame.assign(amount=frame["amount"].where(frame["amount"] > 0))  # as when scores are published
 
 
 def list_page(

@@ -63,14 +63,10 @@ def unknown(made: Outlook, of: Behind) -> str:
 
 def _booked(made: Outlook, period: str) -> pd.DataFrame:
     chosen = made.forecast.periods[made.forecast.periods["period"] == period]
-    deals = made.crm.deals
     if chosen.empty:
         return pd.DataFrame({"deal_id": []})
-    row = chosen.iloc[0]
-    won = deals[
-        (deals["outcome"] == "won") & (deals["closed_at"] >= row["starts"]) & (deals["closed_at"] < row["ends"])
-    ]
-    return _by(_about(made, won), "amount")
+    row, won = chosen.iloc[0], made.forecast.booked.rename(columns={"rep": "owner"})
+    return _by(won[(won["closed_at"] >= row["starts"]) & (won["closed_at"] < row["ends"])], "amount")
 
 
 def _open(made: Outlook, period: str) -> pd.DataFrame:
