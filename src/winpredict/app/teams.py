@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, false, or_, select, true
+from sqlalchemy import ColumnElement, Select, false, select, true
 from sqlalchemy.orm import Session as DatabaseSession
 
 from winpredict.app.records import CrmUser, Person, Score
-from winpredict.app.visibility import reports_of, visible_owners, visible_scores
+from winpredict.app.visibility import team_of, visible_owners, visible_scores
 
 #: How a choice is written in an address, before its colon.
 OWNER, UNDER, TEAM = "owner", "under", "team"
@@ -56,7 +56,7 @@ def of_whose(value: str) -> ColumnElement[bool]:
         case "owner":
             return Score.owner_id == of
         case "under":
-            return or_(Score.owner_id == of, Score.owner_id.in_(reports_of(of)))
+            return Score.owner_id.in_(team_of(of))
         case "team":
             return Score.owner_id.in_(_members(of))
     return false()
@@ -72,7 +72,7 @@ def owners_of(session: DatabaseSession, person: Person, value: str) -> frozenset
         case "owner":
             chosen = frozenset({of})
         case "under":
-            chosen = frozenset({of, *session.scalars(reports_of(of))})
+            chosen = frozenset(session.scalars(team_of(of)))
         case "team":
             chosen = frozenset(session.scalars(_members(of)))
         case _:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, false, or_, select, true
+from sqlalchemy import ColumnElement, Select, String, false, literal, select, true
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import aliased
 
@@ -36,19 +36,17 @@ def may_see(person: Person) -> ColumnElement[bool]:
         case Role.REP if person.crm_user_id:
             return Score.owner_id == person.crm_user_id
         case Role.MANAGER if person.crm_user_id:
-            return or_(Score.owner_id == person.crm_user_id, Score.owner_id.in_(reports_of(person.crm_user_id)))
+            return Score.owner_id.in_(team_of(person.crm_user_id))
     return false()
 
 
-def reports_of(user_id: str) -> Select[Any]:
-    """Ids of everybody below a user, to any depth."""
-    # UNION and not UNION ALL, so that a circle of managers ends
-    below = (
-        select(CrmUser.user_id).where(CrmUser.manager_id == user_id).cte(recursive=True)
-    )  # no name: a query may hold several
+def team_of(user_id: str) -> Select[Any]:
+    """Ids of a user and of everybody below, to any depth."""
+    team = select(literal(user_id, String).label("user_id")).cte(recursive=True)  # no name: a query may hold several
     further = aliased(CrmUser)
-    below = below.union(select(further.user_id).join(below, further.manager_id == below.c.user_id))
-    return select(below.c.user_id)
+    # UNION and not UNION ALL, so that a circle of managers ends
+    team = team.union(select(further.user_id).join(team, further.manager_id == team.c.user_id))
+    return select(team.c.user_id)
 
 
 def visible_owners(session: DatabaseSession, person: Person) -> frozenset[str] | None:
@@ -66,7 +64,7 @@ def visible_owners(session: DatabaseSession, person: Person) -> frozenset[str] |
         case Role.REP if person.crm_user_id:
             return frozenset({person.crm_user_id})
         case Role.MANAGER if person.crm_user_id:
-            return frozenset({person.crm_user_id, *session.scalars(reports_of(person.crm_user_id))})
+            return frozenset(session.scalars(team_of(person.crm_user_id)))
     return frozenset()
 
 
