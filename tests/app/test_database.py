@@ -205,3 +205,11 @@ def test_a_reader_that_forgets_to_end_does_not_stop_writers(database):
         session.add(Setting(name="a", value="b"))
     done.set()
     reader.join()
+
+
+def test_queries_are_not_compiled_and_options_of_the_address_stay(new_postgres, tmp_path):
+    database = open_database(f"{new_postgres()}?options=-c%20statement_timeout%3D54321", tmp_path)
+    with database.reading() as session:
+        assert session.scalar(sa.text("show jit")) == "off"
+        assert session.scalar(sa.text("show statement_timeout")) == "54321ms"
+    database.close()

@@ -103,6 +103,8 @@ def open_database(url: str, workspace: Path) -> Database:
         if address.get_backend_name() == "sqlite":
             _keep_private(address)
             _prepare_sqlite(engine)
+        else:
+            _prepare_postgresql(engine)
         _migrate(engine)
     except (DatabaseError, OSError) as error:
         raise WorkspaceError(f"the app's database {told} cannot be used: {error.__cause__ or error}") from None
@@ -123,12 +125,7 @@ def _address(url: str, workspace: Path) -> URL:
 def _options(address: URL) -> dict[str, Any]:
     if address.get_backend_name() == "sqlite":
         return _POOL | {"connect_args": {"timeout": _BUSY_MS / 1000, "check_same_thread": False}}
-    # compiling a query takes PostgreSQL 0.3 s, and it does so for each where it takes a hierarchy for a large one
-    return _POOL | {
-        "pool_pre_ping": True,
-        "isolation_level": "REPEATABLE READ",
-        "connect_args": {"options": "-c jit=off"},
-    }
+    return _POOL | {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ"}
 
 
 def _keep_private(address: URL) -> None:
@@ -156,6 +153,16 @@ def _prepare_sqlite(engine: Engine) -> None:
     def begun(connection: Any) -> None:
         kind = connection.get_execution_options().get("begin", "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {kind}")
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    """Queries that are not compiled: that takes 0.3 s each time, and a hierarchy is always taken for a large one."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, record: Any) -> None:
+        # as a statement: among the options of the address it would replace others, and poolers refuse it there
+        connection.execute("SET jit = off")
+        connection.commit()
 
 
 def _migrate(engine: Engine) -> None:

@@ -135,20 +135,12 @@ _KNOWN, _STRANGERS = Queue(1, _MOST_WAITING), Queue(2, _MOST_WAITING)
 
 
 async def check_in_turn(database: Database, email: str, password: str, source: Source) -> Person:
-    """What `check_password` finds, without keeping other requests waiting.
-
-    Parameters
-    ----------
-    database : Database
-    email, password : str
-    source : Source
+    """What `check_password` finds, without keeping other requests waiting; arguments and further errors as it has them.
 
     Raises
     ------
     CrowdedError
         When very many sign in at the moment.
-    TooManyTriesError, AppSignInError
-        As `check_password` does.
     """
     queue = _KNOWN if source.is_known else _STRANGERS
     return await queue.take(lambda: check_password(database, email, password, source))

@@ -212,12 +212,14 @@ class _Simulation:
         self.owners = _owners(history, now)
         self.deals = of_deal[["rep", "team"]].reset_index().assign(amount=self.amount, win_probability=self.odds)
         self.expected_close = _expected_close(crm, looks)
+        self.periods = periods_at(now)
+        self.booked = history.deals[history.won_between(min(period.starts for period in self.periods), now)]
 
     def forecast(self) -> Forecast:
         """All periods, in all, by team and by rep."""
         rows: dict[str, list[dict[str, object]]] = {"": [], "team": [], "rep": []}
-        deals, periods = self.deals.copy(), periods_at(self.now)
-        for period in periods:
+        deals = self.deals.copy()
+        for period in self.periods:
             chance = self._chance(period)
             open_deals, to_come = self._bookings(period, chance)
             deals[f"p {period.name}"] = chance
@@ -225,8 +227,7 @@ class _Simulation:
             for level, name, row in self._rows(period, open_deals, to_come):
                 rows[level].append({"name": name, **row})
         tables = {level: pd.DataFrame(found, columns=["name", *_COLUMNS]) for level, found in rows.items()}
-        won = self.history.won_between(min(period.starts for period in periods), self.now)
-        booked = self.history.deals.loc[won, list(_BOOKED)].reset_index(drop=True)
+        booked = self.booked[list(_BOOKED)].reset_index(drop=True)
         return Forecast(
             tables[""].drop(columns="name"), tables["team"], tables["rep"], deals, booked, self.now, tuple(self.notes)
         )
@@ -257,7 +258,9 @@ class _Simulation:
     def _rows(
         self, period: Period, deals: "_Bookings", to_come: "_Bookings"
     ) -> Iterator[tuple[str, str, dict[str, object]]]:
-        booked, quotas = self._booked(period), quotas_of(self.crm, period.starts, period.ends)
+        closed = self.booked["closed_at"]
+        booked = self.booked[(closed >= period.starts) & (closed < period.ends)]
+        quotas = quotas_of(self.crm, period.starts, period.ends)
         target, everyone = quotas.get("overall", {}).get("all", np.nan), slice(None)
         total = deals.of(everyone), to_come.of(everyone)
         yield "", "", self._row(period, booked["amount"].sum(), *total, everyone, target)
@@ -302,14 +305,9 @@ class _Simulation:
         futures = np.repeat(np.arange(self.draws), counts)
         return np.bincount(futures, weights=amounts, minlength=self.draws).astype(np.float64)
 
-    def _booked(self, period: Period) -> pd.DataFrame:
-        chosen = self.history.won_between(period.starts, min(self.now, period.ends))
-        return self.history.deals.loc[chosen, ["amount", "rep", "team"]]
-
     def _names(self, level: str) -> list[str]:
         """Teams or reps that have open deals, deals lately created, or bookings in any of the periods."""
-        booked = [self._booked(period) for period in periods_at(self.now)]
-        every = pd.concat([frame[level] for frame in (self.deals, self.owners, *booked)])
+        every = pd.concat([frame[level] for frame in (self.deals, self.owners, self.booked)])
         return sorted(str(name) for name in every.dropna().unique())
 
     def _row(

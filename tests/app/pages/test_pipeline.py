@@ -189,11 +189,13 @@ def test_sums_of_several_currencies_are_told_once(signed_in, app, changed, cast,
     app.state.desk._forget_former()
 
 
-def test_unknown_amounts_are_not_summed_up_to_zero(signed_in, changed, cast):
+def test_unknown_amounts_are_no_zeros_and_make_no_deal_big(signed_in, changed, cast):
     changed(cast.rep, amount=None)
     page = settled(signed_in("boss"), f"/pipeline?whose=owner:{cast.rep}")
     assert "amounts not known" in page
     assert "amounts times odds" not in page
+    assert "no open deal has an amount, so none is known to be big" in page
+    assert "None now" not in page
 
 
 def test_rows_of_a_list_show_their_currency(workspace):
@@ -252,13 +254,6 @@ def test_before_the_second_week_only_silence_is_a_risk(signed_in, changed, app):
     assert "no odds of a week before yet, and no touch of an open deal is on record" in settled(
         signed_in("boss"), "/pipeline"
     )
-
-
-def test_of_deals_without_amounts_none_is_known_to_be_big(signed_in, changed, cast):
-    changed(cast.rep, amount=None)
-    page = settled(signed_in("boss"), f"/pipeline?whose=owner:{cast.rep}")
-    assert "no open deal has an amount, so none is known to be big" in page
-    assert "None now" not in page
 
 
 def test_a_list_comes_in_pages_and_whole_as_a_file(signed_in):

@@ -8,16 +8,15 @@ from starlette.responses import Response
 
 from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk
-from winpredict.app.guessing import CrowdedError, TooManyTriesError, check_in_turn
+from winpredict.app.guessing import check_in_turn
 from winpredict.app.identity import Anybody, Caller, DeskOfRequest
 from winpredict.app.pages.people import ROLE_WORDS
 from winpredict.app.pages.rendering import render, sentence
-from winpredict.app.pages.sign_in import source_of, welcome
+from winpredict.app.pages.sign_in import STATUS, source_of, welcome
 from winpredict.app.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, change_password
 from winpredict.app.records import CrmUser, Person, Role
 
 router = APIRouter()
-_STATUS: dict[type[WinPredictError], int] = {TooManyTriesError: 429, CrowdedError: 503}
 
 
 @router.get("/account")
@@ -44,7 +43,7 @@ async def change(
         checked = await check_in_turn(desk.database, person.email, current, source_of(request, desk, person.email))
         await run_in_threadpool(_take, desk, checked, new)
     except WinPredictError as error:
-        status = _STATUS.get(type(error), 409)
+        status = STATUS.get(type(error), 409)
         return await run_in_threadpool(_page, request, desk, caller, status=status, problem=sentence(error))
     return await run_in_threadpool(welcome, request, desk, checked, "/account?changed=1")
 

@@ -12,6 +12,7 @@ from winpredict.app.listing import only_currency
 from winpredict.app.pages.drivers_parts import DealTable, DriverParts, Period
 from winpredict.app.pages.pipeline_lists import Column
 from winpredict.app.pages.rendering import money
+from winpredict.app.pages.tables import currencies_of
 from winpredict.report.page import Picture
 
 if TYPE_CHECKING:
@@ -183,11 +184,11 @@ def differing(asked: Asked) -> str:
     )
 
 
-def won_currencies(asked: Asked) -> list[str]:
+def won_currencies(asked: Asked) -> tuple[str, ...]:
     """Currencies of the amounts that were won on all sides, empty text where none is recorded."""
     deals = asked.table.deals
     counted = (deals["outcome"] == "won") & deals["amount"].notna() & np.any([side.chosen for side in asked.sides], 0)
-    return sorted(deals.loc[counted, "currency"].astype(object).fillna("").unique())
+    return currencies_of(deals[counted])
 
 
 def win_rows(asked: Asked) -> list[tuple[str, Behind, list[tuple[str, str]]]]:

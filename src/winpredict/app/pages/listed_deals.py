@@ -12,7 +12,7 @@ from winpredict.app.identity import Caller
 from winpredict.app.listing import only_currency, page_count
 from winpredict.app.pages.pipeline_lists import Column, DealList
 from winpredict.app.pages.rendering import render
-from winpredict.app.pages.tables import csv_answer, records_of
+from winpredict.app.pages.tables import csv_answer, currencies_of, records_of
 from winpredict.app.pages.waiting import Part
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ class ListedDeals:
     @cached_property
     def currencies(self) -> tuple[str, ...]:
         """Currencies of what is added up, empty where none is recorded."""
-        with_amount = self.deals[self.about.sums].notna()
-        return tuple(sorted(self.deals.loc[with_amount, "currency"].astype(object).fillna("").unique()))
+        return currencies_of(self.deals[self.deals[self.about.sums].notna()])
 
     @property
     def currency(self) -> str | None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
+from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk
 from winpredict.app.guessing import (
     AppSignInError,
@@ -35,7 +36,8 @@ from winpredict.app.records import Person
 
 router = APIRouter()
 _FORM_TOKEN, _NEXT = "form", "next"
-_STATUS: dict[type[AppSignInError], int] = {TooManyTriesError: 429, CrowdedError: 503, ProviderDownError: 503}
+#: Of answers to those who could not be let in, where it is not that of a wrong password.
+STATUS: dict[type[WinPredictError], int] = {TooManyTriesError: 429, CrowdedError: 503, ProviderDownError: 503}
 
 
 @router.get("/sign-in")
@@ -144,7 +146,7 @@ def local(address: str) -> str:
 
 
 def _refused(request: Request, next: str, email: str, error: AppSignInError) -> Response:
-    return _form(request, next, email, sentence(error), _STATUS.get(type(error), 401))
+    return _form(request, next, email, sentence(error), STATUS.get(type(error), 401))
 
 
 def _form(request: Request, next: str, email: str = "", problem: str = "", status: int = 200) -> Response:

@@ -15,6 +15,11 @@ def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in records]
 
 
+def currencies_of(deals: pd.DataFrame) -> tuple[str, ...]:
+    """Currencies of some deals, sorted; empty text where none is recorded."""
+    return tuple(sorted(deals["currency"].astype(object).fillna("").unique()))
+
+
 def csv_answer(frame: pd.DataFrame, name: str) -> Response:
     """A table as a file that no shared cache keeps and no spreadsheet runs as formulas."""
     out = io.StringIO()
