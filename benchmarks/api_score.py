@@ -41,7 +41,7 @@ from winpredict.app.records import Role
 from winpredict.config import Config
 from winpredict.models.registry import log_training
 from winpredict.models.training import pipeline, train
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 from winpredict.workspace import Workspace
 
 WARM, COMPARED_EVERY = 200, 10

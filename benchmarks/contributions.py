@@ -13,7 +13,7 @@ from winpredict import Config, CRMData, TrainedModel, train
 from winpredict.explain.changes import changes
 from winpredict.explain.contributions import contributions
 from winpredict.models.training import pipeline, training_looks
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 ROUNDS = 3
 

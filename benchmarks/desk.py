@@ -36,7 +36,7 @@ from winpredict.config import Config
 from winpredict.explain.drivers import top_drivers
 from winpredict.models.registry import log_training
 from winpredict.models.training import pipeline, train
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 from winpredict.tables.crm import CRMData
 from winpredict.workspace import Workspace
 

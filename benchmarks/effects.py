@@ -10,7 +10,7 @@ import argparse
 import pandas as pd
 
 from winpredict.explain.effects import LEVEL, adjusted_effects
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 NATURE = ("account_id", "amount", "product", "lead_source", "deal_type", "competitor", "region")
 

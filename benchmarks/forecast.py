@@ -9,7 +9,7 @@ import pandas as pd
 
 from winpredict import Config
 from winpredict.insights.forecast_backtest import RIVALS, backtest_forecast
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 SMALLER = {"bags": 2, "trees": 100, "learning_rate": 0.1, "large_leaves": 0}
 

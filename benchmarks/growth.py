@@ -32,9 +32,9 @@ MOST_SNAPSHOTS = 100_000
 
 def import_files(folder: Path, deals: int) -> int:
     """Raw files into canonical buckets; the number of deals."""
-    from winpredict.sources import load_profile
-    from winpredict.sources.files import read_files
-    from winpredict.sources.parted import import_parted
+    from winpredict.ingest import load_profile
+    from winpredict.ingest.files import read_files
+    from winpredict.ingest.out_of_core import import_parted
 
     buckets = max(round(deals / DEALS_A_BUCKET), 1)
     raw = read_files([folder / "raw"], in_parts=True)

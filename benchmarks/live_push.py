@@ -30,10 +30,10 @@ from measuring import amount, table
 from winpredict.config import Config, load_config
 from winpredict.crm_servers._faults import FAULTS, Faults
 from winpredict.crm_servers.stand_ins import Server, connected, stand_in
+from winpredict.simulate.world import simulate
 from winpredict.sources._push_undo import read_undo
 from winpredict.sources.crms import CRMS, connect_to
 from winpredict.sources.push import create_fields, push
-from winpredict.sources.simulate import simulate
 
 DEALS = {"salesforce": "Opportunity", "hubspot": "deals", "zoho": "Deals"}
 #: Shares of the requests that fail.

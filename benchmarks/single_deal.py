@@ -19,7 +19,7 @@ from measuring import table
 from winpredict.explain.reasons import explain_deal, look_at
 from winpredict.explain.scores import DealScorer, score, score_rows
 from winpredict.models.training import train
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 WARM, SLOW = 5, 10
 

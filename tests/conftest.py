@@ -6,9 +6,11 @@ import pytest
 
 # test processes run beside each other: threads that wait for work must not hold a core while they wait
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# many tests start Python anew; without bytecode each would compile every library again, and some look at what is kept
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from winpredict import Config, train
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 QUICK = {"bags": 2, "trees": 60, "learning_rate": 0.1, "threads": 1}
 

@@ -124,7 +124,7 @@ class LivingCRM:
 
     def read(self, name: str, since: pd.Timestamp | None, resume: str = "") -> Iterator[Page]:
         if resume and self.resumes_fail:
-            from winpredict._common.errors import CRMError
+            from winpredict.errors import CRMError
 
             raise CRMError("the results of this query are gone")
         place = resume

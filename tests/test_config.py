@@ -5,8 +5,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from winpredict._common.errors import ConfigError
 from winpredict.config import Config, default_config_file, load_config
+from winpredict.errors import ConfigError
 
 
 def write(folder: Path, text: str) -> Path:

@@ -33,7 +33,7 @@ from winpredict.cli import app
 from winpredict.crm_servers._changes import live_on
 from winpredict.crm_servers._faults import Faults
 from winpredict.crm_servers.stand_ins import connected, stand_in
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 TALKATIVE = ("winpredict", "httpx", "httpcore", "urllib3", "requests", "apprise", "simple_salesforce", "keyring")
 KNOBS = {"model": {"bags": 1, "trees": 15, "large_leaves": 0}, "snapshots": {"every_days": 60}}

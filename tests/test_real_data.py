@@ -8,7 +8,7 @@ import pytest
 from winpredict import Config, backtest, score, train
 from winpredict.explain.drivers import drivers
 from winpredict.features.leakage import audit_attributes
-from winpredict.sources import import_files, load_profile
+from winpredict.ingest import import_files, load_profile
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the data folder is not beside the project")

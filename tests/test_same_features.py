@@ -14,12 +14,12 @@ from winpredict.crm_servers._changes import live_on
 from winpredict.crm_servers.stand_ins import connected, stand_in
 from winpredict.features.build import build_features
 from winpredict.features.snapshots import every, open_at
+from winpredict.ingest.importing import import_files
+from winpredict.ingest.profiles import load_profile
+from winpredict.simulate.world import simulate
 from winpredict.sources.crms import CRMS, connect_to
-from winpredict.sources.importing import import_files
-from winpredict.sources.profiles import load_profile
 from winpredict.sources.raw_records import RawStore
 from winpredict.sources.replay import replayed
-from winpredict.sources.simulate import simulate
 from winpredict.sources.sync import sync
 
 QUICK = {"model": {"bags": 1, "trees": 30, "large_leaves": 0, "threads": 1}, "snapshots": {"every_days": 30}}

@@ -13,18 +13,18 @@ import pytest
 from postgres_server import postgres_server
 from random_crm import random_tables
 
-from winpredict._common.errors import ProfileError, TableError, WinPredictError
 from winpredict.cli import app
 from winpredict.config import Config
+from winpredict.errors import ProfileError, TableError, WinPredictError
 from winpredict.explain.scores import score
 from winpredict.features.dataset import build_dataset
+from winpredict.ingest import import_files, load_profile
+from winpredict.ingest.files import read_files
+from winpredict.ingest.importing import import_raw
+from winpredict.ingest.out_of_core import import_parted
 from winpredict.models.registry import log_training
 from winpredict.models.training import pipeline, train
-from winpredict.sources import import_files, load_profile
-from winpredict.sources.files import read_files
-from winpredict.sources.importing import import_raw
-from winpredict.sources.parted import import_parted
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 from winpredict.sources.warehouse import read_warehouse
 from winpredict.tables.buckets import DealBuckets, bucket_of
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from winpredict import workspace as module
-from winpredict._common.errors import WinPredictError, WorkspaceError
+from winpredict.errors import WinPredictError, WorkspaceError
 from winpredict.tables.crm import CRMData
 from winpredict.workspace import Workspace, default_folder, fingerprint
 

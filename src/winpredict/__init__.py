@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from winpredict._common.errors import WinPredictError as WinPredictError
     from winpredict.config import Config as Config
     from winpredict.config import load_config as load_config
+    from winpredict.errors import WinPredictError as WinPredictError
     from winpredict.explain.reasons import explain_deal as explain_deal
     from winpredict.explain.scores import score as score
     from winpredict.features.build import build_features as build_features
@@ -30,7 +30,7 @@ _HOMES = {
     "FeatureBuilder": "features.builders",
     "TrainedModel": "models.training",
     "WinClassifier": "models.estimator",
-    "WinPredictError": "_common.errors",
+    "WinPredictError": "errors",
     "backtest": "models.backtest",
     "build_features": "features.build",
     "explain_deal": "explain.reasons",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from winpredict._common.errors import ConfigError
+from winpredict._internal.shipped import configs_folder
+from winpredict.errors import ConfigError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -285,7 +286,7 @@ def load_config(path: Path | str | None = None) -> Config:
 
 def default_config_file() -> Path:
     """The shipped file that names every knob with its unit and default."""
-    return Path(__file__).parent / "configs" / "default.yaml"
+    return configs_folder() / "default.yaml"
 
 
 def _fault(fault: "ErrorDetails") -> str:

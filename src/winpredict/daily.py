@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from winpredict._common.errors import WinPredictError, WorkspaceError
+from winpredict.errors import WinPredictError, WorkspaceError
 from winpredict.workspace import Workspace
 
 #: How a run ends: all done; done, with problems; something did not happen and must be changed; another run is at work.

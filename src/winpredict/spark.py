@@ -20,23 +20,23 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from winpredict._common.errors import ProfileError, TableError, WinPredictError
+from winpredict.errors import ProfileError, TableError, WinPredictError
 from winpredict.explain.scores import score_rows
 from winpredict.features.build import build_features
 from winpredict.features.company import Company, CompanyFacts
 from winpredict.features.dataset import DEFAULT_LOOKS, Looks
 from winpredict.features.events import DealEvents
+from winpredict.ingest.files import RawFile, with_whole_ids
+from winpredict.ingest.importing import wanted_sources
+from winpredict.ingest.merge import updated, updated_alone
+from winpredict.ingest.out_of_core import EVERYWHERE, described, said_of
+from winpredict.ingest.profiles import Profile
+from winpredict.ingest.quarantine import Quarantine
+from winpredict.ingest.repair import repaired, repaired_alone
+from winpredict.ingest.rows import canonical_rows, deal_ids, kept_rows, raw_signs, with_made_columns
+from winpredict.ingest.stage_exits import entered_stages
+from winpredict.ingest.values import ColumnSigns
 from winpredict.models.training import TrainedModel, pipeline
-from winpredict.sources._left_stages import entered_stages
-from winpredict.sources._quarantine import Quarantine
-from winpredict.sources._repairs import repaired, repaired_alone
-from winpredict.sources._rows import canonical_rows, deal_ids, kept_rows, raw_signs, with_made_columns
-from winpredict.sources._updating import updated, updated_alone
-from winpredict.sources._values import ColumnSigns
-from winpredict.sources.files import RawFile, with_whole_ids
-from winpredict.sources.importing import wanted_sources
-from winpredict.sources.parted import EVERYWHERE, described, said_of
-from winpredict.sources.profiles import Profile
 from winpredict.tables.buckets import OF_DEALS, bucket_of, typed_rows
 from winpredict.tables.crm import SCHEMA_VERSION, CRMData, checked_description, utc
 from winpredict.tables.schema import conform
@@ -191,7 +191,7 @@ def plain_errors() -> Iterator[None]:
         yield
     except (PySparkException, Py4JJavaError) as error:
         text = str(error)
-        ours = re.findall(r"^winpredict\._common\.errors\.\w+: (.+)$", text, re.MULTILINE)
+        ours = re.findall(r"^winpredict\.errors\.\w+: (.+)$", text, re.MULTILINE)
         if ours:
             raise WinPredictError(ours[-1].strip()) from None
         if "DATA_SOURCE_NOT_FOUND" in text and "delta" in text:
@@ -294,8 +294,8 @@ def import_tables(
 
     Notes
     -----
-    As `winpredict.sources.parted.import_parted`, and with its two exceptions. Of two rows with one id that nothing else
-    tells apart the one whose content sorts last counts, since Spark's rows have no order.
+    As `winpredict.ingest.out_of_core.import_parted`, and with its two exceptions. Of two rows with one id that nothing
+    else tells apart the one whose content sorts last counts, since Spark's rows have no order.
     """
     moment = utc(pd.Timestamp.now("UTC") if now is None else now)
     wanted = [(name, *use) for name in raw for use in wanted_sources(_raw_file(name), profile, alone=len(raw) == 1)]

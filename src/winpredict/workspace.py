@@ -13,9 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from winpredict._common.atomic import replacing_folder
-from winpredict._common.errors import WorkspaceBusyError, WorkspaceError
-from winpredict._common.spreadsheets import without_formulas
+from winpredict._internal.atomic import replacing_folder
+from winpredict._internal.spreadsheets import without_formulas
+from winpredict.errors import WorkspaceBusyError, WorkspaceError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -259,7 +259,7 @@ class Workspace:
 
     def keep_scores(self, scores: "pd.DataFrame", day: "pd.Timestamp | None") -> Path:
         """Keep the scores of a day in the place of those that were made for it before."""
-        from winpredict._common.spreadsheets import write_table
+        from winpredict._internal.spreadsheets import write_table
 
         path = self.scores_folder / f"{_SCORES}{'undated' if day is None else f'{day:%Y-%m-%d}'}.parquet"
         write_table(scores, path)

@@ -12,10 +12,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from desk_databases import PASSWORD, postgres_databases, sqlite_database
 
-from winpredict._common.errors import ConfigError, WorkspaceError
 from winpredict.app.database import open_database
 from winpredict.app.people import add_person, now, sign_in
 from winpredict.app.records import Base, Person, Role, Setting
+from winpredict.errors import ConfigError, WorkspaceError
 
 KINDS = ["sqlite", "postgresql"]
 

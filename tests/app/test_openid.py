@@ -9,12 +9,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from winpredict._common.errors import ConfigError, CRMSignInError
 from winpredict.app.application import create_app
 from winpredict.app.openid import Provider
 from winpredict.app.people import add_person, deactivate
 from winpredict.app.records import Person, Role, Session
 from winpredict.config import App, Config
+from winpredict.errors import ConfigError, CRMSignInError
 from winpredict.workspace import Workspace
 
 oidc_provider_mock = pytest.importorskip("oidc_provider_mock")

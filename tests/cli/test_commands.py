@@ -13,7 +13,7 @@ from winpredict.cli.report import _knobs_of
 from winpredict.config import Attributes, Censoring, load_config
 from winpredict.models._tracking import knobs_of
 from winpredict.models.registry import find_model
-from winpredict.sources.simulate import simulate, write_salesforce_export
+from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.workspace import Workspace
 
 QUICK = "model: {bags: 2, trees: 60, learning_rate: 0.1, threads: 1}\n"

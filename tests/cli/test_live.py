@@ -8,8 +8,8 @@ from living_crm import LivingCRM
 from typer.testing import CliRunner
 
 from winpredict.cli import app
+from winpredict.ingest.profiles import load_profile
 from winpredict.sources import crms
-from winpredict.sources.profiles import load_profile
 from winpredict.sources.source import CustomField, Description, Stage
 from winpredict.workspace import Workspace
 

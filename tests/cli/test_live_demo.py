@@ -12,8 +12,8 @@ pytest.importorskip("httpx")
 from winpredict.cli import app, demo
 from winpredict.config import Config
 from winpredict.crm_servers.stand_ins import connected, stand_in
+from winpredict.simulate.world import simulate
 from winpredict.sources import crms
-from winpredict.sources.simulate import simulate
 from winpredict.workspace import Workspace
 
 QUICK = {

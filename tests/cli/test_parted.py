@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from winpredict.cli import app
-from winpredict.sources.simulate import simulate, write_salesforce_export
+from winpredict.simulate.world import simulate, write_salesforce_export
 
 QUICK = "model: {bags: 2, trees: 20, large_leaves: 0}\nsnapshots: {most: 1000000}\n"
 

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from winpredict.cli import app
 from winpredict.crm_servers.stand_ins import connected, stand_in
+from winpredict.simulate.world import simulate
 from winpredict.sources import crms
-from winpredict.sources.simulate import simulate
 
 KNOBS = "model: {bags: 1, trees: 20, large_leaves: 0}\nsnapshots: {every_days: 30}\n"
 

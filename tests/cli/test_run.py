@@ -17,7 +17,7 @@ pytest.importorskip("httpx")
 from winpredict.cli import app
 from winpredict.crm_servers._changes import Closing, live_on
 from winpredict.crm_servers.stand_ins import connected, stand_in
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 from winpredict.workspace import Workspace
 
 KNOBS = {"model": {"bags": 1, "trees": 20, "large_leaves": 0}, "snapshots": {"every_days": 30}}

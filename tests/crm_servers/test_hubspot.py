@@ -9,9 +9,9 @@ from winpredict.crm_servers._changes import Closing, DealDeletion, DealMerge, Re
 from winpredict.crm_servers._hubspot_world import hubspot_id, world_number
 from winpredict.crm_servers._serving import served
 from winpredict.crm_servers.hubspot import HubSpotServer
-from winpredict.sources.importing import import_files
-from winpredict.sources.profiles import load_profile
-from winpredict.sources.simulate import simulate
+from winpredict.ingest.importing import import_files
+from winpredict.ingest.profiles import load_profile
+from winpredict.simulate.world import simulate
 
 pytest.importorskip("fastapi")
 

@@ -18,7 +18,7 @@ from winpredict.crm_servers._changes import (
     live_on,
 )
 from winpredict.crm_servers.salesforce import SalesforceServer
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 DATA = "/services/data/v65.0"
 

@@ -9,9 +9,9 @@ from winpredict.crm_servers._changes import Closing, Company, DealDeletion, Deal
 from winpredict.crm_servers._serving import served
 from winpredict.crm_servers._zoho_world import DEALS, STAYS
 from winpredict.crm_servers.zoho import ZohoServer
-from winpredict.sources.importing import import_files
-from winpredict.sources.profiles import load_profile
-from winpredict.sources.simulate import simulate
+from winpredict.ingest.importing import import_files
+from winpredict.ingest.profiles import load_profile
+from winpredict.simulate.world import simulate
 
 
 @pytest.fixture(scope="module")

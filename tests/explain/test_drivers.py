@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from winpredict import CRMData, WinPredictError, train
-from winpredict._common.errors import TooLittleDataError
+from winpredict.errors import TooLittleDataError
 from winpredict.explain._evidence import LEAST_EACH
 from winpredict.explain.drivers import DEALS, _one_look_a_deal, drivers, top_drivers
 from winpredict.models.training import pipeline
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from winpredict.explain.effects import adjusted_effects
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 NATURE = ("account_id", "amount", "product", "lead_source", "deal_type", "competitor", "region")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from random_crm import STAGES, START, random_crm, random_tables
 
 from winpredict import CRMData, Feature, FeatureBuilder
-from winpredict._common.errors import ConfigError, TableError
+from winpredict.errors import ConfigError, TableError
 from winpredict.features.build import build_features, builders_from_paths
 from winpredict.features.builders import Calendar
 from winpredict.features.past import Past

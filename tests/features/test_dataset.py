@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_crm import random_crm
 
-from winpredict._common.errors import WorkspaceError
+from winpredict.errors import WorkspaceError
 from winpredict.features import dataset as dataset_module
 from winpredict.features.build import build_features
 from winpredict.features.builders import Feature, FeatureBuilder

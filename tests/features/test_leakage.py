@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winpredict._common.errors import ConfigError
+from winpredict.errors import ConfigError
 from winpredict.features.leakage import audit_attributes, static_attributes
 from winpredict.tables.crm import CRMData
 

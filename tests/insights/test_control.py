@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from winpredict import CRMData
-from winpredict._common.errors import TableError
+from winpredict.errors import TableError
 from winpredict.insights.control import changes, control_chart
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "salesforce_export" / "WE_export_2025-06-11.zip"
@@ -214,7 +214,7 @@ def test_the_simulated_company_runs_through(world):
 
 @pytest.mark.skipif(not DATA.exists(), reason="the data folder is not beside the project")
 def test_the_product_that_fell_in_the_salesforce_export_is_named():
-    from winpredict.sources import import_files, load_profile
+    from winpredict.ingest import import_files, load_profile
 
     found = changes(import_files([DATA], load_profile("salesforce")).crm)
     row = found.frame[(found.frame["measure"] == "win_rate") & (found.frame["group"] == "Core")].iloc[0]

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winpredict._common.errors import TableError
+from winpredict.errors import TableError
 from winpredict.insights.decomposition import decompose, explain
 
 

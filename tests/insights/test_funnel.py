@@ -7,10 +7,10 @@ import pytest
 from random_crm import random_crm
 
 from winpredict import CRMData
-from winpredict._common.errors import TableError
+from winpredict.errors import TableError
 from winpredict.insights._funnel_stays import Passage, incidence, median_stay, open_stages, stays
 from winpredict.insights.funnel import funnel
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 ORDER = ("Call", "Demo", "Offer")
 DAY0 = pd.Timestamp("2024-01-01", tz="UTC")

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from winpredict import CRMData
-from winpredict._common.errors import ConfigError
+from winpredict.errors import ConfigError
 from winpredict.insights._rates import difference, groups_differ, shrunken
 from winpredict.insights.deals import SEGMENTS
 from winpredict.insights.winrates import FEWEST, closed_won
-from winpredict.sources.simulate import simulate
+from winpredict.simulate.world import simulate
 
 END = pd.Timestamp("2025-01-01", tz="UTC")
 

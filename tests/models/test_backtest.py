@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from winpredict import CRMData, backtest
-from winpredict._common.errors import TooLittleDataError
+from winpredict.errors import TooLittleDataError
 from winpredict.models.backtest import MODEL, cutoffs
 
 

@@ -5,7 +5,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from winpredict._common.errors import NotFittedError, TableError, TooLittleDataError
+from winpredict.errors import NotFittedError, TableError, TooLittleDataError
 from winpredict.models._frames import canonical_order, category_places, fit_categories, select_columns, to_matrix
 from winpredict.models.baselines import FrequencyNaiveBayes, LogisticBaseline, OverallRate, StageWinRate, baselines
 

@@ -10,7 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from winpredict._common.errors import NotFittedError, TableError, TooLittleDataError
+from winpredict.errors import NotFittedError, TableError, TooLittleDataError
 from winpredict.models.calibration import LogOddsCalibrator, censoring_weights, equal_mass_bins, fit_line, reliability
 
 

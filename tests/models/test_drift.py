@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from winpredict import train
-from winpredict._common.errors import TooLittleDataError
+from winpredict.errors import TooLittleDataError
 from winpredict.models.drift import drift_since_training, shifts
 from winpredict.models.training import pipeline
 

@@ -4,7 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import check_estimator
 
 from winpredict import WinClassifier
-from winpredict._common.errors import ConfigError, TooLittleDataError
+from winpredict.errors import ConfigError, TooLittleDataError
 
 QUICK = {"bags": 2, "trees": 20, "threads": 1}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn import metrics as reference
 
-from winpredict._common.errors import ConfigError, TableError, TooLittleDataError
+from winpredict.errors import ConfigError, TableError, TooLittleDataError
 from winpredict.models.evaluation import (
     METRICS,
     Comparison,

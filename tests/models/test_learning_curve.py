@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from winpredict import CRMData, WinPredictError
-from winpredict._common.errors import ConfigError, TooLittleDataError
+from winpredict.errors import ConfigError, TooLittleDataError
 from winpredict.models.learning_curve import LearningCurve, in_share, learning_curve
 
 SIZES = (0.05, 0.3, 1.0)

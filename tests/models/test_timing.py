@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from winpredict._common.errors import ConfigError, NotFittedError, TableError, TooLittleDataError, WorkspaceError
+from winpredict.errors import ConfigError, NotFittedError, TableError, TooLittleDataError, WorkspaceError
 from winpredict.models._frames import person_periods, thinned
 from winpredict.models.timing import ClosingTime
 

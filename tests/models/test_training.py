@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from winpredict import Config, CRMData, TrainedModel, train
-from winpredict._common.errors import TooLittleDataError
+from winpredict.errors import TooLittleDataError
 from winpredict.features.snapshots import every, labelled
 from winpredict.models.training import later_rows, pipeline, row_weights, training_set
 

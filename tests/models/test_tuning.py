@@ -7,7 +7,7 @@ import pytest
 from random_crm import random_crm
 
 from winpredict import Config
-from winpredict._common.errors import TooLittleDataError
+from winpredict.errors import TooLittleDataError
 from winpredict.features.snapshots import labelled
 from winpredict.models import tuning
 from winpredict.models.backtest import cutoffs

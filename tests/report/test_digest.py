@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from winpredict import score
-from winpredict._common.errors import DigestError
 from winpredict.config import Run
+from winpredict.errors import DigestError
 from winpredict.report.digest import Digest, Item, Part, digest
 from winpredict.report.sending import _said_by, send
 

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from winpredict._common.errors import ConfigError, WorkspaceError
+from winpredict.errors import ConfigError, WorkspaceError
 from winpredict.report.charts.style import styled
 from winpredict.report.page import Picture, Report, Section, Table
 from winpredict.report.writing import write_report

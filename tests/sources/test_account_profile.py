@@ -1,6 +1,6 @@
 """A profile for one account of a live CRM reads that account's stages, whatever they are called."""
 
-from winpredict.sources import import_files, load_profile
+from winpredict.ingest import import_files, load_profile
 from winpredict.sources.account_profile import account_profile
 from winpredict.sources.source import Description, Stage
 

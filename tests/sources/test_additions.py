@@ -1,10 +1,10 @@
 import pandas as pd
 import pytest
 
-from winpredict._common.errors import InputFileError
+from winpredict.errors import InputFileError
+from winpredict.ingest.importing import import_files
+from winpredict.ingest.profiles import load_profile
 from winpredict.sources.additions import Additions
-from winpredict.sources.importing import import_files
-from winpredict.sources.profiles import load_profile
 
 NOON = pd.Timestamp("2025-06-01T12:00Z")
 

@@ -2,10 +2,10 @@ import sys
 
 import pytest
 
-from winpredict._common.errors import CRMError
 from winpredict.config import Config
+from winpredict.errors import CRMError
+from winpredict.ingest.profiles import shipped_profiles
 from winpredict.sources.crms import CRMS, connect_to
-from winpredict.sources.profiles import shipped_profiles
 
 
 def test_every_crm_has_a_profile_of_its_name():

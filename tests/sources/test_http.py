@@ -4,8 +4,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from winpredict._common.errors import CRMError, CRMSignInError, CRMUncertainError
 from winpredict.config import Sync
+from winpredict.errors import CRMError, CRMSignInError, CRMUncertainError
 from winpredict.sources._http import Connection, Unsigned
 from winpredict.sources.secrets import Redactor
 

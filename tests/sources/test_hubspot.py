@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 
 from winpredict import Config
-from winpredict._common.errors import (
+from winpredict.errors import (
     CRMError,
     CRMFieldError,
     CRMLimitError,
     CRMSignInError,
     CRMUncertainError,
 )
-from winpredict.sources.files import RawFile
-from winpredict.sources.importing import import_files, import_raw
-from winpredict.sources.profiles import load_profile
-from winpredict.sources.simulate import simulate
+from winpredict.ingest.files import RawFile
+from winpredict.ingest.importing import import_files, import_raw
+from winpredict.ingest.profiles import load_profile
+from winpredict.simulate.world import simulate
 from winpredict.sources.source import FieldChange, ScoreField
 
 pytest.importorskip("fastapi")

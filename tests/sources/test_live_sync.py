@@ -13,13 +13,13 @@ from winpredict.config import Config
 from winpredict.crm_servers._changes import live_on
 from winpredict.crm_servers._faults import FAULTS, Faults
 from winpredict.crm_servers.stand_ins import connected, stand_in
+from winpredict.ingest.importing import import_files
+from winpredict.ingest.profiles import load_profile
+from winpredict.simulate.world import simulate
 from winpredict.sources import raw_records
 from winpredict.sources.crms import CRMS, connect_to
-from winpredict.sources.importing import import_files
-from winpredict.sources.profiles import load_profile
 from winpredict.sources.raw_records import RawStore
 from winpredict.sources.replay import replayed
-from winpredict.sources.simulate import simulate
 from winpredict.sources.sync import sync
 from winpredict.tables.crm import CRMData
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from winpredict._common.errors import (
+from winpredict.config import Push
+from winpredict.errors import (
     ConfigError,
     CRMError,
     CRMFieldError,
@@ -20,7 +21,6 @@ from winpredict._common.errors import (
     TableError,
     WorkspaceError,
 )
-from winpredict.config import Push
 from winpredict.sources._push_values import plain
 from winpredict.sources.push import ROUNDS, create_fields, push, undo
 from winpredict.sources.source import WriteResult

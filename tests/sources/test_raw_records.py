@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winpredict._common.errors import WorkspaceError
+from winpredict.errors import WorkspaceError
 from winpredict.sources import _latest, raw_records
 from winpredict.sources._latest import Counts, LatestVersions, record_text
 from winpredict.sources.raw_records import RawStore

@@ -12,18 +12,18 @@ from pydantic import SecretStr
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from winpredict._common.errors import CRMError, CRMSignInError
 from winpredict.crm_servers._changes import DealDeletion, DealEdit, TouchDeletion, live_on
 from winpredict.crm_servers._faults import FAULTS, Faults
 from winpredict.crm_servers._serving import served
 from winpredict.crm_servers.salesforce import SalesforceServer
+from winpredict.errors import CRMError, CRMSignInError
+from winpredict.ingest.files import RawFile
+from winpredict.ingest.importing import import_files, import_raw
+from winpredict.ingest.profiles import load_profile
+from winpredict.simulate.world import simulate
 from winpredict.sources import _salesforce_reading
 from winpredict.sources._salesforce_objects import as_text
-from winpredict.sources.files import RawFile
-from winpredict.sources.importing import import_files, import_raw
-from winpredict.sources.profiles import load_profile
 from winpredict.sources.salesforce import SalesforceSource
-from winpredict.sources.simulate import simulate
 from winpredict.sources.source import FieldChange, ScoreField
 
 OVERLAP = pd.Timedelta("10min")

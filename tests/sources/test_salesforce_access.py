@@ -6,14 +6,14 @@ from pydantic import SecretStr
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from winpredict._common.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError, CRMUncertainError
 from winpredict.config import Config
 from winpredict.crm_servers._changes import DealDeletion
 from winpredict.crm_servers._faults import Faults
 from winpredict.crm_servers._serving import served
 from winpredict.crm_servers.salesforce import SalesforceServer
+from winpredict.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError, CRMUncertainError
+from winpredict.simulate.world import simulate
 from winpredict.sources.salesforce import SalesforceSource, connect
-from winpredict.sources.simulate import simulate
 from winpredict.sources.source import FieldChange, ScoreField
 
 SCORES = (

@@ -6,7 +6,7 @@ import pickle
 import pytest
 from pydantic import SecretStr
 
-from winpredict._common.errors import CRMSignInError
+from winpredict.errors import CRMSignInError
 from winpredict.sources import secrets
 from winpredict.sources.secrets import Redactor, find_secret, secrets_file
 

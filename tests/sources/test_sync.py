@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from living_crm import LivingCRM
 
-from winpredict._common.atomic import replacing
-from winpredict._common.errors import CRMError, CRMSignInError
+from winpredict._internal.atomic import replacing
 from winpredict.config import Sync
-from winpredict.sources import load_profile, raw_records
+from winpredict.errors import CRMError, CRMSignInError
+from winpredict.ingest import load_profile, raw_records
 from winpredict.sources.raw_records import RawStore
 from winpredict.sources.replay import replayed
 from winpredict.sources.sync import sync

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from winpredict._common.errors import InputFileError
 from winpredict.cli import app
-from winpredict.sources.files import read_files
-from winpredict.sources.importing import import_files
-from winpredict.sources.parted import import_parted
-from winpredict.sources.profiles import load_profile
+from winpredict.errors import InputFileError
+from winpredict.ingest.files import read_files
+from winpredict.ingest.importing import import_files
+from winpredict.ingest.out_of_core import import_parted
+from winpredict.ingest.profiles import load_profile
 from winpredict.tables.buckets import DealBuckets
 from winpredict.workspace import Workspace
 

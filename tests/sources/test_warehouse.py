@@ -18,15 +18,15 @@ import yaml
 from postgres_server import postgres_server
 from typer.testing import CliRunner
 
-from winpredict._common.errors import InputFileError, TableError, WinPredictError, WorkspaceError
 from winpredict.cli import app
-from winpredict.sources import import_files, load_profile, scores_table, warehouse
-from winpredict.sources.files import read_files
-from winpredict.sources.importing import import_raw
-from winpredict.sources.parted import import_parted
+from winpredict.errors import InputFileError, TableError, WinPredictError, WorkspaceError
+from winpredict.ingest import import_files, load_profile, scores_table, warehouse
+from winpredict.ingest.files import is_warehouse, read_files
+from winpredict.ingest.importing import import_raw
+from winpredict.ingest.out_of_core import import_parted
+from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.sources.scores_table import COLUMNS, HISTORY, LATEST, ScoresWritten, scores_documentation, write_scores
-from winpredict.sources.simulate import simulate, write_salesforce_export
-from winpredict.sources.warehouse import is_warehouse, read_warehouse, warehouse_name
+from winpredict.sources.warehouse import read_warehouse, warehouse_name
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT.parent / "shared" / "data" / "crm_fixtures"

@@ -8,18 +8,18 @@ from pydantic import SecretStr
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from winpredict._common.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError
 from winpredict.config import Config
 from winpredict.crm_servers._changes import DealDeletion, DealEdit, DealMerge, TouchDeletion, live_on
 from winpredict.crm_servers._faults import Faults
 from winpredict.crm_servers._serving import served
 from winpredict.crm_servers.zoho import ZohoServer
+from winpredict.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError
+from winpredict.ingest.files import RawFile
+from winpredict.ingest.importing import import_files, import_raw
+from winpredict.ingest.profiles import load_profile
+from winpredict.simulate.world import simulate
 from winpredict.sources import _zoho_api, _zoho_reading
 from winpredict.sources._zoho_objects import Owners, contact_records, custom_fields, timeline_records
-from winpredict.sources.files import RawFile
-from winpredict.sources.importing import import_files, import_raw
-from winpredict.sources.profiles import load_profile
-from winpredict.sources.simulate import simulate
 from winpredict.sources.source import FieldChange, ScoreField
 from winpredict.sources.zoho import ZohoSource, connect
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_crm import random_crm
 
-from winpredict._common.errors import TableError
+from winpredict.errors import TableError
 from winpredict.features.snapshots import every, open_at
 from winpredict.tables.buckets import DealBuckets, bucket_of
 from winpredict.tables.schema import TIME_DTYPE

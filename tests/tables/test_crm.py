@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winpredict._common.errors import TableError
+from winpredict.errors import TableError
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import TABLES
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winpredict._common.errors import TableError, WinPredictError
+from winpredict.errors import TableError, WinPredictError
 from winpredict.tables.schema import OUTCOMES, TABLES, TIME_DTYPE, conform, text_dtype
 
 DTYPES = {

@@ -14,13 +14,13 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.database import open_database
 from winpredict.app.desk import Desk, security_headers
 from winpredict.app.guard import Guard, problem
 from winpredict.app.identity import VISIT_COOKIE, NotSignedInError, cookie_name, over_tls
 from winpredict.app.openid import Provider
 from winpredict.config import Config
+from winpredict.errors import WinPredictError
 from winpredict.workspace import Workspace
 
 API = "/api/v1"

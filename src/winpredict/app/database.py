@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import sessionmaker
 
-from winpredict._common.errors import ConfigError, WorkspaceError
+from winpredict.errors import ConfigError, WorkspaceError
 from winpredict.sources.warehouse import address_of
 
 FILE = "app.db"

@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from winpredict._common.errors import ConfigError
 from winpredict.app.database import Database
 from winpredict.app.records import Setting
 from winpredict.config import Config
+from winpredict.errors import ConfigError
 from winpredict.workspace import Workspace
 
 if TYPE_CHECKING:

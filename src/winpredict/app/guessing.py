@@ -21,10 +21,10 @@ from typing import Any, cast
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.database import Database
 from winpredict.app.people import LONGEST_PASSWORD, now, password_hasher
 from winpredict.app.records import Person, SignInAttempt
+from winpredict.errors import WinPredictError
 
 WINDOW = timedelta(minutes=15)
 #: Wrong passwords within the window: of one source for one person, of one address for anybody, and for one person from

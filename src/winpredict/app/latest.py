@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from winpredict._common.errors import WinPredictError, WorkspaceError
 from winpredict.app.database import Database
 from winpredict.app.publishing import publish, published
 from winpredict.app.records import Setting
 from winpredict.config import App
+from winpredict.errors import WinPredictError, WorkspaceError
 from winpredict.workspace import Workspace
 
 #: The tables from which was published last: hash, so that they are read again only after a change.

@@ -16,11 +16,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import Response
 
-from winpredict._common.errors import ConfigError
 from winpredict.app.guessing import AppSignInError
 from winpredict.app.people import audit
 from winpredict.app.records import Person
 from winpredict.config import App
+from winpredict.errors import ConfigError
 from winpredict.sources.secrets import find_secret
 
 SECRET = "oidc_client_secret"

@@ -12,8 +12,8 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import joinedload
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role, Session
+from winpredict.errors import WinPredictError
 
 if TYPE_CHECKING:
     from pwdlib import PasswordHash

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, DateTime, ForeignKey, Index, MetaData, String, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from winpredict._common.errors import WinPredictError
+from winpredict.errors import WinPredictError
 
 
 class Role(StrEnum):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from winpredict._common.errors import ConfigError, WinPredictError
 from winpredict.app.application import create_app
 from winpredict.app.desk import Desk
 from winpredict.config import Config
+from winpredict.errors import ConfigError, WinPredictError
 from winpredict.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from winpredict._common.errors import WinPredictError
 from winpredict.cli import data, demo, features, live, modelling, models, people, push, report, run, scoring, spark
 from winpredict.cli import serve as desk
+from winpredict.errors import WinPredictError
 
 USER_MUST_CHANGE_SOMETHING = 2
 INTERRUPTED = 130

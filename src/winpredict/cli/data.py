@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winpredict._common.errors import ProfileError
-from winpredict._common.progress import progress, progress_bar
+from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond, table
+from winpredict.errors import ProfileError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from winpredict.sources import Imported, Profile
-    from winpredict.sources.files import RawFile
-    from winpredict.sources.parted import ImportedParts
+    from winpredict.ingest import Imported, Profile
+    from winpredict.ingest.files import RawFile
+    from winpredict.ingest.out_of_core import ImportedParts
     from winpredict.workspace import Workspace
 
 
@@ -107,11 +107,11 @@ def import_into(
     afresh: bool = False,
 ) -> "Imported | ImportedParts":
     """Import files and warehouses into a workspace whose lock is held; `afresh` forgets what it held before."""
-    from winpredict.sources import load_profile
+    from winpredict.ingest import load_profile
+    from winpredict.ingest.files import is_warehouse
+    from winpredict.ingest.importing import import_raw
+    from winpredict.ingest.out_of_core import buckets_for
     from winpredict.sources.additions import Additions
-    from winpredict.sources.importing import import_raw
-    from winpredict.sources.parted import buckets_for
-    from winpredict.sources.warehouse import is_warehouse
 
     mapping = load_profile(profile)
     parted = place.buckets() if place.exists and not afresh else None
@@ -146,8 +146,8 @@ def _import_parted(
     afresh: bool,
 ) -> "ImportedParts":
     """Import bucket by bucket; what a stopped import finished is kept in the workspace and used."""
-    from winpredict.sources.files import holds_one_table
-    from winpredict.sources.parted import import_parted, source_plan
+    from winpredict.ingest.files import holds_one_table
+    from winpredict.ingest.out_of_core import import_parted, source_plan
 
     earlier = None
     if place.exists and not afresh:
@@ -176,8 +176,8 @@ def _import_parted(
 def _raw_files(
     paths: Sequence[Path | str], profile: "Profile", schema: str | None, *, in_parts: bool = False
 ) -> "Iterator[RawFile]":
-    from winpredict.sources.files import read_files
-    from winpredict.sources.warehouse import is_warehouse, read_warehouse
+    from winpredict.ingest.files import is_warehouse, read_files
+    from winpredict.sources.warehouse import read_warehouse
 
     for path in paths:
         if is_warehouse(str(path)):
@@ -187,7 +187,7 @@ def _raw_files(
 
 
 def _required(profile: str | None) -> str:
-    from winpredict.sources import shipped_profiles
+    from winpredict.ingest import shipped_profiles
 
     if profile is None:
         raise ProfileError(
@@ -198,8 +198,8 @@ def _required(profile: str | None) -> str:
 
 
 def _propose_profile(paths: Sequence[str], *, as_json: bool) -> None:
-    from winpredict.sources import guess_profile, profile_yaml
-    from winpredict.sources.warehouse import is_warehouse
+    from winpredict.ingest import guess_profile, profile_yaml
+    from winpredict.ingest.files import is_warehouse
 
     if len(paths) > 1:
         raise ProfileError(f"--guess looks at one file at a time; {len(paths)} were named")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winpredict._common.errors import ConfigError, WorkspaceError
-from winpredict._common.progress import progress
+from winpredict._internal.progress import progress
 from winpredict.cli.data import import_into
 from winpredict.cli.desk_demo import on_loopback, populate, training_day
 from winpredict.cli.live_demo import play, played_accounts, require_installed
@@ -19,6 +18,7 @@ from winpredict.cli.options import JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond
 from winpredict.cli.scoring import score_workspace, scores_table
 from winpredict.cli.serve import run_desk
+from winpredict.errors import ConfigError, WorkspaceError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -188,7 +188,7 @@ def _refuse_real_data(place: "Workspace") -> None:
 
 
 def _import_simulated(place: "Workspace", deals: int, seed: int) -> None:
-    from winpredict.sources.simulate import simulate, write_salesforce_export
+    from winpredict.simulate.world import simulate, write_salesforce_export
 
     with tempfile.TemporaryDirectory() as folder:
         export = Path(folder) / _EXPORT

@@ -4,10 +4,10 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from winpredict._common.errors import ConfigError
-from winpredict._common.progress import progress
+from winpredict._internal.progress import progress
 from winpredict.cli.scoring import score_workspace
 from winpredict.cli.serve import open_desk_database, require_app
+from winpredict.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd

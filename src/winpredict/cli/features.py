@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from winpredict._common.progress import progress_bar
+from winpredict._internal.progress import progress_bar
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond
 

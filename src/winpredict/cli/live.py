@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from winpredict._common.errors import CRMError, WorkspaceError
-from winpredict._common.progress import progress, progress_bar
+from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond, table
+from winpredict.errors import CRMError, WorkspaceError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from winpredict.config import Config
-    from winpredict.sources import Profile
+    from winpredict.ingest import Profile
+    from winpredict.ingest.importing import Imported
     from winpredict.sources.additions import Additions
-    from winpredict.sources.importing import Imported
     from winpredict.sources.raw_records import RawStore
     from winpredict.sources.source import Description
     from winpredict.sources.sync import Synced
@@ -41,9 +41,9 @@ def connect(
 
     Example: winpredict connect hubspot --out my.yaml
     """
-    from winpredict._common.atomic import replacing
+    from winpredict._internal.atomic import replacing
     from winpredict.config import load_config
-    from winpredict.sources import load_profile
+    from winpredict.ingest import load_profile
     from winpredict.sources.account_profile import account_profile
     from winpredict.sources.crms import connect_to
 
@@ -161,7 +161,7 @@ def sync_workspace(
     WorkspaceError
         When the workspace holds another CRM, or parted tables.
     """
-    from winpredict.sources import load_profile
+    from winpredict.ingest import load_profile
     from winpredict.sources.crms import connect_to, require_known
     from winpredict.sources.raw_records import RawStore
     from winpredict.sources.sync import sync as read_source
@@ -278,7 +278,7 @@ def _with_unmapped(place: "Workspace", mapping: "Profile", crm: "CRMData") -> "C
 
 def _lasting(profile: str) -> str:
     """A profile as the next sync finds it, from whatever folder it is run."""
-    from winpredict.sources import shipped_profiles
+    from winpredict.ingest import shipped_profiles
 
     return profile if profile in shipped_profiles() else str(Path(profile).resolve())
 

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from winpredict._common.errors import CRMError
-from winpredict._common.progress import progress, progress_bar
+from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.live import WorkspaceSync, sync_workspace
 from winpredict.cli.modelling import train_workspace, training_facts
 from winpredict.cli.output import cell
 from winpredict.cli.scoring import score_workspace
+from winpredict.errors import CRMError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,9 +169,9 @@ def play(place: "Workspace", crm: str, config: "Config", deals: int) -> LiveDemo
     deals : int
     """
     from winpredict.crm_servers.stand_ins import connected, stand_in
+    from winpredict.simulate.world import simulate
     from winpredict.sources.crms import connect_to
     from winpredict.sources.push import create_fields
-    from winpredict.sources.simulate import simulate
 
     with progress("simulating a company"):
         server = stand_in(crm, simulate(deals, config.seed), config.seed)
@@ -203,7 +203,7 @@ def played_accounts(place: "Workspace") -> Mapping[str, str]:
 
 def _note_played(place: "Workspace", crm: str, account: str) -> None:
     """Before anything is read, so that a demo that was stopped is known for one."""
-    from winpredict._common.atomic import replacing
+    from winpredict._internal.atomic import replacing
 
     with replacing(place.folder / _PLAYED) as file:
         file.write_text(json.dumps({"crm": crm, "account": account}) + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from winpredict._common.progress import progress
+from winpredict._internal.progress import progress
 from winpredict.cli.options import AsOfOption, ConfigOption, JsonOption, WorkspaceOption, moment, workspace_at
 from winpredict.cli.output import respond, table
 

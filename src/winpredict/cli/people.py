@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from winpredict._common.errors import WinPredictError
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, existing_workspace
 from winpredict.cli.output import respond, table
 from winpredict.cli.serve import open_desk_database, require_app
+from winpredict.errors import WinPredictError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winpredict._common.errors import WinPredictError
-from winpredict._common.progress import progress_bar
+from winpredict._internal.progress import progress_bar
 from winpredict.cli.live import CRMArgument
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, existing_workspace
 from winpredict.cli.output import cell, respond, table
+from winpredict.errors import WinPredictError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from winpredict._common.progress import progress
+from winpredict._internal.progress import progress
 from winpredict.cli.options import (
     AsOfOption,
     ConfigOption,
@@ -163,8 +163,8 @@ def _knobs_of(model: "ModelVersion") -> "Config":
     """
     from pydantic import ValidationError
 
-    from winpredict._common.errors import ConfigError
     from winpredict.config import Config
+    from winpredict.errors import ConfigError
 
     values: dict[str, Any] = {}
     for name, text in model.params.items():

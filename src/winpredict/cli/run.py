@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from winpredict._common.errors import WorkspaceBusyError
-from winpredict._common.progress import progress, progress_bar
+from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.live import CRMArgument, sync_workspace
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond, table
 from winpredict.cli.report import Kind, made_report
 from winpredict.cli.scoring import score_workspace
 from winpredict.cli.serve import has_desk, open_desk_database, publish_into, require_app
+from winpredict.errors import WorkspaceBusyError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from winpredict._common.errors import WinPredictError
-from winpredict._common.progress import progress_bar
+from winpredict._internal.progress import progress_bar
 from winpredict.cli.options import AsOfOption, JsonOption, ModelOption, WorkspaceOption, moment, workspace_at
 from winpredict.cli.output import respond, table
+from winpredict.errors import WinPredictError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ def score(
 
     Example: winpredict score --to env:WAREHOUSE --to-schema analytics
     """
-    from winpredict._common.spreadsheets import require_suffix, write_table
+    from winpredict._internal.spreadsheets import require_suffix, write_table
 
     if out is not None:
         require_suffix(out)
@@ -77,7 +77,7 @@ def _into_warehouse(scores: "pd.DataFrame", to: str | None, schema: str | None, 
     """Merge scores into a warehouse and describe its tables, as far as asked; tells what was done."""
     from dataclasses import asdict
 
-    from winpredict._common.atomic import replacing
+    from winpredict._internal.atomic import replacing
     from winpredict.sources.scores_table import scores_documentation, write_scores
 
     done: dict[str, Any] = {}

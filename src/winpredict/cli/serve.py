@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winpredict._common.errors import ConfigError, WinPredictError
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, existing_workspace
 from winpredict.cli.output import respond
+from winpredict.errors import ConfigError, WinPredictError
 
 if TYPE_CHECKING:
     from winpredict.app.database import Database

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from winpredict._common.errors import WinPredictError
 from winpredict.cli.options import AsOfOption, JsonOption, ModelOption, WorkspaceOption, moment, workspace_at
 from winpredict.cli.output import respond
+from winpredict.errors import WinPredictError
 
 app = typer.Typer(no_args_is_help=True, help="The same on a Spark cluster, for data beyond one machine.")
 
@@ -26,7 +26,7 @@ def import_(
     Example: winpredict spark import s3a://crm/raw --profile salesforce --buckets 256 --out s3a://crm/tables
     """
     from winpredict import spark as engine
-    from winpredict.sources import load_profile
+    from winpredict.ingest import load_profile
 
     session = engine.session()
     with engine.plain_errors():

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from winpredict.crm_servers._records import Records
-from winpredict.sources.simulate import World
+from winpredict.simulate.world import World
 
 #: Stages of the default pipeline in order: id, label, probability.
 STAGES = (

@@ -21,7 +21,7 @@ from winpredict.crm_servers._changes import (
 from winpredict.crm_servers._records import Record, Records, WorldClock
 from winpredict.crm_servers._salesforce_schema import OF_DEALS, WITHOUT_BIN, fields_of
 from winpredict.crm_servers._salesforce_world import add_voice_call, fill, moment_text
-from winpredict.sources.simulate import World
+from winpredict.simulate.world import World
 
 _DEALS, _TEAM = "Opportunity", "OpportunityTeamMember"
 _WON, _LOST = "Closed Won", "Closed Lost"

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from winpredict.crm_servers._records import Records
-from winpredict.sources import _simulated_export
-from winpredict.sources.simulate import World
+from winpredict.simulate import salesforce_export
+from winpredict.simulate.world import World
 
 #: Fields beyond those of the export that some records carry: a client that needs them not should not read them.
 _EXTRAS: dict[str, dict[str, Any]] = {
@@ -28,7 +28,7 @@ _VENDOR = "tenfold"
 
 def fill(records: Records, world: World, voice_share: float, rng: np.random.Generator) -> None:
     """Add every record of a world as it stands at its end."""
-    raw = _simulated_export.tables(world.crm, world.ends_at)
+    raw = salesforce_export.tables(world.crm, world.ends_at)
     raw["User"] = _users(raw["User"], world)
     raw["OpportunityFieldHistory"] = _with_names(raw["OpportunityFieldHistory"], raw["User"])
     raw["Event"]["ActivityDate"] = raw["Event"]["StartDateTime"].dt.strftime("%Y-%m-%d")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import format_datetime
 
-from winpredict._common.errors import CRMError
 from winpredict.crm_servers._faults import App, Message, Receive, Scope, Send
 from winpredict.crm_servers._records import WorldClock
+from winpredict.errors import CRMError
 
 _PATIENCE_S = 10.0
 

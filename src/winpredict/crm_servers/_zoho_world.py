@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from winpredict.crm_servers._records import Record, Records, WorldClock
-from winpredict.sources.simulate import World
+from winpredict.simulate.world import World
 from winpredict.tables.crm import CRMData
 
 Values = dict[str, Any]

@@ -31,7 +31,7 @@ from winpredict.crm_servers._hubspot_world import (
 from winpredict.crm_servers._hubspot_world import hubspot_id as hubspot_id
 from winpredict.crm_servers._hubspot_writes import Writes
 from winpredict.crm_servers._records import Records, WorldClock
-from winpredict.sources.simulate import World
+from winpredict.simulate.world import World
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -20,7 +20,7 @@ from winpredict.crm_servers._salesforce_company import Company
 from winpredict.crm_servers._salesforce_refusal import RefusedError
 from winpredict.crm_servers._salesforce_rows import as_csv
 from winpredict.crm_servers._salesforce_schema import EXPORTED, fields_of, object_names
-from winpredict.sources.simulate import World
+from winpredict.simulate.world import World
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -111,7 +111,7 @@ class SalesforceServer(Company):
 
     Examples
     --------
-    >>> from winpredict.sources.simulate import simulate
+    >>> from winpredict.simulate.world import simulate
     >>> server = SalesforceServer.of(simulate(deals=50, seed=1))
     >>> len(server.open_deals()) + len(server.closed_deals())
     50

@@ -12,8 +12,8 @@ from winpredict.crm_servers._changes import Company
 from winpredict.crm_servers._faults import App
 from winpredict.crm_servers._records import WorldClock
 from winpredict.crm_servers._serving import served
+from winpredict.simulate.world import World
 from winpredict.sources.secrets import PREFIX
-from winpredict.sources.simulate import World
 
 _CLASSES = {"salesforce": "SalesforceServer", "hubspot": "HubSpotServer", "zoho": "ZohoServer"}
 #: Nobody waits for a stand-in: neither for its limits nor after its faults.
@@ -55,7 +55,7 @@ def stand_in(name: str, world: World, seed: int = 0) -> Server:
 
     Examples
     --------
-    >>> from winpredict.sources.simulate import simulate
+    >>> from winpredict.simulate.world import simulate
     >>> len(stand_in("zoho", simulate(50, seed=1)).accounts()) > 0
     True
     """

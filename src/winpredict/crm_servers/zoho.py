@@ -19,7 +19,7 @@ from winpredict.crm_servers._zoho_gate import Gate, RefusedError
 from winpredict.crm_servers._zoho_reads import Limits, Reads, modules
 from winpredict.crm_servers._zoho_world import DEALS, STAYS
 from winpredict.crm_servers._zoho_writes import Writes, deal_definitions
-from winpredict.sources.simulate import World
+from winpredict.simulate.world import World
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
@@ -51,7 +51,7 @@ class ZohoServer(ZohoCompany):
 
     Examples
     --------
-    >>> from winpredict.sources.simulate import simulate
+    >>> from winpredict.simulate.world import simulate
     >>> server = ZohoServer.of(simulate(deals=50, seed=1))
     >>> len(server.open_deals()) + len(server.closed_deals())
     50

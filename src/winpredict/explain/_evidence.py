@@ -12,7 +12,7 @@ from scipy.stats import norm
 from sklearn.model_selection import StratifiedGroupKFold
 from statsmodels.stats.multitest import multipletests
 
-from winpredict._common.errors import TooLittleDataError
+from winpredict.errors import TooLittleDataError
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes
 from winpredict.explain.themes import theme_name

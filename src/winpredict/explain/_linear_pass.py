@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from winpredict._common.threads import loops_on, threads_for
+from winpredict._internal.threads import loops_on, threads_for
 from winpredict.explain import _linear_kernels
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.linear import LinearLogOdds

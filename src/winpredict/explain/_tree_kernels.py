@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from winpredict._common.compiling import njit
-from winpredict._common.threads import loops_on, threads_for
+from winpredict._internal.compiling import njit
+from winpredict._internal.threads import loops_on, threads_for
 
 _ROWS_AT_ONCE = 64
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2

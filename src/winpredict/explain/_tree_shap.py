@@ -9,7 +9,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
-from winpredict._common.threads import threads_for
+from winpredict._internal.threads import threads_for
 from winpredict.explain import _tree_kernels
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from winpredict._common.errors import WinPredictError
+from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import Contributions, contributions, shared_out
 from winpredict.explain.reasons import Reason, Themes, look_at
 from winpredict.explain.themes import amount, in_points

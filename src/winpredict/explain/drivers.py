@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from winpredict._common.errors import TooLittleDataError
+from winpredict.errors import TooLittleDataError
 from winpredict.explain._evidence import Evidence, evidence_of
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes

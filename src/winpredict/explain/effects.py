@@ -10,7 +10,7 @@ from scipy.special import expit
 from scipy.stats import norm
 from sklearn.model_selection import StratifiedKFold
 
-from winpredict._common.times import days
+from winpredict._internal.times import days
 from winpredict.features.build import build_features
 from winpredict.features.builders import Amount, Attributes, Contacts, Team, Touches, TrackRecord
 from winpredict.models._frames import category_places, fit_categories, to_matrix

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from winpredict._common.errors import WinPredictError
+from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import Contributions, contributions
 from winpredict.explain.themes import fact, in_points, theme, usually
 from winpredict.features.build import FeatureInfo

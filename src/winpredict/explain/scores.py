@@ -196,7 +196,7 @@ class DealScorer:
     --------
     >>> from winpredict.config import Config
     >>> from winpredict.models.training import train
-    >>> from winpredict.sources.simulate import simulate
+    >>> from winpredict.simulate.world import simulate
     >>> crm = simulate(deals=400, seed=1).crm
     >>> scorer = DealScorer(train(crm, Config(model={"bags": 1, "trees": 20})), crm)
     >>> deal_id = crm.deals.loc[crm.deals["outcome"] == "open", "deal_id"].iloc[0]

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.errors import WinPredictError
-from winpredict._common.times import days
+from winpredict._internal.times import days
+from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes, look_at
 from winpredict.features.company import Company, CompanyFacts

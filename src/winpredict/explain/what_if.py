@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from winpredict._common.errors import WinPredictError
+from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import look_at
 from winpredict.explain.themes import amount, in_points, influence, theme

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from winpredict._common.compiling import njit
+from winpredict._internal.compiling import njit
 
 SMALL_RUN = 48  # below this, insertion sort beats a call of argsort
 

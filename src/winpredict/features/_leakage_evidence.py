@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from winpredict._common.times import days
+from winpredict._internal.times import days
 from winpredict.features._leakage_population import (
     CAUTION,
     FEWEST,

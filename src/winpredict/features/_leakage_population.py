@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from winpredict._common.times import days
+from winpredict._internal.times import days
 from winpredict.tables.crm import CRMData, utc
 
 Outcome = Literal["won", "lost"]

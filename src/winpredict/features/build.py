@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numba import config as numba
 
-from winpredict._common.errors import ConfigError, TableError
-from winpredict._common.threads import loops_on, threads_for
+from winpredict._internal.threads import loops_on, threads_for
+from winpredict.errors import ConfigError, TableError
 from winpredict.features.builders import Feature, FeatureBuilder, default_builders
 from winpredict.features.company import Company
 from winpredict.features.past import Past

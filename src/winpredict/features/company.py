@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.atomic import replacing
-from winpredict._common.times import days
+from winpredict._internal.atomic import replacing
+from winpredict._internal.times import days
 from winpredict.features.asof import AsOfTable, gathered
 from winpredict.features.events import DealEvents
 from winpredict.features.observed import observed_column

@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from winpredict._common.atomic import replacing
-from winpredict._common.errors import WorkspaceError
+from winpredict._internal.atomic import replacing
+from winpredict.errors import WorkspaceError
 from winpredict.features.build import FeatureInfo, Features, build_features
 from winpredict.features.builders import FeatureBuilder
 from winpredict.features.company import Company, CompanyFacts

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import ConfigError
+from winpredict.errors import ConfigError
 from winpredict.features._leakage_evidence import Evidence, measure
 from winpredict.features._leakage_population import Population
 from winpredict.features._leakage_rules import leak

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.errors import TableError
-from winpredict._common.times import days
+from winpredict._internal.times import days
+from winpredict.errors import TableError
 from winpredict.features.asof import AsOfTable, AsOfView, gathered, microseconds, taken
 from winpredict.features.company import ALL, Company, CompanyFacts, account_places
 from winpredict.features.events import DealEvents

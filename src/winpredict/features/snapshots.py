@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import TableError
-from winpredict._common.times import days as days_of
+from winpredict._internal.times import days as days_of
+from winpredict.errors import TableError
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import TIME_DTYPE
 

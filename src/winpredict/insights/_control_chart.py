@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from winpredict._common.errors import TableError
+from winpredict.errors import TableError
 from winpredict.insights import _control_sentences as say
 from winpredict.insights._control_limits import LATEST, RULES, Floats, Measured, Process, WonOfClosed, statistics
 from winpredict.insights._control_marks import Split, marked, splits

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import TableError
+from winpredict.errors import TableError
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import conform
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 
-from winpredict._common.times import days
+from winpredict._internal.times import days
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TIME_DTYPE
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.times import days
+from winpredict._internal.times import days
 from winpredict.config import Run
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from winpredict._common.errors import TableError
+from winpredict.errors import TableError
 from winpredict.insights import _changes_sentences as say
 from winpredict.insights._control_chart import FEWEST_PERIODS, ControlChart, Kind, control_chart
 from winpredict.insights._control_sentences import where

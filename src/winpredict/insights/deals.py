@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.times import days
+from winpredict._internal.times import days
 from winpredict.features.build import build_features
 from winpredict.features.builders import Amount, Contacts, Stage, Team, Touches, TrackRecord
 from winpredict.features.past import LINKS

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.errors import TableError
+from winpredict.errors import TableError
 from winpredict.insights._causes import ALL_ALIKE, Flags, candidate, gains, grouped, members, ranked, texts
 from winpredict.insights._control_sentences import named
 from winpredict.insights._phrases import percent

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import TooLittleDataError
 from winpredict.config import Config
+from winpredict.errors import TooLittleDataError
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.forecast import LEVEL, days_to, forecast
 from winpredict.models.sampling import known_before

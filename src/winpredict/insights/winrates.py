@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import ConfigError
+from winpredict.errors import ConfigError
 from winpredict.insights import _winrate_sentences as say
 from winpredict.insights._loss_reasons import loss_reason_column, loss_reasons
 from winpredict.insights._phrases import as_they_stand

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from winpredict._common.errors import TableError, TooLittleDataError
+from winpredict.errors import TableError, TooLittleDataError
 
 Floats = NDArray[np.float64]
 _FEW_ROWS = 40

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from winpredict._common.errors import WorkspaceError
 from winpredict.config import Config
+from winpredict.errors import WorkspaceError
 
 if TYPE_CHECKING:
     import altair as alt

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold
 
-from winpredict._common.errors import ConfigError, TooLittleDataError
 from winpredict.config import Config
+from winpredict.errors import ConfigError, TooLittleDataError
 from winpredict.features.build import Features
 from winpredict.features.snapshots import labelled
 from winpredict.models.baselines import baselines

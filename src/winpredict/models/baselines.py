@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, QuantileTransformer, StandardScaler
 
-from winpredict._common.errors import NotFittedError, TooLittleDataError
+from winpredict.errors import NotFittedError, TooLittleDataError
 from winpredict.models._frames import (
     Floats,
     canonical_order,

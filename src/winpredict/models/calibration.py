@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtri
 from sklearn.base import BaseEstimator
 
-from winpredict._common.errors import NotFittedError, TableError, TooLittleDataError
+from winpredict.errors import NotFittedError, TableError, TooLittleDataError
 from winpredict.models._frames import Floats, outcomes, weights_of
 
 #: Probabilities are clipped to [CLIP, 1 - CLIP] before a logarithm is taken.

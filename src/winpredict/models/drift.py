@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, wasserstein_distance
 
-from winpredict._common.errors import TooLittleDataError
+from winpredict.errors import TooLittleDataError
 from winpredict.models.training import TrainedModel, pipeline
 from winpredict.tables.crm import CRMData
 

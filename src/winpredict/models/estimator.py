@@ -17,8 +17,8 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from winpredict._common.errors import ConfigError, TooLittleDataError
-from winpredict._common.threads import threads_for
+from winpredict._internal.threads import threads_for
+from winpredict.errors import ConfigError, TooLittleDataError
 from winpredict.models._frames import (
     canonical_order,
     category_places,

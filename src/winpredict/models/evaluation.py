@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from winpredict._common.errors import ConfigError, TableError
+from winpredict.errors import ConfigError, TableError
 from winpredict.models._frames import Floats, outcomes, weights_of
 from winpredict.models.calibration import (
     CLIP,

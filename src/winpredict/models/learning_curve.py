@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from winpredict._common.errors import ConfigError, TooLittleDataError, WinPredictError
 from winpredict.config import Config
+from winpredict.errors import ConfigError, TooLittleDataError, WinPredictError
 from winpredict.features.snapshots import labelled
 from winpredict.models.backtest import _take, cutoffs
 from winpredict.models.evaluation import METRICS, evaluate_odds

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from winpredict._common.errors import WinPredictError
 from winpredict.config import Config
+from winpredict.errors import WinPredictError
 from winpredict.models._lookup import Place, data_of, look_up, parent_of_data
 from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, knobs_of, log_charts, mlflow_at, run_at
 

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from winpredict._common.atomic import replacing_folder
-from winpredict._common.errors import ConfigError, NotFittedError, TableError, TooLittleDataError, WorkspaceError
-from winpredict._common.threads import threads_for
+from winpredict._internal.atomic import replacing_folder
+from winpredict._internal.threads import threads_for
+from winpredict.errors import ConfigError, NotFittedError, TableError, TooLittleDataError, WorkspaceError
 from winpredict.models._frames import (
     Floats,
     Periods,

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.errors import TooLittleDataError, WinPredictError
 from winpredict.config import Config
+from winpredict.errors import TooLittleDataError, WinPredictError
 from winpredict.features.build import FeatureInfo, Features, build_features, builders_from_paths, installed_builders
 from winpredict.features.builders import Attributes, FeatureBuilder, Touches, default_builders
 from winpredict.features.company import Company

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
-from winpredict._common.errors import ConfigError, TooLittleDataError
+from winpredict.errors import ConfigError, TooLittleDataError
 from winpredict.explain.drivers import Drivers, drivers
 from winpredict.explain.effects import Effects, adjusted_effects
 from winpredict.features.company import Company

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pydantic import SecretStr
 
-from winpredict._common.errors import DigestError
+from winpredict.errors import DigestError
 from winpredict.sources.secrets import Redactor
 
 #: What logs the addresses that it connects to, and with these the secrets in them.

@@ -15,9 +15,9 @@ from babel.dates import format_date
 from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from winpredict._common.atomic import replacing
-from winpredict._common.errors import ConfigError
-from winpredict._common.spreadsheets import without_formulas
+from winpredict._internal.atomic import replacing
+from winpredict._internal.spreadsheets import without_formulas
+from winpredict.errors import ConfigError
 from winpredict.report.charts.style import DARK, NARROW, WIDE
 from winpredict.report.page import SUMMARY, Format, Picture, Report, Table
 

@@ -1,7 +1,1 @@
-"""Raw CRM data into canonical tables."""
-
-from winpredict.sources.guess import guess_profile
-from winpredict.sources.importing import Imported, import_files
-from winpredict.sources.profiles import Profile, load_profile, profile_yaml, shipped_profiles
-
-__all__ = ["Imported", "Profile", "guess_profile", "import_files", "load_profile", "profile_yaml", "shipped_profiles"]
+"""Live CRMs and warehouses: reading them, and writing scores back."""

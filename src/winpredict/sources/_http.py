@@ -11,8 +11,8 @@ import httpx
 import pandas as pd
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from winpredict._common.errors import CRMError, CRMLimitError, CRMSignInError, CRMUncertainError
 from winpredict.config import Sync
+from winpredict.errors import CRMError, CRMLimitError, CRMSignInError, CRMUncertainError
 from winpredict.sources.secrets import Redactor
 
 _TOO_MANY, _UNAUTHORISED, _FORBIDDEN = 429, 401, 403

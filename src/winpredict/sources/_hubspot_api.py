@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from winpredict._common.errors import CRMError
 from winpredict.config import Config
+from winpredict.errors import CRMError
 from winpredict.sources._http import Connection
 from winpredict.sources._hubspot_objects import HISTORY, listed_links, read_links
 from winpredict.sources._hubspot_sign_in import body_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from winpredict._common.errors import CRMError, CRMFieldError, CRMUncertainError
+from winpredict.errors import CRMError, CRMFieldError, CRMUncertainError
 from winpredict.sources._hubspot_api import HubSpotAPI, Told
 from winpredict.sources._hubspot_objects import moment
 from winpredict.sources._hubspot_sign_in import body_of, said_in

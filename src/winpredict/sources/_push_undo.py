@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from winpredict._common.errors import InputFileError, WorkspaceError
+from winpredict.errors import InputFileError, WorkspaceError
 from winpredict.sources.source import FieldKind
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from winpredict._common.errors import ConfigError, TableError
 from winpredict.config import Push
+from winpredict.errors import ConfigError, TableError
 from winpredict.sources.source import FieldKind, ScoreField
 from winpredict.tables.crm import utc
 

@@ -11,8 +11,8 @@ import httpx
 import pandas as pd
 from pydantic import SecretStr
 
-from winpredict._common.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError
 from winpredict.config import Config
+from winpredict.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError
 from winpredict.sources._http import Connection, Unsigned
 from winpredict.sources._salesforce_sign_in import SalesforceSignIn
 from winpredict.sources.secrets import Redactor

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from winpredict._common.errors import CRMError
+from winpredict.errors import CRMError
 from winpredict.sources._salesforce_api import SalesforceAPI, refusals_of
 
 _JOBS = "jobs/query"

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from simple_salesforce.format import format_soql
 
-from winpredict._common.errors import CRMError
+from winpredict.errors import CRMError
 from winpredict.sources._salesforce_api import SalesforceAPI, refusals_of
 from winpredict.sources._salesforce_objects import DEALS, field_name
 from winpredict.sources.source import FieldKind, ScoreField

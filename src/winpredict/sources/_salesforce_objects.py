@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from winpredict._common.errors import CRMError
 from winpredict.config import CRM
+from winpredict.errors import CRMError
 from winpredict.sources.source import RawRecord
 
 DEALS, TEAM, CALLS, USERS = "Opportunity", "OpportunityTeamMember", "VoiceCall", "User"

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from simple_salesforce.format import format_soql
 
-from winpredict._common.errors import CRMError
+from winpredict.errors import CRMError
 from winpredict.sources._salesforce_api import SalesforceAPI, refusals_of
 from winpredict.sources._salesforce_bulk import JobGoneError, create_job, delete_job, results, wait_for
 from winpredict.sources._salesforce_objects import TEAM, Table, literal, moment

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
-from winpredict._common.errors import CRMSignInError
 from winpredict.config import Salesforce
+from winpredict.errors import CRMSignInError
 from winpredict.sources._http import Connection
 
 _TOKEN = "/services/oauth2/token"

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import httpx
 import pandas as pd
 
-from winpredict._common.errors import CRMError, CRMSignInError, CRMUncertainError
+from winpredict.errors import CRMError, CRMSignInError, CRMUncertainError
 from winpredict.sources._http import Connection
 from winpredict.sources._zoho_sign_in import ABOUT_RIGHTS, code_of, mapping
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
-from winpredict._common.errors import CRMError, CRMSignInError
+from winpredict.errors import CRMError, CRMSignInError
 from winpredict.sources._zoho_api import FIELDS, Told, ZohoAPI, ZohoRefusalError, parts
 from winpredict.sources._zoho_objects import DEALS, deleted_record, moment
 from winpredict.sources.source import Page, RawRecord

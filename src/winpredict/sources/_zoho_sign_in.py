@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from winpredict._common.errors import CRMLimitError, CRMSignInError
 from winpredict.config import Config, Zoho
+from winpredict.errors import CRMLimitError, CRMSignInError
 from winpredict.sources._http import Connection, Unsigned
 from winpredict.sources.secrets import Redactor
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from winpredict._common.errors import CRMSignInError, CRMUncertainError
+from winpredict.errors import CRMSignInError, CRMUncertainError
 from winpredict.sources._zoho_api import Told, ZohoAPI, ZohoRefusalError, parts
 from winpredict.sources.source import FieldChange, FieldKind, ScoreField, WriteResult
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from winpredict.sources.profiles import Profile, Source
+from winpredict.ingest.profiles import Profile, Source
 from winpredict.sources.source import Description, Stage
 
 
@@ -27,7 +27,7 @@ def account_profile(crm: str, base: Profile, description: Description) -> str:
 
     Examples
     --------
-    >>> from winpredict.sources.profiles import load_profile
+    >>> from winpredict.ingest.profiles import load_profile
     >>> stages = (Stage("Intro", "Intro", "open"), Stage("Signed", "Signed", "won"), Stage("No", "No", "lost"))
     >>> print(account_profile("salesforce", load_profile("salesforce"), Description("Acme", (), stages=stages)))
     # Acme: salesforce with the stages of this account. Look it through, then:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from winpredict._common.atomic import replacing_folder
-from winpredict._common.errors import InputFileError
-from winpredict.sources.files import read_files
-from winpredict.sources.importing import Imported, import_raw
-from winpredict.sources.profiles import Profile, load_profile, profile_yaml
+from winpredict._internal.atomic import replacing_folder
+from winpredict.errors import InputFileError
+from winpredict.ingest.files import read_files
+from winpredict.ingest.importing import Imported, import_raw
+from winpredict.ingest.profiles import Profile, load_profile, profile_yaml
 
 _PROFILE = "profile.yaml"
 

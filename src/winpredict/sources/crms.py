@@ -2,8 +2,8 @@
 
 from importlib import import_module
 
-from winpredict._common.errors import CRMError
 from winpredict.config import Config
+from winpredict.errors import CRMError
 from winpredict.sources.source import CRMSource
 
 #: Each has a module of its name here, with a function ``connect``, and a shipped profile of its name.
@@ -23,7 +23,7 @@ def require_known(name: str) -> str:
     --------
     >>> require_known("pipedrive")
     Traceback (most recent call last):
-    winpredict._common.errors.CRMError: there is no live CRM 'pipedrive'; these are salesforce, hubspot, zoho
+    winpredict.errors.CRMError: there is no live CRM 'pipedrive'; these are salesforce, hubspot, zoho
     """
     if name not in CRMS:
         raise CRMError(f"there is no live CRM {name!r}; these are {', '.join(CRMS)}")

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import httpx
 import pandas as pd
 
-from winpredict._common.errors import CRMSignInError
 from winpredict.config import Config
+from winpredict.errors import CRMSignInError
 from winpredict.sources import _hubspot_writing as writing
 from winpredict.sources._http import Connection
 from winpredict.sources._hubspot_api import BATCH, HubSpotAPI

@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from winpredict._common.errors import CRMError, CRMUncertainError
 from winpredict.config import Push
+from winpredict.errors import CRMError, CRMUncertainError
 from winpredict.sources._push_undo import Replaced, UndoFile, read_undo
 from winpredict.sources._push_values import moment_of, same, score_fields, wanted_values
 from winpredict.sources.source import CRMSource, FieldChange, FieldKind

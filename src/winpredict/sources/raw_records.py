@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from winpredict._common.atomic import replacing
-from winpredict._common.errors import WorkspaceError
+from winpredict._internal.atomic import replacing
+from winpredict.errors import WorkspaceError
 from winpredict.sources._latest import Counts, LatestVersions
 from winpredict.sources.source import Page, RawRecord
 from winpredict.tables.crm import utc

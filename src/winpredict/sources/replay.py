@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.errors import CRMError
-from winpredict.sources._quarantine import ROW, Quarantine
-from winpredict.sources._repairs import with_outcomes
-from winpredict.sources._rows import attribute_names, canonical_rows, found_columns, kept_rows, raw_signs
-from winpredict.sources.files import RawFile
-from winpredict.sources.importing import Imported, import_raw, wanted_sources
-from winpredict.sources.profiles import Profile, Source
+from winpredict.errors import CRMError
+from winpredict.ingest.files import RawFile
+from winpredict.ingest.importing import Imported, import_raw, wanted_sources
+from winpredict.ingest.profiles import Profile, Source
+from winpredict.ingest.quarantine import ROW, Quarantine
+from winpredict.ingest.repair import with_outcomes
+from winpredict.ingest.rows import attribute_names, canonical_rows, found_columns, kept_rows, raw_signs
 from winpredict.sources.raw_records import RawStore
 from winpredict.tables.crm import OF_OBSERVATIONS, CRMData
 from winpredict.tables.schema import TABLES, text_dtype

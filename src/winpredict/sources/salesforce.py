@@ -13,8 +13,8 @@ import pandas as pd
 from pydantic import SecretStr
 from simple_salesforce.format import format_soql
 
-from winpredict._common.errors import CRMError, CRMFieldError, CRMSignInError
 from winpredict.config import Config
+from winpredict.errors import CRMError, CRMFieldError, CRMSignInError
 from winpredict.sources._salesforce_api import SalesforceAPI
 from winpredict.sources._salesforce_fields import create_fields
 from winpredict.sources._salesforce_objects import DEALS, OBJECTS, Table, field_name, literal, pushed_names

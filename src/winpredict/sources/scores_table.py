@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from winpredict._common.errors import TableError, WorkspaceError
+from winpredict.errors import TableError, WorkspaceError
 from winpredict.sources.warehouse import connected, warehouse_name
 from winpredict.tables.crm import utc
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from pydantic import SecretStr
 
-from winpredict._common.errors import CRMSignInError
+from winpredict.errors import CRMSignInError
 
 PREFIX, SERVICE = "WINPREDICT_", "winpredict"
 FILE_VARIABLE = "WINPREDICT_SECRETS"

@@ -151,7 +151,7 @@ class ScoreField:
 class CRMSource(Protocol):
     """A live CRM.
 
-    Every method raises `winpredict._common.errors.CRMError`, or one of its kinds, with a sentence that says what to do;
+    Every method raises `winpredict.errors.CRMError`, or one of its kinds, with a sentence that says what to do;
     none of its messages holds a secret.
     """
 

@@ -7,10 +7,10 @@ from itertools import chain
 
 import pandas as pd
 
-from winpredict._common.errors import CRMError, CRMSignInError
 from winpredict.config import Sync
+from winpredict.errors import CRMError, CRMSignInError
+from winpredict.ingest.rows import matches
 from winpredict.sources._latest import Counts
-from winpredict.sources._rows import matches
 from winpredict.sources.raw_records import ObjectState, RawStore
 from winpredict.sources.source import CRMSource, Page
 from winpredict.tables.crm import utc

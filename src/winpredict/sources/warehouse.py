@@ -11,17 +11,16 @@ from urllib.parse import quote, quote_plus
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import InputFileError, WinPredictError
-from winpredict.sources._rows import matches
-from winpredict.sources.files import ROWS_A_PART, RawFile
-from winpredict.sources.profiles import Profile
+from winpredict.errors import InputFileError, WinPredictError
+from winpredict.ingest.files import ENVIRONMENT_PREFIX, ROWS_A_PART, RawFile
+from winpredict.ingest.profiles import Profile
+from winpredict.ingest.rows import matches
 from winpredict.tables.schema import text_dtype
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy import URL, Connection
 
-_ENVIRONMENT = "env:"
 #: Rows that are fetched at a time.
 _CHUNK = 20_000
 #: What to install for a kind of warehouse.
@@ -33,17 +32,6 @@ _PACKAGES = {
 }
 _SECRET = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
 _HIDDEN = "***"
-
-
-def is_warehouse(text: str) -> bool:
-    """Whether a text names a warehouse rather than a file.
-
-    Examples
-    --------
-    >>> is_warehouse("postgresql://me@host/crm"), is_warehouse("env:WAREHOUSE"), is_warehouse("deals.csv")
-    (True, True, False)
-    """
-    return "://" in text or text.startswith(_ENVIRONMENT)
 
 
 def read_warehouse(
@@ -154,9 +142,9 @@ def address_of(url: str, failure: type[WinPredictError]) -> "URL":
 
 
 def _from_environment(url: str, failure: type[WinPredictError]) -> tuple[str, str]:
-    if not url.startswith(_ENVIRONMENT):
+    if not url.startswith(ENVIRONMENT_PREFIX):
         return url, "the URL of the warehouse"
-    name = url.removeprefix(_ENVIRONMENT)
+    name = url.removeprefix(ENVIRONMENT_PREFIX)
     if not name.isidentifier():  # not repeated: it may be the URL itself
         raise failure("after env: comes the name of an environment variable, such as env:WAREHOUSE")
     text = os.environ.get(name)

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import SecretStr
 
-from winpredict._common.errors import CRMError, CRMFieldError, CRMSignInError
 from winpredict.config import Config
+from winpredict.errors import CRMError, CRMFieldError, CRMSignInError
 from winpredict.sources import _zoho_writing as writing
 from winpredict.sources._zoho_api import Told, ZohoAPI, ZohoRefusalError
 from winpredict.sources._zoho_objects import (

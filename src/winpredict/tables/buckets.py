@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from winpredict._common.atomic import replacing_folder
-from winpredict._common.errors import TableError
+from winpredict._internal.atomic import replacing_folder
+from winpredict.errors import TableError
 from winpredict.tables.crm import CRMData, read_description, utc, write_description
 from winpredict.tables.schema import TABLES, conform, text_dtype
 

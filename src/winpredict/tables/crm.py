@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from winpredict._common.atomic import replacing_folder
-from winpredict._common.errors import TableError, WinPredictError
+from winpredict._internal.atomic import replacing_folder
+from winpredict.errors import TableError, WinPredictError
 from winpredict.tables.schema import TABLES, TIME_DTYPE, conform
 
 #: Deal columns whose earlier values stand in deal_history.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import TableError
+from winpredict.errors import TableError
 
 if TYPE_CHECKING:
     import pandera.pandas as pa

@@ -9,7 +9,7 @@ from browsing import NOTHING_WAITS, fits, press_until, until, whole
 from desk_world import fill, with_teams
 
 from winpredict import Config, train
-from winpredict.sources import import_files, load_profile
+from winpredict.ingest import import_files, load_profile
 from winpredict.workspace import Workspace
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "salesforce_export" / "WE_export_2025-03-13.zip"

@@ -303,7 +303,7 @@ def test_no_other_file_is_given(signed_in, path):
 
 
 def test_a_report_that_cannot_be_made_says_why(signed_in, monkeypatch):
-    from winpredict._common.errors import TooLittleDataError
+    from winpredict.errors import TooLittleDataError
 
     def report(*_, **__):
         raise TooLittleDataError("there are 3 closed deals; import more")

@@ -8,13 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.api.contract import documented
 from winpredict.app.desk import Desk
 from winpredict.app.guard import problem
 from winpredict.app.identity import DeskOfRequest
 from winpredict.app.people import now
 from winpredict.app.publishing import published
+from winpredict.errors import WinPredictError
 
 router = APIRouter(tags=["health"])
 _NOT_KEPT = {"Cache-Control": "no-store"}

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 
-from winpredict._common.errors import ConfigError
 from winpredict.app.api.contract import OF_TEAMS, TaggedRoute, documented
 from winpredict.app.api.tables import rows
 from winpredict.app.desk import Desk, Loaded
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.visibility import visible_owners, visible_tables
+from winpredict.errors import ConfigError
 from winpredict.tables.crm import CRMData
 
 Made = TypeVar("Made")

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.api.contract import WITH_DEALS, TaggedRoute, documented
 from winpredict.app.api.tables import plain_number
 from winpredict.app.desk import Desk, Loaded
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.pages.deal import seen_deal
+from winpredict.errors import WinPredictError
 from winpredict.explain.what_if import check_figure, figures_of, what_if_of
 
 router = APIRouter(tags=["reasons"], route_class=TaggedRoute)

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk
 from winpredict.app.guessing import check_in_turn
 from winpredict.app.identity import Anybody, Caller, DeskOfRequest
@@ -15,6 +14,7 @@ from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.pages.sign_in import STATUS, source_of, welcome
 from winpredict.app.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, change_password
 from winpredict.app.records import CrmUser, Person, Role
+from winpredict.errors import WinPredictError
 
 router = APIRouter()
 

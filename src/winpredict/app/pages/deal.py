@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from sqlalchemy.orm import joinedload
 from starlette.responses import RedirectResponse, Response
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk, Loaded
 from winpredict.app.identity import WITH_DEALS, Allows, Caller, DeskOfRequest
 from winpredict.app.listing import owner_names
@@ -20,6 +19,7 @@ from winpredict.app.publishing import shown_run
 from winpredict.app.records import Feedback, Score, ScoringRun
 from winpredict.app.stories import alike, chart_of, story_of
 from winpredict.app.visibility import visible_feedback, visible_owners, visible_score
+from winpredict.errors import WinPredictError
 
 router = APIRouter()
 #: Pixels of the chart on a page and on a phone.

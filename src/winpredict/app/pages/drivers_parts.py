@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from winpredict._common.errors import TooLittleDataError
 from winpredict.app.desk import Loaded
 from winpredict.app.pages.listed_deals import listed
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.visibility import visible_tables
+from winpredict.errors import TooLittleDataError
 
 if TYPE_CHECKING:
     from winpredict.explain.drivers import DealLooks, Drivers

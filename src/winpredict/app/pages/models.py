@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import joinedload
 from starlette.responses import RedirectResponse, Response
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.listing import page_count
@@ -30,6 +29,7 @@ from winpredict.app.people import audit
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Feedback, Role, ScoringRun
 from winpredict.app.visibility import visible_feedback
+from winpredict.errors import WinPredictError
 
 router = APIRouter()
 Scientist = Annotated[Caller, Depends(Allows(Role.SCIENTIST))]

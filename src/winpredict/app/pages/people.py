@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import joinedload
 from starlette.responses import RedirectResponse, Response
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.listing import page_count
 from winpredict.app.pages.rendering import render, sentence
@@ -24,6 +23,7 @@ from winpredict.app.people import (
     revoke_token,
 )
 from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role
+from winpredict.errors import WinPredictError
 
 router = APIRouter()
 Admin = Annotated[Caller, Depends(Allows(Role.ADMIN))]

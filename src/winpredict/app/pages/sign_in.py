@@ -8,7 +8,6 @@ from fastapi import APIRouter, Form, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk
 from winpredict.app.guessing import (
     AppSignInError,
@@ -33,6 +32,7 @@ from winpredict.app.openid import CALLBACK, Identity, Provider, ProviderDownErro
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import sign_in, sign_out
 from winpredict.app.records import Person
+from winpredict.errors import WinPredictError
 
 router = APIRouter()
 _FORM_TOKEN, _NEXT = "form", "next"

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from starlette.responses import Response
 
-from winpredict._common.spreadsheets import without_formulas
+from winpredict._internal.spreadsheets import without_formulas
 
 
 def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,11 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import RedirectResponse, Response
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.identity import Anybody, Caller, DeskOfRequest
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import make_token, now, revoke_token
 from winpredict.app.records import ApiToken, Role
+from winpredict.errors import WinPredictError
 
 router = APIRouter()
 SCOPE_WORDS = {

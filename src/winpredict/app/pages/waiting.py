@@ -8,9 +8,9 @@ from concurrent.futures import TimeoutError as NotYetError
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from winpredict._common.errors import WinPredictError
 from winpredict.app.desk import Desk, Loaded
 from winpredict.app.pages.rendering import sentence
+from winpredict.errors import WinPredictError
 
 Made = TypeVar("Made")
 #: Seconds that a page waits for all its parts together.

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 import pandas as pd
 
-from winpredict._common.times import days
+from winpredict._internal.times import days
 from winpredict.features.builders.base import Feature, FeatureBuilder, label_of
 from winpredict.features.past import LINKS, Past
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict._common.times import days
+from winpredict._internal.times import days
 from winpredict.features.asof import AsOfTable
 from winpredict.features.builders.base import Feature, FeatureBuilder
 from winpredict.features.past import Past

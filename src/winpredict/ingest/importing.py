@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from winpredict._common.errors import InputFileError
-from winpredict.sources._left_stages import entered_stages
-from winpredict.sources._quarantine import FILE, ROW, Quarantine
-from winpredict.sources._repairs import repaired
-from winpredict.sources._rows import canonical_rows, matches
-from winpredict.sources._updating import updated
-from winpredict.sources.files import RawFile, read_files
-from winpredict.sources.profiles import Profile, Source
+from winpredict.errors import InputFileError
+from winpredict.ingest.files import RawFile, read_files
+from winpredict.ingest.merge import updated
+from winpredict.ingest.profiles import Profile, Source
+from winpredict.ingest.quarantine import FILE, ROW, Quarantine
+from winpredict.ingest.repair import repaired
+from winpredict.ingest.rows import canonical_rows, matches
+from winpredict.ingest.stage_exits import entered_stages
 from winpredict.tables.crm import CRMData
 
 
@@ -63,7 +63,7 @@ def import_files(
     paths : sequence of Path or str
         Folders, zips, CSV, JSON lines, Parquet or Excel files.
     profile : Profile
-        See `winpredict.sources.profiles.load_profile`.
+        See `winpredict.ingest.profiles.load_profile`.
     earlier : CRMData, optional
         What was imported before. A later export updates it, by id; importing the same one again changes nothing.
     now : Timestamp, optional
@@ -83,7 +83,7 @@ def import_files(
     Examples
     --------
     >>> import tempfile
-    >>> from winpredict.sources.profiles import load_profile
+    >>> from winpredict.ingest.profiles import load_profile
     >>> path = Path(tempfile.mkdtemp()) / "deals.csv"
     >>> _ = path.write_text("deal_id,stage,outcome,created_at,closed_at\n"
     ...                     "a,Won,won,2025-01-01,2025-02-01\nb,Demo,open,2025-01-05,\nb,Demo,open,2025-01-05,\n")
@@ -106,7 +106,7 @@ def import_raw(
     Parameters
     ----------
     raw_files : iterable of RawFile
-        See `winpredict.sources.files.read_files` and `winpredict.sources.warehouse.read_warehouse`.
+        See `winpredict.ingest.files.read_files` and `winpredict.sources.warehouse.read_warehouse`.
     profile : Profile
     earlier : CRMData, optional
     now : Timestamp, optional

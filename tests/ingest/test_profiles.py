@@ -3,11 +3,11 @@ import json
 import pandas as pd
 import pytest
 
-from winpredict._common.errors import ProfileError
 from winpredict.config import Push
-from winpredict.sources import import_files, load_profile, profile_yaml, shipped_profiles
+from winpredict.errors import ProfileError
+from winpredict.ingest import import_files, load_profile, profile_yaml, shipped_profiles
+from winpredict.ingest.profiles import Profile
 from winpredict.sources._push_values import score_fields
-from winpredict.sources.profiles import Profile
 
 NOW = pd.Timestamp("2026-01-01", tz="UTC")
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from winpredict.sources._duplicate_calls import joined_calls
-from winpredict.sources._quarantine import FILE, ROW, Quarantine
-from winpredict.sources.profiles import Profile
+from winpredict.ingest.duplicate_calls import joined_calls
+from winpredict.ingest.profiles import Profile
+from winpredict.ingest.quarantine import FILE, ROW, Quarantine
 from winpredict.tables.schema import TABLES, TIME_DTYPE, text_dtype
 
 #: Times the median from which an amount cannot be one; smaller ones that look odd are told by `winpredict check`.

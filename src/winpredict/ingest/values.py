@@ -8,7 +8,7 @@ from typing import Literal, cast
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import ProfileError
+from winpredict.errors import ProfileError
 from winpredict.tables.schema import TIME_DTYPE, text_dtype
 
 _OFFSET = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")

@@ -10,7 +10,7 @@ class WinPredictError(Exception):
     --------
     >>> raise WinPredictError("deals.csv has no column 'Id'; name it in the profile under deals.columns.deal_id")
     Traceback (most recent call last):
-    winpredict._common.errors.WinPredictError: deals.csv has no column 'Id'; name it in the profile under \
+    winpredict.errors.WinPredictError: deals.csv has no column 'Id'; name it in the profile under \
 deals.columns.deal_id
     """
 

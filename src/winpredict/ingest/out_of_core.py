@@ -15,18 +15,17 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import feather
 
-from winpredict._common.atomic import replacing, replacing_folder
-from winpredict._common.errors import InputFileError, ProfileError
-from winpredict.sources._left_stages import entered_stages
-from winpredict.sources._quarantine import ROW, Quarantine
-from winpredict.sources._repairs import repaired, repaired_alone
-from winpredict.sources._rows import canonical_rows, deal_ids, kept_rows, raw_signs, with_made_columns
-from winpredict.sources._updating import joined, precedes, updated, updated_alone
-from winpredict.sources._values import ColumnSigns, text_of
-from winpredict.sources.files import RawFile
-from winpredict.sources.importing import no_deals, refuse_no_deals, unreadable_rows, wanted_sources
-from winpredict.sources.profiles import Profile, Source
-from winpredict.sources.warehouse import is_warehouse
+from winpredict._internal.atomic import replacing, replacing_folder
+from winpredict.errors import InputFileError, ProfileError
+from winpredict.ingest.files import RawFile, is_warehouse
+from winpredict.ingest.importing import no_deals, refuse_no_deals, unreadable_rows, wanted_sources
+from winpredict.ingest.merge import joined, precedes, updated, updated_alone
+from winpredict.ingest.profiles import Profile, Source
+from winpredict.ingest.quarantine import ROW, Quarantine
+from winpredict.ingest.repair import repaired, repaired_alone
+from winpredict.ingest.rows import canonical_rows, deal_ids, kept_rows, raw_signs, with_made_columns
+from winpredict.ingest.stage_exits import entered_stages
+from winpredict.ingest.values import ColumnSigns, text_of
 from winpredict.tables.buckets import OF_DEALS, DealBuckets, bucket_of, kinds_of, read_part, write_part
 from winpredict.tables.crm import CRMData, utc, write_description
 from winpredict.tables.schema import TABLES, text_dtype
@@ -55,7 +54,7 @@ class ImportedParts:
     repairs : dict of str to int
     quarantine : dict of str to DataFrame
     sources : list of dict
-        All as in `winpredict.sources.importing.Imported`.
+        All as in `winpredict.ingest.importing.Imported`.
     """
 
     buckets: DealBuckets
@@ -96,7 +95,7 @@ def import_parted(
     Parameters
     ----------
     raw_files : iterable of RawFile
-        Files may come in several parts, see `winpredict.sources.files.read_files`.
+        Files may come in several parts, see `winpredict.ingest.files.read_files`.
     profile : Profile
     folder : Path
         Where the work is done. Finished buckets are kept there: with the same plan it goes on after a kill, and the
@@ -107,7 +106,7 @@ def import_parted(
         Names what is imported; another one starts afresh. A folder that only this import uses needs none.
     alone : bool
         Whether there is a single table, which then holds the deals whatever it is called; see
-        `winpredict.sources.files.holds_one_table`.
+        `winpredict.ingest.files.holds_one_table`.
     earlier : DealBuckets, optional
         What was imported before, with as many buckets.
     now : Timestamp, optional
@@ -124,7 +123,7 @@ def import_parted(
     ------
     InputFileError
     ProfileError
-        As `winpredict.sources.importing.import_files`; and when a file does not name the deal of each row.
+        As `winpredict.ingest.importing.import_files`; and when a file does not name the deal of each row.
 
     Notes
     -----

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from winpredict._common.atomic import replacing, replacing_folder
+from winpredict._internal.atomic import replacing, replacing_folder
 from winpredict.tables.crm import CRMData
 
 _PROBABILITIES = {

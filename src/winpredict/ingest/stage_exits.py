@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from winpredict.sources._quarantine import FILE, ROW
+from winpredict.ingest.quarantine import FILE, ROW
 
 
 def entered_stages(rows: pd.DataFrame) -> pd.DataFrame:

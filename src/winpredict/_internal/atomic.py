@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from winpredict._common.errors import WorkspaceError
+from winpredict.errors import WorkspaceError
 
 
 @contextmanager

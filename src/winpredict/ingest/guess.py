@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import ProfileError
-from winpredict.sources._values import as_text, to_numbers, to_times
-from winpredict.sources.files import read_files
-from winpredict.sources.profiles import MISSING, Profile, Source
+from winpredict.errors import ProfileError
+from winpredict.ingest.files import read_files
+from winpredict.ingest.profiles import MISSING, Profile, Source
+from winpredict.ingest.values import as_text, to_numbers, to_times
 
 #: Words of column names by canonical column, the most telling first. Compared without case, blanks and signs.
 _NAMES: dict[str, tuple[str, ...]] = {

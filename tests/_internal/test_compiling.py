@@ -5,7 +5,7 @@ from pathlib import Path
 
 _LOOP = """
 from numba import prange
-from winpredict._common.compiling import njit
+from winpredict._internal.compiling import njit
 
 @njit(cache=True, parallel=True)
 def total(count):

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from winpredict._common.errors import InputFileError
+from winpredict.errors import InputFileError
 from winpredict.tables.schema import text_dtype
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -30,6 +30,9 @@ _LARGEST_RATIO, _HARMLESS = 1000, 2**30
 #: A file that is read in parts comes in about so many rows at a time; a smaller one comes whole.
 ROWS_A_PART, _BYTES_A_PART, SMALL_BYTES = 500_000, 32 * 2**20, 2**20
 _HEAD = 2**20
+
+#: Before the name of an environment variable that holds the URL of a warehouse.
+ENVIRONMENT_PREFIX = "env:"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,17 @@ class RawFile:
     frame: pd.DataFrame
     unreadable: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"row": [], "text": []}))
     remark: str = ""
+
+
+def is_warehouse(text: str) -> bool:
+    """Whether a text names a warehouse rather than a file.
+
+    Examples
+    --------
+    >>> is_warehouse("postgresql://me@host/crm"), is_warehouse("env:WAREHOUSE"), is_warehouse("deals.csv")
+    (True, True, False)
+    """
+    return "://" in text or text.startswith(ENVIRONMENT_PREFIX)
 
 
 def read_files(paths: Iterable[Path | str], *, in_parts: bool = False) -> Iterator[RawFile]:

@@ -1,6 +1,6 @@
 """A sales team whose true win odds are known: for demonstrations, and as the ground truth of tests.
 
-Deals live as `_simulated_chain` says, the CRM records them as `_simulated_records` says; here stand the people, the
+Deals live as `chain` says, the CRM records them as `records` says; here stand the people, the
 deals' attributes and which of them matter.
 """
 
@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from winpredict._common.errors import ConfigError
-from winpredict.sources import _simulated_export
-from winpredict.sources._simulated_chain import (
+from winpredict.errors import ConfigError
+from winpredict.simulate import salesforce_export
+from winpredict.simulate.chain import (
     ENGAGEMENTS,
     WON,
     Days,
@@ -25,8 +25,8 @@ from winpredict.sources._simulated_chain import (
     odds_of_winning,
     won_between,
 )
-from winpredict.sources._simulated_records import DAYS, FIRST_DAY, LAST_DAY, record
-from winpredict.sources._simulated_tables import canonical_tables, text_ids
+from winpredict.simulate.records import DAYS, FIRST_DAY, LAST_DAY, record
+from winpredict.simulate.tables import canonical_tables, text_ids
 from winpredict.tables.crm import CRMData, utc
 
 _MARKET_TURNS = pd.Timestamp("2024-07-01", tz="UTC")
@@ -225,7 +225,7 @@ def write_salesforce_export(world: World, path: Path, *, as_of: pd.Timestamp | s
         When `path` cannot be written.
     """
     moment = world.ends_at if as_of is None else world._within(as_of)
-    _simulated_export.write(world.crm, Path(path), moment, np.random.default_rng([world._seed, 1]))
+    salesforce_export.write(world.crm, Path(path), moment, np.random.default_rng([world._seed, 1]))
 
 
 def _rep_qualities(count: int, rng: np.random.Generator) -> Floats:

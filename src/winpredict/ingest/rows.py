@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from winpredict._common.errors import ProfileError
-from winpredict.sources._quarantine import FILE, ROW, Done, Quarantine
-from winpredict.sources._values import (
+from winpredict.errors import ProfileError
+from winpredict.ingest.files import RawFile
+from winpredict.ingest.profiles import HELPERS, Profile, Source
+from winpredict.ingest.quarantine import FILE, ROW, Done, Quarantine
+from winpredict.ingest.values import (
     ColumnSigns,
     as_text,
     end_of_day,
@@ -20,8 +22,6 @@ from winpredict.sources._values import (
     to_numbers,
     to_times,
 )
-from winpredict.sources.files import RawFile
-from winpredict.sources.profiles import HELPERS, Profile, Source
 from winpredict.tables.schema import TABLES, Column, text_dtype
 
 #: HubSpot nests what people call the columns under this name.

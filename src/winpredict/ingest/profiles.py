@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from winpredict._common.errors import ProfileError
+from winpredict._internal.shipped import configs_folder
+from winpredict.errors import ProfileError
 from winpredict.tables.schema import TABLES
 
 #: Names that a profile may map although they are no canonical columns: each is turned into one and left behind.
@@ -127,7 +128,7 @@ class Profile(_Part):
 
 def profiles_folder() -> Path:
     """Where the shipped profiles stand."""
-    return Path(__file__).parents[1] / "configs" / "profiles"
+    return configs_folder() / "profiles"
 
 
 def shipped_profiles() -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winpredict.sources._duplicate_calls import joined_calls
+from winpredict.ingest.duplicate_calls import joined_calls
 
 START = pd.Timestamp("2025-03-03T10:00:00Z")
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from winpredict._common.atomic import replacing, replacing_folder
+from winpredict._internal.atomic import replacing, replacing_folder
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
-from winpredict._common.errors import ConfigError
-from winpredict.sources import _simulated_chain as chain
-from winpredict.sources.importing import Imported, import_files
-from winpredict.sources.profiles import load_profile
-from winpredict.sources.simulate import World, simulate, write_salesforce_export
+from winpredict.errors import ConfigError
+from winpredict.ingest.importing import Imported, import_files
+from winpredict.ingest.profiles import load_profile
+from winpredict.simulate import chain
+from winpredict.simulate.world import World, simulate, write_salesforce_export
 
 CUTS = ("2024-03-01", "2024-09-01", "2025-03-13")
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "salesforce_export"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict.sources._simulated_chain import ENGAGEMENTS, STAGES, STATES, WON, Days, Floats, Ints
+from winpredict.simulate.chain import ENGAGEMENTS, STAGES, STATES, WON, Days, Floats, Ints
 
 Flags = NDArray[np.bool_]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from winpredict._common.errors import InputFileError, ProfileError
-from winpredict.sources import Imported, Profile, import_files, load_profile
+from winpredict.errors import InputFileError, ProfileError
+from winpredict.ingest import Imported, Profile, import_files, load_profile
 
 NOW = pd.Timestamp("2025-06-01", tz="UTC")
 HEADER = "deal_id,stage,outcome,created_at,closed_at,amount,owner_id\n"

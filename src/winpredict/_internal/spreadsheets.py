@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from winpredict._common.atomic import replacing
-from winpredict._common.errors import WorkspaceError
+from winpredict._internal.atomic import replacing
+from winpredict.errors import WorkspaceError
 
 if TYPE_CHECKING:
     import pandas as pd

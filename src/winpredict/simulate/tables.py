@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from winpredict.sources._simulated_chain import Ints
-from winpredict.sources._simulated_records import (
+from winpredict.simulate.chain import Ints
+from winpredict.simulate.records import (
     CLOSED_LOST,
     CLOSED_WON,
     DAYS,

@@ -1,7 +1,7 @@
 import pytest
 
-from winpredict._common.errors import ProfileError
-from winpredict.sources import guess_profile, import_files, load_profile, profile_yaml
+from winpredict.errors import ProfileError
+from winpredict.ingest import guess_profile, import_files, load_profile, profile_yaml
 
 
 def test_a_guessed_profile_imports_its_file(tmp_path):

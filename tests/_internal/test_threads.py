@@ -1,7 +1,7 @@
 import pytest
 from numba import get_num_threads
 
-from winpredict._common.threads import loops_on
+from winpredict._internal.threads import loops_on
 
 
 def test_loops_use_as_many_threads_as_before_once_the_work_is_done():

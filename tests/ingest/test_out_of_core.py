@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from random_crm import random_tables
 
-from winpredict._common.errors import InputFileError, ProfileError
-from winpredict.sources import files as files_module
-from winpredict.sources import import_files, load_profile
-from winpredict.sources.files import holds_one_table, read_files
-from winpredict.sources.parted import buckets_for, import_parted, source_plan
+from winpredict.errors import InputFileError, ProfileError
+from winpredict.ingest import files as files_module
+from winpredict.ingest import import_files, load_profile
+from winpredict.ingest.files import holds_one_table, read_files
+from winpredict.ingest.out_of_core import buckets_for, import_parted, source_plan
 from winpredict.tables.buckets import DealBuckets
 
 NOW = pd.Timestamp("2024-09-01", tz="UTC")
@@ -231,8 +231,8 @@ def test_only_large_files_are_parted_unasked(tmp_path, monkeypatch):
     path = tmp_path / "deals.csv"
     path.write_text("x" * 1000)
     assert buckets_for([path], generic) is None
-    monkeypatch.setattr("winpredict.sources.parted.LARGE_BYTES", 100)
-    monkeypatch.setattr("winpredict.sources.parted.BYTES_A_BUCKET", 300)
+    monkeypatch.setattr("winpredict.ingest.out_of_core.LARGE_BYTES", 100)
+    monkeypatch.setattr("winpredict.ingest.out_of_core.BYTES_A_BUCKET", 300)
     assert buckets_for([tmp_path], generic) == 4
     plan = source_plan([tmp_path])
     path.write_text("y" * 1001)

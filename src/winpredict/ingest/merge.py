@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from winpredict.sources._duplicate_calls import joined_calls
-from winpredict.sources._values import as_text
+from winpredict.ingest.duplicate_calls import joined_calls
+from winpredict.ingest.values import as_text
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TABLES, conform
 

@@ -1,0 +1,1 @@
+"""The simulated company, whose true odds are known."""
