@@ -53,6 +53,12 @@ def _words(arguments: str) -> tuple[str, ...]:
 
 
 PARTS = {
+    "importing": Part(
+        "Importing CSV files, with all checks",
+        "importing.py",
+        _words("--repeats 3"),
+        _words("--deals 10000 --activities 200000 --repeats 2"),
+    ),
     "features": Part(
         "Point-in-time features", "features.py",
         _words("--deals 100000 --repeats 5 --growth --featuretools 200"),

@@ -87,7 +87,7 @@ def with_teams(crm: CRMData) -> CRMData:
 def without_dates(crm: CRMData) -> CRMData:
     """The deals as a CRM exports them that keeps no dates: what each has, and how it ended."""
     deals = crm.deals.drop(columns=["created_at", "closed_at", "expected_close_date", "contract_signed"])
-    return CRMData.from_frames(deals.assign(created_at=None, closed_at=None), users=crm.users, accounts=crm.accounts)
+    return CRMData.from_tables(deals.assign(created_at=None, closed_at=None), users=crm.users, accounts=crm.accounts)
 
 
 def cast_of(crm: CRMData) -> Cast:

@@ -77,4 +77,4 @@ def random_tables(seed: int, deals: int = 12) -> dict[str, pd.DataFrame]:
 
 def random_crm(seed: int, deals: int = 12) -> CRMData:
     """A bundle of `random_tables`."""
-    return CRMData.from_frames(**random_tables(seed, deals), stage_order=STAGES)
+    return CRMData.from_tables(**random_tables(seed, deals), stage_order=STAGES)

@@ -28,7 +28,7 @@ def test_a_later_salesforce_export_updates_the_first(first):
     profile = load_profile("salesforce")
     path = DATA / "salesforce_export" / "WE_export_2025-06-11.zip"
     alone, updated = import_files([path], profile), import_files([path], profile, earlier=first.crm)
-    assert first.repairs == {"deals: the same row again (rejected)": 9}
+    assert first.repairs == {"deals: the same row again (merged)": 9}
     for (name, frame), (_, again) in zip(alone.crm.tables(), updated.crm.tables(), strict=True):
         pd.testing.assert_frame_equal(frame, again, obj=name)
 

@@ -16,7 +16,7 @@ from winpredict.workspace import Workspace, default_folder, fingerprint
 
 @pytest.fixture
 def small(world):
-    return CRMData.from_frames(world.crm.deals.head(30), stage_order=world.crm.stage_order)
+    return CRMData.from_tables(world.crm.deals.head(30), stage_order=world.crm.stage_order)
 
 
 def saved(folder, crm, **options):
@@ -61,7 +61,7 @@ def test_a_full_disk_leaves_the_earlier_import(tmp_path, small, monkeypatch, wri
 
     monkeypatch.setattr(*writer, full)
     with pytest.raises(WinPredictError, match="No space left on device"):
-        saved(tmp_path, CRMData.from_frames(small.deals.head(3)), quarantine=rejected)
+        saved(tmp_path, CRMData.from_tables(small.deals.head(3)), quarantine=rejected)
     monkeypatch.undo()
     assert len(place.crm().deals) == 30
     assert place.manifest == before
@@ -98,7 +98,7 @@ def test_what_a_killed_import_left_half_written_is_swept_away(tmp_path, small):
 @pytest.mark.parametrize("moves", [0, 1, 2])
 def test_an_import_killed_while_its_parts_are_moved_is_finished_later(tmp_path, small, monkeypatch, moves):
     place = saved(tmp_path / "project", small)
-    saved(tmp_path / "later", CRMData.from_frames(small.deals.head(3)))
+    saved(tmp_path / "later", CRMData.from_tables(small.deals.head(3)))
     (tmp_path / "later" / ".lock").unlink()
     os.rename(tmp_path / "later", place.folder / ".incoming")  # finished, its parts not yet in their places
     real, moved = os.replace, []
@@ -133,8 +133,8 @@ def test_two_processes_do_not_write_at_once(tmp_path):
 
 
 def test_the_fingerprint_is_of_the_facts_and_not_of_their_order(small):
-    turned = CRMData.from_frames(small.deals.iloc[::-1], stage_order=small.stage_order)
-    changed = CRMData.from_frames(small.deals.assign(amount=1.0), stage_order=small.stage_order)
+    turned = CRMData.from_tables(small.deals.iloc[::-1], stage_order=small.stage_order)
+    changed = CRMData.from_tables(small.deals.assign(amount=1.0), stage_order=small.stage_order)
     assert fingerprint(turned) == fingerprint(small)
     assert fingerprint(changed) != fingerprint(small)
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from winpredict.features.build import build_features as build_features
     from winpredict.features.builders import Feature as Feature
     from winpredict.features.builders import FeatureBuilder as FeatureBuilder
+    from winpredict.ingest.frames import import_frames as import_frames
+    from winpredict.ingest.importing import import_files as import_files
+    from winpredict.ingest.profiles import load_profile as load_profile
     from winpredict.models.backtest import Backtest as Backtest
     from winpredict.models.backtest import backtest as backtest
     from winpredict.models.estimator import WinClassifier as WinClassifier
@@ -34,7 +37,10 @@ _HOMES = {
     "backtest": "models.backtest",
     "build_features": "features.build",
     "explain_deal": "explain.reasons",
+    "import_files": "ingest.importing",
+    "import_frames": "ingest.frames",
     "load_config": "config",
+    "load_profile": "ingest.profiles",
     "score": "explain.scores",
     "train": "models.training",
 }

@@ -226,6 +226,21 @@ class App(_Section):
     oidc_client_id: str = Field("")
 
 
+class InputLimits(_Section):
+    """What a file may hold, so that a small one cannot fill memory or disk."""
+
+    unpacked_mb: float = Field(51_200, gt=0, description="megabytes that a packed file or zip may unpack to")
+    unpacked_ratio: float = Field(50, ge=1, description="times its own size that a packed file may unpack to")
+    unpacked_free_mb: float = Field(256, ge=1, description="megabytes to which any packed file may unpack")
+    zip_members: int = Field(10_000, ge=1, description="files in a zip")
+    columns: int = Field(5_000, ge=1, description="columns of a table")
+    cell_chars: int = Field(1_000_000, ge=1_000, description="characters in a cell")
+    cells: int = Field(20_000_000, ge=1_000, description="cells of a table in a small packed, JSON or Parquet file")
+    workbook_cells: int = Field(10_000_000, ge=1_000, description="cells of a sheet, from the first used to the last")
+    nesting: int = Field(64, ge=1, le=400, description="levels of objects and lists in JSON")
+    outside_links: bool = Field(False, description="whether symbolic links that lead out of a folder are followed")
+
+
 class Config(_Section):
     """All knobs.
 
@@ -245,6 +260,7 @@ class Config(_Section):
     backtest: Backtest = Backtest()
     tuning: Tuning = Tuning()
     crm: CRM = CRM()
+    input_limits: InputLimits = InputLimits()
     run: Run = Run()
     app: App = App()
 

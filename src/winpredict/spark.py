@@ -27,15 +27,17 @@ from winpredict.features.company import Company, CompanyFacts
 from winpredict.features.dataset import DEFAULT_LOOKS, Looks
 from winpredict.features.events import DealEvents
 from winpredict.ingest.files import RawFile, with_whole_ids
-from winpredict.ingest.importing import wanted_sources
+from winpredict.ingest.fit import refuse_poor_fit
+from winpredict.ingest.importing import add_spellings, as_changes, wanted_sources
 from winpredict.ingest.merge import updated, updated_alone
 from winpredict.ingest.out_of_core import EVERYWHERE, described, said_of
+from winpredict.ingest.outcomes import stage_names
+from winpredict.ingest.parsing.columns import ColumnHints
 from winpredict.ingest.profiles import Profile
 from winpredict.ingest.quarantine import Quarantine
 from winpredict.ingest.repair import repaired, repaired_alone
-from winpredict.ingest.rows import canonical_rows, deal_ids, kept_rows, raw_signs, with_made_columns
-from winpredict.ingest.stage_exits import entered_stages
-from winpredict.ingest.values import ColumnSigns
+from winpredict.ingest.rows import canonical_rows, column_hints, date_columns, deal_ids
+from winpredict.ingest.wanted_rows import wanted_rows
 from winpredict.models.training import TrainedModel, pipeline
 from winpredict.tables.buckets import OF_DEALS, bucket_of, typed_rows
 from winpredict.tables.crm import SCHEMA_VERSION, CRMData, checked_description, utc
@@ -303,13 +305,17 @@ def import_tables(
         raise WinPredictError(
             f"none of the tables {', '.join(raw)} holds deals; profile {profile.name} names them otherwise"
         )
-    signs, parts, alone, empty = {}, [], {}, {}
+    hints, parts, alone, empty = {}, [], {}, {}
+    quarantine = Quarantine()
+    suspects: list[str] = []
     for name, table, source in wanted:
         place = profile.tables[table].index(source)
         if source.explode:
             raise ProfileError(f"profile {profile.name} takes {table} out of lists in {name}: import it without Spark")
         key = f"{table} {place} {name}"
-        signs[key], rows = _signs(raw[name], name, table, place, profile)
+        hints[key], rows = _hints(raw[name], name, table, place, profile, quarantine)
+        if table == "deals":
+            suspects += date_columns(pd.DataFrame(columns=raw[name].columns), source, hints[key])
         if not rows and table != "deals":
             continue  # as is usual in a warehouse; as good as absent
         if table not in OF_DEALS:
@@ -318,15 +324,21 @@ def import_tables(
         if table in EVERYWHERE:
             empty[key] = _bytes(raw[name].limit(0).toArrow())
         parts.append(_packed(_routed(raw[name], name, table, place, profile, buckets), key))
-    done = _union(parts).groupBy("bucket").applyInArrow(_importer(profile, signs, empty, moment), _PACKED).persist()
+    spellings: dict[str, int] = {}
+    for of_table in hints.values():
+        add_spellings(spellings, of_table)
+    importer = _importer(profile, hints, stage_names(spellings, profile), empty, moment)
+    done = _union(parts).groupBy("bucket").applyInArrow(importer, _PACKED).persist()
     said = [json.loads(bytes(row["rows"])) for row in done.where("name = 'said'").orderBy("bucket").collect()]
-    rest, repairs = _import_alone(alone, profile, signs, moment, [each["repairs"] for each in said])
+    quarantine.join(each["quarantine"] for each in said)
+    refuse_poor_fit(profile, quarantine, first=True, stages=spellings, date_columns=suspects)
+    rest = updated_alone(repaired_alone(_canonical(alone, profile, hints, quarantine), moment, quarantine), {})
     found = described(said, profile.stage_order, buckets)
     until = found["known_until"]
     description = {"schema_version": SCHEMA_VERSION} | found
     description["known_until"] = None if until is None else until.isoformat()
     frames = {name: _unpacked_frame(done, name, kinds) for name, kinds in description["columns"].items()}
-    return SparkTables(frames, rest, description), repairs
+    return SparkTables(frames, rest, description), quarantine.counts
 
 
 def gather_company(tables: SparkTables, attributes: Sequence[str] = ()) -> CompanyFacts:
@@ -527,25 +539,29 @@ def _raw_file(name: str, frame: pd.DataFrame | None = None) -> RawFile:
     return RawFile(name, f"spark:{name}", "", pd.DataFrame() if frame is None else frame)
 
 
-def _signs(
-    frame: "DataFrame", name: str, table: str, place: int, profile: Profile
-) -> tuple[dict[str, ColumnSigns], int]:
+def _hints(
+    frame: "DataFrame", name: str, table: str, place: int, profile: Profile, quarantine: Quarantine
+) -> tuple[dict[str, ColumnHints], int]:
     """What whole columns tell about how to read them, joined over all partitions, and the number of wanted rows."""
 
     def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         source = profile.tables[table][place]
         for batch in batches:
-            rows = with_made_columns(kept_rows(with_whole_ids(batch), source, profile), source, profile)
-            found = raw_signs(rows, table, source, profile, _raw_file(name))
-            said = json.dumps({column: vars(each) for column, each in found.items()})
-            yield pa.RecordBatch.from_pydict({"said": [said], "rows": [len(rows)]})
+            of_batch = Quarantine()
+            raw = _raw_file(name, with_whole_ids(batch))
+            rows = wanted_rows(raw, table, source, profile, of_batch)
+            hints = column_hints(rows, table, source, profile, raw)
+            said = json.dumps({column: hint.as_json() for column, hint in hints.items()})
+            noted = json.dumps(of_batch.as_json())
+            yield pa.RecordBatch.from_pydict({"said": [said], "noted": [noted], "rows": [len(rows)]})
 
-    joined: dict[str, ColumnSigns] = {}
+    joined: dict[str, ColumnHints] = {}
     number = 0
-    for row in frame.mapInArrow(look, "said string, rows bigint").collect():
+    for row in frame.mapInArrow(look, "said string, noted string, rows bigint").collect():
         number += row["rows"]
-        for column, each in json.loads(row["said"]).items():
-            joined[column] = joined.get(column, ColumnSigns()) | ColumnSigns(**each)
+        quarantine.join([json.loads(row["noted"])])
+        for column, hint in json.loads(row["said"]).items():
+            joined[column] = joined.get(column, ColumnHints()) | ColumnHints.from_json(hint)
     return joined, number
 
 
@@ -556,7 +572,7 @@ def _routed(frame: "DataFrame", name: str, table: str, place: int, profile: Prof
     def route(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         source = profile.tables[table][place]
         for batch in batches:
-            rows = with_made_columns(kept_rows(with_whole_ids(batch), source, profile), source, profile)
+            rows = wanted_rows(_raw_file(name, with_whole_ids(batch)), table, source, profile)
             ids = deal_ids(rows, table, source, profile, _raw_file(name))
             if ids is None:
                 raise WinPredictError(f"table {name} has no column for {table}.deal_id, so its rows cannot be parted")
@@ -569,16 +585,20 @@ def _routed(frame: "DataFrame", name: str, table: str, place: int, profile: Prof
 
 
 def _importer(
-    profile: Profile, signs: Mapping[str, Mapping[str, ColumnSigns]], empty: Mapping[str, bytes], now: pd.Timestamp
+    profile: Profile,
+    hints: Mapping[str, Mapping[str, ColumnHints]],
+    stages: Mapping[str, str],
+    empty: Mapping[str, bytes],
+    now: pd.Timestamp,
 ) -> Callable[[pa.Table], pa.Table]:
     def import_bucket(packed: pa.Table) -> pa.Table:
         quarantine = Quarantine()
         there = dict(empty) | {row["name"]: row["rows"] for row in packed.to_pylist()}
         raw = {name: _unpacked(content) for name, content in there.items()}
-        rows = _canonical(raw, profile, signs, quarantine)
-        crm = updated(repaired(rows, profile, set(), now, quarantine), profile.stage_order, None)
+        rows = _canonical(raw, profile, hints, quarantine)
+        crm = updated(repaired(rows, profile, set(), now, quarantine, stages), profile.stage_order, None)
         parts = {name: _bytes(pa.Table.from_pandas(frame, preserve_index=False)) for name, frame in crm.tables()}
-        said = said_of(crm) | {"repairs": quarantine.counts}
+        said = said_of(crm) | {"quarantine": quarantine.as_json()}
         return _pack_table(_bucket_number(packed), {**parts, "said": json.dumps(said).encode()})
 
     return import_bucket
@@ -587,7 +607,7 @@ def _importer(
 def _canonical(
     raw: Mapping[str, pd.DataFrame],
     profile: Profile,
-    signs: Mapping[str, Mapping[str, ColumnSigns]],
+    hints: Mapping[str, Mapping[str, ColumnHints]],
     quarantine: Quarantine,
 ) -> dict[str, pd.DataFrame]:
     parts: dict[str, list[pd.DataFrame]] = {}
@@ -596,27 +616,12 @@ def _canonical(
         order = pd.util.hash_pandas_object(raw[key].astype(str), index=False).argsort(kind="stable")
         frame = raw[key].iloc[order.to_numpy()].reset_index(drop=True)
         source = profile.tables[table][int(place)]
-        rows = canonical_rows(_raw_file(name, frame), table, source, profile, quarantine, signs[key])
+        file = _raw_file(name, frame)
+        wanted = wanted_rows(file, table, source, profile)
+        rows = canonical_rows(wanted, file, table, source, profile, quarantine, hints[key])
         if len(rows) or table in EVERYWHERE:
-            parts.setdefault(table, []).append(entered_stages(rows) if source.left_stages else rows)
+            parts.setdefault(table, []).append(as_changes(rows, source, table, file.path, quarantine))
     return {table: pd.concat(frames, ignore_index=True) for table, frames in parts.items()}
-
-
-def _import_alone(
-    raw: Mapping[str, pd.DataFrame],
-    profile: Profile,
-    signs: Mapping[str, Mapping[str, ColumnSigns]],
-    now: pd.Timestamp,
-    repairs: Sequence[Mapping[str, int]],
-) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """The tables whose rows belong to no deal, and the repairs of all."""
-    quarantine = Quarantine()
-    rest = updated_alone(repaired_alone(_canonical(raw, profile, signs, quarantine), now, quarantine), {})
-    counts: dict[str, int] = {}
-    for each in (*repairs, quarantine.counts):
-        for cause, n in each.items():
-            counts[cause] = counts.get(cause, 0) + n
-    return rest, dict(sorted(counts.items()))
 
 
 def _unpacked_frame(done: "DataFrame", name: str, kinds: Mapping[str, str]) -> "DataFrame":

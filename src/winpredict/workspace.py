@@ -231,6 +231,28 @@ class Workspace:
             (staging / _MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n")
         self._settle()
 
+    def keep_profile(self, name: str, text: str) -> Path:
+        """Keep a mapping profile that was proposed for this project's files.
+
+        Parameters
+        ----------
+        name : str
+            Of the profile; what cannot be in the name of a file is left out.
+        text : str
+            YAML, see `winpredict.ingest.profile_yaml`.
+
+        Returns
+        -------
+        Path
+        """
+        from winpredict._internal.atomic import replacing
+
+        plain = "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in name).strip() or "profile"
+        path = self.folder / "profiles" / f"{plain}.yaml"
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return path
+
     @property
     def scores_folder(self) -> Path:
         """Where scores are kept."""
@@ -373,9 +395,9 @@ def _add_rows(
     name: str, frame: "pd.DataFrame", sums: dict[str, list[int]], kinds: dict[str, list[tuple[str, str]]]
 ) -> None:
     """Add the rows of a table to sums over hashes that no order of the rows changes."""
-    import pandas as pd
+    from winpredict.tables.rows import row_hashes
 
-    hashed = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    hashed = row_hashes(frame)
     found = (len(hashed), int(hashed.sum()), int((hashed * (hashed >> 32 | 1)).sum()))
     sums[name] = [(old + new) % 2**64 for old, new in zip(sums.get(name, [0, 0, 0]), found, strict=True)]
     kinds[name] = [(str(column), str(dtype)) for column, dtype in frame.dtypes.items()]

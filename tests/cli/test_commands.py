@@ -51,9 +51,9 @@ def test_import_counts_what_it_repaired_and_twice_is_once(place):
     before = json.loads((place / "w" / "manifest.json").read_text())
     found = json.loads(run(*again, "--json").output)
     assert found["fingerprint"] == before["fingerprint"]
-    assert found["import"]["repairs"]["deals: the same row again (rejected)"] > 0
+    assert found["import"]["repairs"]["deals: the same row again (merged)"] > 0
     assert (place / "w" / "quarantine" / "deals.csv").exists()
-    assert "repaired or rejected" in run(*again).output.lower()
+    assert "x deals: the same row again (merged)" in run(*again).output
 
 
 def test_check_tells_quality_and_leaks(place):
@@ -114,8 +114,9 @@ def test_guess_prints_a_profile(tmp_path):
         (["train"], "winpredict import"),
         (["score", "--out", "scores.pdf"], "must end in .csv or .parquet"),
         (["import", "nowhere.csv", "--profile", "generic"], "does not exist"),
-        (["import", "nowhere.csv"], "name a mapping profile"),
-        (["import", "nowhere.csv", "--profile", "pipedrive"], "no profile 'pipedrive'"),
+        (["import", "nowhere.csv"], "nowhere.csv does not exist"),
+        (["import", "env:WAREHOUSE"], "name a mapping profile with --profile"),
+        (["import", "nowhere.csv", "--profile", "pipedrive"], "profile 'pipedrive' not found"),
         (["models", "show", "--workspace", "w"], "winpredict import"),
     ],
 )

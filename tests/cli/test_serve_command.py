@@ -23,7 +23,7 @@ from winpredict.app.guessing import Source, check_password
 from winpredict.app.publishing import published
 from winpredict.app.records import AuditEntry, CrmUser, Role, Score
 from winpredict.app.visibility import latest_run
-from winpredict.cli import app, demo, people
+from winpredict.cli import app, people
 from winpredict.config import App
 from winpredict.models.registry import log_training, promote
 from winpredict.models.training import pipeline
@@ -175,13 +175,6 @@ def test_a_user_whom_the_crm_does_not_know_is_told_once_that_can_be_known(scored
     known = world.crm.users["user_id"].iloc[0]
     assert "no user nobody" in run("people", "add", "zoe@example.com", "--crm-user", "nobody", *where)
     assert "no user" not in run("people", "add", "yan@example.com", "--crm-user", known, *where)
-
-
-def test_commands_are_told_as_they_are_typed(monkeypatch):
-    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
-    assert demo._typed("winpredict check") == "winpredict check"
-    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
-    assert demo._typed("winpredict check") == "uv run winpredict check"
 
 
 def test_what_cannot_be_is_said(place):

@@ -231,7 +231,7 @@ def test_limits_name_their_policy(server, client):
 def test_the_export_is_the_world(small_world, server, tmp_path):
     server.export(tmp_path)
     found = import_files([tmp_path], load_profile("hubspot"), now=server.clock.now)
-    assert found.repairs == {}
+    assert [cause for cause in found.repairs if not cause.endswith("(left out)")] == []
     deals, known = found.crm.deals, small_world.crm.deals
     numbers = known["deal_id"].map(world_number)
     assert deals["deal_id"].tolist() == [hubspot_id("deals", number) for number in numbers]

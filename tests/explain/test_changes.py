@@ -78,7 +78,7 @@ def test_no_reason_knows_what_was_recorded_at_the_moment_or_later(world, model, 
     tables = dict(crm.tables())
     for name, more in (("activities", touches), ("contacts", people), ("deal_history", moves)):
         tables[name] = pd.concat([tables[name], more], ignore_index=True)
-    changed = CRMData.from_frames(**tables, stage_order=crm.stage_order, known_until=moment)
+    changed = CRMData.from_tables(**tables, stage_order=crm.stage_order, known_until=moment)
     assert explain_deal(model, changed, deal) == explain_deal(model, crm, deal)
     assert changes(model, changed, deal, earlier(crm)) == changes(model, crm, deal, earlier(crm))
 

@@ -80,7 +80,7 @@ def test_undated_deals_give_what_they_can(quick_config):
             "created_at": None, "closed_at": None, "product": product, "noise": noise,
         }
     )  # fmt: skip
-    crm = CRMData.from_frames(deals)
+    crm = CRMData.from_tables(deals)
     found = drivers(train(crm, quick_config), crm)
     evidence = found.themes.set_index("theme")["evidence"]
     assert evidence["product"]
@@ -99,7 +99,7 @@ def test_a_look_at_a_deal_is_as_likely_whether_it_lived_long_or_not():
             "created_at": created, "closed_at": created + pd.to_timedelta(life, unit="D"),
         }
     )  # fmt: skip
-    looks = _one_look_a_deal(CRMData.from_frames(deals))
+    looks = _one_look_a_deal(CRMData.from_tables(deals))
     assert len(looks) == DEALS
     assert looks["deal_id"].is_unique
     share_long = (looks["deal_id"].str[1:].astype(int) % 2 == 0).mean()

@@ -89,7 +89,7 @@ def test_a_deal_that_is_not_there_is_refused(model, world):
 
 def test_undated_deals_have_no_time_line(quick_config, world):
     deals = world.crm.deals[["deal_id", "outcome", "stage", "amount", "product"]]
-    crm = CRMData.from_frames(deals.assign(created_at=None, closed_at=None))
+    crm = CRMData.from_tables(deals.assign(created_at=None, closed_at=None))
     deal_id = deals.loc[deals["outcome"] == "open", "deal_id"].iloc[0]
     story = tell_story(train(crm, quick_config), crm, deal_id)
     assert not story.steps

@@ -54,8 +54,8 @@ def test_changing_anything_at_or_after_as_of_changes_no_feature_row(seed, other_
     deals.loc[still_open, ["outcome", "stage"]] = ["lost", "Lost"]
     deals.loc[still_open, "closed_at"] = AS_OF + pd.Timedelta(days=3)
     snapshots = on_dates(random_crm(seed), [AS_OF])
-    changed = CRMData.from_frames(deals, accounts=tables["accounts"], **mixed, stage_order=STAGES)
-    before = CRMData.from_frames(**tables, stage_order=STAGES)
+    changed = CRMData.from_tables(deals, accounts=tables["accounts"], **mixed, stage_order=STAGES)
+    before = CRMData.from_tables(**tables, stage_order=STAGES)
     pd.testing.assert_frame_equal(frame(before, snapshots), frame(changed, snapshots))
 
 
@@ -64,9 +64,9 @@ def test_changing_anything_at_or_after_as_of_changes_no_feature_row(seed, other_
 def test_row_order_changes_nothing(seed):
     tables = random_tables(seed)
     shuffled = {name: table.sample(frac=1, random_state=seed) for name, table in tables.items()}
-    crm = CRMData.from_frames(**tables, stage_order=STAGES)
+    crm = CRMData.from_tables(**tables, stage_order=STAGES)
     snapshots = every(crm, 7)
-    other = frame(CRMData.from_frames(**shuffled, stage_order=STAGES), snapshots)
+    other = frame(CRMData.from_tables(**shuffled, stage_order=STAGES), snapshots)
     pd.testing.assert_frame_equal(frame(crm, snapshots), other)
 
 
@@ -81,7 +81,7 @@ def test_one_feature_a_name_and_a_description_for_each():
 
 
 def test_deals_alone_are_enough_and_what_is_left_out_is_said():
-    crm = CRMData.from_frames(random_tables(1)["deals"])
+    crm = CRMData.from_tables(random_tables(1)["deals"])
     features = build_features(crm, every(crm, 7))
     assert "days_open" in features.frame
     assert any("Touches left out: there is no table activities" in line for line in features.skipped)
@@ -124,7 +124,7 @@ def deals_of(*rows, **columns):
 
 
 def test_an_unknown_deal_or_attribute_is_named():
-    crm = CRMData.from_frames(deals_of(("x", "ann", "2025-01-01", None, "open")))
+    crm = CRMData.from_tables(deals_of(("x", "ann", "2025-01-01", None, "open")))
     look = pd.DataFrame({"deal_id": ["nope"], "as_of": pd.to_datetime(["2025-02-01"], utc=True)})
     with pytest.raises(TableError, match="'nope'"):
         build_features(crm, look)
@@ -133,7 +133,7 @@ def test_an_unknown_deal_or_attribute_is_named():
 
 
 def test_a_moment_without_a_zone_is_utc():
-    crm = CRMData.from_frames(deals_of(("x", "ann", "2025-01-01", None, "open")))
+    crm = CRMData.from_tables(deals_of(("x", "ann", "2025-01-01", None, "open")))
     look = pd.DataFrame({"deal_id": ["x"], "as_of": pd.to_datetime(["2025-01-03"])})
     assert build_features(crm, look).frame["days_open"].tolist() == [2.0]
 
@@ -147,14 +147,14 @@ def test_the_owner_s_open_deals_follow_those_handed_on():
             "changed_at": ["2025-01-01", "2025-02-01", "2025-01-01", "2025-02-10", "2025-03-01"],
         }
     )
-    crm = CRMData.from_frames(deals, deal_history=history)
+    crm = CRMData.from_tables(deals, deal_history=history)
     days = ["2025-01-15", "2025-02-05", "2025-02-20", "2025-03-02"]
     looks = pd.DataFrame({"deal_id": "y", "as_of": pd.to_datetime(days, utc=True)})
     assert build_features(crm, looks).frame["owner_load"].tolist() == [2.0, 1.0, 2.0, 1.0]
 
 
 def test_owner_and_account_without_a_history_are_used_only_where_the_audit_kept_them():
-    crm = CRMData.from_frames(deals_of(("x", "ann", "2025-01-01", None, "open"), account_id="acme"))
+    crm = CRMData.from_tables(deals_of(("x", "ann", "2025-01-01", None, "open"), account_id="acme"))
     look = on_dates(crm, ["2025-02-01"])
     names = set(build_features(crm, look).frame)
     assert not {"owner_load", "account_wins"} & names
@@ -162,7 +162,7 @@ def test_owner_and_account_without_a_history_are_used_only_where_the_audit_kept_
 
 
 def test_an_account_entered_later_says_nothing_yet():
-    crm = CRMData.from_frames(
+    crm = CRMData.from_tables(
         deals_of(("x", "ann", "2025-01-01", None, "open"), account_id="acme"),
         accounts=pd.DataFrame({"account_id": ["acme"], "industry": ["Media"], "created_at": ["2025-06-01"]}),
     )
@@ -176,7 +176,7 @@ def test_closings_can_be_asked_for_several_values():
         ("y", "bob", "2025-01-01", "2025-02-01", "lost"),
         ("z", "bob", "2025-01-01", "2025-02-01", "lost"),
     )
-    crm = CRMData.from_frames(deals)
+    crm = CRMData.from_tables(deals)
     past = Past(crm, pd.DataFrame({"deal_id": ["x"], "as_of": pd.to_datetime(["2025-03-01"], utc=True)}), ("owner_id",))
     counts = [past.closings("owner_id", pd.Series([name])).count()[0] for name in ("ann", "bob")]
     assert counts == [1, 2]
@@ -192,7 +192,7 @@ def test_names_that_come_out_alike_stay_apart():
 
 
 def test_a_history_without_rows_is_no_history():
-    crm = CRMData.from_frames(
+    crm = CRMData.from_tables(
         deals_of(("x", "ann", "2025-01-01", None, "open")),
         deal_history=pd.DataFrame({"deal_id": ["x"], "owner_id": ["ann"], "changed_at": ["2025-01-01"]}),
     )

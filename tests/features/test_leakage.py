@@ -42,7 +42,7 @@ def audit(columns, number=3000, seed=0, **options):
     deals, _, fast = world(number, seed=seed)
     random = np.random.default_rng([seed, 1])
     made = {name: make(deals, random, fast) for name, make in columns.items()}
-    return audit_attributes(CRMData.from_frames(deals.assign(**made), known_until="2025-02-04"), **options)
+    return audit_attributes(CRMData.from_tables(deals.assign(**made), known_until="2025-02-04"), **options)
 
 
 def choice(values, share=1.0):
@@ -223,7 +223,7 @@ def test_the_summary_has_a_line_for_each_attribute():
 
 def test_no_attributes_no_rows():
     deals, _, _ = world()
-    found = audit_attributes(CRMData.from_frames(deals))
+    found = audit_attributes(CRMData.from_tables(deals))
     assert found.columns.empty
     assert found.kept == ()
     assert "there are no attributes" in found.summary()
@@ -235,7 +235,7 @@ def test_the_order_of_rows_does_not_matter(seed):
     deals, _, fast = world(500)
     frame = deals.assign(**{name: make(deals, np.random.default_rng(5), fast) for name, make in HONEST.items()})
     shuffled = frame.sample(frac=1, random_state=seed)
-    one, other = (audit_attributes(CRMData.from_frames(each, known_until="2025-02-04")) for each in (frame, shuffled))
+    one, other = (audit_attributes(CRMData.from_tables(each, known_until="2025-02-04")) for each in (frame, shuffled))
     pd.testing.assert_frame_equal(one.columns, other.columns, check_exact=True)
 
 
@@ -245,7 +245,7 @@ def test_outcomes_after_as_of_have_no_influence():
     as_of = pd.Timestamp("2024-08-01", tz="UTC")
     later = frame["closed_at"] >= as_of
     other = frame.assign(outcome=frame["outcome"].mask(later, "lost"))
-    one, two = (audit_attributes(CRMData.from_frames(each), as_of=as_of) for each in (frame, other))
+    one, two = (audit_attributes(CRMData.from_tables(each), as_of=as_of) for each in (frame, other))
     pd.testing.assert_frame_equal(one.columns, two.columns)
 
 
@@ -261,7 +261,7 @@ def undated(**columns):
             "outcome": np.where(won, "won", "lost"),
         }
     )
-    return audit_attributes(CRMData.from_frames(deals.assign(**{k: make(won, random) for k, make in columns.items()})))
+    return audit_attributes(CRMData.from_tables(deals.assign(**{k: make(won, random) for k, make in columns.items()})))
 
 
 def shifted(by):
@@ -298,14 +298,14 @@ def test_what_is_too_good_is_not_true():
 
 def test_too_few_closed_deals_are_no_evidence():
     deals, _, _ = world(30)
-    crm = CRMData.from_frames(deals.assign(region=np.tile(["east", "west"], 15)))
+    crm = CRMData.from_tables(deals.assign(region=np.tile(["east", "west"], 15)))
     assert audit_attributes(crm).columns.loc[0, "reason"] == "too few closed deals to judge it"
 
 
 def with_accounts(account_id, accounts):
     deals, _, _ = world()
     frame = deals.assign(account_id=account_id(deals))
-    return audit_attributes(CRMData.from_frames(frame, accounts=accounts, known_until="2025-02-04"))
+    return audit_attributes(CRMData.from_tables(frame, accounts=accounts, known_until="2025-02-04"))
 
 
 def accounts(number=50):
@@ -339,7 +339,7 @@ def test_attributes_of_accounts_fall_with_an_account_that_is_named_at_the_close(
 def test_amount_is_audited_only_without_a_history_of_it():
     deals, _, _ = world()
     deals = deals.assign(amount=1.0, currency="EUR", product="p", name="n", owner_id="u", Zone="z", Area="a")
-    assert static_attributes(CRMData.from_frames(deals)) == (
+    assert static_attributes(CRMData.from_tables(deals)) == (
         "amount",
         "owner_id",
         "product",
@@ -348,7 +348,7 @@ def test_amount_is_audited_only_without_a_history_of_it():
         "Zone",
     )
     history = pd.DataFrame({"deal_id": ["d00000"], "changed_at": [START], "amount": [1.0]})
-    assert "amount" not in static_attributes(CRMData.from_frames(deals, deal_history=history))
+    assert "amount" not in static_attributes(CRMData.from_tables(deals, deal_history=history))
 
 
 def test_dates_written_as_text_and_odd_dtypes_are_read():
@@ -381,7 +381,7 @@ def test_the_real_sales_without_dates_lose_what_is_final_at_the_close():
         closed_at=None,
         stage=None,
     )
-    found = audit_attributes(CRMData.from_frames(deals.drop(columns="Opportunity Result")))
+    found = audit_attributes(CRMData.from_tables(deals.drop(columns="Opportunity Result")))
     final = [name for name in deals if "Days" in name or "Change Count" in name]
     assert len(final) == 7
     assert set(found.dropped) == {*final, "Revenue From Client Past Two Years"}
@@ -397,6 +397,6 @@ def test_the_real_pipeline_loses_its_closing_value():
     names = {"opportunity_id": "deal_id", "deal_stage": "stage", "engage_date": "created_at", "close_date": "closed_at"}
     outcome = raw["deal_stage"].map({"Won": "won", "Lost": "lost"}).fillna("open")
     deals = raw.drop(columns=["sales_agent", "account"]).rename(columns=names).assign(outcome=outcome)
-    found = audit_attributes(CRMData.from_frames(deals))
+    found = audit_attributes(CRMData.from_tables(deals))
     assert found.kept == ("product",)
     assert "changes at the close" in found.dropped["close_value"]

@@ -48,7 +48,7 @@ def tables_of(seed: int) -> dict[str, pd.DataFrame]:
 
 
 def crm_of(tables: dict[str, pd.DataFrame]) -> CRMData:
-    return CRMData.from_frames(**tables, stage_order=STAGES)
+    return CRMData.from_tables(**tables, stage_order=STAGES)
 
 
 def frame(crm: CRMData, snapshots: pd.DataFrame) -> pd.DataFrame:
@@ -145,7 +145,7 @@ def test_an_earlier_view_shows_what_was_seen_then():
         {"deal_id": ["a", "b"], "stage": "Demo", "outcome": "open", "created_at": "2025-01-01", "closed_at": None}
     ).assign(region=["now", "never seen"])
     seen = pd.DataFrame({"deal_id": "a", "observed_at": ["2025-02-01", "2025-03-01", "2025-04-01"]})
-    crm = CRMData.from_frames(deals, attribute_history=seen.assign(region=["first", None, "now"]))
+    crm = CRMData.from_tables(deals, attribute_history=seen.assign(region=["first", None, "now"]))
     views = {day: crm.as_known_at(day).deals["region"].fillna("").tolist() for day in ("2025-01-15", "2025-03-15")}
     assert views == {"2025-01-15": ["first", "never seen"], "2025-03-15": ["", "never seen"]}
     assert crm.as_known_at("2025-03-15").rows["attribute_history"] == 2
@@ -157,7 +157,7 @@ def test_observations_take_the_kind_that_the_attribute_has_in_deals(tmp_path):
         {"deal_id": ["a"], "stage": "Demo", "outcome": "open", "created_at": "2025-01-01", "closed_at": None}
     ).assign(size=3.0, code="7", due=pd.Timestamp("2025-05-01", tz="UTC"))
     seen = pd.DataFrame({"deal_id": "a", "observed_at": ["2025-02-01"], "size": ["big"], "code": [7.0], "due": ["?"]})
-    crm = CRMData.from_frames(deals, attribute_history=seen)
+    crm = CRMData.from_tables(deals, attribute_history=seen)
     assert crm.attribute_history["code"].tolist() == ["7"]
     assert crm.attribute_history[["size", "due"]].isna().all(axis=None)
     crm.save(tmp_path / "tables")
@@ -178,7 +178,7 @@ def synced(world):
     at = seen["created_at"] + pd.Timedelta(hours=12)
     rows = seen[["deal_id"]].assign(observed_at=at, outcome="open", loss_reason=None, blocker=blocker[seen.index])
     tables = dict(world.crm.tables()) | {"deals": deals, "attribute_history": rows[at < seen["closed_at"].fillna(at)]}
-    return CRMData.from_frames(**tables, stage_order=world.crm.stage_order, known_until=world.crm.known_until)
+    return CRMData.from_tables(**tables, stage_order=world.crm.stage_order, known_until=world.crm.known_until)
 
 
 def test_a_dropped_attribute_comes_in_once_enough_was_observed(synced, quick_config):
@@ -208,7 +208,7 @@ def test_training_and_scoring_see_the_same(synced, quick_config):
     expected = told.set_index("deal_id")["blocker"].reindex(looks["deal_id"]).reset_index(drop=True)
     pd.testing.assert_series_equal(seen, expected, check_names=False, check_dtype=False)
     assert len(score(model, synced)) == len(looks)
-    without = CRMData.from_frames(
+    without = CRMData.from_tables(
         **{name: table for name, table in synced.tables() if name != "attribute_history"},
         stage_order=synced.stage_order,
     )

@@ -100,7 +100,6 @@ def imported_csv(folder: Path) -> Path:
         ({"deals.csv": "\n\n"}, "is empty"),
         ({"deals.csv": HEADER}, "no rows of deals"),
         ({"deals.csv": "x" * 200_000}, "no header that can be read"),
-        ({"deals.csv": HEADER.replace("stage", "deal_id") + ROWS}, "more than once"),
         ({"deals.xlsx": "not a workbook"}, "cannot be read"),
         ({"deals.parquet": "not parquet"}, "cannot be read"),
         ({"deals.csv.gz": "not gzip"}, "cannot be read"),
@@ -115,6 +114,13 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path, files, message
         return
     with pytest.raises(InputFileError, match=message):
         imported(tmp_path, files)
+
+
+def test_of_two_columns_of_one_name_the_second_is_numbered(tmp_path):
+    found = imported(tmp_path, {"deals.csv": HEADER.replace("stage", "deal_id") + ROWS})
+    assert found.crm.deals["deal_id"].tolist() == ["a", "b"]
+    assert found.crm.deals["deal_id (2)"].tolist() == ["Won", "Demo"]
+    assert "deal_id" in found.sources[0]["remark"]
 
 
 def test_files_with_a_header_alone_are_as_good_as_absent(tmp_path):
@@ -175,7 +181,10 @@ def test_dates_in_both_orders_are_read_where_they_can_be_one_only(tmp_path):
     found = imported(tmp_path, {"deals.csv": HEADER + rows})
     created = {deal: row["created_at"] for deal, row in deals_of(found).items()}
     assert [str(created[deal])[:10] for deal in "abc"] == ["2025-01-13", "2025-01-14", "NaT"]
-    assert found.repairs == {"deals: created_at is no known date, taken as missing (repaired)": 1}
+    assert found.repairs == {
+        "deals: created_at may start with the day or the month; write dates: day_first or dates: month_first into the "
+        "profile, taken as missing (repaired)": 1
+    }
 
 
 def test_an_order_that_nothing_tells_must_be_said(tmp_path):
@@ -210,7 +219,7 @@ def test_impossible_amounts_are_taken_as_missing_and_counted(tmp_path):
     rows = "".join(f"{deal},Demo,open,2025-01-07,,{amount},u\n" for deal, amount in zip("cdef", AMOUNTS, strict=True))
     found = imported(tmp_path, {"deals.csv": HEADER + ROWS + rows})
     assert found.repairs == {
-        "deals: amount is no known number, taken as missing (repaired)": 2,
+        "deals: amount is not a number, taken as missing (repaired)": 2,
         "deals: impossibly large amount, taken as missing (repaired)": 1,
         "deals: negative amount, taken as missing (repaired)": 1,
     }
@@ -241,7 +250,7 @@ def test_of_disagreeing_rows_the_last_modified_counts(tmp_path):
     rows = "a,Demo,open,2025-01-01,,1,new,2025-03-01\na,Demo,open,2025-01-01,,1,old,2025-02-01\n"
     found = imported(tmp_path, {"deals.csv": header + rows})
     assert deals_of(found)["a"]["owner_id"] == "new"
-    assert found.repairs == {"deals: the same id with other values, the later row counts (rejected)": 1}
+    assert found.repairs == {"deals: the same id with other values, the later row counts (merged)": 1}
     assert found.quarantine["deals"]["owner_id"].tolist() == ["old"]
 
 
@@ -255,8 +264,8 @@ def test_unknown_stages_are_counted(tmp_path):
     rows = "c,Haggling,,2025-01-07,,1,u\nd,Haggling,lost,2025-01-07,2025-01-08,1,u\n"
     found = imported(tmp_path, {"deals.csv": HEADER + ROWS + rows}, profile)
     assert found.repairs == {
-        "deals: a stage that the profile lacks (repaired)": 1,
-        "deals: a stage that the profile lacks, taken as open (repaired)": 1,
+        'deals: the profile lacks the stage "Haggling" (repaired)': 1,
+        'deals: the profile lacks the stage "Haggling", taken as open (repaired)': 1,
     }
     assert (deals_of(found)["c"]["outcome"], deals_of(found)["d"]["outcome"]) == ("open", "lost")
 
@@ -356,7 +365,10 @@ def test_the_order_of_rows_does_not_matter(tmp_path):
 
 
 def test_columns_that_the_profile_does_not_name_come_in_as_attributes(tmp_path):
-    text = "deal_id,outcome,score,code,region,signed,amount\na,won,1.5,007,East,2025-01-01,1\nb,lost,2,010,West,,2\n"
+    text = (
+        "deal_id,outcome,created_at,score,code,region,signed,amount\na,won,2024-12-01,1.5,007,East,2025-01-01,1\n"
+        "b,lost,2024-12-02,2,010,West,,2\n"
+    )
     deals = imported(tmp_path, {"deals.csv": text}).crm.deals
     assert deals["score"].tolist() == [1.5, 2.0]
     assert deals["code"].tolist() == ["007", "010"]

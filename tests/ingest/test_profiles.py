@@ -34,13 +34,13 @@ def test_all_promised_profiles_are_shipped():
     [
         ("tables: {deals: [{file: x, columns: {deal: Id}}]}", "deals has no column deal"),
         ("tables: {}", "must map at least one file"),
-        ("tables: {offers: [{file: x}]}", "offers is no canonical table"),
-        ("tables: {deals: [{file: x}], offers: [{file: x}]}", "offers is no canonical table"),
-        ("time_zone: Mars/Olympus\ntables: {deals: [{file: x}]}", "no time zone"),
+        ("tables: {offers: [{file: x}]}", "offers is not a canonical table"),
+        ("tables: {deals: [{file: x}], offers: [{file: x}]}", "offers is not a canonical table"),
+        ("time_zone: Mars/Olympus\ntables: {deals: [{file: x}]}", "not a time zone"),
         ("colour: red\ntables: {deals: [{file: x}]}", "colour"),
         ("- a\n- b", "no names with values"),
         ("tables: {deals: [", "cannot read the profile"),
-        ("extends: nothing\ntables: {deals: [{file: x}]}", "there is no profile 'nothing'"),
+        ("extends: nothing\ntables: {deals: [{file: x}]}", "profile 'nothing' not found"),
     ],
 )
 def test_faulty_profiles_are_refused_with_a_sentence(tmp_path, text, message):
@@ -201,7 +201,11 @@ def test_salesforce_tasks_on_accounts_and_open_ones_are_no_touches(tmp_path):
         "00T3,006A,Call,Not Started,2025-05-01,2025-01-09T09:00:00.000Z,\n"
     )
     found = import_files([tmp_path], load_profile("salesforce"), now=NOW)
-    assert found.repairs == {}
+    assert found.repairs == {
+        "activities: Status is not Completed (left out)": 1,
+        "activities: WhatId is not 006* (left out)": 1,
+        "deals: IsDeleted is not false (left out)": 1,
+    }
     assert found.crm.deals["deal_id"].tolist() == ["006A", "006B"]
     assert found.crm.attributes == ("Region__c",)
     touch = found.crm.activities.iloc[0]

@@ -39,7 +39,7 @@ def has_signal(chart):
 
 @pytest.fixture(scope="module")
 def found():
-    return changes(CRMData.from_frames(company()))
+    return changes(CRMData.from_tables(company()))
 
 
 @pytest.mark.parametrize(("volume", "rate"), [(20, 0.2), (60, 0.3), (200, 0.5)])
@@ -170,7 +170,7 @@ def test_the_untouched_product_wobbles(found):
 
 
 def test_the_order_of_the_rows_changes_nothing(found):
-    again = changes(CRMData.from_frames(company().sample(frac=1, random_state=3)))
+    again = changes(CRMData.from_tables(company().sample(frac=1, random_state=3)))
     pd.testing.assert_frame_equal(found.frame, again.frame, rtol=1e-9)
     assert found.sentences() == again.sentences()
 
@@ -181,29 +181,29 @@ def test_nothing_recorded_later_is_used(found):
     early = deals[deals["created_at"] < day].copy()
     late = early["closed_at"] >= day
     early.loc[late, ["outcome", "closed_at"]] = ["open", pd.NaT]
-    then = changes(CRMData.from_frames(deals), as_of=day)
-    pd.testing.assert_frame_equal(then.frame, changes(CRMData.from_frames(early, known_until=day)).frame)
+    then = changes(CRMData.from_tables(deals), as_of=day)
+    pd.testing.assert_frame_equal(then.frame, changes(CRMData.from_tables(early, known_until=day)).frame)
     assert then.charts["win_rate", "", "all"].frame["period"].max() < day
 
 
 def test_weeks_are_an_option():
-    found = changes(CRMData.from_frames(company(months=12)), period="week")
+    found = changes(CRMData.from_tables(company(months=12)), period="week")
     chart = found.charts["win_rate", "", "all"]
     assert (chart.frame["period"].dt.day_of_week == 0).all()
     with pytest.raises(TableError, match="month or week"):
-        changes(CRMData.from_frames(company(months=2)), period="day")
+        changes(CRMData.from_tables(company(months=2)), period="day")
 
 
 def test_companies_without_dates_deals_or_wins_get_sentences_instead_of_errors():
     deals = company(months=12)
     undated = deals.assign(created_at=pd.NaT, closed_at=pd.NaT)
-    assert "no dates" in changes(CRMData.from_frames(undated)).sentences()[0]
-    assert "no dates" in changes(CRMData.from_frames(deals.head(0))).sentences()[0]
-    assert "needed" in " ".join(changes(CRMData.from_frames(deals.head(1))).sentences())
-    lost = changes(CRMData.from_frames(deals.assign(outcome="lost")))
+    assert "no dates" in changes(CRMData.from_tables(undated)).sentences()[0]
+    assert "no dates" in changes(CRMData.from_tables(deals.head(0))).sentences()[0]
+    assert "needed" in " ".join(changes(CRMData.from_tables(deals.head(1))).sentences())
+    lost = changes(CRMData.from_tables(deals.assign(outcome="lost")))
     assert lost.frame.set_index(["measure", "group"])["verdict"]["win_rate", "all"] == "no limits"
     open_only = deals.assign(outcome="open", closed_at=pd.NaT)
-    assert changes(CRMData.from_frames(open_only)).sentences()
+    assert changes(CRMData.from_tables(open_only)).sentences()
 
 
 def test_the_simulated_company_runs_through(world):

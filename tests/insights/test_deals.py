@@ -32,7 +32,7 @@ def test_two_reps_of_one_name_are_told_apart():
             "closed_at": None,
         }
     )
-    crm = CRMData.from_frames(deals, users=pd.DataFrame({"user_id": ["1", "2"], "name": "Kim"}))
+    crm = CRMData.from_tables(deals, users=pd.DataFrame({"user_id": ["1", "2"], "name": "Kim"}))
     assert deals_at_end(crm)["rep"].tolist() == ["Kim (1)", "Kim (2)"]
 
 
@@ -47,6 +47,6 @@ def test_a_deals_table_without_dates_gives_what_it_can():
             "closed_at": None,
         }
     )
-    table = deals_at_end(CRMData.from_frames(deals), attributes=("amount",))
+    table = deals_at_end(CRMData.from_tables(deals), attributes=("amount",))
     assert table["size"].nunique() == 4
     assert table[["days", "touches", "speed"]].isna().all().all()

@@ -100,7 +100,7 @@ def test_quotas_are_met_against(world, model):
     quotas = quotas.assign(period_start=quarter.starts, period_end=quarter.ends - pd.Timedelta(days=1))
     found = forecast(
         model,
-        CRMData.from_frames(
+        CRMData.from_tables(
             **dict(crm.tables()), quotas=quotas, stage_order=crm.stage_order, known_until=crm.known_until
         ),
         draws=300,
@@ -232,7 +232,7 @@ def quarterly(rows, users=()):
         {"deal_id": ["a"], "outcome": ["open"], "stage": ["x"], "created_at": [None], "closed_at": [None]}
     )
     people = pd.DataFrame(users, columns=["user_id", "name"]) if users else None
-    return quotas_of(CRMData.from_frames(deals, quotas=quotas, users=people), *QUARTER)
+    return quotas_of(CRMData.from_tables(deals, quotas=quotas, users=people), *QUARTER)
 
 
 def test_quotas_of_several_lengths_are_not_added_up():
@@ -364,4 +364,4 @@ def test_amounts_of_zero_are_no_amounts(world, model):
 def test_undated_deals_have_no_past_forecasts(world):
     bare = world.crm.deals.assign(created_at=pd.NaT, closed_at=pd.NaT)
     with pytest.raises(WinPredictError, match="carry no dates"):
-        backtest_forecast(CRMData.from_frames(bare))
+        backtest_forecast(CRMData.from_tables(bare))

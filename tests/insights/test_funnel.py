@@ -40,7 +40,7 @@ def crm_of(lives, known_until=100, **more):
         [(name, at(day), stage, 1000.0) for name, (_, _, steps) in lives.items() for day, stage in steps],
         columns=["deal_id", "changed_at", "stage", "amount"],
     )
-    return CRMData.from_frames(deals, deal_history=history, stage_order=ORDER, known_until=at(known_until), **more)
+    return CRMData.from_tables(deals, deal_history=history, stage_order=ORDER, known_until=at(known_until), **more)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_coverage_overall_by_team_and_by_rep(six):
             "amount": [5000.0, 1000.0, 9e9],
         }
     )
-    crm = replace(six, users=users, quotas=CRMData.from_frames(six.deals, quotas=quotas).quotas)
+    crm = replace(six, users=users, quotas=CRMData.from_tables(six.deals, quotas=quotas).quotas)
     found = funnel(crm).coverage.set_index(["level", "name"])
     assert found.loc[("overall", "all"), ["quota", "won", "remaining", "open_amount"]].tolist() == [
         6000,
@@ -212,7 +212,7 @@ def test_nothing_recorded_later_is_used(world):
 def test_the_order_of_rows_changes_nothing(seed):
     crm = random_crm(seed, 40)
     shuffled = {name: frame.sample(frac=1.0, random_state=1) for name, frame in crm.tables()}
-    again = CRMData.from_frames(**shuffled, stage_order=crm.stage_order, known_until=crm.known_until)
+    again = CRMData.from_tables(**shuffled, stage_order=crm.stage_order, known_until=crm.known_until)
     one, other = funnel(crm), funnel(again)
     for name in ("now", "history", "conversion", "stalled", "moves_back", "after_moving_back", "velocity"):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
@@ -223,13 +223,13 @@ def test_the_order_of_rows_changes_nothing(seed):
 def test_a_few_deals_or_none_are_no_reason_to_fail(six, names):
     deals = six.deals[six.deals["deal_id"].isin(list(names))]
     for history in (six.deal_history[six.deal_history["deal_id"].isin(list(names))], None):
-        found = funnel(CRMData.from_frames(deals, deal_history=history if names else None, stage_order=ORDER))
+        found = funnel(CRMData.from_tables(deals, deal_history=history if names else None, stage_order=ORDER))
         assert found.sentences()
         assert "nan" not in " ".join([*found.sentences(), *found.notes])
 
 
 def test_undated_deals_and_absent_tables_say_what_is_missing(world, six):
-    undated = CRMData.from_frames(six.deals.assign(created_at=None, closed_at=None), stage_order=ORDER)
+    undated = CRMData.from_tables(six.deals.assign(created_at=None, closed_at=None), stage_order=ORDER)
     found = funnel(undated, as_of="2025-01-01")
     assert found.now["deals"].tolist() == [1, 1, 0]
     assert any("no dates" in note for note in found.notes)

@@ -25,7 +25,7 @@ def crm_of(rows, **tables):
         parts.append(pd.DataFrame([row] * number))
     deals = pd.concat(parts, ignore_index=True)
     deals["deal_id"] = [f"d{number}" for number in range(len(deals))]
-    return CRMData.from_frames(deals, known_until=END, **tables)
+    return CRMData.from_tables(deals, known_until=END, **tables)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_loss_reasons_are_found_by_name_and_counted():
     deals = crm_of(rows).deals
     deals["Closed lost reason"] = [*["Price"] * 4, None, "Timing", *[None] * 4, *["Timing"] * 4]
     deals["reason_for_contact"] = "any"
-    found = closed_won(CRMData.from_frames(deals, known_until=END)).loss_reasons
+    found = closed_won(CRMData.from_tables(deals, known_until=END)).loss_reasons
     assert found["reason"].tolist() == ["Price", "(not recorded)", "Timing"]
     assert found["n"].tolist() == [4, 1, 1]
     assert found["share"].tolist() == pytest.approx([4 / 6, 1 / 6, 1 / 6])
@@ -164,7 +164,7 @@ def test_nothing_recorded_later_is_used(world):
 
 def test_the_order_of_rows_changes_nothing(world):
     shuffled = {name: frame.sample(frac=1.0, random_state=1) for name, frame in world.crm.tables()}
-    crm = CRMData.from_frames(**shuffled, stage_order=world.crm.stage_order, known_until=world.crm.known_until)
+    crm = CRMData.from_tables(**shuffled, stage_order=world.crm.stage_order, known_until=world.crm.known_until)
     one, other = closed_won(world.crm), closed_won(crm)
     pd.testing.assert_frame_equal(one.segments, other.segments)
     pd.testing.assert_frame_equal(one.loss_reasons, other.loss_reasons)
@@ -174,14 +174,14 @@ def test_the_order_of_rows_changes_nothing(world):
 @pytest.mark.parametrize("which", [slice(0, 0), slice(0, 1), slice(1, 2), slice(2, 3), slice(0, 3)])
 def test_a_few_deals_or_none_are_no_reason_to_fail(which):
     deals = crm_of([("A", "won", 20, 1), ("A", "lost", 20, 1), ("A", "open", 20, 1)]).deals[which]
-    found = closed_won(CRMData.from_frames(deals))
+    found = closed_won(CRMData.from_tables(deals))
     assert found.sentences()
     assert found.overall["won"].iloc[0] == (deals["outcome"] == "won").sum()
 
 
 def test_undated_deals_count_all_and_say_so():
     deals = crm_of([("A", "won", 20, 30), ("B", "lost", 20, 30)]).deals.assign(created_at=None, closed_at=None)
-    found = closed_won(CRMData.from_frames(deals), as_of="2025-01-01")
+    found = closed_won(CRMData.from_tables(deals), as_of="2025-01-01")
     assert found.overall["n"].iloc[0] == 60
     assert any("no dates" in note for note in found.notes)
     assert found.tests.query("segment == 'product'")["differs"].all()

@@ -55,7 +55,7 @@ def test_noise_is_called_noise(quick_config):
             "size": rng.normal(size=n),
         }
     )
-    found = backtest(CRMData.from_frames(deals), quick_config)
+    found = backtest(CRMData.from_tables(deals), quick_config)
     assert "No usable signal" in found.verdict
     assert found.kind.startswith("grouped")
 
@@ -67,7 +67,7 @@ def test_duplicates_share_a_fold(quick_config):
     deals = pd.concat([half, half], ignore_index=True).assign(
         deal_id=[f"d{number}" for number in range(n)], stage=None, created_at=pd.NaT, closed_at=pd.NaT
     )
-    scored = backtest(CRMData.from_frames(deals), quick_config).predictions
+    scored = backtest(CRMData.from_tables(deals), quick_config).predictions
     fold = scored.set_index("deal_id")["cutoff"]
     first, again = fold[[f"d{i}" for i in range(n // 2)]], fold[[f"d{i + n // 2}" for i in range(n // 2)]]
     assert (first.to_numpy() == again.to_numpy()).all()

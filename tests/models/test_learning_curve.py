@@ -111,7 +111,7 @@ def test_undated_deals_short_histories_and_sizes_too_small_are_sentences(world, 
     undated = pd.DataFrame({"deal_id": [f"d{number}" for number in range(90)], "stage": None, "created_at": pd.NaT})
     undated = undated.assign(closed_at=pd.NaT, outcome=["won", "lost", "open"] * 30)
     with pytest.raises(WinPredictError, match="carry no dates"):
-        learning_curve(CRMData.from_frames(undated), quick_config)
+        learning_curve(CRMData.from_tables(undated), quick_config)
     with pytest.raises(TooLittleDataError, match="longer history"):
         learning_curve(world.crm.as_known_at("2023-02-15"), quick_config)
     with pytest.raises(TooLittleDataError, match="larger sizes"):

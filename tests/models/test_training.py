@@ -86,7 +86,7 @@ def test_undated_deals_are_trained_without_snapshots():
             "fit": size,
         }
     )
-    model = train(CRMData.from_frames(deals), Config.model_validate({"model": {"bags": 1, "trees": 30}}))
+    model = train(CRMData.from_tables(deals), Config.model_validate({"model": {"bags": 1, "trees": 30}}))
     assert model.timing is None
     assert [each.name for each in model.info] == ["fit"]
 
@@ -117,20 +117,20 @@ def noise():
     ids=["an account named at the win", "a deal handed on at the win"],
 )
 def test_links_that_speak_of_the_ending_are_dropped(noise, quick_config, leak):
-    model = train(CRMData.from_frames(noise.assign(**leak)), quick_config)
+    model = train(CRMData.from_tables(noise.assign(**leak)), quick_config)
     assert set(leak) <= set(model.dropped_attributes)
     assert not any("owner" in each.name or each.name.startswith("account") for each in model.info if "owner_id" in leak)
 
 
 def test_what_is_dated_after_the_end_of_knowledge_is_not_learnt(noise, quick_config):
     day = pd.Timestamp("2024-12-01", tz="UTC")
-    model = train(CRMData.from_frames(noise, known_until=day), quick_config)
+    model = train(CRMData.from_tables(noise, known_until=day), quick_config)
     assert model.figures["deals"] == (noise["closed_at"] < day).sum()
     assert model.trained_as_of == day
 
 
 def test_a_mistyped_year_does_not_move_the_end_of_knowledge(noise):
-    crm = CRMData.from_frames(
+    crm = CRMData.from_tables(
         noise.assign(closed_at=noise["closed_at"].mask(noise.index == 0, pd.Timestamp("2152-01-01", tz="UTC")))
     )
     assert crm.known_until <= pd.Timestamp.now("UTC")
@@ -140,7 +140,7 @@ def test_no_deal_is_both_learnt_from_and_calibrated_on(noise):
     bulk = noise.assign(
         closed_at=noise["closed_at"].dt.tz_localize(None).dt.to_period("Q").dt.end_time.dt.tz_localize("UTC")
     )
-    crm = CRMData.from_frames(bulk)
+    crm = CRMData.from_tables(bulk)
     rows = labelled(crm, every(crm, 7))
     rows = rows[rows["outcome"] != "open"].reset_index(drop=True)
     assert pd.Series(later_rows(rows, 0.2)).groupby(rows["deal_id"]).nunique().max() == 1
@@ -149,17 +149,17 @@ def test_no_deal_is_both_learnt_from_and_calibrated_on(noise):
 def test_deals_that_were_never_open_are_refused(noise, quick_config):
     with pytest.raises(TooLittleDataError, match="were open on any day"):
         train(
-            CRMData.from_frames(noise.assign(closed_at=noise["created_at"].where(noise["closed_at"].notna()))),
+            CRMData.from_tables(noise.assign(closed_at=noise["created_at"].where(noise["closed_at"].notna()))),
             quick_config,
         )
 
 
 def test_a_later_export_may_lack_columns_and_bring_new_values(noise, quick_config):
-    crm = CRMData.from_frames(noise)
+    crm = CRMData.from_tables(noise)
     model = train(crm, quick_config)
     later = noise.drop(columns="amount").assign(lead_source=[f"source {number % 40}" for number in range(len(noise))])
     looks = pipeline(crm, crm.known_until)
-    features = model.build_features(CRMData.from_frames(later, known_until=crm.known_until), looks)
+    features = model.build_features(CRMData.from_tables(later, known_until=crm.known_until), looks)
     assert list(features) == [each.name for each in model.info]
     assert features["amount"].isna().all()
     assert features["lead_source"].notna().all()
@@ -168,6 +168,6 @@ def test_a_later_export_may_lack_columns_and_bring_new_values(noise, quick_confi
 
 def test_the_order_of_the_rows_makes_the_same_model(noise, quick_config, tmp_path):
     for name, deals in (("one", noise), ("two", noise.sample(frac=1, random_state=1))):
-        train(CRMData.from_frames(deals), quick_config).save(tmp_path / name)
+        train(CRMData.from_tables(deals), quick_config).save(tmp_path / name)
     for path in (tmp_path / "one").rglob("*.txt"):
         assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()

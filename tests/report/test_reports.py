@@ -62,7 +62,7 @@ def test_a_deals_only_file_gives_what_it_can(quick_config, tmp_path):
             "outcome": np.where(won, "won", "lost"), "product": product, "amount": rng.lognormal(9, 1, n),
         }
     )  # fmt: skip
-    crm = CRMData.from_frames(deals)
+    crm = CRMData.from_tables(deals)
     model = train(crm, quick_config)
     told = []
     for name, make in (("d", drivers_report), ("p", pipeline_report), ("f", forecast_report)):

@@ -13,7 +13,8 @@ from living_crm import LivingCRM
 from winpredict._internal.atomic import replacing
 from winpredict.config import Sync
 from winpredict.errors import CRMError, CRMSignInError
-from winpredict.ingest import load_profile, raw_records
+from winpredict.ingest import load_profile
+from winpredict.sources import raw_records
 from winpredict.sources.raw_records import RawStore
 from winpredict.sources.replay import replayed
 from winpredict.sources.sync import sync

@@ -77,7 +77,8 @@ def test_a_task_and_its_voice_call_are_one_touch(export):
     (export / "VoiceCall.csv").write_text(VOICE_CALLS)
     found = salesforce(export)
     assert found.repairs == {
-        "activities: the same call again, joined with the fuller record (rejected)": 2,
+        "activities: RelatedRecordId is not 006* (left out)": 1,
+        "activities: the same call again, joined with the fuller record (merged)": 2,
     }
     touches = found.crm.activities.set_index("activity_id")
     assert touches.index.tolist() == ["00T1", "00T3", "0LQ2"]

@@ -20,11 +20,12 @@ from typer.testing import CliRunner
 
 from winpredict.cli import app
 from winpredict.errors import InputFileError, TableError, WinPredictError, WorkspaceError
-from winpredict.ingest import import_files, load_profile, scores_table, warehouse
+from winpredict.ingest import import_files, load_profile
 from winpredict.ingest.files import is_warehouse, read_files
 from winpredict.ingest.importing import import_raw
 from winpredict.ingest.out_of_core import import_parted
 from winpredict.simulate.world import simulate, write_salesforce_export
+from winpredict.sources import scores_table, warehouse
 from winpredict.sources.scores_table import COLUMNS, HISTORY, LATEST, ScoresWritten, scores_documentation, write_scores
 from winpredict.sources.warehouse import read_warehouse, warehouse_name
 
@@ -226,13 +227,14 @@ def test_times_of_postgresql_that_are_none_elsewhere_are_told_and_taken_as_missi
         " expected_close_date date)",
         "insert into crm.deals values ('a', 'Demo', 'open', '2025-01-01 10:00+00', 'infinity', 'infinity'),"
         " ('b', 'Demo', 'open', '-infinity', null, '2025-03-01'), ('c', 'Demo', 'open', '0044-03-15 BC', null, null)",
+        "insert into crm.deals values ('d', 'Demo', 'open', '2025-01-02 10:00+00', null, null)",
     )
     found = by_warehouse(place, "generic")
     assert found.crm.deals["created_at"].tolist()[0] == pd.Timestamp("2025-01-01T10:00Z")
-    assert found.crm.deals["created_at"].isna().tolist() == [False, True, True]
-    assert found.crm.deals["expected_close_date"].notna().tolist() == [False, True, False]
-    assert found.repairs["deals: created_at is no known date, taken as missing (repaired)"] == 2
-    assert found.repairs["deals: expected_close_date is no known date, taken as missing (repaired)"] == 1
+    assert found.crm.deals["created_at"].isna().tolist() == [False, True, True, False]
+    assert found.crm.deals["expected_close_date"].notna().tolist() == [False, True, False, False]
+    assert found.repairs["deals: created_at is not a date, taken as missing (repaired)"] == 2
+    assert found.repairs["deals: expected_close_date is not a date, taken as missing (repaired)"] == 1
 
 
 DEALS = {
@@ -365,6 +367,7 @@ def test_the_samples_of_fivetran_for_hubspot(place, tmp_path):
     tables = sample("fivetran_dbt_hubspot", "")
     deals = tables["deal"]
     deals.loc[:4, "is_deleted"] = "true"
+    deals["deal_pipeline_stage_id"] = "contractsent"  # the sample has no stages, and deals without a label are refused
     tables["deal_stage"]["deal_id"] = deals["deal_id"].tail(len(tables["deal_stage"])).tolist()
     # no engagement of the sample is linked to its deal, and its tasks have no completion
     met = tables["engagement_meeting"]["engagement_id"].head(3).tolist()
@@ -494,7 +497,7 @@ def test_a_failure_in_between_leaves_the_old_state(out, monkeypatch):
 KILLED = """
 import os, sys
 import pandas as pd
-from winpredict.sources import scores_table
+from winpredict.sources import scores_table, warehouse
 merge = scores_table._merge
 def killed(connection, stage, table):
     merge(connection, stage, table)
@@ -715,5 +718,5 @@ def test_from_a_warehouse_to_scores_in_it(place, tmp_path, monkeypatch, caplog):
 
 def test_a_profile_is_not_guessed_from_a_warehouse():
     told = run("import", "postgresql://me:hunter2@host/crm", "--guess", code=2)
-    assert "save the table" in told.output + told.stderr
+    assert "Save the table" in told.output + told.stderr
     assert "hunter2" not in told.output + told.stderr

@@ -48,7 +48,7 @@ def bundle(seed):
         }
     )
     tables = {name: make(random, ids) for name, make in MAKERS.items() if random.random() < 0.8}
-    return CRMData.from_frames(deals, stage_order=STAGES, known_until=day(LAST_DAY + 1), **tables)
+    return CRMData.from_tables(deals, stage_order=STAGES, known_until=day(LAST_DAY + 1), **tables)
 
 
 bundles = st.integers(0, 11).map(bundle)
@@ -240,7 +240,7 @@ def minimal(**columns):
 
 def test_without_history_what_the_close_overwrote_is_unknown():
     deals = minimal(amount=[10.0, 20.0, 30.0], expected_close_date=pd.Timestamp("2025-02-01", tz="UTC"), owner_id="u")
-    cut = CRMData.from_frames(deals).as_known_at("2025-01-20").deals
+    cut = CRMData.from_tables(deals).as_known_at("2025-01-20").deals
     assert cut["outcome"].tolist() == ["open", "open"]
     assert cut["stage"].isna().tolist() == [True, False]
     assert cut["expected_close_date"].isna().tolist() == [True, False]
@@ -249,7 +249,7 @@ def test_without_history_what_the_close_overwrote_is_unknown():
 
 
 def test_before_is_strict():
-    crm = CRMData.from_frames(minimal())
+    crm = CRMData.from_tables(minimal())
     assert crm.as_known_at("2025-02-01").deals.loc[0, "outcome"] == "open"
     assert crm.as_known_at("2025-02-01T00:00:00.000001").deals.loc[0, "outcome"] == "won"
     assert len(crm.as_known_at("2025-01-05").deals) == 1
@@ -265,31 +265,31 @@ def test_a_booked_meeting_is_known_before_it_happens_and_a_late_entry_is_not():
             "activity_type": "meeting",
         }
     )
-    crm = CRMData.from_frames(minimal(), activities=activities)
+    crm = CRMData.from_tables(minimal(), activities=activities)
     assert crm.as_known_at("2025-01-20").activities["activity_id"].tolist() == ["booked"]
 
 
 def test_known_until_is_just_after_the_last_record_unless_given():
-    assert CRMData.from_frames(minimal()).known_until == utc("2025-03-01") + pd.Timedelta("1us")
-    given_ = CRMData.from_frames(minimal(), known_until="2025-04-01T02:00+02:00").known_until
+    assert CRMData.from_tables(minimal()).known_until == utc("2025-03-01") + pd.Timedelta("1us")
+    given_ = CRMData.from_tables(minimal(), known_until="2025-04-01T02:00+02:00").known_until
     assert given_ == utc("2025-04-01")
 
 
 def test_a_cut_before_the_first_deal_can_be_cut_again():
-    assert len(CRMData.from_frames(minimal()).as_known_at("2024-12-01").as_known_at("2024-11-01").deals) == 0
+    assert len(CRMData.from_tables(minimal()).as_known_at("2024-12-01").as_known_at("2024-11-01").deals) == 0
 
 
 def test_custom_columns_are_attributes():
-    assert CRMData.from_frames(minimal(Region="East", amount=1.0)).attributes == ("Region",)
+    assert CRMData.from_tables(minimal(Region="East", amount=1.0)).attributes == ("Region",)
 
 
 def test_tables_yields_those_that_are_there():
-    crm = CRMData.from_frames(minimal(), users=pd.DataFrame({"user_id": ["u"]}), contacts=None)
+    crm = CRMData.from_tables(minimal(), users=pd.DataFrame({"user_id": ["u"]}), contacts=None)
     assert [name for name, _ in crm.tables()] == ["deals", "users"]
 
 
 def test_undated_deals_have_no_earlier_day():
-    crm = CRMData.from_frames(minimal(created_at=pd.NaT, closed_at=pd.NaT))
+    crm = CRMData.from_tables(minimal(created_at=pd.NaT, closed_at=pd.NaT))
     assert not crm.dated
     assert crm.known_until is None
     with pytest.raises(TableError, match="carry no dates"):
@@ -297,14 +297,14 @@ def test_undated_deals_have_no_earlier_day():
 
 
 def test_undated_tables_can_be_saved(tmp_path):
-    crm = CRMData.from_frames(minimal(created_at=pd.NaT, closed_at=pd.NaT))
+    crm = CRMData.from_tables(minimal(created_at=pd.NaT, closed_at=pd.NaT))
     crm.save(tmp_path / "tables")
     assert_same(CRMData.load(tmp_path / "tables"), crm)
 
 
 def test_an_unknown_table_is_refused():
     with pytest.raises(TableError, match=r"unknown table\(s\) leads"):
-        CRMData.from_frames(minimal(), leads=minimal())
+        CRMData.from_tables(minimal(), leads=minimal())
 
 
 def test_a_folder_without_tables_says_to_import(tmp_path):
@@ -313,7 +313,7 @@ def test_a_folder_without_tables_says_to_import(tmp_path):
 
 
 def test_tables_of_another_version_are_refused(tmp_path):
-    CRMData.from_frames(minimal()).save(tmp_path)
+    CRMData.from_tables(minimal()).save(tmp_path)
     description = tmp_path / "crm.json"
     description.write_text(description.read_text().replace('"schema_version": 1', '"schema_version": 99'))
     with pytest.raises(TableError, match="schema version 99"):
@@ -321,14 +321,14 @@ def test_tables_of_another_version_are_refused(tmp_path):
 
 
 def test_saving_again_replaces_the_whole_folder(tmp_path):
-    crm = CRMData.from_frames(minimal(), users=pd.DataFrame({"user_id": ["u"]}))
+    crm = CRMData.from_tables(minimal(), users=pd.DataFrame({"user_id": ["u"]}))
     crm.save(tmp_path / "tables")
     replace(crm, users=None).save(tmp_path / "tables")
     assert CRMData.load(tmp_path / "tables").users is None
 
 
 def test_an_empty_bundle_stands():
-    crm = CRMData.from_frames(minimal().iloc[:0])
+    crm = CRMData.from_tables(minimal().iloc[:0])
     assert crm.known_until is None
     assert len(crm.deals) == 0
     assert not crm.dated
@@ -336,12 +336,12 @@ def test_an_empty_bundle_stands():
 
 @pytest.mark.parametrize("table", OPTIONAL)
 def test_every_optional_table_is_a_field(table):
-    assert getattr(CRMData.from_frames(minimal()), table) is None
+    assert getattr(CRMData.from_tables(minimal()), table) is None
 
 
 def test_history_of_one_column_leaves_the_others_alone():
     history = pd.DataFrame({"deal_id": ["a"], "changed_at": ["2025-01-02"], "stage": ["Qualify"]})
-    cut = CRMData.from_frames(minimal(amount=[1.0, 2.0, 3.0]), deal_history=history).as_known_at("2025-01-20").deals
+    cut = CRMData.from_tables(minimal(amount=[1.0, 2.0, 3.0]), deal_history=history).as_known_at("2025-01-20").deals
     assert cut["stage"].tolist()[0] == "Qualify"
     assert cut["amount"].tolist() == [1.0, 2.0]
     assert np.issubdtype(cut["amount"].dtype, np.float64)

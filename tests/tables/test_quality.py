@@ -48,7 +48,7 @@ def clean(number=1000):
     keep = {"deal_history": history, "activities": activities}
     keep = {name: frame[frame["deal_id"].isin(deals["deal_id"])] for name, frame in keep.items()}
     people = {"users": pd.DataFrame({"user_id": ["u0"]}), "accounts": pd.DataFrame({"account_id": ["c0"]})}
-    return CRMData.from_frames(deals, stage_order=STAGES, known_until=end, **keep, **people)
+    return CRMData.from_tables(deals, stage_order=STAGES, known_until=end, **keep, **people)
 
 
 CLEAN = clean()
@@ -283,7 +283,7 @@ def test_the_order_of_rows_does_not_matter():
 
 def test_one_deal_and_none_are_no_reason_to_fail():
     assert "only 1 won and 0 lost deals" in check_quality(replace(CLEAN, deals=CLEAN.deals.head(1))).summary()
-    assert "only 0 won and 0 lost deals" in check_quality(CRMData.from_frames(CLEAN.deals.iloc[:0])).summary()
+    assert "only 0 won and 0 lost deals" in check_quality(CRMData.from_tables(CLEAN.deals.iloc[:0])).summary()
 
 
 def test_the_real_b2b_deals_hold_83_twins():
@@ -294,4 +294,4 @@ def test_the_real_b2b_deals_hold_83_twins():
     frame = raw.drop(columns="Status").assign(
         deal_id=np.arange(len(raw)), outcome=raw["Status"].str.lower(), created_at=None, closed_at=None, stage=None
     )
-    assert sentence(CRMData.from_frames(frame), "deal_id", "equal another deal")["count"] == 83
+    assert sentence(CRMData.from_tables(frame), "deal_id", "equal another deal")["count"] == 83

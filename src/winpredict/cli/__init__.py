@@ -1,21 +1,40 @@
-"""The command line: each command calls one public function or two and tells what came of it."""
+"""The command line: each command calls one public function or two and tells what came of it.
 
+Exit codes: 0 done; 1 done, with problems (`winpredict run`); 2 something must be changed by the user; 3 the workspace
+is busy (`winpredict run`); 70 an error of winpredict's own, whose details are in a log file; 130 stopped by Ctrl-C.
+"""
+
+import os
 import sys
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from winpredict._internal.error_log import unexpected_error
 from winpredict.cli import data, demo, features, live, modelling, models, people, push, report, run, scoring, spark
 from winpredict.cli import serve as desk
 from winpredict.errors import WinPredictError
 
 USER_MUST_CHANGE_SOMETHING = 2
+#: As sysexits.h has it: an internal error.
+UNEXPECTED = 70
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 
 
 class _Commands(TyperGroup):
     """All commands; errors made for people become a sentence and an exit code, never a traceback."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().main(*args, **options)
+        except BrokenPipeError:  # whoever read the output has gone, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(BROKEN_PIPE) from None
+        except Exception as error:
+            print(f"error: {unexpected_error(error)}", file=sys.stderr)
+            raise SystemExit(UNEXPECTED) from None
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -58,4 +77,6 @@ app.add_typer(spark.app, name="spark")
 
 def main() -> None:
     """Entry point of the ``winpredict`` command."""
+    # OpenMP's threads otherwise spin while they wait for each other, which on a busy machine takes ten times the time
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()

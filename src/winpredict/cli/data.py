@@ -9,14 +9,16 @@ import typer
 
 from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
-from winpredict.cli.output import respond, table
+from winpredict.cli.output import respond
 from winpredict.errors import ProfileError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from winpredict.config import InputLimits
     from winpredict.ingest import Imported, Profile
     from winpredict.ingest.files import RawFile
+    from winpredict.ingest.guess import Guess
     from winpredict.ingest.out_of_core import ImportedParts
     from winpredict.workspace import Workspace
 
@@ -25,21 +27,29 @@ def import_(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Folders, zips, CSV, Parquet or Excel files; or a warehouse: postgresql://me@host/db, env:NAME.",
+            help="Folders, zips, CSV, JSON, Parquet or Excel files; or a warehouse: postgresql://me@host/db, env:NAME.",
             metavar="PATH...",
         ),
     ],
     profile: Annotated[
-        str | None, typer.Option("--profile", help="Name of a shipped mapping profile, or a YAML file of your own.")
+        str | None,
+        typer.Option(
+            "--profile",
+            help="Name of a shipped mapping profile, or a YAML file of your own. Without it one is proposed, and kept "
+            "in the workspace.",
+        ),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Without --profile: import also where points should be confirmed.")
+    ] = False,
     buckets: Annotated[
         int | None,
         typer.Option(
             "--buckets",
             min=1,
             max=1024,
-            help="Part the tables into so many buckets of deals, for data larger than memory; files above 1 GB are "
-            "parted anyway. An import that was stopped goes on where it was.",
+            help="Split the tables into this number of buckets of deals, for data larger than memory; files above 1 GB "
+            "are split anyway. An import that was stopped goes on where it was.",
         ),
     ] = None,
     schema: Annotated[str | None, typer.Option("--schema", help="Schema of the tables in a warehouse.")] = None,
@@ -48,27 +58,38 @@ def import_(
         typer.Option("--guess", help="Import nothing; print a profile for an unknown file, to be saved and edited."),
     ] = False,
     workspace: WorkspaceOption = None,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a CRM export into the workspace.
+    """Read a CRM export into the workspace, and say what was understood.
 
     A later export of the same CRM updates it, by id; the same one changes nothing.
 
     Example: winpredict import export.zip --profile salesforce
 
+    Example: winpredict import "pipeline 2025.xlsx"
+
     Example: winpredict import env:WAREHOUSE --profile fivetran_salesforce --schema salesforce
     """
+    from winpredict.config import load_config
+
+    limits = load_config(config).input_limits
     if guess:
-        _propose_profile(paths, as_json=as_json)
+        _print_proposal(paths, limits, as_json=as_json)
         return
     place = workspace_at(workspace)
+    chosen = profile or str(_accepted_proposal(place, paths, limits, yes=yes))
     with place.writing():
-        imported = import_into(place, paths, _required(profile), schema=schema, buckets=buckets)
+        imported = import_into(place, paths, chosen, schema=schema, buckets=buckets, limits=limits)
     manifest = place.manifest
     respond(
         {key: manifest[key] for key in ("profile", "fingerprint", "known_until", "rows")}
-        | {"import": manifest["imports"][-1], "quarantined": _quarantined(imported)},
-        lambda console: _show_import(console, place, imported),
+        | {
+            "import": manifest["imports"][-1],
+            "quarantined": _quarantined(imported),
+            "understood": imported.understood,
+        },
+        lambda console: _show_import(console, place, imported, understood=profile is not None),
         as_json=as_json,
     )
 
@@ -105,6 +126,7 @@ def import_into(
     schema: str | None = None,
     buckets: int | None = None,
     afresh: bool = False,
+    limits: "InputLimits | None" = None,
 ) -> "Imported | ImportedParts":
     """Import files and warehouses into a workspace whose lock is held; `afresh` forgets what it held before."""
     from winpredict.ingest import load_profile
@@ -117,10 +139,12 @@ def import_into(
     parted = place.buckets() if place.exists and not afresh else None
     buckets = len(parted) if parted is not None else buckets or buckets_for(paths, mapping)
     if buckets:
-        return _import_parted(place, paths, profile, mapping, schema, buckets, afresh=afresh)
+        raw_files = _raw_files(paths, mapping, schema, limits, in_parts=True)
+        return _import_parted(place, paths, profile, mapping, raw_files, f"{schema}", buckets, limits, afresh=afresh)
     earlier = place.crm() if place.exists and not afresh else None
     with progress("importing"):
-        imported = import_raw(_raw_files(paths, mapping, schema), mapping, earlier=earlier)
+        raw_files = _raw_files(paths, mapping, schema, limits)
+        imported = import_raw(raw_files, mapping, earlier=earlier, earlier_files=_files_of(place, earlier))
     adds = "deals" not in mapping.tables and not any(is_warehouse(str(path)) for path in paths)
     if adds:
         Additions(place.added_folder).keep(paths, mapping)
@@ -140,8 +164,10 @@ def _import_parted(
     paths: Sequence[Path | str],
     profile: str,
     mapping: "Profile",
-    schema: str | None,
+    raw_files: "Iterator[RawFile]",
+    schema: str,
     buckets: int,
+    limits: "InputLimits | None",
     *,
     afresh: bool,
 ) -> "ImportedParts":
@@ -154,13 +180,14 @@ def _import_parted(
         earlier = place.buckets() or place.part(buckets)
     with progress_bar("importing") as steps:
         imported = import_parted(
-            _raw_files(paths, mapping, schema, in_parts=True),
+            raw_files,
             mapping,
             place.importing_folder,
             buckets,
             plan=f"{source_plan(paths)} {schema} {place.state}",
-            alone=holds_one_table(paths),
+            alone=holds_one_table(paths, encoding=mapping.encoding, limits=limits),
             earlier=earlier,
+            earlier_files=_files_of(place, earlier),
             steps=steps,
         )
     place.save_import(
@@ -173,8 +200,19 @@ def _import_parted(
     return imported
 
 
+def _files_of(place: "Workspace", earlier: object) -> list[str]:
+    """The hashes of all files that the tables of a workspace were made of."""
+    imports = place.manifest["imports"] if earlier is not None else []
+    return [str(source["sha256"]) for each in imports for source in each["sources"] if source["tables"]]
+
+
 def _raw_files(
-    paths: Sequence[Path | str], profile: "Profile", schema: str | None, *, in_parts: bool = False
+    paths: Sequence[Path | str],
+    profile: "Profile",
+    schema: str | None,
+    limits: "InputLimits | None",
+    *,
+    in_parts: bool = False,
 ) -> "Iterator[RawFile]":
     from winpredict.ingest.files import is_warehouse, read_files
     from winpredict.sources.warehouse import read_warehouse
@@ -183,46 +221,99 @@ def _raw_files(
         if is_warehouse(str(path)):
             yield from read_warehouse(str(path), profile, schema=schema, in_parts=in_parts)
         else:
-            yield from read_files([path], in_parts=in_parts)
+            yield from read_files([path], in_parts=in_parts, limits=limits, encoding=profile.encoding)
 
 
-def _required(profile: str | None) -> str:
-    from winpredict.ingest import shipped_profiles
+def _proposal(paths: Sequence[str], limits: "InputLimits") -> "tuple[Guess, Imported | None, str]":
+    """A profile for unknown files, what an import by it would understand, and why it would be refused, if it would."""
+    from dataclasses import replace
 
-    if profile is None:
+    from winpredict.errors import WinPredictError
+    from winpredict.ingest.files import is_warehouse, read_files
+    from winpredict.ingest.guess import propose
+    from winpredict.ingest.importing import import_raw
+
+    if any(is_warehouse(path) for path in paths):
         raise ProfileError(
-            f"name a mapping profile with --profile: {', '.join(shipped_profiles())}, or a YAML file of your own; "
-            "`winpredict import PATH --guess` proposes one"
+            "name a mapping profile with --profile; one is proposed for files only. Save the table of deals as CSV or "
+            "Parquet, and import that without --profile"
         )
-    return profile
+    with progress("reading") as say:
+        guess = propose(paths, limits=limits)
+        say("what would be understood")
+        try:
+            imported = import_raw(read_files(paths, limits=limits, encoding=guess.profile.encoding), guess.profile)
+        except WinPredictError as error:
+            return guess, None, str(error)
+    known = {point["text"] for point in guess.points}
+    points = [*guess.points, *(point for point in imported.understood.points if point["text"] not in known)]
+    return guess, replace(imported, understood=replace(imported.understood, points=points)), ""
 
 
-def _propose_profile(paths: Sequence[str], *, as_json: bool) -> None:
-    from winpredict.ingest import guess_profile, profile_yaml
-    from winpredict.ingest.files import is_warehouse
+def _print_proposal(paths: Sequence[str], limits: "InputLimits", *, as_json: bool) -> None:
+    from winpredict.ingest import profile_yaml
 
-    if len(paths) > 1:
-        raise ProfileError(f"--guess looks at one file at a time; {len(paths)} were named")
-    if is_warehouse(paths[0]):
-        raise ProfileError("--guess looks at files; save the table of deals as CSV or Parquet, and guess from that")
-    proposal = profile_yaml(guess_profile(Path(paths[0])))
+    guess, imported, refusal = _proposal(paths, limits)
+    text = profile_yaml(guess.profile)
     if as_json:
-        respond({"profile": proposal}, lambda console: None, as_json=True)
+        understood = None if imported is None else imported.understood
+        said = {"profile": text, "understood": understood, "points": guess.points, "refused": refusal or None}
+        respond(said, lambda console: None, as_json=True)
         return
-    sys.stdout.write(proposal)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    if imported is not None:
+        print(imported.understood.summary(), file=sys.stderr)
+    else:
+        print(f"with this profile the import would be refused: {refusal}", file=sys.stderr)
+        for point in guess.points:
+            print(f"  confirm: {point['text']} [profile: {point['line']}]", file=sys.stderr)
     print("save this as my.yaml, look it through, then: winpredict import ... --profile my.yaml", file=sys.stderr)
+
+
+def _accepted_proposal(place: "Workspace", paths: Sequence[str], limits: "InputLimits", *, yes: bool) -> Path:
+    """Propose a profile, show what it understands, have it confirmed, and keep it in the workspace.
+
+    Raises
+    ------
+    ProfileError
+        When it does not fit, or there is something to confirm and nobody to ask.
+    """
+    from winpredict.ingest import profile_yaml
+
+    guess, imported, refusal = _proposal(paths, limits)
+    text = profile_yaml(guess.profile)
+    if imported is None:
+        raise ProfileError(
+            f"the profile that was proposed does not do: {refusal}. Print it with `winpredict import PATH --guess`, "
+            "correct it, and name it with --profile"
+        )
+    print(imported.understood.summary(), file=sys.stderr)
+    if imported.understood.doubtful and not yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise ProfileError(
+                f"{len(imported.understood.points)} point(s) above should be confirmed, and there is no terminal to "
+                "ask on. Nothing was stored. Run it again with --yes, or save the profile (`winpredict import PATH "
+                "--guess > my.yaml`), correct it, and name it with --profile"
+            )
+        if not typer.confirm("Import it like this?", default=False, err=True):
+            raise ProfileError(
+                "nothing was stored. Save the profile (`winpredict import PATH --guess > my.yaml`), correct it, and "
+                "name it with --profile"
+            )
+    with place.writing():
+        return place.keep_profile(guess.profile.name or "proposed", text)
 
 
 def _quarantined(imported: "Imported | ImportedParts") -> dict[str, int]:
     return {name: len(rows) for name, rows in imported.quarantine.items()}
 
 
-def _show_import(console: "Console", place: "Workspace", imported: "Imported | ImportedParts") -> None:
-    import pandas as pd
-
-    rows = place.manifest["rows"]
-    console.print(table(pd.DataFrame(list(rows.items()), columns=["table", "rows"]), "Imported", {"rows": ",d"}))
-    if imported.repairs:
-        repairs = pd.DataFrame(list(imported.repairs.items()), columns=["repaired or rejected", "rows"])
-        console.print(table(repairs, "Repairs", {"rows": ",d"}))
-    console.print(f"stored in {place.folder}; next: winpredict check --workspace {place.folder}")
+def _show_import(
+    console: "Console", place: "Workspace", imported: "Imported | ImportedParts", *, understood: bool
+) -> None:
+    if understood:
+        console.print(imported.understood.summary(), soft_wrap=True)
+    rows = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in place.manifest["rows"].items())
+    console.print(f"Stored: {rows} in {place.folder}", soft_wrap=True)
+    console.print(f"Next: winpredict check --workspace {place.folder}", soft_wrap=True)

@@ -1,6 +1,5 @@
 """``winpredict demo``: everything once, on a simulated CRM."""
 
-import os
 import shutil
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from winpredict.cli.options import JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond
 from winpredict.cli.scoring import score_workspace, scores_table
 from winpredict.cli.serve import run_desk
+from winpredict.cli.shell import format_command, quote
 from winpredict.errors import ConfigError, WorkspaceError
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def _demo_files(place: "Workspace", config: "Config", deals: int, *, as_json: bo
     def show(console: "Console") -> None:
         show_backtest(console, found, details=False)
         console.print(scores_table(scores))
-        console.print(_next_steps(place, version, str(scores["deal_id"].iloc[0]) if len(scores) else "DEAL_ID"))
+        deal_id = str(scores["deal_id"].iloc[0]) if len(scores) else "DEAL_ID"
+        console.print(_next_steps(place, version, deal_id), soft_wrap=True)
 
     facts = {
         "workspace": str(place.folder),
@@ -118,7 +119,8 @@ def _demo_desk(place: "Workspace", config: "Config", deals: int, password: str |
     def show(console: "Console") -> None:
         show_backtest(console, found, details=False)
         desk.show(console)
-        console.print(f"once closed it opens again with: {_typed(f'winpredict serve {_folder(place)}')}")
+        command = format_command(f"winpredict serve {_folder(place)}")
+        console.print(f"once closed it opens again with: {command}", soft_wrap=True)
 
     facts = {
         "workspace": str(place.folder),
@@ -143,7 +145,7 @@ def _demo_live(place: "Workspace", crm: str, config: "Config", deals: int, *, as
 
     def show(console: "Console") -> None:
         done.show(console)
-        console.print(_told(done.next_steps(_folder(place), _model(done.model))))
+        console.print(_format_steps(done.next_steps(_folder(place), _model(done.model))), soft_wrap=True)
 
     respond({"workspace": str(place.folder), "rows": place.manifest["rows"]} | done.facts(), show, as_json=as_json)
 
@@ -200,28 +202,23 @@ def _import_simulated(place: "Workspace", deals: int, seed: int) -> None:
 
 def _next_steps(place: "Workspace", version: "ModelVersion", deal_id: str) -> str:
     folder, model = _folder(place), _model(version)
-    return _told(
+    return _format_steps(
         [
-            f"winpredict explain {deal_id}{model} {folder}",
+            f"winpredict explain {quote(deal_id)}{model} {folder}",
             f"winpredict check {folder}",
             f"winpredict report drivers --out drivers.html{model} {folder}",
-            f"mlflow ui --backend-store-uri sqlite:///{place.folder}/mlflow.db",
-            "winpredict import YOUR_EXPORT.zip --profile salesforce --workspace my-project",
+            f"mlflow ui --backend-store-uri {quote(f'sqlite:///{place.folder}/mlflow.db')}",
+            "winpredict import YOUR_EXPORT.csv --workspace my-project",
         ]
     )
 
 
-def _told(steps: list[str]) -> str:
-    return "\n  ".join(["Next steps:", *map(_typed, steps)])
-
-
-def _typed(command: str) -> str:
-    """A command as it is typed here: whoever came by ``uv run`` has none of ours on the path."""
-    return f"uv run {command}" if "UV_RUN_RECURSION_DEPTH" in os.environ else command
+def _format_steps(steps: list[str]) -> str:
+    return "\n  ".join(["Next steps:", *map(format_command, steps)])
 
 
 def _folder(place: "Workspace") -> str:
-    return f"--workspace {place.folder}"
+    return f"--workspace {quote(str(place.folder))}"
 
 
 def _model(version: "ModelVersion") -> str:

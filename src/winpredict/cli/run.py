@@ -36,7 +36,8 @@ def run(
     Scores are published where there is a win desk: a database that the config names, or one in the workspace.
 
     Ends with 0 when done; 1 when done with problems (bad data, records that the CRM refused); 2 when something was not
-    done, and must be changed; 3 when another process is at work in the workspace.
+    done, and must be changed; 3 when another process is at work in the workspace; 70 when winpredict itself failed,
+    with the details in a log file.
 
     Example: winpredict run hubspot --workspace my-project --config my.yaml
     """

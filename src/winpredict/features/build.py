@@ -93,7 +93,7 @@ def build_features(
     ...     "deal_id": ["a", "b"], "stage": ["Won", "Demo"], "outcome": ["won", "open"],
     ...     "created_at": ["2025-01-01", "2025-02-01"], "closed_at": ["2025-03-01", None],
     ... })
-    >>> crm = CRMData.from_frames(deals)
+    >>> crm = CRMData.from_tables(deals)
     >>> build_features(crm, open_at(crm, "2025-02-15")).frame["days_open"].tolist()
     [45.0, 14.0]
     """

@@ -119,7 +119,7 @@ def build_dataset(
     ...     "created_at": ["2025-01-01", "2025-02-01"], "closed_at": ["2025-03-01", None],
     ... })
     >>> place = Path(tempfile.mkdtemp())
-    >>> buckets = DealBuckets.write(CRMData.from_frames(deals), place / "tables", 2)
+    >>> buckets = DealBuckets.write(CRMData.from_tables(deals), place / "tables", 2)
     >>> sum(len(rows) for rows in build_dataset(buckets, place / "features"))
     12
     """

@@ -132,7 +132,7 @@ def audit_attributes(
     ...     "loss_reason": ["price" if i % 3 == 1 else None for i in range(300)],
     ...     "region": [("east", "west")[i // 3 % 2] for i in range(300)],
     ... })
-    >>> audit = audit_attributes(CRMData.from_frames(deals))
+    >>> audit = audit_attributes(CRMData.from_tables(deals))
     >>> audit.kept, list(audit.dropped)
     (('region',), ['loss_reason'])
     """
@@ -160,7 +160,7 @@ def static_attributes(crm: CRMData) -> tuple[str, ...]:
     >>> deals = pd.DataFrame({"deal_id": ["a"], "stage": ["Demo"], "outcome": ["open"], "created_at": ["2025-01-01"],
     ...                       "closed_at": [None], "account_id": ["x"], "product": ["Plus"], "Region": ["East"]})
     >>> accounts = pd.DataFrame({"account_id": ["x"], "industry": ["Media"]})
-    >>> static_attributes(CRMData.from_frames(deals, accounts=accounts))
+    >>> static_attributes(CRMData.from_tables(deals, accounts=accounts))
     ('account_id', 'product', 'Region', 'account_industry')
     """
     versioned = [name for name in ("amount", "owner_id") if not crm.records_changes_of(name)]

@@ -20,7 +20,7 @@ def observed_column(crm: CRMData, name: str) -> str | None:
     --------
     >>> deals = pd.DataFrame({"deal_id": ["a"], "stage": ["Demo"], "outcome": ["open"], "created_at": ["2025-01-01"],
     ...                       "closed_at": [None], "Region": ["East"]})
-    >>> observed_column(CRMData.from_frames(deals), "observed_Region")
+    >>> observed_column(CRMData.from_tables(deals), "observed_Region")
     'Region'
     """
     column = name.removeprefix(OBSERVED)

@@ -34,7 +34,7 @@ def open_at(crm: CRMData, moment: pd.Timestamp | str) -> pd.DataFrame:
     ...     "deal_id": ["a", "b"], "stage": ["Won", "Demo"], "outcome": ["won", "open"],
     ...     "created_at": ["2025-01-01", "2025-02-01"], "closed_at": ["2025-03-01", None],
     ... })
-    >>> open_at(CRMData.from_frames(deals), "2025-02-15")["deal_id"].tolist()
+    >>> open_at(CRMData.from_tables(deals), "2025-02-15")["deal_id"].tolist()
     ['a', 'b']
     """
     moment = utc(moment)

@@ -1,43 +1,60 @@
-"""Raw files as frames of text: CSV, JSON lines, Parquet and Excel, alone, in folders or in zips."""
+"""Raw files as frames of text: delimited text, JSON, Parquet and workbooks, alone, in folders or in zips.
 
-import bz2
-import csv
-import gzip
-import hashlib
-import io
-import json
+What a file is, is told by its content; its ending only says whether a file in a folder or zip is looked at.
+"""
+
+import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
+from winpredict.config import InputLimits
 from winpredict.errors import InputFileError
-from winpredict.tables.schema import text_dtype
+from winpredict.ingest.readers.content import UNPACKING_ERRORS, Content, content_of, copied, unpacked
+from winpredict.ingest.readers.content_type import (
+    KIND_BY_SUFFIX,
+    NAMES,
+    PACKED_SUFFIXES,
+    WORKBOOKS,
+    ContentType,
+    content_type,
+    suffix_of,
+)
+from winpredict.ingest.readers.delimited import is_delimited_table, read_delimited
+from winpredict.ingest.readers.json_records import read_json
+from winpredict.ingest.readers.limits import Budget
+from winpredict.ingest.readers.parquet import read_parquet, with_whole_ids
+from winpredict.ingest.readers.spreadsheets import read_workbook
+from winpredict.ingest.readers.table import Table, Units, no_rows
 
-_DELIMITERS = (",", ";", "\t", "|")
-#: A zip that says it holds more than this is refused: it would not fit, and may be made to do harm.
-LARGEST_UNZIPPED = 50 * 2**30
-#: So is one that unpacks to more than this many times its size, once it is large at all.
-_LARGEST_RATIO, _HARMLESS = 1000, 2**30
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "ROWS_A_PART",
+    "SMALL_BYTES",
+    "RawFile",
+    "holds_one_table",
+    "is_warehouse",
+    "read_files",
+    "with_whole_ids",
+]
+
 #: A file that is read in parts comes in about so many rows at a time; a smaller one comes whole.
 ROWS_A_PART, _BYTES_A_PART, SMALL_BYTES = 500_000, 32 * 2**20, 2**20
-_HEAD = 2**20
 
 #: Before the name of an environment variable that holds the URL of a warehouse.
 ENVIRONMENT_PREFIX = "env:"
 
+_PACKED_KINDS = {"gzip": ".gz", "bzip2": ".bz2"}
+
 
 @dataclass(frozen=True)
 class RawFile:
-    """One table as it came.
+    """One table as it came, or a part of one.
 
     Parameters
     ----------
@@ -48,19 +65,51 @@ class RawFile:
     sha256 : str
         Of the bytes of the file (of the member in a zip).
     frame : DataFrame
-        Texts (typed values from Parquet), index = line or row number, header or first row being 1.
+        Texts (typed values from Parquet and JSON), index = row number: of a delimited text that of the record, blank
+        ones counted and the header of a plain file being 1; of a sheet that of its row; otherwise that of the record.
     unreadable : DataFrame
-        Columns row and text: lines that do not fit the header.
-    remark : str
-        How it was read, where that was not plain.
+        Columns row and text: lines that do not fit the header, and records that are no objects.
+    remarks : tuple of str
+        How it was read where that was not plain, each a clause for people. Of a table in parts, the first part has
+        those on the file and the last one those on its rows.
+    ledger : dict of str to int
+        Where each physical line or record of the file went: records, header, title rows, blank lines, footer, repeated
+        header, second header row, comments, inside quoted cells, unreadable. The sum is the number of lines or records
+        in the file; of a table in parts, the sum over all of them.
+    units : str
+        What the ledger counts, lines or records (rows of a sheet are records).
+    repairs : DataFrame
+        Columns row, column and cause: cells that were changed while reading.
+    set_aside : DataFrame
+        Columns row, text and cause: rows that are no data and were left out.
+    delimiter : str
+        What separates the columns of a delimited text.
+    encoding : str
+        Of a text, for people.
+
+    Examples
+    --------
+    >>> RawFile("deals", "deals.csv", "", pd.DataFrame(), remarks=("Windows-1252", "1 title row")).remark
+    'Windows-1252; 1 title row'
     """
 
     name: str
     path: str
     sha256: str
     frame: pd.DataFrame
-    unreadable: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"row": [], "text": []}))
-    remark: str = ""
+    unreadable: pd.DataFrame = field(default_factory=lambda: no_rows("row", "text"))
+    remarks: tuple[str, ...] = ()
+    ledger: dict[str, int] = field(default_factory=dict)
+    units: Units = "records"
+    repairs: pd.DataFrame = field(default_factory=lambda: no_rows("row", "column", "cause"))
+    set_aside: pd.DataFrame = field(default_factory=lambda: no_rows("row", "text", "cause"))
+    delimiter: str = ""
+    encoding: str = ""
+
+    @property
+    def remark(self) -> str:
+        """All remarks in one line."""
+        return "; ".join(self.remarks)
 
 
 def is_warehouse(text: str) -> bool:
@@ -74,15 +123,25 @@ def is_warehouse(text: str) -> bool:
     return "://" in text or text.startswith(ENVIRONMENT_PREFIX)
 
 
-def read_files(paths: Iterable[Path | str], *, in_parts: bool = False) -> Iterator[RawFile]:
-    """Read every table in files, folders and zips, one after the other.
+def read_files(
+    paths: Iterable[Path | str],
+    *,
+    in_parts: bool = False,
+    encoding: str | None = None,
+    limits: InputLimits | None = None,
+) -> Iterator[RawFile]:
+    r"""Read every table in files, folders and zips, one after the other.
 
     Parameters
     ----------
     paths : iterable of Path or str
         Folders are read with everything in them; files of unknown kinds in folders and zips are passed over.
     in_parts : bool
-        Yield large CSV and Parquet files in several parts of the same path, of `ROWS_A_PART` rows or so.
+        Yield large delimited and Parquet files in several parts of the same path, of `ROWS_A_PART` rows or so.
+    encoding : str, optional
+        Of all texts, such as cp1252; by default it is told from the bytes of each.
+    limits : InputLimits, optional
+        What a file may hold.
 
     Yields
     ------
@@ -91,21 +150,233 @@ def read_files(paths: Iterable[Path | str], *, in_parts: bool = False) -> Iterat
     Raises
     ------
     InputFileError
-        When a path does not exist, is of an unknown kind, empty, or broken.
+        When a path does not exist, is of an unknown kind, empty, broken, or beyond a limit.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "deals.csv"
+    >>> _ = path.write_text("Won deals 2024\n\nId;Amount\n006A1;12,5\n006A2;14\n\nTotal;26,5\n")
+    >>> raw = next(read_files([path]))
+    >>> raw.frame.to_dict("index")
+    {4: {'Id': '006A1', 'Amount': '12,5'}, 5: {'Id': '006A2', 'Amount': '14'}}
+    >>> raw.ledger
+    {'title rows': 1, 'header': 1, 'records': 2, 'footer': 1, 'blank lines': 2}
     """
+    door = _Door(in_parts, encoding, limits or InputLimits())
     for path in map(Path, paths):
+        try:
+            yield from door.tables(path)
+        except (InputFileError, NameError):
+            raise
+        except MemoryError:
+            raise InputFileError(
+                f"{path} needs more memory than there is; export fewer columns, or import it with --buckets"
+            ) from None
+        except Exception as error:
+            # a damaged file can break its reader in any way: people are told which file it is
+            raise InputFileError(
+                f"{path} cannot be read ({type(error).__name__}: {str(error)[:300]}); export or copy it again"
+            ) from error
+
+
+def holds_one_table(
+    paths: Iterable[Path | str], *, encoding: str | None = None, limits: InputLimits | None = None
+) -> bool:
+    """Whether files, folders and zips hold a single table between them; it then holds the deals whatever it is called.
+
+    Examples
+    --------
+    >>> holds_one_table(["mine.csv"]), holds_one_table(["deals.csv", "calls.csv"])
+    (True, False)
+    """
+    links = limits is not None and limits.outside_links
+    files = [
+        inner
+        for path in map(Path, paths)
+        for inner in (_inside(path, outside_links=links) if path.is_dir() else [path])
+    ]
+    if len(files) != 1:
+        return False
+    if not files[0].is_file():
+        return True
+    content = content_of(files[0])
+    try:
+        kind = content_type(content, suffix_of(files[0].name)).kind
+    finally:
+        content.close()
+    if kind in ("zip", "html", *WORKBOOKS) or files[0].suffix.lower() == ".zip":
+        return len(list(islice(read_files(files, encoding=encoding, limits=limits), 2))) == 1
+    return True
+
+
+class _Door:
+    """Reads one path after the other with the same settings."""
+
+    def __init__(self, in_parts: bool, encoding: str | None, limits: InputLimits) -> None:
+        self.in_parts, self.encoding, self.limits = in_parts, encoding, limits
+
+    def tables(self, path: Path) -> Iterator[RawFile]:
+        """The tables of a file, folder or zip."""
         if path.is_dir():
-            for inner in _inside(path):
-                yield from _of_path(inner, in_parts=in_parts)
+            for inner in _inside(path, outside_links=self.limits.outside_links):
+                yield from self._of_file(inner, inside=True)
         elif path.is_file():
-            if path.suffix.lower() == ".zip":
-                yield from _unzipped(path)
-            elif _reader(path.name):
-                yield from _of_path(path, in_parts=in_parts)
-            else:
-                raise InputFileError(f"{path} is none of {', '.join(sorted(_READERS))}, .zip, or one of these with .gz")
+            yield from self._of_file(path, inside=False)
         else:
             raise InputFileError(f"{_named(path)} does not exist; name a folder or file with the export")
+
+    def _of_file(self, path: Path, *, inside: bool) -> Iterator[RawFile]:
+        try:
+            content = content_of(path)
+        except OSError as error:
+            raise InputFileError(f"{path} cannot be opened: {error.strerror or error}") from None
+        try:
+            budget = Budget(self.limits, content.size, str(path))
+            kind = content_type(content, suffix_of(path.name)).kind
+            if (kind == "zip" or path.suffix.lower() == ".zip") and not inside:
+                yield from self._of_zip(path, content, budget)
+            else:
+                yield from self._of_content(path.name, str(path), content, budget, inside=inside)
+        finally:
+            content.close()
+
+    def _of_zip(self, path: Path, content: Content, budget: Budget) -> Iterator[RawFile]:
+        try:
+            with zipfile.ZipFile(content.opened()) as archive:
+                members = [each for each in archive.infolist() if not each.is_dir() and _is_known(each.filename)]
+                if len(members) > self.limits.zip_members:
+                    raise InputFileError(
+                        f"{path} holds {len(members):,} files, more than {self.limits.zip_members:,} "
+                        "(input_limits.zip_members); unpack it yourself and import the folder, or raise the limit"
+                    )
+                for member in sorted(members, key=lambda each: each.filename):
+                    where = f"{path}/{member.filename}"
+                    if member.flag_bits & 1:
+                        raise InputFileError(f"{where} has a password; pack it without one, or unpack it yourself")
+                    # a member named ../../x never becomes a path
+                    name = PurePosixPath(member.filename).name
+                    with archive.open(member) as stream, closing(copied(stream, budget)) as inner:  # type: ignore[arg-type]
+                        yield from self._of_content(name, where, inner, budget, inside=True)
+        except (*UNPACKING_ERRORS, NotImplementedError, RuntimeError) as error:
+            raise InputFileError(f"{path} is no readable zip ({error}); export or copy it again") from None
+
+    def _of_content(
+        self, name: str, where: str, content: Content, budget: Budget, *, inside: bool
+    ) -> Iterator[RawFile]:
+        digest = content.sha256()
+        stem, suffix = PurePosixPath(name).stem, suffix_of(name)
+        found = content_type(content, suffix)
+        packing = _PACKED_KINDS.get(found.kind)
+        named_packed = PurePosixPath(name).suffix.lower() in PACKED_SUFFIXES
+        if packing is None and named_packed:
+            stem = PurePosixPath(stem).stem
+            if found.kind == "text" and content.size and not is_delimited_table(content, where, self.encoding):
+                raise InputFileError(
+                    f"{where} cannot be read: it is neither packed as its ending says nor a table; export it again"
+                )
+        if packing is not None:
+            with closing(unpacked(content, packing, budget, where)) as inner:
+                stem = PurePosixPath(stem).stem if named_packed else stem
+                remarks = () if named_packed else (f"it is {NAMES[found.kind]}, whatever its ending",)
+                of_inner = content_type(inner, suffix)
+                if of_inner.kind in ("zip", *_PACKED_KINDS):
+                    raise InputFileError(f"{where} holds {of_inner.name} in {found.name}; unpack it yourself")
+                yield from self._of_kind(of_inner, stem, suffix, where, inner, budget, digest, remarks, inside=inside)
+            return
+        remarks = ("it is not packed, whatever its ending",) if named_packed else ()
+        yield from self._of_kind(found, stem, suffix, where, content, budget, digest, remarks, inside=inside)
+
+    def _of_kind(
+        self,
+        found: ContentType,
+        stem: str,
+        suffix: str,
+        where: str,
+        content: Content,
+        budget: Budget,
+        digest: str,
+        remarks: tuple[str, ...],
+        *,
+        inside: bool,
+    ) -> Iterator[RawFile]:
+        usual = KIND_BY_SUFFIX.get(suffix)
+        _refuse(found, usual, where, content, inside=inside)
+        kind = found.kind
+        if kind in ("text", "json") and usual not in ("text", "json"):
+            unknown = usual is None
+            if kind == "text" and not is_delimited_table(content, where, self.encoding, from_start=unknown):
+                raise _no_table(where, usual)
+        elif kind == "json" and usual == "json" and _is_text_table(content, where, self.encoding):
+            kind = "text"
+        if usual is not None and kind != usual:
+            remarks = (*remarks, f"named {suffix}, but it is {NAMES[kind]}")
+        for table in self._read(kind, where, content, budget, suffix, inside=inside):
+            yield RawFile(
+                name=table.sheet or stem,
+                path=where,
+                sha256=digest,
+                frame=table.frame,
+                unreadable=table.unreadable,
+                remarks=(*remarks, *table.remarks),
+                ledger=table.ledger,
+                units=table.units,
+                repairs=table.repairs,
+                set_aside=table.set_aside,
+                delimiter=table.delimiter,
+                encoding=table.encoding,
+            )
+            remarks = ()
+
+    def _read(
+        self, kind: str, where: str, content: Content, budget: Budget, suffix: str, *, inside: bool
+    ) -> Iterator[Table]:
+        in_parts = self.in_parts and content.size > SMALL_BYTES
+        if kind == "json":
+            yield from read_json(content, where, budget, encoding=self.encoding)
+        elif kind == "parquet":
+            yield from read_parquet(content, where, budget, part_rows=ROWS_A_PART if in_parts else None)
+        elif kind == "text":
+            yield from read_delimited(
+                content,
+                where,
+                budget,
+                encoding=self.encoding,
+                part_bytes=_BYTES_A_PART if in_parts else None,
+                must_be_table=inside and suffix == ".txt",
+            )
+        else:
+            yield from read_workbook(content, where, kind, budget, encoding=self.encoding)  # type: ignore[arg-type]
+
+
+def _is_text_table(content: Content, where: str, encoding: str | None) -> bool:
+    """Whether what is named .json has no line that begins as JSON does, and is a delimited table."""
+    head = content.head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    begins_json = head.startswith((b"{", b"[")) or b"\n{" in head or b"\n[" in head
+    return not begins_json and is_delimited_table(content, where, encoding)
+
+
+def _refuse(found: ContentType, usual: str | None, where: str, content: Content, *, inside: bool) -> None:
+    """Say what is wrong with a file that no reader is for."""
+    if content.size <= len(content.head) and not content.head.strip(b"\xef\xbb\xbf \t\r\n\x00"):
+        raise InputFileError(f"{where} is empty; export it again, or leave it out")
+    if found.kind == "refused":
+        raise InputFileError(f"{where} cannot be read: it is {found.name}; {found.advice}")
+    if found.kind == "zip":
+        raise InputFileError(f"{where} cannot be read: it is a zip, whatever its ending; unpack it, or name it .zip")
+    if usual is None and inside:
+        raise _no_table(where, usual)
+
+
+def _no_table(where: str, usual: str | None) -> InputFileError:
+    if usual is None:
+        return InputFileError(
+            f"{where} is none of {', '.join(sorted(KIND_BY_SUFFIX))}, .zip, or one of these with .gz or .bz2"
+        )
+    return InputFileError(
+        f"{where} cannot be read: its ending says {NAMES[usual]}, but it is text without a table; "  # type: ignore[index]
+        "export it again as .csv or .xlsx"
+    )
 
 
 def _named(path: Path) -> str:
@@ -115,273 +386,40 @@ def _named(path: Path) -> str:
     return "the path with an @ (it is not repeated here; the URL of a warehouse is postgresql://user@host/database)"
 
 
-def holds_one_table(paths: Iterable[Path | str]) -> bool:
-    """Whether files, folders and zips hold a single table between them; it then holds the deals whatever it is called.
+def _is_known(name: str) -> bool:
+    """Whether a file in a folder or zip is looked at, by its name."""
+    return not PurePosixPath(name).name.startswith((".", "~$")) and suffix_of(name) in KIND_BY_SUFFIX
 
-    Examples
-    --------
-    >>> holds_one_table(["mine.csv"]), holds_one_table(["deals.csv", "calls.csv"])
-    (True, False)
+
+def _inside(folder: Path, *, outside_links: bool = False) -> list[Path]:
+    """The files in a folder and its folders that can be read.
+
+    Raises
+    ------
+    InputFileError
+        When a symbolic link leads out of the folder, or nowhere.
     """
-    files = [inner for path in map(Path, paths) for inner in (_inside(path) if path.is_dir() else [path])]
-    if len(files) == 1 and files[0].suffix.lower() in (".zip", ".xlsx"):
-        return len(list(islice(read_files(files), 2))) == 1
-    return len(files) == 1
+    files = []
+    for place, folders, names in os.walk(folder, followlinks=outside_links):
+        for name in folders:
+            if (path := Path(place) / name).is_symlink() and not outside_links:
+                _check_link(path, folder)
+        for name in filter(_is_known, names):
+            path = Path(place) / name
+            if path.is_symlink() and not outside_links:
+                _check_link(path, folder)
+            if path.is_file():
+                files.append(path)
+    return sorted(files)
 
 
-def _inside(folder: Path) -> list[Path]:
-    """The files in a folder and its folders that can be read."""
-    return sorted(each for each in folder.rglob("*") if each.is_file() and _reader(each.name))
-
-
-def _of_path(path: Path, *, in_parts: bool) -> Iterator[RawFile]:
-    in_steps = _IN_PARTS.get(path.suffix.lower()) if in_parts and path.stat().st_size > SMALL_BYTES else None
-    if in_steps is None:
-        yield from _read(path.name, str(path), path.read_bytes())
-        return
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+def _check_link(path: Path, folder: Path) -> None:
     try:
-        for table in in_steps(path):
-            yield RawFile(path.stem, str(path), digest, table.frame, table.unreadable, table.remark)
-    except (ValueError, OSError, pa.ArrowException) as error:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise InputFileError(f"{path} is a symbolic link that leads nowhere; remove it, or copy the file") from None
+    if not target.is_relative_to(folder.resolve()):
         raise InputFileError(
-            f"{path} cannot be read: {str(error)[:300]}. A file of this size must be a sound {path.suffix} file, and "
-            "text in UTF-8"
-        ) from None
-
-
-def _parquet_in_parts(path: Path) -> Iterator["_Table"]:
-    start = 1
-    for batch in pq.ParquetFile(path).iter_batches(ROWS_A_PART):
-        frame = with_whole_ids(batch)
-        frame.index = pd.RangeIndex(start, start + len(frame), name="row")
-        start += len(frame)
-        yield _Table(frame)
-
-
-def with_whole_ids(rows: pa.Table | pa.RecordBatch) -> pd.DataFrame:
-    """Rows in pandas. Whole numbers are not made floats for the sake of a missing one: ids may have more digits."""
-    texts = {pa.string(): text_dtype(), pa.large_string(): text_dtype()}
-    frame: pd.DataFrame = rows.to_pandas(types_mapper=texts.get, integer_object_nulls=True)
-    return frame
-
-
-def _csv_in_parts(path: Path) -> Iterator["_Table"]:
-    with path.open("rb") as file:
-        head, remark = _decoded(file.read(_HEAD).rsplit(b"\n", 1)[0])
-    if remark:
-        raise InputFileError(f"{path} is large and in {remark}; save it as UTF-8")
-    layout = _layout(head, str(path))
-    bad: list[tuple[int, str]] = []
-    with pacsv.open_csv(path, **_csv_options(layout, bad, _BYTES_A_PART)) as reader:
-        start, told = 2, 0
-        for batch in reader:
-            frame = batch.to_pandas(types_mapper={pa.string(): text_dtype()}.get)
-            numbers = np.setdiff1d(np.arange(start, start + len(frame) + len(bad)), [row for row, _ in bad])[
-                : len(frame)
-            ]
-            frame.index = pd.Index(numbers, name="row")
-            start = int(numbers[-1]) + 1 if len(numbers) else start
-            yield _Table(frame, unreadable=pd.DataFrame(bad[told:], columns=["row", "text"]), remark=layout.remark)
-            told = len(bad)
-
-
-def _unzipped(path: Path) -> Iterator[RawFile]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [each for each in archive.infolist() if not each.is_dir() and _reader(each.filename)]
-            size = sum(each.file_size for each in members)
-            if size > LARGEST_UNZIPPED or (size > _HARMLESS and size > _LARGEST_RATIO * path.stat().st_size):
-                raise InputFileError(f"{path} would unpack to {size:,} bytes; unpack it yourself and import the folder")
-            for member in sorted(members, key=lambda each: each.filename):
-                # read in memory: a member named ../../x never becomes a path
-                yield from _read(PurePosixPath(member.filename).name, f"{path}/{member.filename}", archive.read(member))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InputFileError(f"{path} is no readable zip ({error}); export or copy it again") from None
-
-
-def _reader(name: str) -> "Callable[[str, bytes], Iterator[_Table]] | None":
-    if PurePosixPath(name).name.startswith((".", "~$")):
-        return None
-    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
-    packed = suffixes and suffixes[-1] in _UNPACKERS
-    kind = suffixes[-2] if packed and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
-    return _READERS.get(kind)
-
-
-def _read(name: str, where: str, content: bytes) -> Iterator[RawFile]:
-    digest = hashlib.sha256(content).hexdigest()
-    stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix.lower()
-    reader = _reader(name)
-    assert reader is not None
-    try:
-        if suffix in _UNPACKERS:
-            content, stem = _UNPACKERS[suffix](content), PurePosixPath(stem).stem
-        if not content.strip():
-            raise InputFileError(f"{where} is empty; export it again, or leave it out")
-        for table in reader(where, content):
-            yield RawFile(table.sheet or stem, where, digest, table.frame, table.unreadable, table.remark)
-    except InputFileError:
-        raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
-        raise InputFileError(f"{where} cannot be read: {str(error)[:300]}; is it really a {suffix} file?") from None
-
-
-@dataclass(frozen=True)
-class _Table:
-    frame: pd.DataFrame
-    sheet: str = ""
-    unreadable: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"row": [], "text": []}))
-    remark: str = ""
-
-
-def _csv(where: str, content: bytes) -> Iterator[_Table]:
-    text, remark = _decoded(content)
-    layout = _layout(text, where)
-    bad: list[tuple[int, str]] = []
-    table = pacsv.read_csv(io.BytesIO(text.encode()), **_csv_options(layout, bad, None))
-    frame = table.to_pandas(types_mapper={pa.string(): text_dtype()}.get)
-    rows = sorted({*range(2, len(frame) + len(bad) + 2)} - {row for row, _ in bad})[: len(frame)]
-    frame.index = pd.Index(rows, name="row")
-    remark = "; ".join(filter(None, (remark, layout.remark)))
-    yield _Table(frame, unreadable=pd.DataFrame(bad, columns=["row", "text"]), remark=remark)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Columns of a CSV file and what parts them."""
-
-    names: list[str]
-    delimiter: str
-
-    @property
-    def remark(self) -> str:
-        return "" if self.delimiter == "," else f"columns parted by {self.delimiter!r}"
-
-
-def _layout(text: str, where: str) -> _Layout:
-    header, delimiter = _header(text, where)
-    names = [name.strip() or f"column_{place}" for place, name in enumerate(header, start=1)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise InputFileError(f"{where} has the column(s) {', '.join(repeated)} more than once; rename all but one")
-    return _Layout(names, delimiter)
-
-
-def _csv_options(layout: _Layout, bad: list[tuple[int, str]], block_size: int | None) -> dict[str, Any]:
-    """How Arrow is to read a CSV file: all as text; lines that do not fit go to `bad` with their numbers."""
-
-    def set_aside(row: pacsv.InvalidRow) -> str:
-        bad.append((row.number or 0, row.text or ""))
-        return "skip"
-
-    return {
-        "read_options": pacsv.ReadOptions(
-            use_threads=False, column_names=layout.names, skip_rows_after_names=1, block_size=block_size
-        ),
-        "parse_options": pacsv.ParseOptions(
-            delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=set_aside, ignore_empty_lines=True
-        ),
-        "convert_options": pacsv.ConvertOptions(
-            column_types=dict.fromkeys(layout.names, pa.string()), strings_can_be_null=False, check_utf8=True
-        ),
-    }
-
-
-def _decoded(content: bytes) -> tuple[str, str]:
-    """Text of a file in whatever encoding spreadsheets and CRMs write, without its byte-order mark."""
-    head = content[:4096]
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16").replace("\x00", ""), "UTF-16"
-    for zeros, name in ((head[1::2], "utf-16-le"), (head[::2], "utf-16-be")):
-        if zeros.count(0) > len(zeros) // 2:
-            return content.decode(name), "UTF-16"
-    try:
-        return content.decode("utf-8-sig"), ""
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace"), "Windows-1252"
-
-
-def _header(text: str, where: str) -> tuple[list[str], str]:
-    """The names in the first row, and the delimiter that parts it into the most columns."""
-    try:
-        parsed = {mark: next(csv.reader(io.StringIO(text, newline=""), delimiter=mark), []) for mark in _DELIMITERS}
-    except csv.Error as error:
-        raise InputFileError(f"{where} has no header that can be read ({error}); is it really a CSV file?") from None
-    delimiter = max(parsed, key=lambda mark: len(parsed[mark]))
-    if not any(name.strip() for name in parsed[delimiter]):
-        raise InputFileError(f"{where} has no header; its first row must name the columns")
-    return parsed[delimiter], delimiter
-
-
-def _json(where: str, content: bytes) -> Iterator[_Table]:
-    text, remark = _decoded(content)
-    try:
-        whole = json.loads(text)
-    except ValueError:
-        records, bad = _json_lines(text)
-    else:
-        records, bad = list(enumerate(_records(whole), start=1)), []
-    if not records:
-        raise InputFileError(f"{where} holds no JSON objects; one object a line is expected")
-    frame = pd.json_normalize([record for _, record in records])
-    frame.index = pd.Index([row for row, _ in records], name="row")
-    yield _Table(frame, unreadable=pd.DataFrame(bad, columns=["row", "text"]), remark=remark)
-
-
-def _records(whole: object) -> list[dict[str, Any]]:
-    """Objects in a list, or under the name that a CRM's API puts the list under."""
-    if isinstance(whole, dict):
-        for name in ("results", "data", "records"):
-            if isinstance(whole.get(name), list):
-                return [each for each in whole[name] if isinstance(each, dict)]
-        return [whole]
-    return [each for each in whole if isinstance(each, dict)] if isinstance(whole, list) else []
-
-
-def _json_lines(text: str) -> tuple[list[tuple[int, dict[str, Any]]], list[tuple[int, str]]]:
-    records: list[tuple[int, dict[str, Any]]] = []
-    bad = []
-    for row, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            records += [(row, each) for each in _records(json.loads(line))]
-        except ValueError:
-            bad.append((row, line))
-    return records, bad
-
-
-def _parquet(where: str, content: bytes) -> Iterator[_Table]:
-    frame = with_whole_ids(pq.read_table(io.BytesIO(content))).reset_index(drop=True)
-    frame.index = pd.RangeIndex(1, len(frame) + 1, name="row")
-    yield _Table(frame)
-
-
-def _excel(where: str, content: bytes) -> Iterator[_Table]:
-    sheets = pd.read_excel(io.BytesIO(content), sheet_name=None, dtype=str, keep_default_na=False)
-    filled = {name: frame for name, frame in sheets.items() if len(frame)}
-    if not filled:
-        raise InputFileError(f"{where} has no sheet with rows; export it again, or leave it out")
-    for name, frame in filled.items():
-        frame.index = pd.RangeIndex(2, len(frame) + 2, name="row")
-        frame.columns = [str(column).strip() for column in frame.columns]
-        yield _Table(frame, sheet=name if len(filled) > 1 else "")
-
-
-_READERS: dict[str, Callable[[str, bytes], Iterator[_Table]]] = {
-    ".csv": _csv,
-    ".tsv": _csv,
-    ".json": _json,
-    ".jsonl": _json,
-    ".ndjson": _json,
-    ".parquet": _parquet,
-    ".xlsx": _excel,
-}
-_IN_PARTS: dict[str, Callable[[Path], Iterator[_Table]]] = {
-    ".csv": _csv_in_parts,
-    ".tsv": _csv_in_parts,
-    ".parquet": _parquet_in_parts,
-}
-_UNPACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".bz2": bz2.decompress}
+            f"{path} is a symbolic link that leads out of the folder, to {target}; copy what it leads to, "
+            "or set input_limits.outside_links"
+        )

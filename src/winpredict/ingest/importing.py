@@ -1,20 +1,26 @@
 """Files of a CRM into canonical tables, by a profile; what does not fit is counted and kept."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from winpredict.errors import InputFileError
 from winpredict.ingest.files import RawFile, read_files
+from winpredict.ingest.fit import refuse_poor_fit
+from winpredict.ingest.histories import changes_between_snapshots, entered_stages
 from winpredict.ingest.merge import updated
+from winpredict.ingest.outcomes import stage_names
+from winpredict.ingest.parsing.columns import ColumnHints
 from winpredict.ingest.profiles import Profile, Source
-from winpredict.ingest.quarantine import FILE, ROW, Quarantine
+from winpredict.ingest.quarantine import FILE, ROW, Book, Fate, Quarantine
 from winpredict.ingest.repair import repaired
-from winpredict.ingest.rows import canonical_rows, matches
-from winpredict.ingest.stage_exits import entered_stages
+from winpredict.ingest.rows import canonical_rows, column_hints, date_columns
+from winpredict.ingest.understanding import Understanding, understanding
+from winpredict.ingest.wanted_rows import matches, wanted_rows
 from winpredict.tables.crm import CRMData
 
 
@@ -27,26 +33,26 @@ class Imported:
     crm : CRMData
         The canonical tables.
     repairs : dict of str to int
-        Rows rejected or repaired, by table and cause.
+        Rows that were left out, merged, rejected or repaired, by table and cause.
     quarantine : dict of str to DataFrame
-        Those rows by table, as they came: cause, done (rejected or repaired), file, row, and their values.
+        Those rows by table, as they came: cause, done (what became of them), file, row, and their values.
     sources : list of dict
-        What was read: path, sha256, rows, tables they went to, remark.
+        What was read: path, sha256, rows, tables they went to, remark, and the books: what became of the lines or
+        records of the file (``lines``), and of the rows of each table (``books``).
+    understood : Understanding
+        What was understood, for people.
     """
 
     crm: CRMData
     repairs: dict[str, int]
     quarantine: dict[str, pd.DataFrame]
     sources: list[dict[str, Any]]
+    understood: Understanding
 
     def summary(self) -> str:
-        """Rows of each table, and what was rejected or repaired, in words."""
-        lines = [f"{name}: {len(frame):,} rows" for name, frame in self.crm.tables()]
-        if not self.repairs:
-            return "\n".join([*lines, "every row came in as it was"])
-        return "\n".join(
-            [*lines, "rejected or repaired:", *(f"  {n:,} x {cause}" for cause, n in self.repairs.items())]
-        )
+        """Rows of each table, and what was understood, in words."""
+        rows = ", ".join(f"{len(frame):,} {name.replace('_', ' ')}" for name, frame in self.crm.tables())
+        return f"{self.understood.summary()}\nStored: {rows}"
 
 
 def import_files(
@@ -89,7 +95,7 @@ def import_files(
     ...                     "a,Won,won,2025-01-01,2025-02-01\nb,Demo,open,2025-01-05,\nb,Demo,open,2025-01-05,\n")
     >>> found = import_files([path], load_profile("generic"))
     >>> found.crm.deals["outcome"].tolist(), found.repairs
-    (['won', 'open'], {'deals: the same row again (rejected)': 1})
+    (['won', 'open'], {'deals: the same row again (merged)': 1})
     """
     return import_raw(read_files(paths), profile, earlier=earlier, now=now)
 
@@ -99,6 +105,7 @@ def import_raw(
     profile: Profile,
     *,
     earlier: CRMData | None = None,
+    earlier_files: Collection[str] = (),
     now: pd.Timestamp | None = None,
 ) -> Imported:
     """Import tables that are read already, from files or from a warehouse.
@@ -109,8 +116,12 @@ def import_raw(
         See `winpredict.ingest.files.read_files` and `winpredict.sources.warehouse.read_warehouse`.
     profile : Profile
     earlier : CRMData, optional
+        As `import_files` has it.
+    earlier_files : collection of str
+        The sha256 of every file that `earlier` was made of. Where all of them are read again, as with a corrected
+        profile, the tables are made anew.
     now : Timestamp, optional
-        All as `import_files` has them.
+        As `import_files` has it.
 
     Returns
     -------
@@ -122,44 +133,143 @@ def import_raw(
     ProfileError
         When the tables do not hold what the profile names.
     """
-    quarantine = Quarantine()
-    rows, sources = _collected(list(raw_files), profile, quarantine)
+    collected = _collected(list(raw_files), profile)
+    quarantine, sources = collected.quarantine, collected.sources
+    if all_read_again(earlier_files, sources):
+        earlier = None
     if earlier is None:
         refuse_no_deals(profile, sources)
     moment = pd.Timestamp.now("UTC") if now is None else now
     known_deals = set() if earlier is None else set(earlier.deals["deal_id"])
-    tables = repaired(rows, profile, known_deals, moment, quarantine)
-    crm = updated(tables, profile.stage_order, earlier)
-    return Imported(crm, quarantine.counts, quarantine.frames, sources)
+    names = stage_names(collected.spellings, profile)
+    tables = repaired(collected.rows, profile, known_deals, moment, quarantine, names)
+    deals = tables.get("deals")
+    if deals is not None:
+        refuse_poor_fit(
+            profile,
+            quarantine,
+            first=earlier is None,
+            stages=stages_of(deals),
+            date_columns=collected.date_columns,
+        )
+    crm = updated(tables, profile.stage_order, earlier, quarantine)
+    kept = quarantine.frames
+    understood = understanding(
+        () if deals is None else (deals,), quarantine, sources, rows=kept, won_or_lost=earlier is None
+    )
+    return Imported(crm, quarantine.counts, kept, with_books(sources, quarantine), understood)
 
 
-def _collected(
-    files: Sequence[RawFile], profile: Profile, quarantine: Quarantine
-) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
+def all_read_again(earlier_files: Collection[str], sources: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every file of earlier imports is among those that were read; one that is not known by its hash is not."""
+    read = {source["sha256"] for source in sources}
+    return bool(earlier_files) and all(sha256 and sha256 in read for sha256 in earlier_files)
+
+
+def stages_of(deals: pd.DataFrame) -> dict[str, int]:
+    """Deals at each stage, the most frequent first."""
+    counts = deals["stage"].value_counts().sort_index(kind="stable").sort_values(ascending=False, kind="stable")
+    return {str(stage): int(number) for stage, number in counts.items()}
+
+
+def with_books(sources: Sequence[Mapping[str, Any]], quarantine: Quarantine) -> list[dict[str, Any]]:
+    """What was read, each file with what became of the rows of its tables."""
+    books: dict[str, dict[str, Book]] = {}
+    for (table, path), book in quarantine.books.items():
+        books.setdefault(path, {}).setdefault(table, Book()).add(book)
+    return [
+        {**source, "books": {table: asdict(book) for table, book in books.get(source["path"], {}).items()}}
+        for source in sources
+    ]
+
+
+@dataclass
+class _Collected:
     """Rows of every canonical table from all files, and what was read."""
+
+    quarantine: Quarantine = field(default_factory=Quarantine)
+    rows: dict[str, pd.DataFrame] = field(default_factory=dict)
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    spellings: dict[str, int] = field(default_factory=dict)
+    date_columns: list[str] = field(default_factory=list)
+
+
+def _collected(files: Sequence[RawFile], profile: Profile) -> _Collected:
+    out = _Collected()
     parts: dict[str, list[pd.DataFrame]] = {}
-    read = []
     for raw in files:
         used = wanted_sources(raw, profile, alone=len(files) == 1)
         for table, source in used:
-            rows = canonical_rows(raw, table, source, profile, quarantine)
+            frame = wanted_rows(raw, table, source, profile, out.quarantine)
+            hints = column_hints(frame, table, source, profile, raw)
+            add_spellings(out.spellings, hints)
+            if table == "deals":
+                out.date_columns += date_columns(frame, source, hints)
+            rows = canonical_rows(frame, raw, table, source, profile, out.quarantine, hints)
+            pa.default_memory_pool().release_unused()
             # a file of which no row comes in, as is usual in a warehouse, is as good as absent
             if len(rows) or table == "deals":
-                parts.setdefault(table, []).append(entered_stages(rows) if source.left_stages else rows)
-        if used:
-            quarantine.add(used[0][0], unreadable_rows(raw), "the line does not fit the header", "rejected")
-        read.append(
-            {
-                "path": raw.path,
-                "sha256": raw.sha256,
-                "rows": len(raw.frame) + len(raw.unreadable),
-                "tables": sorted({table for table, _ in used}),
-                "remark": raw.remark if used else "not used by the profile",
-            }
-        )
+                parts.setdefault(table, []).append(as_changes(rows, source, table, raw.path, out.quarantine))
+        note_reading(raw, [table for table, _ in used], out.quarantine)
+        out.sources.append(source_record(raw, [table for table, _ in used]))
     if "deals" in profile.tables and "deals" not in parts:
         raise InputFileError(no_deals(profile, [raw.name for raw in files]))
-    return {table: pd.concat(frames, ignore_index=True) for table, frames in parts.items()}, read
+    out.rows = {table: _joined(frames) for table, frames in parts.items()}
+    return out
+
+
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    if len(frames) == 1:
+        return frames[0]
+    kind = pd.CategoricalDtype(sorted({path for frame in frames for path in frame[FILE].cat.categories}))
+    return pd.concat([frame.assign(**{FILE: frame[FILE].astype(kind)}) for frame in frames], ignore_index=True)
+
+
+def add_spellings(spellings: dict[str, int], hints: Mapping[str, ColumnHints]) -> None:
+    """Add the texts of stages that a file has, with their cells."""
+    for of_column in hints.values():
+        for text, cells in of_column.spellings.items():
+            spellings[text] = spellings.get(text, 0) + cells
+
+
+def as_changes(rows: pd.DataFrame, source: Source, table: str, path: str, quarantine: Quarantine) -> pd.DataFrame:
+    """Rows of a history as changes, where they are written in another way."""
+    if table != "deal_history":
+        return rows
+    if source.snapshots:
+        return changes_between_snapshots(rows, quarantine)
+    if source.left_stages:
+        changes = entered_stages(rows)
+        quarantine.enter(table, path, len(changes) - len(rows))  # one row can tell of two changes
+        return changes
+    return rows
+
+
+def note_reading(raw: RawFile, tables: Sequence[str], quarantine: Quarantine) -> None:
+    """Note the rows of a file that could not be read, were set aside, or were repaired while reading."""
+    if not tables:
+        return
+    table = tables[0]
+    quarantine.enter(table, raw.path, len(raw.unreadable) + len(raw.set_aside))
+    quarantine.add(table, unreadable_rows(raw), "the line does not fit the header", "rejected")
+    fates: tuple[tuple[pd.DataFrame, Fate], ...] = ((raw.set_aside, "left out"), (raw.repairs, "repaired"))
+    for frame, fate in fates:
+        for cause, rows in frame.groupby("cause", sort=True):
+            origin = rows.drop(columns="cause").rename(columns={"row": ROW}).assign(**{FILE: raw.path})
+            quarantine.add(table, origin, str(cause), fate)
+
+
+def source_record(raw: RawFile, tables: Sequence[str]) -> dict[str, Any]:
+    """What is noted of a file that was read."""
+    return {
+        "path": raw.path,
+        "name": raw.name,
+        "sha256": raw.sha256,
+        "rows": len(raw.frame) + len(raw.unreadable),
+        "tables": sorted(set(tables)),
+        "remark": raw.remark if tables else "not used by the profile",
+        raw.units: dict(raw.ledger),
+    }
 
 
 def wanted_sources(raw: RawFile, profile: Profile, *, alone: bool) -> list[tuple[str, Source]]:
@@ -213,4 +323,4 @@ def no_deals(profile: Profile, there: Iterable[str]) -> str:
 
 def unreadable_rows(raw: RawFile) -> pd.DataFrame:
     """Lines of a file that do not fit its header, with their origin."""
-    return raw.unreadable.rename(columns={"row": ROW}).assign(**{FILE: raw.path})
+    return raw.unreadable[["row", "text"]].rename(columns={"row": ROW}).assign(**{FILE: raw.path})

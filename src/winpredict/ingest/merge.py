@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from winpredict.ingest.duplicate_calls import joined_calls
-from winpredict.ingest.values import as_text
+from winpredict.ingest.parsing.text import as_text
+from winpredict.ingest.quarantine import Quarantine
 from winpredict.tables.crm import CRMData
+from winpredict.tables.rows import is_in, sorted_by
 from winpredict.tables.schema import TABLES, conform
 
 #: Tables whose rows carry no id of their own, with the time that dates them: a deal's rows are replaced together by
@@ -17,19 +20,30 @@ _WITHOUT_ID = {"deal_history": "changed_at", "team_members": "added_at", "line_i
 _SLACK = pd.Timedelta("1D")
 
 
-def updated(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...], earlier: CRMData | None) -> CRMData:
+def updated(
+    tables: dict[str, pd.DataFrame],
+    stage_order: tuple[str, ...],
+    earlier: CRMData | None,
+    quarantine: Quarantine | None = None,
+) -> CRMData:
     """New tables merged into earlier ones; of two rows with one id the one of the later export counts.
 
     Rows are sorted, so that the same facts give the same tables in whatever order they came. New tables without deals
-    add to earlier ones.
+    add to earlier ones. A quarantine is told where the export is the older one.
     """
     if "deals" not in tables and earlier is not None:
         merged: dict[str, Any] = updated_alone(tables, dict(earlier.tables()))
-        return CRMData.from_frames(**merged, stage_order=earlier.stage_order)
+        return CRMData.from_tables(**merged, stage_order=earlier.stage_order)
     new = _bundle(tables, stage_order)
     if earlier is None:
         return new
-    return joined(new, earlier, stage_order, new_first=precedes(new.known_until, earlier.known_until))
+    new_first = precedes(new.known_until, earlier.known_until)
+    if new_first and quarantine is not None:
+        quarantine.remark(
+            f"This export knows the CRM until {new.known_until:%Y-%m-%d}, and what is stored until "
+            f"{earlier.known_until:%Y-%m-%d}: of deals that both have, the stored values stay"
+        )
+    return joined(new, earlier, stage_order, new_first=new_first)
 
 
 def joined(new: CRMData, earlier: CRMData, stage_order: tuple[str, ...], *, new_first: bool) -> CRMData:
@@ -71,30 +85,45 @@ def _merged(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
     older, newer = _alike(*parts)
     if name == "activities":
         return _merged_touches(older, newer)
-    both = pd.concat([older, newer], ignore_index=True)
-    return both.drop_duplicates(list(TABLES[name].key) or None, keep="last")
+    key = list(TABLES[name].key)
+    if len(key) == 1:
+        return pd.concat([older[~is_in(older[key[0]], newer[key[0]])], newer], ignore_index=True)
+    return pd.concat([older, newer], ignore_index=True).drop_duplicates(key or None, keep="last")
 
 
 def _merged_touches(older: pd.DataFrame, newer: pd.DataFrame) -> pd.DataFrame:
     """Touches by id; calls are joined with their other records, and do not lose again what they took from these."""
-    calls = older[older["activity_type"] == "call"].drop_duplicates("activity_id").set_index("activity_id")
-    if newer["activity_id"].isin(calls.index).any():
-        before = calls.reindex(newer["activity_id"]).set_axis(newer.index)
-        for name in before:
-            newer = newer.assign(**{str(name): newer[name].fillna(before[name]) if name in newer else before[name]})
-    both = pd.concat([older, newer], ignore_index=True)
-    merged = both.drop_duplicates("activity_id", keep="last")
-    return joined_calls(merged, pd.Series(merged.index < len(older), index=merged.index))[0]
+    again = is_in(older["activity_id"], newer["activity_id"])
+    newer = _completed(newer, older[again & older["activity_type"].eq("call").to_numpy()])
+    both = pd.concat([older[~again], newer], ignore_index=True)
+    return joined_calls(both, pd.Series(both.index < len(both) - len(newer), index=both.index))[0]
+
+
+def _completed(newer: pd.DataFrame, older: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the values that they lack and had before, by activity_id."""
+    if older.empty:
+        return newer
+    rows = np.flatnonzero(is_in(newer["activity_id"], older["activity_id"]))
+    before = older.set_index("activity_id").reindex(newer["activity_id"].iloc[rows])
+    values: dict[str, Any] = {}
+    for name in map(str, before):
+        missing = name not in newer
+        now = pd.Series(None, index=newer.index, dtype=before[name].dtype) if missing else newer[name]
+        lacking = now.iloc[rows].isna().to_numpy() & before[name].notna().to_numpy()
+        if missing or lacking.any():
+            values[name] = now.array.copy()
+            values[name][rows[lacking]] = before[name].array[lacking]
+    return newer.assign(**values)
 
 
 def _not_retold(older: pd.DataFrame, newer: pd.DataFrame, time: str) -> pd.DataFrame:
     """Rows of deals that the newer export does not tell from their beginning to their end."""
     if time not in older or time not in newer:
-        return older[~older["deal_id"].isin(newer["deal_id"])]
+        return older[~is_in(older["deal_id"], newer["deal_id"])]
     told, again = (frame.groupby("deal_id")[time].agg(["min", "max"]) for frame in (older, newer))
     again = again.reindex(told.index)
     whole = (again["min"] <= told["min"] + _SLACK) & (again["max"] >= told["max"] - _SLACK)
-    return older[~older["deal_id"].isin(told.index[whole])]
+    return older[~is_in(older["deal_id"], told.index[whole])]
 
 
 def _alike(older: pd.DataFrame, newer: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -114,7 +143,7 @@ def _alike(older: pd.DataFrame, newer: pd.DataFrame) -> tuple[pd.DataFrame, pd.D
 
 def _bundle(tables: dict[str, pd.DataFrame], stage_order: tuple[str, ...]) -> CRMData:
     canonical: dict[str, Any] = {name: _sorted(name, frame) for name, frame in tables.items()}
-    return CRMData.from_frames(stage_order=_seen(stage_order, canonical), **canonical)
+    return CRMData.from_tables(stage_order=_seen(stage_order, canonical), **canonical)
 
 
 def _seen(stage_order: tuple[str, ...], tables: dict[str, Any]) -> tuple[str, ...]:
@@ -125,5 +154,4 @@ def _seen(stage_order: tuple[str, ...], tables: dict[str, Any]) -> tuple[str, ..
 
 
 def _sorted(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    key = [column for column in (TABLES[name].key or TABLES[name].columns) if column in frame]
-    return frame.sort_values(key, kind="stable").reset_index(drop=True)
+    return sorted_by(frame, [column for column in (TABLES[name].key or TABLES[name].columns) if column in frame])

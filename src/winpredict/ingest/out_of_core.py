@@ -5,9 +5,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,28 @@ from pyarrow import feather
 from winpredict._internal.atomic import replacing, replacing_folder
 from winpredict.errors import InputFileError, ProfileError
 from winpredict.ingest.files import RawFile, is_warehouse
-from winpredict.ingest.importing import no_deals, refuse_no_deals, unreadable_rows, wanted_sources
+from winpredict.ingest.fit import refuse_poor_fit
+from winpredict.ingest.importing import (
+    add_spellings,
+    all_read_again,
+    as_changes,
+    no_deals,
+    note_reading,
+    refuse_no_deals,
+    source_record,
+    wanted_sources,
+    with_books,
+)
 from winpredict.ingest.merge import joined, precedes, updated, updated_alone
+from winpredict.ingest.outcomes import stage_names
+from winpredict.ingest.parsing.columns import ColumnHints
+from winpredict.ingest.parsing.text import text_of
 from winpredict.ingest.profiles import Profile, Source
 from winpredict.ingest.quarantine import ROW, Quarantine
 from winpredict.ingest.repair import repaired, repaired_alone
-from winpredict.ingest.rows import canonical_rows, deal_ids, kept_rows, raw_signs, with_made_columns
-from winpredict.ingest.stage_exits import entered_stages
-from winpredict.ingest.values import ColumnSigns, text_of
+from winpredict.ingest.rows import canonical_rows, column_hints, date_columns, deal_ids
+from winpredict.ingest.understanding import Understanding, understanding
+from winpredict.ingest.wanted_rows import wanted_rows
 from winpredict.tables.buckets import OF_DEALS, DealBuckets, bucket_of, kinds_of, read_part, write_part
 from winpredict.tables.crm import CRMData, utc, write_description
 from winpredict.tables.schema import TABLES, text_dtype
@@ -35,7 +49,7 @@ Steps = Callable[[int, int], None]
 LARGE_BYTES, BYTES_A_BUCKET, MOST_BUCKETS = 10**9, 25 * 10**6, 1024
 _PLAN, _ROUTED, _DONE = "plan.json", "routed.json", "done.json"
 #: Of the folder of the work; what another version of winpredict left is not gone on with.
-_LAYOUT = 2
+_LAYOUT = 3
 #: Folders below the work: raw rows by bucket, new buckets that are still to be joined with earlier ones, finished ones.
 _RAW, _NEW, _FINISHED = "raw", "new", "done"
 #: Tables that a bucket has even where none of their rows falls into it: rows of other tables may be of deals known
@@ -54,6 +68,7 @@ class ImportedParts:
     repairs : dict of str to int
     quarantine : dict of str to DataFrame
     sources : list of dict
+    understood : Understanding
         All as in `winpredict.ingest.importing.Imported`.
     """
 
@@ -61,21 +76,30 @@ class ImportedParts:
     repairs: dict[str, int]
     quarantine: dict[str, pd.DataFrame]
     sources: list[dict[str, Any]]
+    understood: Understanding
 
     def summary(self) -> str:
-        """Rows of each table, and what was rejected or repaired, in words."""
-        lines = [f"{name}: {rows:,} rows" for name, rows in self.buckets.rows.items()]
-        told = [f"  {n:,} x {cause}" for cause, n in self.repairs.items()]
-        return "\n".join([*lines, "rejected or repaired:", *told] if told else [*lines, "every row came in as it was"])
+        """Rows of each table, and what was understood, in words."""
+        rows = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in self.buckets.rows.items())
+        return f"{self.understood.summary()}\nStored: {rows}"
 
 
 @dataclass
 class _Routed:
-    """What routing found out: signs of whole columns, what was read, and the names of the tables that are used."""
+    """What routing found out: hints of whole columns, what was read, and the names of the tables that are used."""
 
-    signs: dict[str, dict[str, ColumnSigns]] = field(default_factory=dict)
+    hints: dict[str, dict[str, ColumnHints]] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    date_columns: list[str] = field(default_factory=list)
+    quarantine: dict[str, Any] = field(default_factory=dict)
+
+    def stage_names(self, profile: Profile) -> dict[str, str]:
+        """One name for the spellings of each stage."""
+        spellings: dict[str, int] = {}
+        for of_file in self.hints.values():
+            add_spellings(spellings, of_file)
+        return stage_names(spellings, profile)
 
 
 def import_parted(
@@ -87,6 +111,7 @@ def import_parted(
     plan: str = "",
     alone: bool = False,
     earlier: DealBuckets | None = None,
+    earlier_files: Collection[str] = (),
     now: pd.Timestamp | None = None,
     steps: Steps | None = None,
 ) -> ImportedParts:
@@ -109,6 +134,8 @@ def import_parted(
         `winpredict.ingest.files.holds_one_table`.
     earlier : DealBuckets, optional
         What was imported before, with as many buckets.
+    earlier_files : collection of str
+        As `winpredict.ingest.importing.import_raw` has it.
     now : Timestamp, optional
         The moment of the import, by default the present; a resumed import keeps that of its start.
     steps : callable, optional
@@ -136,6 +163,8 @@ def import_parted(
     if not (folder / _ROUTED).exists():
         _route(raw_files, profile, folder, buckets, alone=alone)
     routed = _read_routed(folder)
+    if all_read_again(earlier_files, list(routed.files.values())):
+        earlier = None
     adds = "deals" not in profile.tables
     if earlier is None if adds else not any(key.startswith("deals ") for key in routed.names):
         raise InputFileError(no_deals(profile, [Path(path).name for path in routed.files]))
@@ -149,6 +178,9 @@ def import_parted(
         if not (place / _DONE).exists():
             _import_bucket(folder, place, number, profile, routed, moment, earlier)
         tell(number + 1, of_all)
+    quarantine = _joined_quarantine(routed, folder / (_FINISHED if at_once else _NEW), buckets)
+    if not adds:
+        _refuse_poor_fit(profile, quarantine, routed, folder / (_FINISHED if at_once else _NEW), first=earlier is None)
     new_first = False
     if earlier is not None and not adds:
         # of which export a bucket is cannot be told by the bucket: what changed in it may carry no date
@@ -157,9 +189,14 @@ def import_parted(
             if not (folder / _FINISHED / str(number) / _DONE).exists():
                 _join_bucket(folder, number, profile, earlier, new_first=new_first)
             tell(buckets + number + 1, of_all)
-    rest = _rest(folder, profile, routed, moment, earlier, new_first=new_first)
+    shared = _rest(folder, profile, routed, moment, earlier, quarantine, new_first=new_first)
     stage_order = profile.stage_order if earlier is None or not adds else earlier.stage_order
-    return _finished(folder, buckets, stage_order, routed, *rest)
+    tables = _finished(folder, buckets, stage_order, shared)
+    kept = _kept_rows(folder, buckets, quarantine)
+    sources = list(routed.files.values())
+    deals = (_new_deals(folder / (_FINISHED if at_once else _NEW), number) for number in range(0 if adds else buckets))
+    understood = understanding(deals, quarantine, sources, rows=kept, won_or_lost=earlier is None)
+    return ImportedParts(tables, quarantine.counts, kept, with_books(sources, quarantine), understood)
 
 
 def buckets_for(paths: Sequence[Path | str], profile: Profile) -> int | None:
@@ -206,12 +243,17 @@ def _route(raw_files: Iterable[RawFile], profile: Profile, folder: Path, buckets
         used = wanted_sources(raw, profile, alone=alone)
         for table, source in used:
             key = f"{table} {profile.tables[table].index(source)} {raw.path}"
-            _route_part(raw, key, (table, source), profile, folder, (number, buckets), routed)
-        if used:
-            quarantine.add(used[0][0], unreadable_rows(raw), "the line does not fit the header", "rejected")
+            _route_part(raw, key, (table, source), profile, folder, (number, buckets), routed, quarantine)
+        note_reading(raw, [table for table, _ in used], quarantine)
         _count(raw, [table for table, _ in used], routed)
     _write_quarantine(quarantine, folder / _RAW)
-    said = {"signs": _plain(routed.signs), "files": routed.files, "names": routed.names}
+    said = {
+        "quarantine": quarantine.as_json(),
+        "hints": {key: {name: hint.as_json() for name, hint in hints.items()} for key, hints in routed.hints.items()},
+        "files": routed.files,
+        "names": routed.names,
+        "date_columns": sorted(set(routed.date_columns)),
+    }
     with replacing(folder / _ROUTED) as temporary:
         temporary.write_text(json.dumps(said))
 
@@ -224,16 +266,19 @@ def _route_part(
     folder: Path,
     place: tuple[int, int],
     routed: _Routed,
+    quarantine: Quarantine,
 ) -> None:
     table, source = use
     if source.explode:
         raise ProfileError(
             f"profile {profile.name} takes {table} out of lists in {raw.path}: import it without --buckets"
         )
-    rows = _as_texts(with_made_columns(kept_rows(raw.frame, source, profile), source, profile))
-    signs = routed.signs.setdefault(key, {})
-    for name, found in raw_signs(rows, table, source, profile, raw).items():
-        signs[name] = signs.get(name, ColumnSigns()) | found
+    rows = _as_texts(wanted_rows(raw, table, source, profile, quarantine))
+    hints = routed.hints.setdefault(key, {})
+    for name, of_part in column_hints(rows, table, source, profile, raw).items():
+        hints[name] = hints.get(name, ColumnHints()) | of_part
+    if table == "deals":
+        routed.date_columns += date_columns(rows, source, hints)
     if len(rows) or table == "deals":
         routed.names[key] = raw.name
     part, buckets = place
@@ -253,14 +298,18 @@ def _route_part(
 
 
 def _count(raw: RawFile, tables: list[str], routed: _Routed) -> None:
-    said = routed.files.setdefault(
-        raw.path, {"path": raw.path, "sha256": raw.sha256, "rows": 0, "tables": [], "remark": raw.remark}
-    )
-    said["rows"] += len(raw.frame) + len(raw.unreadable)
-    said["sha256"] = raw.sha256 or said["sha256"]
-    said["tables"] = sorted({*said["tables"], *tables})
-    if not tables:
-        said["remark"] = "not used by the profile"
+    record = source_record(raw, tables)
+    known = routed.files.setdefault(raw.path, record)
+    if known is record:
+        return
+    known["rows"] += record["rows"]
+    clauses = [clause for clause in raw.remarks if clause not in known["remark"]] if tables else []
+    known["remark"] = "; ".join(filter(None, (known["remark"], *clauses)))
+    known["sha256"] = record["sha256"] or known["sha256"]
+    known["tables"] = sorted({*known["tables"], *tables})
+    ledger = known.setdefault(raw.units, {})
+    for name, number in record[raw.units].items():
+        ledger[name] = ledger.get(name, 0) + number
 
 
 def _as_texts(frame: pd.DataFrame) -> pd.DataFrame:
@@ -276,8 +325,11 @@ def _spill(rows: pd.DataFrame, folder: Path, part: int) -> None:
 
 def _read_routed(folder: Path) -> _Routed:
     said = json.loads((folder / _ROUTED).read_text())
-    signs = {key: {name: ColumnSigns(**each) for name, each in found.items()} for key, found in said["signs"].items()}
-    return _Routed(signs, said["files"], said["names"])
+    hints = {
+        key: {name: ColumnHints.from_json(hint) for name, hint in of_file.items()}
+        for key, of_file in said["hints"].items()
+    }
+    return _Routed(hints, said["files"], said["names"], said["date_columns"], said["quarantine"])
 
 
 def _canonical(folder: Path, profile: Profile, routed: _Routed, quarantine: Quarantine) -> dict[str, pd.DataFrame]:
@@ -293,9 +345,9 @@ def _canonical(folder: Path, profile: Profile, routed: _Routed, quarantine: Quar
         source = profile.tables[table][int(place)]
         frame = pd.concat([feather.read_table(str(each)).to_pandas() for each in files], ignore_index=True)
         raw = RawFile(name, path, "", frame.set_index(ROW).rename_axis("row"))
-        rows = canonical_rows(raw, table, source, profile, quarantine, routed.signs[key])
+        rows = canonical_rows(raw.frame, raw, table, source, profile, quarantine, routed.hints[key])
         if len(rows) or table in EVERYWHERE:
-            parts.setdefault(table, []).append(entered_stages(rows) if source.left_stages else rows)
+            parts.setdefault(table, []).append(as_changes(rows, source, table, path, quarantine))
     return {table: pd.concat(frames, ignore_index=True) for table, frames in parts.items()}
 
 
@@ -312,7 +364,7 @@ def _import_bucket(
     quarantine = Quarantine()
     rows = _canonical(folder / _RAW / str(number), profile, routed, quarantine)
     known = set() if earlier is None else earlier.deal_ids(number)
-    sound = repaired(rows, profile, known, now, quarantine)
+    sound = repaired(rows, profile, known, now, quarantine, routed.stage_names(profile))
     before = None
     if "deals" not in profile.tables and earlier is not None:
         before = _of_deals_alone(earlier.bucket(number))
@@ -338,7 +390,7 @@ def _write_bucket(place: Path, number: int, crm: CRMData, quarantine: Quarantine
         for name, frame in crm.tables():
             write_part(frame, temporary, name, number)
         _write_quarantine(quarantine, temporary)
-        (temporary / _DONE).write_text(json.dumps(said_of(crm)))
+        (temporary / _DONE).write_text(json.dumps(said_of(crm) | {"quarantine": quarantine.as_json()}))
 
 
 def said_of(crm: CRMData) -> dict[str, Any]:
@@ -361,19 +413,40 @@ def _known_until(place: Path, buckets: int) -> pd.Timestamp | None:
     return _last_known(_told(place, buckets))
 
 
+def _joined_quarantine(routed: _Routed, place: Path, buckets: int) -> Quarantine:
+    """What was noted of all rows, but for the rows themselves."""
+    quarantine = Quarantine()
+    quarantine.join([routed.quarantine, *(said["quarantine"] for said in _told(place, buckets))])
+    return quarantine
+
+
+def _new_deals(place: Path, number: int) -> pd.DataFrame:
+    """The imported deals of a bucket."""
+    said = json.loads((place / str(number) / _DONE).read_text())
+    return read_part(place / str(number), "deals", [number], said["columns"].get("deals", {}))
+
+
+def _refuse_poor_fit(profile: Profile, quarantine: Quarantine, routed: _Routed, place: Path, *, first: bool) -> None:
+    stages: dict[str, int] = {}
+    for of_file in routed.hints.values():
+        add_spellings(stages, of_file)
+    by_number = dict(sorted(stages.items(), key=lambda item: (-item[1], item[0])))
+    refuse_poor_fit(profile, quarantine, first=first, stages=by_number, date_columns=routed.date_columns)
+
+
 def _rest(
     folder: Path,
     profile: Profile,
     routed: _Routed,
     now: pd.Timestamp,
     earlier: DealBuckets | None,
+    quarantine: Quarantine,
     *,
     new_first: bool,
-) -> tuple[dict[str, pd.DataFrame], Quarantine]:
+) -> dict[str, pd.DataFrame]:
     """The tables whose rows belong to no deal; they are small."""
-    quarantine = Quarantine()
     rest = repaired_alone(_canonical_rest(folder, profile, routed, quarantine), now, quarantine)
-    return updated_alone(rest, {} if earlier is None else earlier.shared, new_first=new_first), quarantine
+    return updated_alone(rest, {} if earlier is None else earlier.shared, new_first=new_first)
 
 
 def _canonical_rest(folder: Path, profile: Profile, routed: _Routed, quarantine: Quarantine) -> dict[str, pd.DataFrame]:
@@ -382,13 +455,8 @@ def _canonical_rest(folder: Path, profile: Profile, routed: _Routed, quarantine:
 
 
 def _finished(
-    folder: Path,
-    buckets: int,
-    stage_order: tuple[str, ...],
-    routed: _Routed,
-    shared: Mapping[str, pd.DataFrame],
-    quarantine: Quarantine,
-) -> ImportedParts:
+    folder: Path, buckets: int, stage_order: tuple[str, ...], shared: Mapping[str, pd.DataFrame]
+) -> DealBuckets:
     """Put the tables of all buckets together, by renaming; everything else is small."""
     said = _told(folder / _FINISHED, buckets)
     description = described(said, stage_order, buckets)
@@ -405,8 +473,7 @@ def _finished(
         for name, frame in shared.items():
             frame.to_parquet(tables / f"{name}.parquet", index=False)
         write_description(tables, **description, shared=list(shared))
-    repairs, kept = _gathered_quarantine(folder, buckets, quarantine)
-    return ImportedParts(DealBuckets.open(folder / "tables"), repairs, kept, list(routed.files.values()))
+    return DealBuckets.open(folder / "tables")
 
 
 def _linked(source: str, target: str) -> None:
@@ -460,26 +527,14 @@ def _write_quarantine(quarantine: Quarantine, folder: Path) -> None:
         texts.to_parquet(folder / f"quarantine-{table}.parquet", index=False)
 
 
-def _gathered_quarantine(
-    folder: Path, buckets: int, rest: Quarantine
-) -> tuple[dict[str, int], dict[str, pd.DataFrame]]:
-    """Counts by table and cause, and the rows by table."""
+def _kept_rows(folder: Path, buckets: int, rest: Quarantine) -> dict[str, pd.DataFrame]:
+    """The rows that were rejected, merged, left out or repaired, by table."""
     parts = {table: [rows] for table, rows in rest.frames.items()}
     places = [folder / each / str(number) for each in (_NEW, _FINISHED) for number in range(buckets)]
     for place in (folder / _RAW, *places):
         for path in sorted(place.glob("quarantine-*.parquet")):
             parts.setdefault(path.stem.removeprefix("quarantine-"), []).append(pd.read_parquet(path))
-    kept = {table: pd.concat(frames, ignore_index=True) for table, frames in sorted(parts.items())}
-    counts = {
-        f"{table}: {cause} ({done})": len(rows)
-        for table, frame in kept.items()
-        for (cause, done), rows in frame.groupby(["cause", "done"])
-    }
-    return counts, kept
-
-
-def _plain(signs: Mapping[str, Mapping[str, ColumnSigns]]) -> dict[str, dict[str, dict[str, bool]]]:
-    return {key: {name: asdict(each) for name, each in found.items()} for key, found in signs.items()}
+    return {table: pd.concat(frames, ignore_index=True) for table, frames in sorted(parts.items())}
 
 
 def _safe(key: str) -> str:

@@ -1,5 +1,7 @@
 """Mapping profiles: which raw file and column is which canonical table and column."""
 
+import codecs
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -40,8 +42,30 @@ MISSING = (
 )
 
 
+#: Between the names of columns of which, row by row, the first that is filled counts (``first_of`` in YAML).
+FIRST_OF = " | "
+
+
+_QUOTE = "YAML takes Yes, No, On and Off without quotation marks for true and false; write the name in quotation marks"
+
+
 def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str | int | float | bool) else value
+    if isinstance(value, Mapping):
+        return (_first_of(value),)
+    if isinstance(value, list | tuple):
+        if any(isinstance(each, bool) for each in value):
+            raise ValueError(_QUOTE)
+        return tuple(_first_of(each) if isinstance(each, Mapping) else each for each in value)
+    if isinstance(value, bool):
+        raise ValueError(_QUOTE)
+    return (value,) if isinstance(value, str | int | float) else value
+
+
+def _first_of(value: Mapping[Any, Any]) -> str:
+    names = value.get("first_of")
+    if set(value) != {"first_of"} or not isinstance(names, list | tuple) or not names:
+        raise ValueError("write a column as its name, or as {first_of: [one column, another]}")
+    return FIRST_OF.join(map(str, names))
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
@@ -56,7 +80,9 @@ class Source(_Part):
 
     file: Names = Field(description="names without suffix, case ignored, * for anything: files, zip members, sheets")
     columns: dict[str, Names] = Field(
-        {}, description="canonical column: raw column, or several, the first found counts; a + b: both, as one text"
+        {},
+        description="canonical column: raw column, case ignored, or several, the first that the file has counts; "
+        "a + b: both, as one text; {first_of: [a, b]}: row by row the first that is filled",
     )
     where: dict[str, Names] = Field(
         {}, description="raw column: values to keep, case ignored, * for anything, '' for missing"
@@ -65,9 +91,20 @@ class Source(_Part):
     constants: dict[str, str] = Field({}, description="canonical column: the same value in every row")
     values: dict[str, dict[str, str]] = Field({}, description="canonical column: raw value: canonical value")
     scale: dict[str, float] = Field({}, description="canonical column: factor from the raw to the canonical unit")
+    snapshots: bool = Field(
+        False, description="rows are states of a deal on several days: of deal_history only what changed is kept"
+    )
     left_stages: bool = Field(False, description="rows are written when a stage is left, not when it is entered")
     never: Names = Field((), description="raw columns never to use, * for anything")
     others: bool = Field(True, description="whether columns not named here come in as custom attributes")
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _quoted(cls, values: Any) -> Any:
+        of_columns = values.values() if isinstance(values, dict) else ()
+        if any(isinstance(key, bool) for words in of_columns if isinstance(words, dict) for key in words):
+            raise ValueError(_QUOTE)
+        return values
 
     @field_validator("where", mode="before")
     @classmethod
@@ -94,6 +131,8 @@ class Profile(_Part):
     description: str = ""
     time_zone: str = Field("UTC", description="zone of times that carry none, such as Europe/Berlin")
     dates: Literal["guess", "day_first", "month_first"] = Field("guess", description="how 03/04/2025 is meant")
+    decimal: Literal["guess", ".", ","] = Field("guess", description="how 12.500 is meant: the decimal sign")
+    encoding: str = Field("", description="of text files, such as windows-1252; empty to find out")
     missing: tuple[str, ...] = Field(MISSING, description="texts that stand for a missing value")
     stage_order: tuple[str, ...] = Field((), description="open stages from the first to the last")
     won: Names = Field((), description="stages of won deals")
@@ -102,13 +141,39 @@ class Profile(_Part):
         description="canonical table: the files its rows come from; without deals, the rows go to deals known already"
     )
 
+    @classmethod
+    def checked(cls, values: Mapping[str, Any], where: Path | str = "") -> "Profile":
+        """A profile of plain values.
+
+        Raises
+        ------
+        ProfileError
+            When it does not say what it must; every fault is named.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, each['loc'])) or 'profile'}: {each['msg'].removeprefix('Value error, ')}"
+                for each in error.errors()
+            )
+            raise ProfileError(f"profile {where or values.get('name', '')}: {faults}") from None
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            return codecs.lookup(encoding).name if encoding else ""
+        except LookupError:
+            raise ValueError(f"{encoding!r} is not a known encoding; write it as utf-8 or windows-1252") from None
+
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, zone: str) -> str:
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"{zone!r} is no time zone; write it as Europe/Berlin or UTC") from None
+            raise ValueError(f"{zone!r} is not a time zone; write it as Europe/Berlin or UTC") from None
         return zone
 
     @model_validator(mode="after")
@@ -117,7 +182,7 @@ class Profile(_Part):
             raise ValueError("tables must map at least one file")
         for table, sources in self.tables.items():
             if table not in TABLES:
-                raise ValueError(f"{table} is no canonical table; these are {', '.join(TABLES)}")
+                raise ValueError(f"{table} is not a canonical table; these are {', '.join(TABLES)}")
             known = {*TABLES[table].columns, *HELPERS.get(table, ())}
             for source in sources:
                 unknown = sorted({*source.columns, *source.constants, *source.values, *source.scale} - known)
@@ -163,12 +228,7 @@ def load_profile(name: str | Path) -> Profile:
         When there is no such profile, or it does not say what it must; every fault is named.
     """
     path = _found(name)
-    values = _values(path)
-    try:
-        return Profile.model_validate({"name": path.stem} | values)
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'profile'}: {each['msg']}" for each in error.errors())
-        raise ProfileError(f"profile {path}: {faults}") from None
+    return Profile.checked({"name": path.stem} | _values(path), path)
 
 
 def profile_yaml(profile: Profile) -> str:
@@ -176,20 +236,33 @@ def profile_yaml(profile: Profile) -> str:
 
     Examples
     --------
-    >>> deals = {"file": "deals", "columns": {"deal_id": "Number"}}
+    >>> deals = {"file": "deals", "columns": {"deal_id": "Number", "closed_at": {"first_of": ["Won on", "Lost on"]}}}
     >>> print(profile_yaml(Profile(name="mine", tables={"deals": [deals]})))
     name: mine
     tables:
       deals:
-      - file:
-        - deals
+      - file: deals
         columns:
-          deal_id:
-          - Number
+          deal_id: Number
+          closed_at:
+            first_of:
+            - Won on
+            - Lost on
     <BLANKLINE>
     """
     values = profile.model_dump(mode="json", exclude_defaults=True)
+    for sources in values["tables"].values():
+        for source in sources:
+            source["file"] = _shortest(source["file"])
+            if "columns" in source:
+                source["columns"] = {name: _shortest(offered) for name, offered in source["columns"].items()}
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _shortest(names: list[str]) -> Any:
+    """Names as a person would write them: one alone, not as a list of one."""
+    written = [{"first_of": name.split(FIRST_OF)} if FIRST_OF in name else name for name in names]
+    return written[0] if len(written) == 1 else written
 
 
 def _found(name: str | Path) -> Path:
@@ -198,7 +271,7 @@ def _found(name: str | Path) -> Path:
     path = Path(name)
     if not path.is_file():
         raise ProfileError(
-            f"there is no profile {str(name)!r}: neither a file nor one of {', '.join(shipped_profiles())}; "
+            f"profile {str(name)!r} not found: it is neither a file nor one of {', '.join(shipped_profiles())}; "
             "`winpredict import PATH --guess` proposes one for an unknown file"
         )
     return path

@@ -118,7 +118,7 @@ def changes(
     --------
     >>> deals = pd.DataFrame({"deal_id": ["a"], "stage": ["Won"], "outcome": ["won"],
     ...                       "created_at": ["2025-01-01"], "closed_at": ["2025-03-01"]})
-    >>> changes(CRMData.from_frames(deals)).frame["verdict"].tolist()
+    >>> changes(CRMData.from_tables(deals)).frame["verdict"].tolist()
     ['no limits', 'no limits', 'no limits', 'no limits']
     """
     if period not in ("month", "week"):

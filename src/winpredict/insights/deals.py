@@ -74,7 +74,7 @@ def deals_at_end(crm: CRMData, attributes: Sequence[str] = ()) -> pd.DataFrame:
     ...     "deal_id": ["a", "b"], "stage": ["Won", "Demo"], "outcome": ["won", "open"],
     ...     "created_at": ["2025-01-01", "2025-02-01"], "closed_at": ["2025-03-01", None],
     ... })
-    >>> deals_at_end(CRMData.from_frames(deals))[["deal_id", "outcome", "speed"]].head(1).values.tolist()
+    >>> deals_at_end(CRMData.from_tables(deals))[["deal_id", "outcome", "speed"]].head(1).values.tolist()
     [['a', 'won', 'later']]
     """
     deals = crm.deals

@@ -137,7 +137,7 @@ def funnel(
     ...     "deal_id": list("abc"), "stage": ["End", "Demo", "Call"], "outcome": ["won", "open", "open"],
     ...     "created_at": "2025-01-01", "closed_at": ["2025-03-01", None, None], "amount": [5, 7, 9],
     ... })
-    >>> found = funnel(CRMData.from_frames(deals, stage_order=["Call", "Demo"]))
+    >>> found = funnel(CRMData.from_tables(deals, stage_order=["Call", "Demo"]))
     >>> found.now[["stage", "deals", "amount"]].values.tolist()
     [['Call', 1, 9.0], ['Demo', 1, 7.0]]
     """

@@ -119,7 +119,7 @@ def closed_won(
     ...     "deal_id": list("abcd"), "stage": "End", "outcome": ["won", "lost", "lost", "open"], "product": "Plus",
     ...     "created_at": "2025-01-01", "closed_at": ["2025-03-01", "2025-03-05", "2025-03-09", None],
     ... })
-    >>> found = closed_won(CRMData.from_frames(deals))
+    >>> found = closed_won(CRMData.from_tables(deals))
     >>> found.overall[["n", "won", "lost"]].values.tolist()
     [[3, 1, 2]]
     """

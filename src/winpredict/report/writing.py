@@ -71,10 +71,13 @@ def require_writable(out: Path, locale: str) -> Locale:
     Raises
     ------
     ConfigError
-        When the suffix or the locale is unknown.
+        When the suffix or the locale is unknown, or the system lacks what a PDF needs.
     """
-    if Path(out).suffix.lower() not in SUFFIXES:
+    suffix = Path(out).suffix.lower()
+    if suffix not in SUFFIXES:
         raise ConfigError(f"cannot write a report as {Path(out).name!r}; end the name in {', '.join(SUFFIXES)}")
+    if suffix == ".pdf":
+        _weasyprint()
     return _locale(locale)
 
 
@@ -105,10 +108,26 @@ def _rendered(report: Report, out: Path, locale: Locale, *, beside: bool = True)
     html = _template("report.html.j2", report, locale, pictures=pictures, beside=beside)
     if suffix == ".html":
         return html.encode()
-    from weasyprint import HTML
-
-    pdf: bytes = HTML(string=html).write_pdf()
+    pdf: bytes = _weasyprint().HTML(string=html).write_pdf()
     return pdf
+
+
+def _weasyprint() -> Any:
+    """WeasyPrint, which needs a library of the system that no wheel brings.
+
+    Raises
+    ------
+    ConfigError
+        When that is not installed.
+    """
+    try:
+        import weasyprint
+    except OSError as error:
+        raise ConfigError(
+            "a PDF needs the system's Pango library, which is not installed: apt install libpangoft2-1.0-0 (Debian), "
+            "dnf install pango (Fedora), brew install pango (macOS); or write .html, and print that from a browser"
+        ) from error
+    return weasyprint
 
 
 def from_template(name: str, **values: Any) -> str:

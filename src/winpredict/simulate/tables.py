@@ -49,7 +49,7 @@ def canonical_tables(
     history["expected_close_date"] = _times(close_days * SECONDS_A_DAY)
     owner = _owner(deals["owner"].to_numpy()[history["deal"]], history["owners"].clip(lower=0).to_numpy(), reps)
     history["owner_id"] = text_ids("005", pd.Series(owner)).where(history["owners"] >= 0)
-    return CRMData.from_frames(
+    return CRMData.from_tables(
         _deals_today(deals, records.history, history.groupby("deal")["owner_id"].last(), rng),
         deal_history=history[["deal_id", "changed_at", "stage", "amount", "expected_close_date", "owner_id"]],
         activities=_activities(deals, records.activities, reps),

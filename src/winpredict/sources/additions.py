@@ -101,7 +101,12 @@ class Additions:
                 f"{profile.name}_{table}": rows for table, rows in more.quarantine.items()
             }
             crm = replace(more.crm, known_until=until)
-            imported = Imported(crm, repairs, quarantine, [*imported.sources, *more.sources])
+            understood = replace(
+                imported.understood,
+                files=[*imported.understood.files, *more.understood.files],
+                points=[*imported.understood.points, *more.understood.points],
+            )
+            imported = Imported(crm, repairs, quarantine, [*imported.sources, *more.sources], understood)
         return imported
 
     def _places(self) -> list[Path]:

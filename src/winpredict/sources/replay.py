@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from winpredict.errors import CRMError
 from winpredict.ingest.files import RawFile
 from winpredict.ingest.importing import Imported, import_raw, wanted_sources
+from winpredict.ingest.outcomes import with_outcomes
 from winpredict.ingest.profiles import Profile, Source
 from winpredict.ingest.quarantine import ROW, Quarantine
-from winpredict.ingest.repair import with_outcomes
-from winpredict.ingest.rows import attribute_names, canonical_rows, found_columns, kept_rows, raw_signs
+from winpredict.ingest.rows import attribute_names, canonical_rows, column_hints, found_columns
+from winpredict.ingest.wanted_rows import wanted_rows
 from winpredict.sources.raw_records import RawStore
 from winpredict.tables.crm import OF_OBSERVATIONS, CRMData
 from winpredict.tables.schema import TABLES, text_dtype
@@ -101,7 +102,7 @@ def attribute_history(store: RawStore, profile: Profile, crm: CRMData) -> pd.Dat
     seen = pd.concat(parts, ignore_index=True).reindex(columns=[*_LOOK, "outcome", "unread", *names])
     seen = seen[seen["deal_id"].isin(crm.deals["deal_id"])]
     seen = seen.drop_duplicates(_LOOK, keep="last").sort_values(_LOOK, kind="stable", ignore_index=True)
-    typed = CRMData.from_frames(crm.deals, attribute_history=seen).attribute_history
+    typed = CRMData.from_tables(crm.deals, attribute_history=seen).attribute_history
     assert typed is not None
     return typed[_changed(typed)].reset_index(drop=True)
 
@@ -114,9 +115,10 @@ def _observed(store: RawStore, raw: RawFile, source: Source, profile: Profile) -
     records = [json.loads(text, parse_int=str) for text in versions["record"]]
     frame = _frame(records).set_axis(versions.index)
     # values are read as in the latest versions, of which deals are made
-    latest = kept_rows(frame[is_latest], source, profile)
-    signs = raw_signs(latest, _DEALS, source, profile, raw)
-    rows = canonical_rows(replace(raw, frame=frame), _DEALS, source, profile, Quarantine(), signs)
+    latest = wanted_rows(replace(raw, frame=frame[is_latest]), _DEALS, source, profile)
+    hints = column_hints(latest, _DEALS, source, profile, raw)
+    wanted = wanted_rows(replace(raw, frame=frame), _DEALS, source, profile)
+    rows = canonical_rows(wanted, raw, _DEALS, source, profile, Quarantine(), hints)
     rows = with_outcomes(rows, profile, None, Quarantine())
     found = found_columns(frame, _DEALS, source, raw)
     canonical = {
@@ -124,11 +126,11 @@ def _observed(store: RawStore, raw: RawFile, source: Source, profile: Profile) -
         for name, column in found.items()
         if name in TABLES["attribute_history"].columns and name not in OF_OBSERVATIONS
     }
-    wanted = attribute_names(frame, found, source) if source.others else {}
+    attributes = attribute_names(frame, found, source) if source.others else {}
     number = rows[ROW].to_numpy(np.int64)
     return rows.assign(
         observed_at=versions["read_at"].to_numpy()[number],
-        unread=_unread(records, wanted | canonical).to_numpy()[number],
+        unread=_unread(records, attributes | canonical).to_numpy()[number],
     ).astype({"observed_at": versions["read_at"].dtype})
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from winpredict.config import Sync
 from winpredict.errors import CRMError, CRMSignInError
-from winpredict.ingest.rows import matches
+from winpredict.ingest.wanted_rows import matches
 from winpredict.sources._latest import Counts
 from winpredict.sources.raw_records import ObjectState, RawStore
 from winpredict.sources.source import CRMSource, Page

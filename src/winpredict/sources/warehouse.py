@@ -14,7 +14,7 @@ import pandas as pd
 from winpredict.errors import InputFileError, WinPredictError
 from winpredict.ingest.files import ENVIRONMENT_PREFIX, ROWS_A_PART, RawFile
 from winpredict.ingest.profiles import Profile
-from winpredict.ingest.rows import matches
+from winpredict.ingest.wanted_rows import matches
 from winpredict.tables.schema import text_dtype
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ class DealBuckets:
     ...     "deal_id": ["a", "b", "c"], "stage": "Demo", "outcome": "open",
     ...     "created_at": "2025-01-01", "closed_at": None,
     ... })
-    >>> buckets = DealBuckets.write(CRMData.from_frames(deals), Path(tempfile.mkdtemp()) / "tables", 2)
+    >>> buckets = DealBuckets.write(CRMData.from_tables(deals), Path(tempfile.mkdtemp()) / "tables", 2)
     >>> sum(len(crm.deals) for crm in buckets)
     3
     """

@@ -1,10 +1,10 @@
 """CRMData: the bundle of canonical tables, and the data as one could have exported them on an earlier day."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -48,7 +48,7 @@ class CRMData:
     ...     "created_at": pd.to_datetime(["2025-01-01", "2025-02-01"], utc=True),
     ...     "closed_at": pd.to_datetime(["2025-03-01", None], utc=True),
     ... })
-    >>> crm = CRMData.from_frames(deals)
+    >>> crm = CRMData.from_tables(deals)
     >>> crm.as_known_at("2025-01-15").deals[["deal_id", "outcome"]].values.tolist()
     [['a', 'open']]
     """
@@ -70,13 +70,75 @@ class CRMData:
     @classmethod
     def from_frames(
         cls,
+        deals: Any,
+        *,
+        stage_order: tuple[str, ...] | list[str] = (),
+        known_until: pd.Timestamp | str | None = None,
+        time_zone: str | None = None,
+        dates: Literal["guess", "day_first", "month_first"] | None = None,
+        decimal: Literal["guess", ".", ","] | None = None,
+        outcomes: Mapping[str, str] | None = None,
+        won: Sequence[str] | None = None,
+        lost: Sequence[str] | None = None,
+        **tables: Any,
+    ) -> "CRMData":
+        """Read people's frames by the rules that files are imported by; see `winpredict.import_frames`.
+
+        Parameters
+        ----------
+        deals : frame
+            The deals table, of pandas, Polars, PyArrow or anything with the Arrow stream interface.
+        stage_order : sequence of str
+            Open stages from the first to the last.
+        known_until : Timestamp or str, optional
+            The moment of the export, see the class.
+        time_zone, dates, decimal, outcomes, won, lost
+            How times without a zone, dates such as 06/12/2024, amounts such as 12.500, words in the column of outcomes,
+            and stages are meant; see `winpredict.import_frames`.
+        **tables : frame
+            Other canonical tables by name; None stands for an absent one.
+
+        Returns
+        -------
+        CRMData
+
+        Raises
+        ------
+        TableError
+            When a table is unknown, or not a table.
+        ProfileError, InputFileError
+            When deals cannot be labelled or dated.
+
+        Warns
+        -----
+        UserWarning
+            When rows were rejected or values taken as missing; `winpredict.import_frames` returns them.
+        """
+        # the one import from a higher layer: this is the door by which people come in, and it must not read otherwise
+        from winpredict.ingest.frames import crm_from_frames
+
+        return crm_from_frames(
+            {"deals": deals} | tables,
+            known_until=known_until,
+            stage_order=stage_order,
+            time_zone=time_zone,
+            dates=dates,
+            decimal=decimal,
+            outcomes=outcomes,
+            won=won,
+            lost=lost,
+        )
+
+    @classmethod
+    def from_tables(
+        cls,
         deals: pd.DataFrame,
         *,
         stage_order: tuple[str, ...] | list[str] = (),
         known_until: pd.Timestamp | str | None = None,
         **tables: pd.DataFrame | None,
     ) -> "CRMData":
-        """Check and convert pandas frames into a bundle.
+        """Check canonical tables whose values are typed already, and make a bundle of them.
 
         Parameters
         ----------
@@ -154,7 +216,7 @@ class CRMData:
         return ~history["unread"].isin(unread)
 
     def records_changes_of(self, column: str) -> bool:
-        """Whether deal_history has a column; one without a single value was left out by `from_frames`."""
+        """Whether deal_history has a column; one without a single value was left out by `from_tables`."""
         return self.deal_history is not None and column in self.deal_history
 
     def last_recorded(self) -> pd.Timestamp | None:

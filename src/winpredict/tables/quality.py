@@ -73,7 +73,7 @@ def check_quality(crm: CRMData) -> QualityReport:
     ...     "deal_id": ["a", "b"], "stage": ["Won", "Demo"], "outcome": ["won", "open"],
     ...     "created_at": ["2025-01-01", "2025-02-01"], "closed_at": ["2024-03-01", None],
     ... })
-    >>> findings = check_quality(CRMData.from_frames(deals)).findings
+    >>> findings = check_quality(CRMData.from_tables(deals)).findings
     >>> findings.loc[findings["column"] == "closed_at", "what"].item()
     '1 of 2 deals were closed before they were created'
     """

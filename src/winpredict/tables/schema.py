@@ -1,18 +1,14 @@
 """The canonical tables: their columns, kinds and rules."""
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from winpredict.errors import TableError
-
-if TYPE_CHECKING:
-    import pandera.pandas as pa
+from winpredict.tables.rows import is_ascending
 
 Kind = Literal["id", "text", "time", "number", "flag"]
 
@@ -21,6 +17,8 @@ OUTCOMES = ("won", "lost", "open")
 ACTIVITY_TYPES = ("call", "email", "meeting", "task", "note", "other")
 DIRECTIONS = ("inbound", "outbound")
 DEAL_TYPES = ("new", "existing")
+#: An error names so many values at most.
+MAX_NAMED = 5
 
 
 def text_dtype() -> Any:
@@ -69,26 +67,6 @@ class Table:
     def times(self) -> tuple[str, ...]:
         """Names of the time columns."""
         return tuple(name for name, column in self.columns.items() if column.kind == "time")
-
-    @property
-    def schema(self) -> "pa.DataFrameSchema":
-        """The pandera schema; further columns are allowed (custom attributes on deals)."""
-        pandera = _pandera()
-        schema: pa.DataFrameSchema = pandera.DataFrameSchema(
-            {
-                name: pandera.Column(
-                    _dtype(column.kind),
-                    nullable=not column.filled,
-                    required=column.required,
-                    checks=[pandera.Check.isin(column.allowed)] if column.allowed else [],
-                    description=column.meaning,
-                )
-                for name, column in self.columns.items()
-            },
-            unique=list(self.key) if self.key else None,
-            strict=False,
-        )
-        return schema
 
 
 def _dtype(kind: Kind) -> Any:
@@ -282,23 +260,43 @@ def conform(frame: pd.DataFrame, table: str, *, check: bool = True) -> pd.DataFr
         out[name] = _convert(out[name], definition.columns[name].kind, f"{table}.{name}")
     for name in custom:
         out[name] = _attribute(out[name])
-    if not check:
-        return out
-    try:
-        return cast("pd.DataFrame", definition.schema.validate(out, lazy=True))
-    except _pandera().errors.SchemaErrors as error:
-        raise TableError(f"table {table}: {_breaches(error)}") from None
+    breaches = list(_breaches(out, definition)) if check else []
+    if breaches:
+        raise TableError(f"table {table}: {'; '.join(breaches)}")
+    return out
 
 
-@cache
-def _pandera() -> Any:
-    """Pandera with its checks, which it would else import at the first use."""
-    with warnings.catch_warnings():
-        # where PySpark is installed pandera imports it unasked, and PySpark speaks of pandas 3 to whoever is there
-        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-        import pandera.backends.pandas.builtin_checks
-        import pandera.pandas
-    return pandera.pandas
+def _breaches(frame: pd.DataFrame, definition: Table) -> Iterator[str]:
+    """Which rules a table breaks, in words, with the values and their numbers of rows."""
+    for name, column in definition.columns.items():
+        if name not in frame:
+            continue
+        values = frame[name]
+        missing = int(values.isna().sum()) if column.filled else 0
+        if missing:
+            yield f"{name} is missing in {_rows(missing)}"
+        if column.allowed:
+            unknown = values[values.notna() & ~values.isin(column.allowed)]
+            if len(unknown):
+                yield f"{name} is {_counted(unknown)} (allowed: {', '.join(column.allowed)})"
+    key = list(definition.key)
+    if key and not is_ascending(frame, key):
+        repeated = frame.loc[frame[key].notna().all(axis=1) & frame.duplicated(key, keep=False), key]
+        if len(repeated):
+            first = ", ".join(str(value) for value in repeated.iloc[0])
+            yield f"{_rows(len(repeated))} share their {' and '.join(key)} with another one, such as {first}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _counted(values: pd.Series) -> str:
+    """The most frequent values, and in how many rows each of them is."""
+    counts = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    named = [f"{value!r} in {_rows(count)}" for value, count in counts.head(MAX_NAMED).items()]
+    rest = len(counts) - len(named)
+    return ", ".join([*named, f"{rest:,} other values"] if rest else named)
 
 
 def _attribute(values: pd.Series) -> pd.Series:
@@ -307,10 +305,14 @@ def _attribute(values: pd.Series) -> pd.Series:
         return pd.to_datetime(values, utc=True).astype(TIME_DTYPE)
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
         return values.astype("float64")
+    if isinstance(values.dtype, pd.StringDtype):
+        return values.astype(text_dtype())
     return values.astype(object).where(values.notna(), None).map(str, na_action="ignore").astype(text_dtype())
 
 
 def _convert(values: pd.Series, kind: Kind, where: str) -> pd.Series:
+    if values.dtype == _dtype(kind):
+        return values
     try:
         if kind == "time":
             return pd.to_datetime(values, utc=True).astype(TIME_DTYPE)
@@ -319,10 +321,3 @@ def _convert(values: pd.Series, kind: Kind, where: str) -> pd.Series:
         return values.astype(_dtype(kind))
     except (TypeError, ValueError) as error:
         raise TableError(f"{where} does not convert to {kind}: {error}") from error
-
-
-def _breaches(error: "pa.errors.SchemaErrors") -> str:
-    counts = error.failure_cases.fillna({"column": ""}).groupby(["column", "check"], sort=True).size()
-    return "; ".join(
-        f"{column or 'rows'} breaks {check} in {count} case(s)" for (column, check), count in counts.items()
-    )
