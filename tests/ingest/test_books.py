@@ -36,6 +36,11 @@ lines = st.lists(st.one_of(deal, deal, deal, oddity), min_size=1, max_size=25)
 touch = st.tuples(st.sampled_from(["1", "2", "3", ""]), ids, days, st.sampled_from(["call", "email", "fax", ""]))
 
 
+def touch_line(cells):
+    """A touch of an id of its own deal: an id in several deals is kept in each of their buckets, as documented."""
+    return ",".join((cells[0] and cells[0] + cells[1], *cells[1:]))
+
+
 def check_books(sources, expected_lines):
     for source in sources:
         ledger = source.get("lines") or source.get("records")
@@ -51,7 +56,7 @@ def physical_lines(path):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=lines, touches=st.lists(touch.map(",".join), max_size=12), profile=st.sampled_from([GENERIC, FILTERED]))
+@given(rows=lines, touches=st.lists(touch.map(touch_line), max_size=12), profile=st.sampled_from([GENERIC, FILTERED]))
 def test_books_balance_whatever_the_lines(tmp_path_factory, rows, touches, profile):
     folder = tmp_path_factory.mktemp("books")
     (folder / "deals.csv").write_text("\n".join([HEADER, *rows]) + "\n")
