@@ -87,6 +87,13 @@ PARTS = {
         "Adjusted effects: how often the interval holds the truth", "effects.py",
         _words("--worlds 20"), _words("--worlds 5"), plain=True,
     ),
+    "worlds": Part(
+        "Odds and ranges where the true odds are known", "worlds.py", (), _words("--sizes 300 --worlds 2"), plain=True,
+    ),
+    "odds": Part(
+        "Odds beside peers", "odds.py",
+        _words("--kept build/benchmarks/odds --json build/benchmarks/odds.figures.json"), _words("--quick"),
+    ),
     "forecast": Part(
         "Forecasts: whether intervals hold", "forecast.py",
         _words("--worlds 2"), _words("--worlds 1 --deals 1500 --cutoffs 3"), plain=True,

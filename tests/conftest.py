@@ -12,7 +12,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 from winpredict import Config, train
 from winpredict.simulate.world import simulate
 
-QUICK = {"bags": 2, "trees": 60, "learning_rate": 0.1, "threads": 1}
+QUICK = {"bags": 2, "trees": 60, "learning_rate": 0.1, "large_leaves": 0, "threads": 1}
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def quick_config():
 
 @pytest.fixture(scope="session")
 def world():
-    return simulate(700, seed=5)
+    return simulate(700, seed=9)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ DAY = 24 * 3600.0
 def both(request, tmp_path_factory):
     """Tables by three syncs, two lively days apart, and by an export after the last of them."""
     name, place = request.param, tmp_path_factory.mktemp(request.param)
-    server, rng, store = stand_in(name, simulate(300, seed=6), seed=1), np.random.default_rng(2), RawStore(place / name)
+    server, rng, store = stand_in(name, simulate(300, seed=5), seed=1), np.random.default_rng(2), RawStore(place / name)
     with connected(name, server) as config:
         for number in range(3):
             if number:

@@ -26,9 +26,9 @@ class Snapshots(_Section):
     every_days: float = Field(7.0, gt=0, description="days between two looks at a deal")
     longest_days: float = Field(730.0, gt=0, description="no looks beyond this age in days")
     most: int = Field(
-        600_000, ge=1000, description="snapshots to learn from; of parted tables, buckets beyond are left out"
+        300_000, ge=1000, description="snapshots to learn from at most; deals beyond them are left out at random"
     )
-    deal_power: Share = Field(0.25, description="0: a deal counts as often as it was looked at; 1: once")
+    look_power: Share = Field(0.5, description="a deal's n-th snapshot weighs n to the power of minus this")
 
 
 class Attributes(_Section):
@@ -55,12 +55,14 @@ class Model(_Section):
     feature_share: float = Field(0.2, gt=0, le=1, description="share of the features a tree may look at")
     row_share: float = Field(0.7, gt=0, le=1, description="share of the snapshots a tree is fitted on")
     l2: float = Field(5.0, ge=0, description="penalty on leaf values")
-    linear_weight: Share | None = Field(None, description="weight of the linear model in the blend; none: chosen")
+    linear_weight: Share | None = Field(None, description="weight of the linear model against the trees; none: chosen")
+    hazard_weight: Share = Field(0.25, description="weight of the competing-risks model in the blend; dated data")
     linear_strength: float = Field(0.01, gt=0, description="inverse of the linear model's penalty")
     monotone: dict[str, Literal[-1, 1]] = Field({}, description="feature: 1 (odds only rise with it) or -1 (only fall)")
     calibration_share: float = Field(0.2, ge=0, le=0.5, description="share of the last-closed deals to calibrate on")
     interval: float = Field(0.8, gt=0, lt=1, description="probability mass between low and high")
-    threads: int = Field(2, ge=1)
+    pace: bool = Field(True, description="whether speed through the stages, against like deals, is a feature")
+    threads: int | None = Field(None, ge=1, description="models fitted beside each other; none: one a core")
 
 
 class Censoring(_Section):

@@ -341,12 +341,12 @@ def import_tables(
     return SparkTables(frames, rest, description), quarantine.counts
 
 
-def gather_company(tables: SparkTables, attributes: Sequence[str] = ()) -> CompanyFacts:
+def gather_company(tables: SparkTables, facts_of: Callable[[CRMData], CompanyFacts]) -> CompanyFacts:
     """Cross-deal history of all buckets; see `winpredict.features.dataset.gather_company`."""
-    known, wanted = tables.portable(), tuple(attributes)
+    known = tables.portable()
 
     def facts(rows: pa.Table) -> pa.Table:
-        found = CompanyFacts.of(DealEvents(known.crm_of(rows)), wanted)
+        found = facts_of(known.crm_of(rows))
         return _pack_table(_bucket_number(rows), _facts_bytes(found))
 
     collected = tables.packed().groupBy("bucket").applyInArrow(facts, _PACKED).orderBy("bucket").collect()
@@ -370,10 +370,10 @@ def build_dataset(tables: SparkTables, *, attributes: Sequence[str] = (), looks:
     Returns
     -------
     DataFrame
-        bucket, deal_id, as_of, outcome, days_to_close, deal_weight, then the features.
+        bucket, deal_id, as_of, outcome, days_to_close, look, then the features.
     """
     known, wanted = tables.portable(), tuple(attributes)
-    shared = _broadcast(tables, gather_company(tables, wanted))
+    shared = _broadcast(tables, gather_company(tables, lambda crm: CompanyFacts.of(DealEvents(crm), wanted)))
 
     def rows_of(crm: CRMData) -> pd.DataFrame:
         snapshots = looks.of(crm)
@@ -408,8 +408,8 @@ def score(
     scored = pd.Timestamp.now("UTC") if scored_at is None else utc(scored_at)
     known = tables.portable()
     first = tables.first()
-    shared = _broadcast(tables, gather_company(tables, model.attributes_in(first)))
     files = tables._session.sparkContext.broadcast(_model_files(model))
+    shared = _broadcast(tables, gather_company(tables, lambda crm: _model(files.value).recipe.company_facts(crm)))
 
     def scores_of(crm: CRMData) -> pd.DataFrame:
         looks = pipeline(crm, moment)

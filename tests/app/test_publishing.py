@@ -161,7 +161,9 @@ def test_an_amount_of_zero_is_one_that_nobody_typed(database, crm, scores):
     with database.reading() as session:
         amounts = dict(session.execute(select(Score.deal_id, Score.amount)).all())
     assert amounts.pop(scores["deal_id"][0]) is None
-    assert all(amounts.values())
+    assert 0.0 not in amounts.values()
+    typed = crm.deals.set_index("deal_id")["amount"].reindex(list(amounts))
+    assert [each is None for each in amounts.values()] == typed.isna().tolist()
 
 
 def test_a_run_that_fails_half_way_is_not_seen(database, crm, scores, monkeypatch):

@@ -29,7 +29,7 @@ def run(*words, code=0):
 def place(tmp_path_factory):
     """A workspace with data and a model."""
     folder = tmp_path_factory.mktemp("project")
-    write_salesforce_export(simulate(700, seed=5), folder / "export.zip")
+    write_salesforce_export(simulate(700, seed=8), folder / "export.zip")
     (folder / "quick.yaml").write_text(QUICK)
     run("import", folder / "export.zip", "--profile", "salesforce", "--workspace", folder / "w")
     run("train", "--workspace", folder / "w", "--config", folder / "quick.yaml")

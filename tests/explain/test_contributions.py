@@ -13,13 +13,17 @@ def features(world, model):
 
 
 def test_the_fast_path_equals_shap_s_tree_explainer(model, features):
-    """The trees of the blend, one by one: LightGBM's own values against shap's."""
+    """The members of the blend, one by one: LightGBM's own values against shap's."""
     classifier = model.classifier
     matrix = classifier.to_matrix(features)
-    slow = np.mean([shap.TreeExplainer(each).shap_values(matrix) for each in classifier.boosters_], axis=0)
+    trees, hazards = (
+        np.mean([shap.TreeExplainer(each).shap_values(matrix) for each in boosters], axis=0)
+        for boosters in (classifier.boosters_, classifier.hazards_)
+    )
     linear = np.mean([each.contributions(matrix) for each in classifier.linears_], axis=0)
-    weight = classifier.linear_weight_
-    blended = (1 - weight) * slow + weight * linear
+    assert classifier.hazard_weight_ == 0.25
+    assert classifier.trees_weight_ + classifier.linear_weight_ == 0.75
+    blended = classifier.trees_weight_ * trees + classifier.linear_weight_ * linear + 0.25 * hazards
     np.testing.assert_allclose(contributions(classifier, features).values.to_numpy(), blended, atol=1e-6)
 
 

@@ -160,7 +160,9 @@ def test_codes_of_the_value_before_tell_what_changed(world):
     codes, earlier = table.value_codes("who"), table.previous_codes("who")
     assert (codes >= 0).tolist() == now.notna().tolist()
     assert (earlier >= 0).tolist() == before.notna().tolist()
-    assert (codes == earlier).tolist() == [a == b or (a != a and b != b) for a, b in zip(now, before, strict=True)]
+    assert (codes == earlier).tolist() == [
+        a == b or bool(pd.isna(a) and pd.isna(b)) for a, b in zip(now, before, strict=True)
+    ]
     for name in ("x", "nobody"):
         assert table.carries("who", name).tolist() == (now == name).tolist()
 

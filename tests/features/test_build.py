@@ -12,7 +12,7 @@ from random_crm import STAGES, START, random_crm, random_tables
 from winpredict import CRMData, Feature, FeatureBuilder
 from winpredict.errors import ConfigError, TableError
 from winpredict.features.build import build_features, builders_from_paths
-from winpredict.features.builders import Calendar
+from winpredict.features.builders import Age, TrackRecord, default_builders
 from winpredict.features.past import Past
 from winpredict.features.snapshots import every, on_dates
 
@@ -20,8 +20,11 @@ ATTRIBUTES = ("account_id", "product", "region", "score", "account_industry")
 AS_OF = START + pd.Timedelta(days=35)
 
 
-def frame(crm, snapshots):
-    return build_features(crm, snapshots, attributes=ATTRIBUTES).frame
+def frame(crm, snapshots, settled_on=None):
+    """Features by builders that are settled on the whole of the data, as those of a model are."""
+    company = Past(settled_on or crm, snapshots, ATTRIBUTES).company
+    builders = [each.settled(company) for each in default_builders()]
+    return build_features(crm, snapshots, attributes=ATTRIBUTES, builders=builders).frame
 
 
 @settings(max_examples=25, deadline=None)
@@ -29,7 +32,7 @@ def frame(crm, snapshots):
 def test_features_equal_those_of_the_data_as_one_could_have_exported_them(seed):
     crm = random_crm(seed)
     snapshots = on_dates(crm, [AS_OF])
-    pd.testing.assert_frame_equal(frame(crm, snapshots), frame(crm.as_known_at(AS_OF), snapshots))
+    pd.testing.assert_frame_equal(frame(crm, snapshots), frame(crm.as_known_at(AS_OF), snapshots, crm))
 
 
 @settings(max_examples=25, deadline=None)
@@ -56,7 +59,7 @@ def test_changing_anything_at_or_after_as_of_changes_no_feature_row(seed, other_
     snapshots = on_dates(random_crm(seed), [AS_OF])
     changed = CRMData.from_tables(deals, accounts=tables["accounts"], **mixed, stage_order=STAGES)
     before = CRMData.from_tables(**tables, stage_order=STAGES)
-    pd.testing.assert_frame_equal(frame(before, snapshots), frame(changed, snapshots))
+    pd.testing.assert_frame_equal(frame(before, snapshots), frame(changed, snapshots, before))
 
 
 @settings(max_examples=15, deadline=None)
@@ -107,7 +110,7 @@ def test_an_attribute_called_like_a_figure_keeps_apart_from_it():
 def test_a_builder_from_outside_is_found_by_its_path():
     (builder,) = builders_from_paths([f"{Doubled.__module__}:Doubled"])
     crm = random_crm(0)
-    built = build_features(crm, every(crm, 7), builders=[builder, Calendar()])
+    built = build_features(crm, every(crm, 7), builders=[builder, Age()])
     assert next(each.name for each in built.info) == "doubled"
 
 
@@ -150,15 +153,21 @@ def test_the_owner_s_open_deals_follow_those_handed_on():
     crm = CRMData.from_tables(deals, deal_history=history)
     days = ["2025-01-15", "2025-02-05", "2025-02-20", "2025-03-02"]
     looks = pd.DataFrame({"deal_id": "y", "as_of": pd.to_datetime(days, utc=True)})
-    assert build_features(crm, looks).frame["owner_load"].tolist() == [2.0, 1.0, 2.0, 1.0]
+    assert build_features(crm, looks, builders=[TrackRecord(counts=True)]).frame["owner_load"].tolist() == [
+        2.0,
+        1.0,
+        2.0,
+        1.0,
+    ]
 
 
 def test_owner_and_account_without_a_history_are_used_only_where_the_audit_kept_them():
     crm = CRMData.from_tables(deals_of(("x", "ann", "2025-01-01", None, "open"), account_id="acme"))
     look = on_dates(crm, ["2025-02-01"])
-    names = set(build_features(crm, look).frame)
-    assert not {"owner_load", "account_wins"} & names
-    assert {"owner_load", "account_wins"} <= set(build_features(crm, look, attributes=("owner_id", "account_id")).frame)
+    counts = [TrackRecord(counts=True)]
+    assert not {"owner_load", "account_wins"} & set(build_features(crm, look, builders=counts).frame)
+    used = build_features(crm, look, attributes=("owner_id", "account_id"), builders=counts)
+    assert {"owner_load", "account_wins"} <= set(used.frame)
 
 
 def test_an_account_entered_later_says_nothing_yet():

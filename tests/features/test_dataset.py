@@ -14,7 +14,9 @@ from winpredict.errors import WorkspaceError
 from winpredict.features import dataset as dataset_module
 from winpredict.features.build import build_features
 from winpredict.features.builders import Feature, FeatureBuilder
+from winpredict.features.company import CompanyFacts
 from winpredict.features.dataset import Looks, build_dataset, gather_company, open_dataset
+from winpredict.features.events import DealEvents
 from winpredict.features.snapshots import every, labelled
 from winpredict.tables.buckets import DealBuckets
 
@@ -115,7 +117,11 @@ def test_what_a_killed_run_left_half_written_goes(tmp_path):
 
 def test_history_of_all_buckets_is_kept_for_going_on(tmp_path):
     buckets = DealBuckets.write(random_crm(8), tmp_path / "tables", 3)
-    once, again = (gather_company(buckets, ATTRIBUTES, keep=tmp_path / "company").facts for _ in range(2))
-    pd.testing.assert_frame_equal(once.deals, again.deals)
-    pd.testing.assert_frame_equal(once.won_stays, again.won_stays)
+
+    def facts_of(crm):
+        return CompanyFacts.of(DealEvents(crm), ATTRIBUTES)
+
+    once, again = (gather_company(buckets, facts_of, keep=tmp_path / "company").facts for _ in range(2))
+    for name in ("deals", "ownerships", "won_stays", "occurrences", "item_values"):
+        pd.testing.assert_frame_equal(getattr(once, name), getattr(again, name))
     assert (once.filled, once.results, once.of_accounts) == (again.filled, again.results, again.of_accounts)

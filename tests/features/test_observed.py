@@ -11,6 +11,7 @@ from winpredict import CRMData, train
 from winpredict.config import Config
 from winpredict.explain.scores import score
 from winpredict.features.build import build_features
+from winpredict.features.builders import default_builders
 from winpredict.features.leakage import audit_attributes
 from winpredict.features.observations import Observations
 from winpredict.features.past import Past
@@ -51,8 +52,11 @@ def crm_of(tables: dict[str, pd.DataFrame]) -> CRMData:
     return CRMData.from_tables(**tables, stage_order=STAGES)
 
 
-def frame(crm: CRMData, snapshots: pd.DataFrame) -> pd.DataFrame:
-    return build_features(crm, snapshots, attributes=(*KEPT, *STRICT)).frame
+def frame(crm: CRMData, snapshots: pd.DataFrame, settled_on: CRMData | None = None) -> pd.DataFrame:
+    attributes = (*KEPT, *STRICT)
+    company = Past(settled_on or crm, snapshots, attributes).company
+    builders = [each.settled(company) for each in default_builders()]
+    return build_features(crm, snapshots, attributes=attributes, builders=builders).frame
 
 
 def by_loop(rows: list[dict], today: object, name: str, as_of: pd.Timestamp, *, strictly: bool) -> object:
@@ -90,7 +94,7 @@ def test_what_was_observed_equals_a_loop(seed):
 def test_features_equal_those_of_the_data_as_one_could_have_exported_them(seed):
     crm = crm_of(tables_of(seed))
     snapshots = on_dates(crm, [AS_OF, AS_OF - pd.Timedelta(days=9)])
-    pd.testing.assert_frame_equal(frame(crm, snapshots), frame(crm.as_known_at(AS_OF), snapshots))
+    pd.testing.assert_frame_equal(frame(crm, snapshots), frame(crm.as_known_at(AS_OF), snapshots, crm))
 
 
 @settings(max_examples=25, deadline=None)

@@ -288,7 +288,8 @@ class Sure(TrainedModel):
 def test_what_is_expected_of_open_deals_is_their_odds_times_their_amounts(world, model):
     sure = Sure(**{each.name: getattr(model, each.name) for each in dataclasses.fields(model)})
     crm = dataclasses.replace(world.crm, deal_history=world.crm.deal_history.drop(columns="amount"))
-    sure = dataclasses.replace(sure, attributes=(*model.attributes, "amount"))
+    recipe = dataclasses.replace(model.recipe, attributes=(*model.attributes, "amount"))
+    sure = dataclasses.replace(sure, recipe=recipe)
     found = forecast(sure, crm)
     row = found.periods.set_index("period").loc["this month"]
     assert row["open_pipeline"] == pytest.approx(0.7 * found.deals["amount"].sum())

@@ -11,7 +11,7 @@ from winpredict.models.backtest import MODEL, cutoffs
 
 @pytest.fixture(scope="module")
 def found(world, quick_config):
-    return backtest(world.crm, quick_config, folds=2)
+    return backtest(world.crm, quick_config, folds=3)
 
 
 def test_every_scored_deal_was_open_and_has_closed_since(world, found):
@@ -33,10 +33,10 @@ def test_the_model_stands_beside_every_baseline(found):
 
 def test_what_happens_after_a_cutoff_does_not_change_its_odds(world, quick_config, found):
     crm = world.crm
-    first = cutoffs(crm, 2, quick_config)[0]
+    first = cutoffs(crm, 3, quick_config)[0]
     after = crm.activities["recorded_at"].fillna(crm.activities["occurred_at"]) >= first
     changed = dataclasses.replace(crm, activities=crm.activities[~after].reset_index(drop=True))
-    again = backtest(changed, quick_config, folds=2).predictions
+    again = backtest(changed, quick_config, folds=3).predictions
     of_first = found.predictions["cutoff"] == first
     pd.testing.assert_series_equal(again.loc[again["cutoff"] == first, MODEL], found.predictions.loc[of_first, MODEL])
 

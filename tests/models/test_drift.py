@@ -67,12 +67,6 @@ def test_nothing_moved(world, earlier):
     assert not same["is_clear"].any()
 
 
-def test_features_of_the_calendar_and_constant_ones_are_left_out(earlier, drift):
-    calendar = {each.name for each in earlier.info if each.builder == "Calendar"}
-    assert calendar
-    assert not calendar & set(drift.features["feature"])
-
-
 def test_the_clear_ones_come_first_the_largest_of_them_at_the_top(drift):
     found = drift.features
     order = list(zip(~found["is_clear"], -found["shift"], strict=True))

@@ -105,11 +105,10 @@ class TestSameEveryTime:
     def test_order_of_rows_and_categories_and_a_second_run(self) -> None:
         world = World(1500, 3)
         shuffled = np.random.default_rng(0).permutation(1500)
-        deal = np.arange(1500) // 3
         probe, odds = world.X[:100], world.odds[:100]
-        first = ClosingTime(threads=1, trees=15, most_rows=2000).fit(world.X, world.outcome, world.days, groups=deal)
+        first = ClosingTime(threads=1, trees=15, most_rows=2000).fit(world.X, world.outcome, world.days)
         again = ClosingTime(threads=1, trees=15, most_rows=2000).fit(
-            world.X.iloc[shuffled], world.outcome[shuffled], world.days[shuffled], groups=deal[shuffled]
+            world.X.iloc[shuffled], world.outcome[shuffled], world.days[shuffled]
         )
         expected = first.win_by(probe, 40.0, odds)
         assert (expected == again.win_by(probe, 40.0, odds)).all()

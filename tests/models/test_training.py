@@ -7,7 +7,7 @@ import pytest
 from winpredict import Config, CRMData, TrainedModel, train
 from winpredict.errors import TooLittleDataError
 from winpredict.features.snapshots import every, labelled
-from winpredict.models.training import later_rows, pipeline, row_weights, training_set
+from winpredict.models.training import later_rows, pipeline, row_weights, training_looks
 
 
 def few(world, won, lost):
@@ -66,11 +66,16 @@ def test_training_is_repeatable(world, model, quick_config, tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_a_long_deal_does_not_count_as_often_as_it_was_looked_at(world):
-    config = Config.model_validate({"snapshots": {"deal_power": 1.0}, "censoring": {"method": "none"}})
-    data = training_set(world.crm, config)
-    of_deal = pd.Series(row_weights(data.snapshots, config)).groupby(data.snapshots["deal_id"].to_numpy()).sum()
-    np.testing.assert_allclose(of_deal, 1.0)
+def test_a_look_weighs_by_its_number_so_far_and_not_by_how_long_the_deal_will_live(world):
+    config = Config.model_validate({"censoring": {"method": "none"}})
+    snapshots = training_looks(world.crm, config)
+    so_far = snapshots.groupby("deal_id")["as_of"].rank()
+    assert so_far.max() > 20
+    np.testing.assert_allclose(row_weights(snapshots, config), 1 / np.sqrt(so_far))
+    # the same looks at deals that were then cut short weigh the same
+    cut = snapshots[so_far <= 3]
+    again = labelled(world.crm, cut[["deal_id", "as_of"]])
+    np.testing.assert_allclose(row_weights(again, config), row_weights(snapshots, config)[so_far <= 3])
 
 
 def test_undated_deals_are_trained_without_snapshots():

@@ -1,6 +1,7 @@
 """The simulator: exact odds, deterministic records, leaks and dirt where they are said to be."""
 
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from winpredict.errors import ConfigError
 from winpredict.ingest.importing import Imported, import_files
 from winpredict.ingest.profiles import load_profile
 from winpredict.simulate import chain
-from winpredict.simulate.world import World, simulate, write_salesforce_export
+from winpredict.simulate.people import reps_of_quality
+from winpredict.simulate.world import Drift, World, simulate, write_salesforce_export
+from winpredict.tables.crm import utc
 
 CUTS = ("2024-03-01", "2024-09-01", "2025-03-13")
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "salesforce_export"
@@ -47,15 +50,16 @@ def csv(path: Path, name: str) -> pd.DataFrame:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.floats(-8, 8))
-def test_the_odds_of_a_day_sum_to_one(quality: float) -> None:
-    odds = chain.daily_odds(np.array([quality]))
+@given(st.floats(-8, 8), st.floats(0.1, 10))
+def test_the_odds_of_a_day_sum_to_one(quality: float, speed: float) -> None:
+    odds = chain.daily_odds(np.array([quality]), np.array([speed]))
     assert (odds >= 0).all()
     np.testing.assert_allclose(odds.sum(axis=-1), 1.0)
 
 
 def lives(day: int, states: np.ndarray, qualities: np.ndarray, turn: int) -> chain.Lives:
-    return chain.Lives(np.full(len(states), day), states, qualities, qualities - 1.0, turn)
+    speeds = np.linspace(0.6, 1.5, chain.STATES)[states]
+    return chain.Lives(np.full(len(states), day), states, qualities, qualities - 1.0, speeds, speeds * 0.7, turn)
 
 
 @pytest.mark.parametrize("turn", [0, 40, 10_000], ids=["turned", "turns soon", "never turns"])
@@ -76,7 +80,7 @@ def test_the_exact_odds_agree_with_many_simulated_futures(turn: int) -> None:
 def test_the_odds_follow_from_the_odds_of_the_next_day() -> None:
     states, qualities = np.arange(15), np.linspace(-2, 2, 15)
     deals = lives(0, states, qualities, 30)
-    today, odds = chain.odds_of_winning(deals, 20, states), chain.daily_odds(qualities)
+    today, odds = chain.odds_of_winning(deals, 20, states), chain.daily_odds(qualities, deals.speed)
     tomorrow = [chain.odds_of_winning(deals, 21, np.full(15, state)) for state in states]
     later = np.stack([*tomorrow, np.ones(15), np.zeros(15)], axis=1)
     np.testing.assert_allclose(today, (odds[np.arange(15), states] * later).sum(axis=1))
@@ -225,6 +229,130 @@ def test_the_market_turns_for_one_product(world: World) -> None:
     fall = deals[~late].groupby("product")["won"].mean() - deals[late].groupby("product")["won"].mean()
     assert fall["Core"] > 0.12
     assert (fall.drop("Core").abs() < 0.06).all()
+
+
+# Drift
+
+
+def win_rates(world: World) -> tuple[float, float]:
+    """Of the deals created in the first and the last year."""
+    won, created = world.outcomes.to_numpy() == "won", world.crm.deals["created_at"].to_numpy()
+    return won[created < pd.Timestamp("2024-01-02", tz="UTC")].mean(), won[
+        created >= pd.Timestamp("2024-07-01", tz="UTC")
+    ].mean()
+
+
+def test_without_drift_the_company_looks_alike_at_all_times() -> None:
+    world = simulate(deals=12_000, seed=3, drift="none")
+    early, late = win_rates(world)
+    assert abs(early - late) < 4 * np.sqrt(0.25 * (1 / 5000 + 1 / 4000))
+    np.testing.assert_array_equal(world._lives.quality, world._lives.later_quality)
+    np.testing.assert_array_equal(world._lives.speed, world._lives.later_speed)
+    deals = world.crm.deals
+    open_deals = [((deals["created_at"] < cut) & ~(deals["closed_at"] < cut)).sum() for cut in map(utc, CUTS)]
+    assert max(open_deals) < 1.15 * min(open_deals)
+    assert "2024" not in str(world.planted)
+
+
+def test_the_odds_without_drift_do_not_depend_on_the_day() -> None:
+    states, qualities = np.arange(15), np.linspace(-2, 2, 15)
+    deals = lives(0, states, qualities, 500)
+    deals = replace(deals, later_quality=deals.quality, later_speed=deals.speed)
+    days = [chain.odds_of_winning(deals, day, states) for day in (1, 200, 499, 700)]
+    for odds in days[1:]:
+        np.testing.assert_allclose(odds, days[0], rtol=1e-12)
+
+
+def test_speed_does_not_change_how_deals_end_without_drift() -> None:
+    states, qualities = np.arange(15), np.linspace(-2, 2, 15)
+    deals = lives(0, states, qualities, 0)
+    slower = replace(deals, later_speed=deals.later_speed / 3)
+    np.testing.assert_allclose(
+        chain.odds_of_winning(deals, 1, states), chain.odds_of_winning(slower, 1, states), rtol=1e-9
+    )
+
+
+def test_a_violent_drift_changes_all_products() -> None:
+    world = simulate(deals=6000, seed=3, drift="violent")
+    early, late = win_rates(world)
+    assert late < 0.6 * early
+    deals = world.crm.deals.assign(won=world.outcomes.to_numpy() == "won")
+    after = deals["created_at"] >= pd.Timestamp("2024-07-01", tz="UTC")
+    before = deals["created_at"] < pd.Timestamp("2024-01-02", tz="UTC")
+    fall = deals[before].groupby("product")["won"].mean() - deals[after].groupby("product")["won"].mean()
+    assert (fall > 0.1).all()
+    np.testing.assert_allclose(world._lives.later_speed, world._lives.speed * 0.6)
+
+
+@pytest.mark.parametrize("drift", ["none", "one product", "violent"])
+def test_the_odds_are_calibrated_under_every_drift(drift: Drift) -> None:
+    world = simulate(deals=12_000, seed=21, drift=drift)
+    for cut in CUTS:
+        odds = world.win_probability(cut)
+        won = world.outcomes[odds.index] == "won"
+        error = np.sqrt((odds * (1 - odds)).sum()) / len(odds)
+        assert abs(won.mean() - odds.mean()) < 4 * error
+
+
+def test_the_deals_at_creation_do_not_depend_on_the_drift() -> None:
+    columns = ["deal_id", "account_id", "deal_type", "lead_source", "product", "region", "competitor"]
+    one, two = (simulate(deals=400, seed=2, drift=drift).crm for drift in ("none", "violent"))
+    pd.testing.assert_frame_equal(one.deals[columns], two.deals[columns])
+
+
+def test_an_unknown_drift_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown drift 'soft'; give one of 'none'"):
+        simulate(deals=10, drift="soft")  # type: ignore[arg-type]
+
+
+# People
+
+
+def test_reps_differ_in_how_many_touches_they_record() -> None:
+    reps = reps_of_quality(4000, np.random.default_rng(1), np.random.default_rng(2))
+    assert reps.touches.mean() == pytest.approx(1.0)
+    assert np.log(reps.touches).std() == pytest.approx(0.35, abs=0.02)
+    assert np.corrcoef(reps.quality, np.log(reps.touches))[0, 1] == pytest.approx(0.3, abs=0.05)
+    assert reps.quality.std() == pytest.approx(0.55)
+
+
+def test_the_busiest_reps_record_more_touches_a_deal() -> None:
+    world = simulate(deals=8600, seed=4, drift="none")
+    touches = world.crm.activities.groupby("user_id").size() / world.crm.deals.groupby("owner_id").size()
+    spread = np.log(touches).std()
+    # of the habit .35; quality, stage and engagement of their deals add to it
+    assert 0.25 < spread < 0.6
+
+
+def test_deals_of_an_account_share_their_speed() -> None:
+    world = simulate(deals=12_000, seed=4, drift="none")
+    deals = world.crm.deals.assign(speed=world._lives.speed)
+    by_account = deals.groupby("account_id")["speed"]
+    assert (by_account.min() == by_account.max()).all()
+    days = (deals["closed_at"] - deals["created_at"]).dt.days
+    fast, slow = deals["speed"] > deals["speed"].quantile(0.8), deals["speed"] < deals["speed"].quantile(0.2)
+    assert days[slow].mean() > 1.4 * days[fast].mean()
+    won = pd.Series(world.outcomes.to_numpy() == "won", index=deals.index)
+    assert abs(won[slow].mean() - won[fast].mean()) < 0.06
+
+
+@pytest.mark.parametrize(("deals", "reps", "accounts"), [(300, 4, 81), (800, 6, 216), (860, 10, 232), (3000, 35, 810)])
+def test_small_companies_have_few_people(deals: int, reps: int, accounts: int) -> None:
+    crm = simulate(deals=deals, seed=1).crm
+    assert crm.users is not None
+    assert crm.accounts is not None
+    assert (len(crm.users), len(crm.accounts)) == (reps, accounts)
+    assert set(crm.deals["owner_id"]) == set(crm.users["user_id"])
+    closed = crm.deals["outcome"].value_counts()
+    assert closed["won"] > 0.25 * deals
+    assert closed["lost"] > 0.4 * deals
+    assert closed["open"] > 0.03 * deals
+
+
+def test_no_engineer_is_twice_on_a_deal(world: World) -> None:
+    for crm in (world.crm, simulate(deals=300, seed=8).crm):
+        assert crm.team_members is not None
+        assert not crm.team_members.duplicated(["deal_id", "user_id"]).any()
 
 
 @pytest.mark.parametrize("column", ["region"])

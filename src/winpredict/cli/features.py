@@ -25,8 +25,8 @@ def features(
     from winpredict.config import load_config
     from winpredict.features.dataset import Looks, build_dataset
     from winpredict.features.leakage import audit_attributes
+    from winpredict.models.recipe import all_builders
     from winpredict.models.sampling import learning_sample
-    from winpredict.models.training import all_builders
 
     knobs = load_config(config)
     place = workspace_at(workspace)

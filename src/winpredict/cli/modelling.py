@@ -131,7 +131,7 @@ def train_workspace(
         model = train_on(sample, config, say)
         say("recording the run in MLflow")
         looks = pipeline(known, known.known_until)
-        company = None if sample.company is None else sample.company(model.attributes)
+        company = None if sample.gather is None else sample.gather(model.recipe.company_facts)
         looks = looks if len(looks) else training_looks(known, config)
         features = model.build_features(known, looks, company=company)
         drivers = top_drivers(model, features)

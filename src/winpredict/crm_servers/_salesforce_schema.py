@@ -20,6 +20,7 @@ _FIELDS = {
     + _KEPT,
     "OpportunityContactRole": f"Id:id OpportunityId:reference ContactId:reference Role:picklist {_KEPT}",
     "OpportunityLineItem": "Id:id OpportunityId:reference Product2Id:reference Quantity:double UnitPrice:currency "
+    "ListPrice:currency TotalPrice:currency "
     f"Description:string {_KEPT}",
     "Task": "Id:id WhatId:reference WhoId:reference OwnerId:reference Subject:string Description:textarea "
     "TaskSubtype:picklist CallType:picklist CallDurationInSeconds:int CallDisposition:string CallObject:string "

@@ -61,7 +61,7 @@ class _Exam:
     features: pd.DataFrame
     won: NDArray[np.int64]
     themes: Themes
-    threads: int
+    threads: int | None
 
 
 def evidence_of(model: TrainedModel, crm: CRMData, *, company: Company | None = None, seed: int) -> Evidence:

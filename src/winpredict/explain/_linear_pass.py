@@ -39,7 +39,7 @@ class LinearPass:
         )  # fmt: skip
         return cls(arrays, np.array([each.intercept for each in linears]))
 
-    def contributions(self, matrix: Floats, threads: int) -> tuple[Floats, Floats]:
+    def contributions(self, matrix: Floats, threads: int | None) -> tuple[Floats, Floats]:
         """Mean contributions, shape (n_rows, n_features), and the log-odds of every bag, shape (bags, n_rows)."""
         with loops_on(threads_for(len(matrix), threads)):
             values, sums = _linear_kernels.linear_pass(np.ascontiguousarray(matrix), *self.arrays)

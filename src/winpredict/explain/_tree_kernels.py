@@ -113,7 +113,7 @@ def _all_rows(
     return out
 
 
-def forest_contributions(matrix: Any, threads: int, *arrays: Any) -> Any:
+def forest_contributions(matrix: Any, threads: int | None, *arrays: Any) -> Any:
     """Sum of the SHAP values of all trees, shape (n_rows, n_features); see `winpredict.explain._tree_shap.Forest`."""
     with loops_on(threads_for(len(matrix), threads)):
         return _all_rows(matrix, *arrays)

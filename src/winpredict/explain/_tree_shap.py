@@ -40,7 +40,7 @@ class Forest:
     expected: float
     features: int
 
-    def contributions(self, matrix: Floats, threads: int) -> Floats:
+    def contributions(self, matrix: Floats, threads: int | None) -> Floats:
         """Sum of the trees' SHAP values, shape (n_rows, n_features)."""
         rows = np.ascontiguousarray(matrix, dtype=np.float64)
         return np.asarray(_tree_kernels.forest_contributions(rows, threads, *self.arrays))
@@ -49,7 +49,9 @@ class Forest:
 _FORESTS: WeakKeyDictionary[lgb.Booster, Forest | None] = WeakKeyDictionary()
 
 
-def tree_contributions(boosters: Sequence[lgb.Booster], matrix: Floats, threads: int) -> tuple[Floats, float, Floats]:
+def tree_contributions(
+    boosters: Sequence[lgb.Booster], matrix: Floats, threads: int | None
+) -> tuple[Floats, float, Floats]:
     """Mean SHAP values of boosters, their mean expected value, and what each booster predicts.
 
     Parameters

@@ -156,11 +156,13 @@ def contributions(classifier: WinClassifier, features: pd.DataFrame) -> Contribu
     contributions.
     """
     matrix = classifier.to_matrix(features)
-    weight = classifier.linear_weight_
     values, base, by_bag = np.zeros(matrix.shape), 0.0, np.zeros((len(classifier.linears_), len(matrix)))
-    if weight < 1:
-        trees, expected, predicted = tree_contributions(classifier.boosters_, matrix, classifier.threads)
-        values, base, by_bag = (1 - weight) * trees, (1 - weight) * expected, (1 - weight) * predicted
+    forests = ((classifier.trees_weight_, classifier.boosters_), (classifier.hazard_weight_, classifier.hazards_))
+    for weight, boosters in forests:
+        if weight > 0:
+            trees, expected, predicted = tree_contributions(boosters, matrix, classifier.threads)
+            values, base, by_bag = values + weight * trees, base + weight * expected, by_bag + weight * predicted
+    weight = classifier.linear_weight_
     if weight > 0:
         linear = linear_pass(classifier)
         parts, log_odds = linear.contributions(matrix, classifier.threads)

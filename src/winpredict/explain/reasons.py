@@ -19,8 +19,6 @@ from winpredict.tables.crm import CRMData, utc
 
 Floats = NDArray[np.float64]
 
-#: Themes that a rep can neither see in the CRM nor act upon; what they add is told as part of "everything else".
-_QUIET_THEMES = ("Calendar", "company")
 LEAST_POINTS = 0.005
 
 
@@ -289,8 +287,6 @@ class Themes:
     def _speakers(self, points: Floats, number: int, total: Floats) -> NDArray[np.intp]:
         """The member that speaks for a theme in each row: the strongest that points the same way; -1 for none."""
         members = np.array(self.members[number])
-        if self.names[number] in _QUIET_THEMES:
-            return np.full(len(points), -1)
         able = points[:, members] * total[:, None] > 0
         strongest = members[np.where(able, np.abs(points[:, members]), -1.0).argmax(axis=1)]
         named = [m for m in members.tolist() if self.info[m].unit == "category"]

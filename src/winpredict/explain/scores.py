@@ -12,17 +12,14 @@ from scipy.special import expit
 
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Chosen, Reason, Themes, look_at, reasons_told, sentences
-from winpredict.features.company import Company, CompanyFacts
+from winpredict.features.company import Company
 from winpredict.features.dataset import Steps, gather_company
-from winpredict.features.events import DealEvents
 from winpredict.models.training import TrainedModel, pipeline
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import text_dtype
 
 REASONS = 5
-#: Figures that count a deal itself among those open, and what they go by.
-_OF_OPEN_DEALS = {"owner_load": "owner_id", "account_open": "account_id"}
 _REASON_COLUMNS = [f"reason_{number + 1}" for number in range(REASONS)]
 #: Lower ends of the bands of win probability.
 BANDS = {"very low": 0.0, "low": 0.15, "medium": 0.35, "high": 0.6, "very high": 0.8}
@@ -139,7 +136,7 @@ def scored_rows(
     columns = {
         "deal_id": looks["deal_id"].array,
         "as_of": looks["as_of"].array,
-        **odds,
+        **odds[["win_probability", "low", "high"]],
         "p_win_30d": by_date[:, 0],
         "p_win_quarter": by_date[:, 1],
         "band": pd.array(bands(odds["win_probability"].to_numpy()), dtype=text_dtype()),
@@ -158,8 +155,7 @@ def _parts(
         return
     tell = steps or (lambda done, of: None)
     every = 2 * len(tables)
-    attributes = model.attributes_in(tables.bucket(0))
-    company = gather_company(tables, attributes, steps=lambda done: tell(done, every))
+    company = gather_company(tables, model.recipe.company_facts, steps=lambda done: tell(done, every))
     for number, crm in enumerate(tables):
         looks = pipeline(crm, moment)
         yield looks, model.build_features(crm.of_deals(looks["deal_id"]), looks, company=company)
@@ -207,7 +203,7 @@ class DealScorer:
     def __init__(self, model: TrainedModel, crm: CRMData, company: Company | None = None) -> None:
         self.model = model
         self.crm = crm
-        self.company = company or Company(CompanyFacts.of(DealEvents(crm), model.attributes_in(crm)))
+        self.company = company or model.company_of(crm)
         self.builders = model.builders
         self._sorted = {name: _by_deal(frame) for name, frame in crm.tables() if "deal_id" in frame}
         accounts = () if crm.accounts is None else crm.accounts["account_id"]
@@ -256,30 +252,10 @@ class DealScorer:
         moments = [None if pd.isna(each) else each for each in looks["as_of"]]
         for moment in dict.fromkeys(moments):
             self.model.refuse_hindsight(moment)
-        features = self.model.build_features(tables, looks, company=self.company, builders=self.builders)
+        features = self.model.build_features(tables, looks, company=self.company, builders=self.builders, given=True)
         ends = {moment: days_to_quarter_end(moment) for moment in dict.fromkeys(moments)}
         horizons = np.array([[30.0, ends[moment]] for moment in moments])
         return scored_rows(self.model, looks, features, horizons)
-
-    def _count_in(self, tables: CRMData, looks: pd.DataFrame, features: pd.DataFrame) -> None:
-        """Count deals among the open ones of their owner and account that the company's history lacks, in place."""
-        for name, column in _OF_OPEN_DEALS.items():
-            if name in features and column in tables.deals:
-                given = dict(zip(tables.deals["deal_id"], tables.deals[column], strict=True))
-                lacking = [
-                    isinstance(given[deal_id], str) and self._in_history[column].get(deal_id) != given[deal_id]
-                    for deal_id in looks["deal_id"]
-                ]
-                features[name] = features[name].to_numpy() + np.array(lacking, dtype=np.float64)
-
-    @cached_property
-    def _in_history(self) -> dict[str, dict[Any, Any]]:
-        """The owner and the account of each deal that the company's history counts."""
-        deals = self.company.facts.deals
-        return {
-            column: dict(zip(deals["deal_id"], deals[column], strict=True)) if column in deals else {}
-            for column in _OF_OPEN_DEALS.values()
-        }
 
     @cached_property
     def _open_now(self) -> tuple[pd.DataFrame, dict[str, int]]:

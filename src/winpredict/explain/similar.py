@@ -10,8 +10,7 @@ from winpredict._internal.times import days
 from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes, look_at
-from winpredict.features.company import Company, CompanyFacts
-from winpredict.features.events import DealEvents
+from winpredict.features.company import Company
 from winpredict.models.sampling import known_before
 from winpredict.models.training import TrainedModel
 from winpredict.tables.crm import CRMData, utc
@@ -104,7 +103,7 @@ def similar(
     own = look_at(crm, deal_id, moment)
     created = crm.deals.loc[crm.deals["deal_id"] == str(deal_id), "created_at"].iloc[0]
     known = known_before(crm, as_of)
-    company = Company(CompanyFacts.of(DealEvents(known), model.attributes_in(known)))
+    company = model.company_of(known)
     at_its_age = comparables(model, known, own["as_of"].iloc[0] - created, moment, company=company)
     return most_alike(model, model.build_features(known, own, company=company), deal_id, at_its_age, most=most)
 

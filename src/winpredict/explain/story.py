@@ -162,7 +162,7 @@ class _Told:
         return moves(self.model, self.features, self.found, before, after, most=most) if len(before) else []
 
     def _odds(self, row: int) -> tuple[float, float, float]:
-        win_probability, low, high = map(float, self.odds.iloc[row])
+        win_probability, low, high = map(float, self.odds[["win_probability", "low", "high"]].iloc[row])
         return win_probability, low, high
 
 

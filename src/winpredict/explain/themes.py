@@ -14,17 +14,20 @@ Influence = Literal["in our hands", "the deal's nature", "the customer's"]
 THEME_NAMES = {
     "Age": "age of the deal",
     "Amount": "amount",
-    "Calendar": "time of the month and quarter",
     "Contacts": "contacts involved",
     "ExpectedClose": "expected close date",
+    "LineItems": "products on the deal",
     "Team": "people of ours involved",
     "calls": "calls",
-    "company": "the company's win rate lately",
+    "changes of products": "changes of the products on the deal",
     "customer": "history with the customer",
+    "discount": "discount",
     "emails": "emails",
     "inbound": "touches begun by the customer",
     "meetings": "meetings",
     "owner": "the owner's track record",
+    "pace": "pace through the stages",
+    "results": "results of touches",
     "senior contacts": "senior contacts",
     "silence": "silence since the last touch",
     "stage": "stage",
@@ -33,7 +36,7 @@ THEME_NAMES = {
 }
 _OUR_THEMES = {"Contacts", "Team", "calls", "emails", "meetings", "senior contacts", "silence", "touches"}
 _OUR_THEMES |= {"time in stages", "ExpectedClose"}
-_THEIR_THEMES = {"customer", "inbound", "last result"}
+_THEIR_THEMES = {"customer", "inbound", "last result", "results"}
 _BEYOND, _SHORT_OF = " beyond what ", " short of what "
 _CUSTOMER = ("account", "account_wins", "account_losses", "account_open", "days_since_account_win")
 _KINDS = ("meeting", "call", "email", "inbound")
@@ -49,6 +52,12 @@ def theme(info: FeatureInfo) -> str:
         return "time in stages" if info.name.startswith(("days_in_", "stay_")) else "stage"
     if info.builder == "Touches":
         return _touches(info.name)
+    if info.builder == "Pace":
+        return {"pace_owner": "owner", "pace_account": "customer"}.get(info.name, "pace")
+    if info.builder == "Memory":
+        return "results" if info.name.startswith(("result_", "days_since_result_")) else "stage"
+    if info.builder == "LineItems":
+        return _line_items(info.name)
     if info.builder == "Contacts" and "senior" in info.name:
         return "senior contacts"
     return info.builder
@@ -90,10 +99,13 @@ def fact(info: FeatureInfo, value: Any) -> str:
     '5.8 days in the stage short of what won deals took there'
     >>> fact(FeatureInfo("amount_vs_owner", "ratio", "amount against the usual one of the owner", "Amount"), 9.8)
     'amount 9.8 times the usual one of the owner'
+    >>> fact(FeatureInfo("days_since_entered_demo", "days", "days since the deal last entered Demo", "Memory"), None)
+    'the deal never entered Demo'
+    >>> fact(FeatureInfo("days_since_call", "days", "days since the last call", "Touches"), None)
+    'no call'
     """
     if is_missing(value):
-        words = info.sentence
-        return f"no {words[11:]}" if words.startswith("days since") else f"not known: {words}"
+        return _absent(info.sentence)
     if info.unit == "category":
         return f"{info.sentence}: {value}"
     if info.unit == "share":
@@ -157,9 +169,7 @@ def _track_record(name: str) -> str:
     bare = name.removeprefix("win_rate_").removesuffix("_change")
     if bare in _CUSTOMER:
         return "customer"
-    if bare in ("owner", "owner_closed", "owner_load"):
-        return "owner"
-    return "company" if bare in ("win_rate", "change") else bare
+    return "owner" if bare in ("owner_closed", "owner_load") else bare
 
 
 def _touches(name: str) -> str:
@@ -169,6 +179,24 @@ def _touches(name: str) -> str:
         if word in name:
             return word if word == "inbound" else f"{word}s"
     return "silence" if "since" in name or "silence" in name else "touches"
+
+
+def _line_items(name: str) -> str:
+    if "discount" in name:
+        return "discount"
+    if "change" in name or name in ("items_added_later", "items_removed"):
+        return "changes of products"
+    return "LineItems"
+
+
+def _absent(words: str) -> str:
+    """What a missing value means: "days since the last call" is that there was no call."""
+    if not words.startswith("days since "):
+        return f"not known: {words}"
+    rest = words.removeprefix("days since ")
+    if rest.startswith("the last "):
+        return f"no {rest.removeprefix('the last ')}"
+    return rest.replace(" last ", " never ", 1) if " last " in rest else f"no {rest}"
 
 
 def _comparison(sentence: str, value: float) -> str:
@@ -204,10 +232,15 @@ _ONE = {
     "days": "day",
     "deals": "deal",
     "emails": "email",
+    "items": "item",
     "meetings": "meeting",
     "minutes": "minute",
     "moves": "move",
+    "notes": "note",
     "people": "person",
+    "pieces": "piece",
+    "products": "product",
+    "tasks": "task",
     "times": "time",
     "touches": "touch",
 }

@@ -278,6 +278,84 @@ def is_first(starts: Any, values: Any) -> Any:
     return out
 
 
+@njit(cache=True, parallel=True)
+def tally(
+    order: Any, key_starts: Any, ends: Any, starts: Any, codes: Any, happened: Any, number: Any, size: Any
+) -> Any:
+    """How often each value occurred before each snapshot, and when last; NaN where it never did.
+
+    Snapshots are given by key and then by how many events they see (`order`, `key_starts`, `ends`), with those of no
+    key first: each goes on from the one before it, so that every event is read once.
+    """
+    counts = np.zeros((number, size), np.float64)
+    latest = np.full((number, size), np.nan)
+    for k in prange(starts.size - 1):
+        here = starts[k]
+        count = np.zeros(number, np.float64)
+        last = np.full(number, np.nan)
+        for s in range(key_starts[k + 1], key_starts[k + 2]):
+            while here < ends[s]:
+                value = codes[here]
+                if value >= 0:
+                    count[value] += 1.0
+                    if not happened[here] <= last[value]:
+                        last[value] = happened[here]
+                here += 1
+            for value in range(number):
+                counts[value, order[s]] = count[value]
+                latest[value, order[s]] = last[value]
+    return counts, latest
+
+
+@njit(cache=True)
+def _local_codes(codes: Any) -> Any:
+    """Codes as 0, 1, 2, ... within one run, equal where they are equal."""
+    by_code = np.argsort(codes, kind="mergesort")
+    out = np.zeros(codes.size, np.int64)
+    for i in range(1, codes.size):
+        here, before = by_code[i], by_code[i - 1]
+        out[here] = out[before] + np.int64(codes[here] != codes[before])
+    return out
+
+
+@njit(cache=True, parallel=True)
+def baskets(starts: Any, change: Any, item: Any, products: Any, values: Any) -> Any:
+    """After each event: how many different products are in the basket, and the largest value of an item in it.
+
+    An event puts an item in (`change` above 0) or takes it out; items of a run are numbered from 0. The largest value
+    is NaN while no item has a value.
+    """
+    different = np.zeros(change.size, np.float64)
+    largest = np.full(change.size, np.nan)
+    for k in prange(starts.size - 1):
+        lo, hi = starts[k], starts[k + 1]
+        if hi == lo:
+            continue
+        local = _local_codes(products[lo:hi])
+        of_product = np.zeros(hi - lo, np.int64)
+        worth = np.full(hi - lo, np.nan)
+        number, best = 0.0, np.nan
+        for i in range(lo, hi):
+            product, place = local[i - lo], np.int64(item[i])
+            if change[i] > 0:
+                number += np.float64(of_product[product] == 0)
+                of_product[product] += 1
+                worth[place] = values[i]
+                if not (np.isnan(values[i]) or values[i] <= best):
+                    best = values[i]
+            else:
+                of_product[product] -= 1
+                number -= np.float64(of_product[product] == 0)
+                gone, worth[place] = worth[place], np.nan
+                if gone == best:
+                    best = np.nan
+                    for j in range(hi - lo):
+                        if not (np.isnan(worth[j]) or worth[j] <= best):
+                            best = worth[j]
+            different[i], largest[i] = number, best
+    return different, largest
+
+
 @njit(cache=True)
 def occurrence_number(following: Any) -> Any:
     """How many events of the same run and value there are up to each index, this one included."""

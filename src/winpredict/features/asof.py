@@ -158,6 +158,13 @@ class AsOfTable:
             return np.asarray(codes == value)
         return codes == different.get_loc(value) if value in different else np.zeros(len(self), np.bool_)
 
+    def of_values(self, name: str, figure: Callable[[Any], float | None]) -> NDArray[np.float64]:
+        """A figure of each event by its value in a column, asked for once for each different value; NaN for none."""
+        codes, different = self._factorized(name)
+        if different is None:
+            return by_value(self.column(name), figure)
+        return np.array([*(figure(value) for value in different), None], dtype=np.float64)[codes]
+
     def _factorized(self, name: str) -> tuple[NDArray[np.int64], pd.Index | None]:
         """Codes of a column's values and the value of each; whole numbers are their own codes."""
         if name not in self._coded:
@@ -320,6 +327,30 @@ class AsOfView:
         if where is not None:
             happened = np.where(self.table.mask(where), happened, np.nan)
         return _kernels.running_max(self.table.starts, happened)  # type: ignore[no-any-return]
+
+    def tally(self, codes: NDArray[np.int64], number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """`count` and `since_last` of each of several values, in one pass over the events and the snapshots.
+
+        Parameters
+        ----------
+        codes : int64 array
+            The value of each event, in the table's sorted order: 0 to ``number - 1``, or -1 for none of them.
+        number : int
+
+        Returns
+        -------
+        counts, since : float arrays, shape (number, n_snapshots)
+            How often each value occurred, and the days since it last did; NaN where it never did.
+        """
+        order, starts, ends, _ = _kernels.sort_events(self._codes + 1, self._end, self.table.starts.size)
+        counts, latest = _kernels.tally(
+            order, starts, ends, self.table.starts, codes, self.table.happened, number, self._codes.size
+        )
+        return counts, (self._as_of - latest) / MICROSECONDS_A_DAY
+
+    def latest(self, running: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A figure that is known after each event, as it was after the last one before as_of; NaN where none was."""
+        return self._read(running, np.nan)
 
     def since_first(self) -> NDArray[np.float64]:
         """Days from the earliest occurrence to as_of; NaN where there is none."""

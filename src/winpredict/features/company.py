@@ -1,8 +1,9 @@
 """Company: what deals tell of each other. How others of the same owner, account or segment ended, and when."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from winpredict._internal.atomic import replacing
 from winpredict._internal.times import days
-from winpredict.features.asof import AsOfTable, gathered
+from winpredict.features.asof import AsOfTable, gathered, microseconds, taken
 from winpredict.features.events import DealEvents
 from winpredict.features.observed import observed_column
+from winpredict.features.pace import PaceFacts, PaceHistory
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import ACTIVITY_TYPES, TIME_DTYPE, text_dtype
 
@@ -40,20 +42,33 @@ class CompanyFacts:
         Columns owner, at, change: when an owner got a deal (1.0) or was rid of it (-1.0).
     won_stays : DataFrame
         Columns stage, days, left_at, won_at: how long won deals stayed in each stage.
+    occurrences : DataFrame
+        Columns table, kind, value, events: how often deals entered each stage (table ``deal_history``, no kind) and
+        had touches of each type and result (table ``activities``; no value where a touch has no result), before they
+        closed.
+    item_values : DataFrame
+        Columns deal_id, at, change, value, list_value: line items that were put on deals (change 1.0) or taken off
+        (-1.0; the values are negative too), of those that have a list price.
     filled : frozenset of str
         Tables with rows, ``table.column`` with values, and ``activities.activity_type=KIND`` that occur.
     results : frozenset of str
         Different results of touches.
     of_accounts : frozenset of str
         Which of the attributes are the account's and not the deal's own.
+    intervals, moves : DataFrame
+        Of `winpredict.features.pace.PaceFacts`; without rows where no model of pace is used.
     """
 
     deals: pd.DataFrame
     ownerships: pd.DataFrame
     won_stays: pd.DataFrame
+    occurrences: pd.DataFrame
+    item_values: pd.DataFrame
     filled: frozenset[str]
     results: frozenset[str]
     of_accounts: frozenset[str] = frozenset()
+    intervals: pd.DataFrame = field(default_factory=lambda: PaceFacts.none().intervals)
+    moves: pd.DataFrame = field(default_factory=lambda: PaceFacts.none().moves)
 
     @classmethod
     def of(cls, events: DealEvents, attributes: Sequence[str] = ()) -> "CompanyFacts":
@@ -66,8 +81,9 @@ class CompanyFacts:
             The static attributes that may be used.
         """
         return cls(
-            _deals(events, attributes), _ownerships(events), _won_stays(events), _filled(events.crm),
-            _results(events.crm), frozenset(name for name in attributes if _is_of_account(events.crm, name)),
+            _deals(events, attributes), _ownerships(events), _won_stays(events), _occurrences(events),
+            _item_values(events), _filled(events.crm), _results(events.crm),
+            frozenset(name for name in attributes if _is_of_account(events.crm, name)),
         )  # fmt: skip
 
     def save(self, folder: Path) -> None:
@@ -132,6 +148,14 @@ class Company:
         """Whether a table holds rows anywhere, and (if asked) a column that is not all missing."""
         return (table if column is None else f"{table}.{column}") in self.facts.filled
 
+    def holds(self, deal_ids: pd.Series) -> bool:
+        """Whether all of these deals are among those whose history this is."""
+        return all(deal_id in self._deal_ids for deal_id in deal_ids.unique())
+
+    @cached_property
+    def _deal_ids(self) -> frozenset[str]:
+        return frozenset(self.facts.deals["deal_id"])
+
     def has_touches(self, kind: str) -> bool:
         """Whether any touch is of a kind."""
         return f"activities.activity_type={kind}" in self.facts.filled
@@ -144,6 +168,41 @@ class Company:
     def number_of_results(self) -> int:
         """How many different results touches have."""
         return len(self.facts.results)
+
+    @cached_property
+    def stages_entered(self) -> tuple[str, ...]:
+        """The stages that deals entered before they closed, most often entered first, then by name."""
+        return tuple(value for _, value, _ in self._occurrences("deal_history"))
+
+    @cached_property
+    def touch_results(self) -> tuple[tuple[str, str], ...]:
+        """Type and result of the touches that deals had before they closed, most frequent first, then by name.
+
+        A result that all touches of its type have says no more than the type, and is left out.
+        """
+        counted = [*self._occurrences("activities")]
+        touches: dict[str, int] = {}
+        for kind, _, events in counted:
+            touches[kind] = touches.get(kind, 0) + events
+        return tuple((kind, value) for kind, value, events in counted if value and events < touches[kind])
+
+    def _occurrences(self, table: str) -> Iterator[tuple[str, str, int]]:
+        """Kind and value of the events of a table, with their number, most frequent first; "" where there is none."""
+        found = self.facts.occurrences
+        found = found[found["table"] == table]
+        counts: Counter[tuple[str, str]] = Counter()
+        pairs = zip(found["kind"].fillna(""), found["value"].fillna(""), strict=True)
+        for pair, events in zip(pairs, found["events"], strict=True):
+            counts[pair] += int(events)
+        return ((*pair, events) for pair, events in sorted(counts.items(), key=lambda each: (-each[1], each[0])))
+
+    @cached_property
+    def item_values(self) -> AsOfTable:
+        """Line items with a list price that were put on deals or taken off, by the deal's account."""
+        accounts = self.facts.deals.set_index("deal_id")["account_id"]
+        frame = self.facts.item_values
+        account = accounts.reindex(frame["deal_id"]).set_axis(frame.index)
+        return AsOfTable(frame.assign(account_id=account), "account_id", "at", tiebreak=("change",))
 
     def closings(self, key: str) -> AsOfTable:
         """Closed deals by a column, from the moment of their closing; see `winpredict.features.past.Past.closings`."""
@@ -183,6 +242,11 @@ class Company:
             frame = deals[["created_at", "deal_id"]].assign(key=self._grouping(key))
             self._creations[key] = AsOfTable(frame[_lived(deals)], "key", "created_at")
         return self._creations[key]
+
+    @cached_property
+    def pace(self) -> PaceHistory:
+        """Observed and expected moves of owners, accounts and deals."""
+        return PaceHistory(PaceFacts(self.facts.intervals, self.facts.moves))
 
     @cached_property
     def ownerships(self) -> AsOfTable:
@@ -315,6 +379,59 @@ def _won_stays(events: DealEvents) -> pd.DataFrame:
         }
     )
     return frame.dropna().reset_index(drop=True)
+
+
+def _occurrences(events: DealEvents) -> pd.DataFrame:
+    found = []
+    if events.crm.records_changes_of("stage"):
+        found.append(_counted(events, "deal_history", events.stage_changes, None, "stage"))
+    if events.crm.activities is not None and "result" in events.crm.activities:
+        found.append(_counted(events, "activities", events.table("activities"), "activity_type", "result"))
+    texts = dict.fromkeys(("table", "kind", "value"), text_dtype())
+    columns = {name: pd.Series(dtype=dtype) for name, dtype in (texts | {"events": np.dtype(np.int64)}).items()}
+    return pd.concat([pd.DataFrame(columns), *found], ignore_index=True).astype(texts | {"events": np.int64})
+
+
+def _counted(events: DealEvents, name: str, table: AsOfTable, kind: str | None, value: str) -> pd.DataFrame:
+    """How often each value occurs among what a look at a deal, taken before it closed, can see."""
+    seen = table.times < _last_looks(events.crm, table)
+    codes = table.value_codes(value) + 1
+    if kind is not None:
+        codes = codes + table.value_codes(kind) * (codes.max(initial=0) + 1)
+    places = np.flatnonzero(seen)
+    _, first, number = np.unique(codes[places], return_index=True, return_counts=True)
+    kinds = None if kind is None else taken(table.column(kind), places[first])
+    return pd.DataFrame(
+        {"table": name, "kind": kinds, "value": taken(table.column(value), places[first]), "events": number}
+    )
+
+
+def _last_looks(crm: CRMData, table: AsOfTable) -> NDArray[np.int64]:
+    """The last moment at which the deal of each event is looked at: its close, or the end of what is known."""
+    sizes = np.diff(table.starts)
+    of_run = taken(table.column("deal_id"), table.starts[:-1][sizes > 0])
+    end = crm.deals["closed_at"] if crm.known_until is None else crm.deals["closed_at"].fillna(crm.known_until)
+    row = pd.Index(crm.deals["deal_id"]).get_indexer(pd.Index(of_run))
+    moments = gathered(end, row)
+    last = np.where(moments.isna(), np.iinfo(np.int64).max, microseconds(moments))
+    return np.asarray(np.repeat(last, sizes[sizes > 0]), dtype=np.int64)
+
+
+def _item_values(events: DealEvents) -> pd.DataFrame:
+    items = events.crm.line_items
+    if items is None or "list_price" not in items:
+        times = pd.Series(pd.NaT, index=range(0), dtype=TIME_DTYPE)
+        figures = {name: np.zeros(0) for name in ("change", "value", "list_value")}
+        return pd.DataFrame({"deal_id": pd.Series(dtype=text_dtype()), "at": times} | figures)
+    changes = events.item_changes
+    priced = (changes.column("value").notna() & changes.column("list_value").notna()).to_numpy()
+    names = ("deal_id", "at", "change", "value", "list_value")
+    frame = pd.DataFrame({name: changes.column(name)[priced] for name in names}).reset_index(drop=True)
+    # others know nothing of a deal before it is created
+    row = pd.Index(events.crm.deals["deal_id"]).get_indexer(pd.Index(frame["deal_id"]))
+    created = gathered(events.crm.deals["created_at"], row)
+    frame = frame.assign(at=frame["at"].where(frame["at"] > created, created))
+    return frame[frame["at"].notna()].reset_index(drop=True)
 
 
 def _filled(crm: CRMData) -> frozenset[str]:

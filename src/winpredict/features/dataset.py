@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class FeatureDataset:
     Parameters
     ----------
     folder : Path
-        ``rows/bucket=<number>/``: deal_id, as_of, outcome, days_to_close, deal_weight, then the features.
+        ``rows/bucket=<number>/``: deal_id, as_of, outcome, days_to_close, look, then the features.
     info : tuple of FeatureInfo
         One for each feature.
     """
@@ -128,7 +129,8 @@ def build_dataset(
     places = [folder / "rows" / f"bucket={number}" for number in range(len(buckets))]
     if all((place / _INFO).exists() for place in places):
         return open_dataset(folder)
-    company = gather_company(buckets, attributes, keep=folder / "company", steps=_share(steps, buckets, 0))
+    facts_of = partial(_facts_of, attributes=attributes)
+    company = gather_company(buckets, facts_of, keep=folder / "company", steps=_share(steps, buckets, 0))
     tell = _share(steps, buckets, len(buckets))
     for number, place in enumerate(places):
         if not (place / _INFO).exists():
@@ -158,7 +160,7 @@ def open_dataset(folder: Path) -> FeatureDataset:
 
 def gather_company(
     buckets: DealBuckets,
-    attributes: Sequence[str] = (),
+    facts_of: Callable[[CRMData], CompanyFacts],
     *,
     keep: Path | None = None,
     steps: Callable[[int], None] | None = None,
@@ -168,8 +170,8 @@ def gather_company(
     Parameters
     ----------
     buckets : DealBuckets
-    attributes : sequence of str
-        The static attributes that may be used.
+    facts_of : callable
+        Gives the facts of one bucket.
     keep : Path, optional
         Folder in which the facts of finished buckets are kept, for going on after a kill.
     steps : callable, optional
@@ -181,12 +183,16 @@ def gather_company(
         if place is not None and (place / "done.json").exists():
             parts.append(CompanyFacts.load(place))
         else:
-            parts.append(CompanyFacts.of(DealEvents(buckets.bucket(number)), attributes))
+            parts.append(facts_of(buckets.bucket(number)))
             if place is not None:
                 parts[-1].save(place)
         if steps is not None:
             steps(number + 1)
     return Company(CompanyFacts.joined(parts))
+
+
+def _facts_of(crm: CRMData, attributes: Sequence[str]) -> CompanyFacts:
+    return CompanyFacts.of(DealEvents(crm), attributes)
 
 
 def _write(place: Path, snapshots: pd.DataFrame, built: Features) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from winpredict.features.asof import AsOfTable, by_value
 from winpredict.features.observed import ObservedAttributes
 from winpredict.tables.crm import CRMData
+from winpredict.tables.schema import TABLES, conform
 
 _CLOCKS = {
     "deal_history": ("changed_at", None),
@@ -46,6 +47,8 @@ class DealEvents:
     def _sorted(self, name: str) -> AsOfTable:
         frame = getattr(self.crm, name)
         occurred, recorded = _CLOCKS[name]
+        if name == "line_items":
+            frame = _dated_items(frame)
         recorded = recorded if recorded in frame else None
         ties: tuple[str, ...] = ()
         if name == "deal_history":
@@ -63,6 +66,19 @@ class DealEvents:
         stage = history.value_codes("stage")
         return history.only((stage >= 0) & (stage != history.previous_codes("stage")))
 
+    @cached_property
+    def item_changes(self) -> AsOfTable:
+        """Line items put on deals and taken off, each an event.
+
+        Columns deal_id, at, ``change`` (1.0, or -1.0 for one taken off), ``item`` (its number on the deal), product_id,
+        and quantity, ``value`` and ``list_value``, negative for one taken off. An item without a quantity is one piece;
+        its value is its total price, or else quantity times unit price.
+
+        An item that is dated by nothing is of unknown date and left out. One taken off when it was not on the deal yet
+        is taken off as it comes.
+        """
+        return AsOfTable(_item_changes(self.table("line_items")), "deal_id", "at", tiebreak=("taken_off", "item"))
+
     def stage_rank(self, stages: pd.Series) -> NDArray[np.float64]:
         """Place of each stage in the stage order, 0 first; NaN for one that is not in it (closed stages)."""
         return by_value(stages, self._ranks.get)
@@ -70,3 +86,36 @@ class DealEvents:
     @cached_property
     def _ranks(self) -> dict[str, float]:
         return {stage: float(rank) for rank, stage in enumerate(self.crm.stage_order)}
+
+
+def _dated_items(items: pd.DataFrame | None) -> pd.DataFrame:
+    """Line items that tell when they were put on the deal, with all columns that they may have."""
+    columns = list(TABLES["line_items"].columns)
+    frame = pd.DataFrame(columns=columns) if items is None else items.reindex(columns=columns)
+    frame = conform(frame, "line_items", check=False)
+    return frame[frame["added_at"].notna()]
+
+
+def _item_changes(items: AsOfTable) -> pd.DataFrame:
+    sizes = np.diff(items.starts)
+    quantity = items.column("quantity").fillna(1.0)
+    priced = quantity * items.column("unit_price")
+    added = pd.DataFrame(
+        {
+            "deal_id": items.column("deal_id"),
+            "at": items.column("added_at"),
+            "taken_off": 0.0,
+            "change": 1.0,
+            # numbered in the order of their content, so that the order of the rows says nothing
+            "item": np.arange(len(items), dtype=np.float64) - np.repeat(items.starts[:-1], sizes),
+            "product_id": items.column("product_id"),
+            "quantity": quantity,
+            "value": items.column("total_price").fillna(priced),
+            "list_value": quantity * items.column("list_price").where(items.column("list_price") > 0),
+        }
+    )
+    left = items.column("removed_at")
+    gone = left.notna()
+    signed = {name: -added.loc[gone, name] for name in ("change", "quantity", "value", "list_value")}
+    at = left.where(left > added["at"], added["at"])[gone]
+    return pd.concat([added, added[gone].assign(taken_off=1.0, at=at, **signed)], ignore_index=True)

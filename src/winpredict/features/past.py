@@ -113,6 +113,11 @@ class Past:
         """The moments as every look at a table of events takes them."""
         return microseconds(self.as_of)
 
+    @property
+    def known_to_company(self) -> bool:
+        """Whether the cross-deal history holds the deals of all snapshots."""
+        return self.company.holds(self.snapshots["deal_id"])
+
     @cached_property
     def days_open(self) -> NDArray[np.float64]:
         """Days from the deal's creation to as_of."""
@@ -147,6 +152,18 @@ class Past:
     def stage_changes(self) -> AsOfView:
         """The moments at which each snapshot's deal entered a stage (a row that repeats the stage is none)."""
         return self._events.stage_changes.at(self.snapshots["deal_id"], self._moments)
+
+    @cached_property
+    def item_changes(self) -> AsOfView:
+        """Line items put on each snapshot's deal and taken off; see `winpredict.features.events.DealEvents`."""
+        return self._events.item_changes.at(self.snapshots["deal_id"], self._moments)
+
+    def item_values(self, accounts: pd.Series) -> AsOfView:
+        """Line items with a list price, put on deals of each account and taken off; those of the own deal too.
+
+        Columns change (1.0, or -1.0 for one taken off), and value and list_value, negative for one taken off.
+        """
+        return self.company.item_values.at(accounts, self._moments)
 
     def won_stays(self, stages: pd.Series) -> AsOfView:
         """Stays of won deals in each snapshot's stage (column days), known once the stage was left and the deal won."""

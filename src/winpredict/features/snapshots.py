@@ -112,7 +112,7 @@ def labelled(crm: CRMData, snapshots: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         The snapshots with ``outcome`` (won, lost, open), ``days_to_close`` (float days from as_of to the close; for an
-        open deal to the end of knowledge) and ``deal_weight`` (one over the deal's number of snapshots).
+        open deal to the end of knowledge) and ``look`` (which of the deal's snapshots it is, counted from 1).
     """
     deals = crm.deals.set_index("deal_id")
     end = deals["closed_at"].fillna(crm.known_until)
@@ -120,7 +120,7 @@ def labelled(crm: CRMData, snapshots: pd.DataFrame) -> pd.DataFrame:
     return snapshots.assign(
         outcome=outcome,
         days_to_close=days_of(closed - snapshots["as_of"]),
-        deal_weight=1.0 / snapshots.groupby("deal_id")["deal_id"].transform("size"),
+        look=snapshots.groupby("deal_id")["as_of"].rank(method="first").fillna(1.0),
     )
 
 

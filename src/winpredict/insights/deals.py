@@ -35,7 +35,7 @@ _COUNT_BANDS = {
     "people_band": ("people", (0, 1, 2, 3, 4)),
     "contacts_band": ("contacts", (0, 1, 2, 3, 5)),
 }
-_BUILDERS = (Stage(), Touches(), Team(), Contacts(), Amount(), TrackRecord())
+_BUILDERS = (Stage(), Touches(), Team(), Contacts(), Amount(), TrackRecord(counts=True))
 _FIGURES = {
     "amount": ("amount",),
     "stage": ("stage",),

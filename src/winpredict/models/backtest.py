@@ -199,11 +199,10 @@ def _rolling(sample: LearningSample, config: Config, folds: int, progress: Progr
         if progress:
             progress(f"backtest as of {cutoff:%Y-%m-%d}")
         known = crm.as_known_at(cutoff)
-        data = training_set(known, config, exported=crm, company=sample.company)
+        data = training_set(known, config, exported=crm, gather=sample.gather)
         model = fit_model(data, known, config)
         looks = pipeline(known, cutoff)
-        company = None if sample.company is None else sample.company(model.attributes)
-        features = model.build_features(known, looks, company=company)
+        features = model.build_features(known, looks, company=data.company)
         odds = {
             MODEL: model.odds(features)["win_probability"].to_numpy(),
             **_baseline_odds(data, known, config, features),

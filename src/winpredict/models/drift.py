@@ -17,7 +17,8 @@ LEAST_DEALS = 20
 SMALL = 0.2
 #: Of the shifts that are called clear, the share that chance may have made.
 LEVEL = 0.05
-_CALENDAR, _TRACK_RECORD = "Calendar", "TrackRecord"
+#: Builders of figures that all deals of an owner, an account or a category share.
+_SHARED = ("TrackRecord", "Pace")
 _COLUMNS = ("feature", "sentence", "unit", "then", "now", "category", "shift", "p_value")
 _Z_95 = 1.96
 _DAY = pd.Timedelta(days=1)
@@ -40,8 +41,7 @@ class Drift:
         category whose share changed most), category (that one; missing for numbers), shift (of numbers how far the
         distribution has moved, in standard deviations; of categories the share of deals that moved), p_value
         (adjusted for the number of features), is_clear (bool: not small, and beyond what chance makes of so few
-        deals). Features of the calendar, and numbers that are the same for all deals of a day (they follow the day,
-        not the deals), are left out.
+        deals). Numbers that are the same for all deals of a day (they follow the day, not the deals) are left out.
     expected, low, high : float
         Deals open at training of which the model said that they would be won by now, with a 95% interval.
     won : int
@@ -152,10 +152,10 @@ def shifts(model: TrainedModel, then: pd.DataFrame, now: pd.DataFrame) -> pd.Dat
         | (
             _of_categories(then[each.name], now[each.name])
             if each.unit == "category"
-            else _of_numbers(then[each.name], now[each.name], is_shared=each.builder == _TRACK_RECORD)
+            else _of_numbers(then[each.name], now[each.name], is_shared=each.builder in _SHARED)
         )
         for each in model.info
-        if each.builder != _CALENDAR and _can_move(each.unit, then[each.name], now[each.name])
+        if _can_move(each.unit, then[each.name], now[each.name])
     ]
     found = pd.DataFrame(rows, columns=_COLUMNS)
     if rows:

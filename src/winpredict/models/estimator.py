@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from winpredict._internal.threads import threads_for
+from winpredict._internal.threads import run_parallel, threads_for
 from winpredict.errors import ConfigError, TooLittleDataError
 from winpredict.models._frames import (
     canonical_order,
@@ -35,15 +35,30 @@ Array = NDArray[np.float64]
 _CALIBRATION_RIDGE = 100.0
 #: Weights of the linear model to choose from.
 _BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
-#: Log loss, summed over deals, by which larger trees, or one half of the blend alone, must be better to be taken.
+#: Log loss, summed over deals, by which one half of the blend alone, or odds drawn in, must be better to be taken.
 _DOUBT = 8.0
 #: Trees of 31 leaves take over ten times as long to explain as those of 7 (docs/benchmarks.md): larger ones must lower
-#: the log loss by at least this share of it.
-_WORTH = 0.01
+#: the log loss by at least this share of it, and by so many standard errors.
+_WORTH = 0.004
+_SURE = 1.64
 #: Models a candidate; fewer than in the end, to be quick.
 _CHOOSING_BAGS = 2
 #: A tree may look at no fewer features than this.
 _LEAST_FEATURES = 8
+#: Trees that follow another model's log-odds: there is no noise in these, so they may be many and large.
+_DISTILLING: dict[str, Any] = {
+    "objective": "regression",
+    "learning_rate": 0.15,
+    "num_leaves": 31,
+    "min_data_in_leaf": 20,
+    "lambda_l2": 1.0,
+    "feature_fraction": 0.5,
+    "num_threads": 1,
+    "deterministic": True,
+    "force_col_wise": True,
+    "verbosity": -1,
+}
+_DISTILLING_TREES = 120
 
 
 class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -51,9 +66,11 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Several models are fitted, each on the deals under random weights (Bayesian bootstrap, Rubin 1981). Each is a
     LightGBM model blended with a logistic regression; the odds are the mean over all in log-odds, so that
-    contributions of features add up exactly. The spread of the models gives the interval. How large the trees are and
-    what the blend's weights are is chosen on deals later than those that the candidates were fitted on, and so is the
-    slope of a calibrator that is linear in log-odds (Platt 1999).
+    contributions of features add up exactly. A third member may be given: the odds of a model of competing risks (see
+    `winpredict.models.timing.ClosingTime`), which learns from open deals too. It is distilled into regression trees on
+    its log-odds (Hinton et al. 2015), so that its contributions are exact as well. The spread of the models gives the
+    interval. How large the trees are and what the blend's weights are is chosen on deals later than those that the
+    candidates were fitted on, and so is the slope of a calibrator that is linear in log-odds (Platt 1999).
 
     Parameters
     ----------
@@ -65,8 +82,8 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     leaves : int
         Leaves of a tree.
     large_leaves : int
-        Leaves of larger trees, which also learn twice as fast and see at least half of the features; taken where they
-        are clearly better on later deals, and doubled while that helps. 0 never tries them.
+        Leaves of larger trees, which are half as many, learn at least twice as fast and see at least half of the
+        features; taken where they are clearly better on later deals, and doubled while that helps. 0 never tries them.
     min_rows_leaf : int
         Least rows (snapshots) in a leaf.
     feature_share : float
@@ -76,15 +93,19 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     l2 : float
         L2 penalty on leaf values.
     linear_weight : float, optional
-        Weight of the linear model in the blend, 0 to 1. By default it is chosen on later deals, one half without them.
+        Weight of the linear model against the trees, 0 to 1. By default it is chosen on later deals, one half without
+        them.
+    hazard_weight : float
+        Weight of the competing-risks member, 0 to 1, where it is given; the other two share the rest.
     linear_strength : float
         Inverse of the linear model's L2 penalty (scikit-learn's ``C``).
     monotone : dict of str to {-1, 1}, optional
         Features whose effect in the trees may only fall or only rise.
     interval : float
         Probability mass of the interval given by `predict_interval`.
-    threads : int
-        LightGBM threads.
+    threads : int, optional
+        Models fitted, or asked, beside each other, each on one thread; by default as many as there are cores. It never
+        changes a model.
     random_state : int
 
     Attributes
@@ -95,10 +116,14 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Known values of each category feature.
     boosters_ : list of lightgbm.Booster
     linears_ : list of LinearLogOdds
-    linear_weight_ : float
-        Weight of the linear models.
+    hazards_ : list of lightgbm.Booster
+        The distilled competing-risks model, if any.
+    linear_weight_, hazard_weight_ : float
+        Weights of the linear models and of the competing-risks model; the trees have the rest.
     size_ : TreeSize
         The trees that were fitted.
+    later_log_odds_ : ndarray of shape (n_snapshots,)
+        What the candidates, fitted on the other deals, said of the snapshots of later ones; NaN elsewhere. Not saved.
     calibrator_ : LogOddsCalibrator
 
     Examples
@@ -125,10 +150,11 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         row_share: float = 0.7,
         l2: float = 5.0,
         linear_weight: float | None = None,
+        hazard_weight: float = 0.25,
         linear_strength: float = 0.01,
         monotone: dict[str, int] | None = None,
         interval: float = 0.8,
-        threads: int = 2,
+        threads: int | None = None,
         random_state: int = 0,
     ) -> None:
         self.bags = bags
@@ -141,6 +167,7 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.row_share = row_share
         self.l2 = l2
         self.linear_weight = linear_weight
+        self.hazard_weight = hazard_weight
         self.linear_strength = linear_strength
         self.monotone = monotone
         self.interval = interval
@@ -161,6 +188,7 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         groups: ArrayLike | None = None,
         later: ArrayLike | None = None,
+        hazard_log_odds: ArrayLike | None = None,
     ) -> Self:
         """Fit on snapshots of closed deals.
 
@@ -177,6 +205,8 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Snapshots of deals that closed later than the others: with models fitted on the others, these decide how
             large the trees are, what the blend's weights are, and the calibration; then the models are fitted on all.
             Without it all three stay as they are set, and no calibration is learnt.
+        hazard_log_odds : array of shape (n_snapshots,), optional
+            Log-odds of each snapshot by a model of competing risks.
 
         Returns
         -------
@@ -195,11 +225,25 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         deals = np.arange(len(order)) if deals is None else deals[order]
         rows = _Rows(matrix[order], labels[order], weight[order], deals)
         choice = _Choice(self._sizes(matrix.shape[1])[0], self._default_linear_weight(), _no_calibration())
+        self.later_log_odds_ = np.full(len(order), np.nan)
         if later is not None:
-            choice = self._choose(rows, np.asarray(later, dtype=np.bool_)[order]) or choice
+            apart = np.asarray(later, dtype=np.bool_)[order]
+            choice = self._choose(rows, apart) or choice
+            if choice.later_log_odds is not None:
+                self.later_log_odds_[order[apart]] = choice.later_log_odds
         self.boosters_, self.linears_ = self._fit_bags(rows, choice.size, self.bags)
-        self.size_, self.linear_weight_, self.calibrator_ = choice.size, choice.linear_weight, choice.calibrator
+        self.hazards_ = []
+        if hazard_log_odds is not None and self.hazard_weight > 0:
+            self.hazards_ = [self._distilled(rows, np.asarray(hazard_log_odds, dtype=np.float64)[order])]
+        self.hazard_weight_ = self.hazard_weight if self.hazards_ else 0.0
+        self.linear_weight_ = (1 - self.hazard_weight_) * choice.linear_weight
+        self.size_, self.calibrator_ = choice.size, choice.calibrator
         return self
+
+    @property
+    def trees_weight_(self) -> float:
+        """Weight of the boosted trees that are fitted on outcomes."""
+        return 1.0 - self.linear_weight_ - self.hazard_weight_
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of each class, shape (n_rows, 2)."""
@@ -225,17 +269,26 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def interval_of(self, by_bag: Array) -> Array:
         """Interval of rows whose `bag_log_odds` are known; see `predict_interval`."""
-        spread = by_bag.std(axis=0, ddof=1) if len(by_bag) > 1 else np.zeros(by_bag.shape[1])
+        spread = _spread(by_bag)
         middle = by_bag.mean(axis=0)
         # Student's quantile, since a few models tell their spread only roughly
         reach = _student_quantile(0.5 + self.interval / 2, max(1, len(by_bag) - 1)) * spread
         ends = [expit(self.calibrator_.transform(middle + side * reach)) for side in (-1, 1)]
         return np.column_stack(ends)
 
+    def doubt_of(self, by_bag: Array) -> Array:
+        """Standard deviation, in probability, of the odds of rows whose `bag_log_odds` are known, by the models."""
+        odds = self.probability_of(by_bag)
+        return np.asarray(_spread(by_bag) * self.calibrator_.slope_ * odds * (1 - odds))
+
     def bag_log_odds(self, X: Any) -> Array:
         """Log-odds of each bagged model before calibration, shape (bags, n_rows)."""
         matrix = self.to_matrix(X)
-        return self._blend(matrix, self.boosters_, self.linears_, self.linear_weight_)
+        learners = self._log_odds_of(matrix, self.boosters_, self.linears_)
+        by_bag = self.trees_weight_ * learners[0] + self.linear_weight_ * learners[1]
+        if self.hazards_:
+            by_bag = by_bag + self.hazard_weight_ * np.asarray(self.hazards_[0].predict(matrix, num_threads=1))
+        return np.asarray(by_bag)
 
     def to_matrix(self, X: Any) -> Array:
         """Features as the models see them: one float matrix, categories as codes."""
@@ -251,6 +304,8 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         folder.mkdir(parents=True, exist_ok=True)
         for number, booster in enumerate(self.boosters_):
             (folder / f"booster_{number}.txt").write_text(booster.model_to_string())
+        for booster in self.hazards_:
+            (folder / "hazard.txt").write_text(booster.model_to_string())
         description = {
             "params": self.get_params(),
             "classes": self.classes_.tolist(),
@@ -259,6 +314,7 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "categories": self.categories_,
             "linears": [linear.to_dict() for linear in self.linears_],
             "linear_weight": self.linear_weight_,
+            "hazard_weight": self.hazard_weight_,
             "size": asdict(self.size_),
             "calibrator": {"slope": self.calibrator_.slope_, "intercept": self.calibrator_.intercept_},
         }
@@ -278,7 +334,8 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         texts = [(folder / f"booster_{number}.txt").read_text() for number in range(len(description["linears"]))]
         model.boosters_ = [lgb.Booster(model_str=text) for text in texts]
         model.linears_ = [LinearLogOdds.from_dict(values) for values in description["linears"]]
-        model.linear_weight_ = description["linear_weight"]
+        model.linear_weight_, model.hazard_weight_ = description["linear_weight"], description["hazard_weight"]
+        model.hazards_ = [lgb.Booster(model_str=(folder / "hazard.txt").read_text())] if model.hazard_weight_ else []
         model.size_ = TreeSize(**description["size"])
         model.calibrator_ = LogOddsCalibrator()
         model.calibrator_.slope_ = description["calibrator"]["slope"]
@@ -313,26 +370,42 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         # would say as much if all weighed the same (Kish 1965)
         by_deal = np.bincount(after.groups, weights=after.weight)
         weight = after.weight * by_deal.sum() / (by_deal**2).sum()
-        best: tuple[float, TreeSize, float, Array] | None = None
+        best: _Tried | None = None
         for size in self._sizes(rows.matrix.shape[1]):
-            boosters, linears = self._fit_bags(earlier, size, min(self.bags, _CHOOSING_BAGS))
-            tried = []
-            for share in _BLENDS if self.linear_weight is None else (self.linear_weight,):
-                log_odds = self._blend(after.matrix, boosters, linears, share).mean(axis=0)
-                loss = float(weight @ (np.logaddexp(0, log_odds) - after.y * log_odds))
-                tried.append((loss + _DOUBT * (2 * share - 1) ** 2, size, share, log_odds))
-            found = min(tried, key=lambda each: each[0])
-            if best is not None and found[0] > best[0] - max(_DOUBT, _WORTH * best[0]):
+            found = self._try(earlier, after, weight, size)
+            if best is not None and not found.is_worth_more_than(best, weight, after.groups):
                 break  # larger still would not be worth it either
             best = found
         assert best is not None, "there is a size to try"
-        _, size, share, log_odds = best
-        calibrator = LogOddsCalibrator(ridge=_CALIBRATION_RIDGE).fit(log_odds, after.y, sample_weight=weight)
-        # the slope tells how far such models are overconfident; a drift of the level the models learn themselves when
-        # they are fitted on all deals, so correcting it here would count it twice
+        calibrator = self._calibrated(best, after.y, weight)
+        return _Choice(best.size, best.share, calibrator, best.log_odds)
+
+    def _try(self, earlier: "_Rows", after: "_Rows", weight: Array, size: "TreeSize") -> "_Tried":
+        """The best blend with trees of a size."""
+        boosters, linears = self._fit_bags(earlier, size, min(self.bags, _CHOOSING_BAGS))
+        trees, linear = (each.mean(axis=0) for each in self._log_odds_of(after.matrix, boosters, linears))
+        tried = []
+        for share in _BLENDS if self.linear_weight is None else (self.linear_weight,):
+            log_odds = (1 - share) * trees + share * linear
+            losses = np.logaddexp(0, log_odds) - after.y * log_odds
+            doubt = _DOUBT * (2 * share - 1) ** 2
+            tried.append((float(weight @ losses) + doubt, _Tried(size, share, log_odds, losses)))
+        return min(tried, key=lambda each: each[0])[1]
+
+    def _calibrated(self, tried: "_Tried", y: Array, weight: Array) -> LogOddsCalibrator:
+        """A slope below 1 where the odds are overconfident beyond doubt, else odds as they are.
+
+        The candidates are fitted on fewer deals than the final models, so a slope that is only likely would draw in
+        odds that need it no more. A drift of the level the models learn themselves when they are fitted on all deals,
+        so correcting it here would count it twice.
+        """
+        calibrator = LogOddsCalibrator(ridge=_CALIBRATION_RIDGE).fit(tried.log_odds, y, sample_weight=weight)
         calibrator.intercept_ = 0.0
-        calibrator.slope_ = max(calibrator.slope_, 0.0)  # odds that rank the wrong way round are worth nothing
-        return _Choice(size, share, calibrator)
+        slope = max(calibrator.slope_, 0.0)  # odds that rank the wrong way round are worth nothing
+        drawn_in = slope * tried.log_odds
+        gain = float(weight @ (tried.losses - np.logaddexp(0, drawn_in) + y * drawn_in))
+        calibrator.slope_ = slope if gain > _DOUBT else 1.0
+        return calibrator
 
     def _default_linear_weight(self) -> float:
         return 0.5 if self.linear_weight is None else self.linear_weight
@@ -340,32 +413,34 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _sizes(self, features: int) -> list["TreeSize"]:
         """The trees as they are set, then larger and larger ones."""
         least = min(1.0, _LEAST_FEATURES / features)
-        sizes = [TreeSize(self.leaves, self.learning_rate, max(self.feature_share, least))]
+        sizes = [TreeSize(self.leaves, self.trees, self.learning_rate, max(self.feature_share, least))]
         if self.large_leaves > self.leaves and self.linear_weight != 1.0:
             share = max(sizes[0].feature_share, 0.5)
             for times in (1, 2, 4):
                 rate = min(1.0, 2 * times * self.learning_rate)
-                sizes.append(TreeSize(times * self.large_leaves, rate, share))
+                sizes.append(TreeSize(times * self.large_leaves, max(1, self.trees // 2), rate, share))
         return sizes
 
     def _fit_bags(self, rows: "_Rows", size: "TreeSize", bags: int) -> tuple[list[lgb.Booster], list[LinearLogOdds]]:
         n_groups = int(rows.groups.max()) + 1
         generator = np.random.default_rng(self.random_state)
-        boosters, linears = [], []
+        draws = []
         for _ in range(bags):
             draw = generator.exponential(size=n_groups) if bags > 1 else np.ones(n_groups)
-            seed = int(generator.integers(2**31 - 1))
-            weight = rows.weight * draw[rows.groups]
-            weight *= len(weight) / weight.sum()
-            boosters.append(self._fit_trees(rows, weight, size, seed))
-            linears.append(
-                LinearLogOdds.fit(rows.matrix, rows.y, weight, tuple(self._category_places()), self.linear_strength)
-            )
-        return boosters, linears
+            draws.append((draw, int(generator.integers(2**31 - 1))))
+        fitted = run_parallel([partial(self._fit_bag, rows, size, *each) for each in draws], self.threads)
+        return [trees for trees, _ in fitted], [linear for _, linear in fitted]
+
+    def _fit_bag(self, rows: "_Rows", size: "TreeSize", draw: Array, seed: int) -> tuple[lgb.Booster, LinearLogOdds]:
+        weight = rows.weight * draw[rows.groups]
+        weight *= len(weight) / weight.sum()
+        places = tuple(self._category_places())
+        linear = LinearLogOdds.fit(rows.matrix, rows.y, weight, places, self.linear_strength)
+        return self._fit_trees(rows, weight, size, seed), linear
 
     def _fit_trees(self, rows: "_Rows", weight: Array, size: "TreeSize", seed: int) -> lgb.Booster:
         data = lgb.Dataset(rows.matrix, rows.y, weight=weight, categorical_feature=self._category_places())
-        return lgb.train(self._tree_parameters(size, seed), data, num_boost_round=self.trees)
+        return lgb.train(self._tree_parameters(size, seed), data, num_boost_round=size.trees)
 
     def _tree_parameters(self, size: "TreeSize", seed: int) -> dict[str, Any]:
         return {
@@ -379,10 +454,10 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "lambda_l2": self.l2,
             "max_cat_to_onehot": 8,
             "monotone_constraints": self._monotone_list(),
-            "num_threads": self.threads,
+            "num_threads": 1,
             "seed": seed,
             "deterministic": True,
-            "force_row_wise": True,
+            "force_col_wise": True,  # a tree looks at few of the features
             "verbosity": -1,
         }
 
@@ -398,11 +473,25 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _category_places(self) -> list[int]:
         return category_places(list(getattr(self, "feature_names_in_", [])), self.categories_)
 
-    def _blend(self, matrix: Array, boosters: list[lgb.Booster], linears: list[LinearLogOdds], share: float) -> Array:
-        threads = threads_for(len(matrix), self.threads)
-        trees = np.array([each.predict(matrix, raw_score=True, num_threads=threads) for each in boosters])
+    def _distilled(self, rows: "_Rows", log_odds: Array) -> lgb.Booster:
+        """Trees that give the log-odds of another model."""
+        data = lgb.Dataset(rows.matrix, log_odds, weight=rows.weight, categorical_feature=self._category_places())
+        own = {"seed": self.random_state, "monotone_constraints": self._monotone_list()}
+        return lgb.train(_DISTILLING | own, data, num_boost_round=_DISTILLING_TREES)
+
+    def _log_odds_of(
+        self, matrix: Array, boosters: list[lgb.Booster], linears: list[LinearLogOdds]
+    ) -> tuple[Array, Array]:
+        """Log-odds of the trees and of the linear models, shape (bags, n_rows) each."""
+        calls = [partial(each.predict, matrix, raw_score=True, num_threads=1) for each in boosters]
+        trees = np.array(run_parallel(calls, threads_for(len(matrix), self.threads)))
         linear = np.array([each.log_odds(matrix) for each in linears])
-        return (1 - share) * trees + share * linear
+        return trees, linear
+
+
+def _spread(by_bag: Array) -> Array:
+    """Standard deviation between the models, by row."""
+    return np.asarray(by_bag.std(axis=0, ddof=1) if len(by_bag) > 1 else np.zeros(by_bag.shape[1]))
 
 
 @cache
@@ -412,9 +501,10 @@ def _student_quantile(probability: float, freedom: int) -> float:
 
 @dataclass(frozen=True)
 class TreeSize:
-    """How large and how quickly learning the trees are."""
+    """How large, how many and how quickly learning the trees are."""
 
     leaves: int
+    trees: int
     learning_rate: float
     feature_share: float
 
@@ -426,6 +516,23 @@ class _Choice:
     size: TreeSize
     linear_weight: float
     calibrator: LogOddsCalibrator
+    later_log_odds: Array | None = None
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A blend with trees of a size, and how it did on later deals."""
+
+    size: "TreeSize"
+    share: float
+    log_odds: Array
+    losses: Array
+
+    def is_worth_more_than(self, other: "_Tried", weight: Array, deals: NDArray[np.int64]) -> bool:
+        """Whether it is better beyond chance, in a paired comparison by deal, and by more than it costs."""
+        gain = np.bincount(deals, weights=weight * (other.losses - self.losses))
+        by_chance = float(np.sqrt(len(gain)) * gain.std())
+        return bool(gain.sum() > max(_SURE * by_chance, _WORTH * float(weight @ other.losses)))
 
 
 class _Rows:

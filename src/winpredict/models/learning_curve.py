@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from winpredict.config import Config
 from winpredict.errors import ConfigError, TooLittleDataError, WinPredictError
+from winpredict.features.company import Company
 from winpredict.features.snapshots import labelled
 from winpredict.models.backtest import _take, cutoffs
 from winpredict.models.evaluation import METRICS, evaluate_odds
@@ -182,10 +183,10 @@ def learning_curve(
     sample = learning_sample(tables, config)
     cutoff = _latest_cutoff(sample.known, config)
     known = sample.known.as_known_at(cutoff)
-    data = training_set(known, config, say, exported=sample.known, company=sample.company)
+    data = training_set(known, config, say, exported=sample.known, gather=sample.gather)
     parts, skipped = _parts(data, shares, seed)
     models, learnt = _learn(parts, known, config, say)
-    exam = _exam(models[max(models)], sample, known, cutoff)
+    exam = _exam(models[max(models)], data.company, sample, known, cutoff)
     odds = {share: model.odds(exam.features)["win_probability"].to_numpy() for share, model in models.items()}
     exam_columns = pd.DataFrame({"deal_id": exam.deal_id, "won": exam.won})
     predictions = pd.concat([exam_columns, pd.DataFrame(odds)], axis=1)
@@ -266,7 +267,7 @@ def _learn(
     return models, pd.DataFrame(rows)
 
 
-def _exam(model: TrainedModel, sample: LearningSample, known: CRMData, cutoff: pd.Timestamp) -> _Exam:
+def _exam(model: TrainedModel, company: Company, sample: LearningSample, known: CRMData, cutoff: pd.Timestamp) -> _Exam:
     """What was open at the cut-off and has closed since; the features are the same for a model of any size."""
     looks = labelled(sample.known, pipeline(known, cutoff))
     looks = looks[looks["outcome"] != "open"].reset_index(drop=True)
@@ -276,7 +277,6 @@ def _exam(model: TrainedModel, sample: LearningSample, known: CRMData, cutoff: p
             f"of the deals open on {cutoff:%Y-%m-%d} {won.size} have closed and {won.sum()} of them were won; both won "
             "and lost ones are needed to judge by. Wait for more to close, or import a longer history"
         )
-    company = None if sample.company is None else sample.company(model.attributes)
     features = model.build_features(known, looks[["deal_id", "as_of"]], company=company)
     return _Exam(features, looks["deal_id"].to_numpy(dtype=object), won)
 

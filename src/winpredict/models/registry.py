@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER = "champion", "challenger"
 _DRIVERS, _FEATURES, _DROPPED = "drivers.json", "features.json", "dropped_attributes.json"
 _EXAMPLE_ROWS = 5
+_ODDS = ("win_probability", "low", "high", "group_low", "group_high")
 
 
 @dataclass(frozen=True)
@@ -314,7 +315,7 @@ def _signature(model: "TrainedModel") -> Any:
     features = [ColSpec("string" if each.unit == "category" else "double", each.name) for each in model.info]
     return ModelSignature(
         inputs=Schema(features),
-        outputs=Schema([ColSpec("double", name) for name in ("win_probability", "low", "high")]),
+        outputs=Schema([ColSpec("double", name) for name in _ODDS]),
     )
 
 

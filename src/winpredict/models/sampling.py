@@ -1,19 +1,22 @@
 """What to learn from: all deals, or of more than fit into memory whole buckets of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
 from winpredict.config import Config
-from winpredict.features.company import Company
+from winpredict.features.company import Company, CompanyFacts
 from winpredict.features.dataset import gather_company
 from winpredict.features.snapshots import every
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData, utc
 
-#: From the static attributes in use to the cross-deal history of all deals.
-CompanyOf = Callable[[Sequence[str]], Company]
+#: Gives the cross-deal facts of some deals.
+FactsOf = Callable[[CRMData], CompanyFacts]
+#: From such facts to the cross-deal history of all deals.
+Gather = Callable[[FactsOf], Company]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class LearningSample:
         Their tables as they were exported.
     known : CRMData
         Their tables as they were known at the day of training.
-    company : callable, optional
+    gather : callable, optional
         Gives the cross-deal history of all deals, where these are only some of them.
     note : str
         What the reader should know of the choice; empty for all deals.
@@ -34,7 +37,7 @@ class LearningSample:
 
     exported: CRMData
     known: CRMData
-    company: CompanyOf | None = None
+    gather: Gather | None = None
     note: str = ""
 
 
@@ -55,8 +58,8 @@ def learning_sample(
     Parameters
     ----------
     tables : CRMData or DealBuckets
-        Of buckets the first ones are taken, a random sample since a hash parts them, until they make
-        ``config.snapshots.most`` snapshots.
+        At most so many deals are taken as make ``config.snapshots.most`` snapshots: of buckets the first ones, which
+        are a random sample since a hash parts them; of tables in one piece those whose id has a low hash.
     config : Config
     as_of : Timestamp or str, optional
         Learn as if on that day; by default from all that is recorded.
@@ -66,35 +69,48 @@ def learning_sample(
     LearningSample
     """
     if isinstance(tables, CRMData):
-        return LearningSample(tables, known_before(tables, as_of))
+        return _of_whole_tables(tables, known_before(tables, as_of), config)
     taken = _enough_buckets(tables, config)
     exported = tables.some(range(taken))
     then = tables if as_of is None else tables.as_known_at(as_of)
-    gathered: dict[tuple[str, ...], Company] = {}
-
-    def company(attributes: Sequence[str]) -> Company:
-        key = tuple(attributes)
-        if key not in gathered:
-            gathered.clear()
-            gathered[key] = gather_company(then, key)
-        return gathered[key]
-
+    gather: Gather = partial(gather_company, then)
     known = known_before(exported, as_of)
     if taken == len(tables):
-        return LearningSample(exported, known, company)
+        return LearningSample(exported, known, gather)
     note = (
         f"learnt from {taken} of {len(tables)} buckets of deals; `winpredict learning-curve` tells what more would give"
     )
-    return LearningSample(exported, known, company, note)
+    return LearningSample(exported, known, gather, note)
+
+
+def _of_whole_tables(exported: CRMData, known: CRMData, config: Config) -> LearningSample:
+    looks = _number_of_looks(known, config)
+    if looks <= config.snapshots.most:
+        return LearningSample(exported, known)
+    share = config.snapshots.most / looks
+    ids = known.deals["deal_id"]
+    taken = ids[pd.util.hash_pandas_object(ids, index=False).to_numpy() / 2.0**64 < share]
+    note = (
+        f"learned from {len(taken):,} of {len(ids):,} deals, those of {config.snapshots.most:,} snapshots "
+        "(snapshots.most); `winpredict learning-curve` tells what more would give"
+    )
+    return LearningSample(exported.of_deals(taken), known.of_deals(taken), partial(_company, known), note)
+
+
+def _company(crm: CRMData, facts_of: FactsOf) -> Company:
+    return Company(facts_of(crm))
+
+
+def _number_of_looks(crm: CRMData, config: Config) -> int:
+    snapshots = config.snapshots
+    dated = crm.dated or not len(crm.deals)
+    return len(every(crm, snapshots.every_days, longest_days=snapshots.longest_days) if dated else crm.deals)
 
 
 def _enough_buckets(buckets: DealBuckets, config: Config) -> int:
     looks = 0
     for number in range(len(buckets)):
-        crm = buckets.bucket(number)
-        dated = crm.dated or not len(crm.deals)
-        snapshots = config.snapshots
-        looks += len(every(crm, snapshots.every_days, longest_days=snapshots.longest_days) if dated else crm.deals)
+        looks += _number_of_looks(buckets.bucket(number), config)
         if looks > config.snapshots.most:
             return max(number, 1)
     return len(buckets)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,10 +11,11 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logit
 from sklearn.base import BaseEstimator
 
 from winpredict._internal.atomic import replacing_folder
-from winpredict._internal.threads import threads_for
+from winpredict._internal.threads import run_parallel, threads_for
 from winpredict.errors import ConfigError, NotFittedError, TableError, TooLittleDataError, WorkspaceError
 from winpredict.models._frames import (
     Floats,
@@ -34,6 +36,7 @@ FORMAT = 1
 GRID_DAYS = (7.0, 14.0, 30.0, 60.0, 90.0, 180.0, 365.0)
 _FLOOR = 1e-6
 _ROWS_AT_ONCE = 20_000
+_LEAST_ODDS = 0.002
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
     most_rows : int
         At most so many (snapshot, interval) rows are fitted. Beyond it rows are thinned at random and the remaining
         ones weighted up; those with a close, which say most, keep half of the places or all they need.
-    threads : int
-        Threads of LightGBM.
+    threads : int, optional
+        Models fitted, or asked, beside each other, each on one thread; by default as many as there are cores.
     random_state : int
         Seed of the thinning and of LightGBM.
 
@@ -132,7 +135,7 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         learning_rate: float = 0.08,
         leaves: int = 15,
         most_rows: int = 100_000,
-        threads: int = 2,
+        threads: int | None = None,
         random_state: int = 0,
     ) -> None:
         self.grid_days = grid_days
@@ -149,7 +152,6 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         outcome: ArrayLike,
         days: ArrayLike,
         sample_weight: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
     ) -> Self:
         """Learn from past snapshots, those of deals that are still open included.
 
@@ -162,9 +164,7 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         days : array-like of shape (n_rows,)
             Days from the snapshot to the close, or for open deals to the end of knowledge. Not negative.
         sample_weight : array-like of shape (n_rows,), optional
-            Row weights.
-        groups : array-like of shape (n_rows,), optional
-            The deal of each row: where no weights are given, each deal counts once.
+            Row weights, of what was known at the snapshot alone. How long a deal will live must not be in them.
 
         Raises
         ------
@@ -177,12 +177,11 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         """
         grid = _grid(self.grid_days)
         ends, waited = _labels(outcome, days, len(X))
-        deals = np.arange(len(X)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-        weight = weights_of(_one_a_deal(deals) if sample_weight is None else sample_weight, len(X))
+        weight = weights_of(sample_weight, len(X))
         self.feature_names_in_ = np.array(X.columns, dtype=object)
         self.categories_ = fit_categories(X)
         matrix = to_matrix(X, self.categories_)
-        order = canonical_order(matrix, ends, waited, weight, deals)
+        order = canonical_order(matrix, ends, waited, weight)
         periods = person_periods(ends[order], waited[order], weight[order], grid)
         self._fit_boosters(matrix[order], periods)
         return self
@@ -232,6 +231,10 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         grid = _grid(self.grid_days)
         won = np.column_stack([_won_until(course, horizon, grid) for horizon in until.T])
         return np.minimum(limit[:, None] * won / course.ever_won[:, None], limit[:, None])
+
+    def log_odds(self, X: pd.DataFrame) -> Floats:
+        """Log-odds of being won at all, the limit of the win hazards added up, shape (n_rows,)."""
+        return np.asarray(logit(np.clip(self._course(X).ever_won, _LEAST_ODDS, 1.0 - _LEAST_ODDS)))
 
     def outlook(self, X: pd.DataFrame, win_probability: ArrayLike) -> Outlook:
         """P(won by) at every end of the grid; see `win_by`."""
@@ -291,9 +294,11 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
     def _fit_boosters(self, matrix: Floats, periods: Periods) -> None:
         rng = np.random.default_rng(self.random_state)
         watched = thinned(periods, self.most_rows, rng)
-        self.closes_ = self._fit_booster(matrix, watched, watched.closed)
         closing = thinned(periods.take(np.flatnonzero(periods.closed)), self.most_rows, rng)
-        self.won_ = self._fit_booster(matrix, closing, closing.won)
+        fit = partial(self._fit_booster, matrix)
+        self.closes_, self.won_ = run_parallel(
+            [partial(fit, watched, watched.closed), partial(fit, closing, closing.won)], self.threads
+        )
 
     def _fit_booster(self, matrix: Floats, periods: Periods, label: NDArray[np.bool_]) -> lgb.Booster:
         data = lgb.Dataset(
@@ -317,7 +322,7 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
             "seed": self.random_state,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": self.threads,
+            "num_threads": 1,
             "verbosity": -1,
         }
 
@@ -338,8 +343,8 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         if not len(matrix):
             return np.empty(shape), np.empty(shape)
         rows = np.column_stack([np.repeat(matrix, intervals, axis=0), np.tile(np.arange(intervals), len(matrix))])
-        threads = threads_for(len(matrix), self.threads)
-        closes, won = (booster.predict(rows, num_threads=threads) for booster in (self.closes_, self.won_))
+        calls = [partial(booster.predict, rows, num_threads=1) for booster in (self.closes_, self.won_)]
+        closes, won = run_parallel(calls, threads_for(len(matrix), self.threads))
         floored = [np.clip(np.asarray(each), _FLOOR, 1.0 - _FLOOR).reshape(shape) for each in (closes, won)]
         return floored[0], floored[1]
 
@@ -402,8 +407,3 @@ def _labels(outcome: ArrayLike, days: ArrayLike, n: int) -> tuple[NDArray[np.str
     if absent:
         raise TooLittleDataError(f"no deal was {' and none was '.join(absent)}, so when deals close cannot be learned")
     return ends, waited
-
-
-def _one_a_deal(deals: NDArray[np.intp]) -> Floats:
-    """Weights by which the rows of each deal sum to one."""
-    return 1.0 / np.bincount(deals)[deals]

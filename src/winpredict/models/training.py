@@ -1,7 +1,6 @@
 """From a CRM to a trained model: snapshots, audit, features, weights, fit."""
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,25 +11,32 @@ from numpy.typing import NDArray
 
 from winpredict.config import Config
 from winpredict.errors import TooLittleDataError, WinPredictError
-from winpredict.features.build import FeatureInfo, Features, build_features, builders_from_paths, installed_builders
-from winpredict.features.builders import Attributes, FeatureBuilder, Touches, default_builders
+from winpredict.features.build import FeatureInfo, Features, build_features
+from winpredict.features.builders import FeatureBuilder
 from winpredict.features.company import Company
+from winpredict.features.events import DealEvents
 from winpredict.features.leakage import LeakageAudit, audit_attributes
 from winpredict.features.observations import Observations
-from winpredict.features.observed import OBSERVED, observed_column
+from winpredict.features.observed import OBSERVED
+from winpredict.features.pace import moves_of
+from winpredict.features.past import Past
 from winpredict.features.snapshots import every, labelled, open_at
+from winpredict.features.stage_order import learned_stage_order
 from winpredict.models.calibration import censoring_weights
+from winpredict.models.deal_range import DealRange
 from winpredict.models.estimator import WinClassifier
-from winpredict.models.sampling import CompanyOf, LearningSample, learning_sample
+from winpredict.models.pace import PaceModel, intervals_of, pace_info
+from winpredict.models.recipe import FeatureRecipe, all_builders
+from winpredict.models.sampling import Gather, LearningSample, learning_sample
 from winpredict.models.sampling import known_before as known_before
 from winpredict.models.timing import ClosingTime
 from winpredict.models.usual import UsualRanges
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData, utc
-from winpredict.tables.schema import TIME_DTYPE, text_dtype
+from winpredict.tables.schema import TIME_DTYPE
 
 Progress = Callable[[str], None]
-MODEL_FORMAT = 2
+MODEL_FORMAT = 3
 LEAST_EACH = 20
 LEAST_SEEN = 10
 LEAST_FOR_TREES = 200
@@ -43,11 +49,15 @@ class TrainingSet:
     Parameters
     ----------
     snapshots : DataFrame
-        deal_id, as_of, outcome, days_to_close, deal_weight; open deals included.
+        deal_id, as_of, outcome, days_to_close, look (the number of the look at the deal, from 1); open deals included.
     features : Features
         One row a snapshot.
     audit : LeakageAudit
         Which static attributes were used, and why others were not.
+    recipe : FeatureRecipe
+        How the features of other snapshots are made.
+    company : Company
+        The cross-deal history behind the features.
     observed : tuple of str
         Attributes among those that it dropped which were used as they were observed, as ``observed_<column>``.
     notes : tuple of str
@@ -57,13 +67,10 @@ class TrainingSet:
     snapshots: pd.DataFrame
     features: Features
     audit: LeakageAudit
+    recipe: FeatureRecipe
+    company: Company
     observed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """All attributes that were used."""
-        return (*self.audit.kept, *self.observed)
 
     @property
     def closed(self) -> NDArray[np.bool_]:
@@ -85,11 +92,8 @@ class TrainedModel:
     classifier : WinClassifier
     timing : ClosingTime or None
         None for undated data.
-    attributes : tuple of str
-        Static attributes it uses, and as ``observed_<column>`` those that it uses as they were observed.
-    builder_paths : tuple of str
-        Builders from outside the package, as ``module:Class``.
-    info : tuple of FeatureInfo
+    recipe : FeatureRecipe
+        How features are made.
     trained_as_of : Timestamp or None
         Facts recorded at or after this moment were not seen.
     notes : tuple of str
@@ -100,28 +104,39 @@ class TrainedModel:
         Why the leakage audit left an attribute out.
     usual : UsualRanges
         What is usual among won deals, and what the training data cover.
+    deal_range : DealRange
+        How far one deal's odds may lie from those of deals like it.
     """
 
     classifier: WinClassifier
     timing: ClosingTime | None
-    attributes: tuple[str, ...]
-    builder_paths: tuple[str, ...]
-    info: tuple[FeatureInfo, ...]
+    recipe: FeatureRecipe
     trained_as_of: pd.Timestamp | None
     notes: tuple[str, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
     dropped_attributes: dict[str, str] = field(default_factory=dict)
     usual: UsualRanges = field(default_factory=UsualRanges)
+    deal_range: DealRange = field(default_factory=DealRange)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Static attributes it uses; see `FeatureRecipe`."""
+        return self.recipe.attributes
+
+    @property
+    def builder_paths(self) -> tuple[str, ...]:
+        """Builders from outside the package, as ``module:Class``."""
+        return self.recipe.builder_paths
+
+    @property
+    def info(self) -> tuple[FeatureInfo, ...]:
+        """Its features, in their order."""
+        return self.recipe.info
 
     @property
     def builders(self) -> tuple[FeatureBuilder, ...]:
-        """Fresh builders, in the order of training, with what training settled about categories."""
-        texts = {each.name for each in self.info if each.unit == "category"}
-        settled: dict[type[FeatureBuilder], FeatureBuilder] = {
-            Attributes: Attributes(categories=texts),
-            Touches: Touches(max_results=sys.maxsize if "last_result" in texts else 0),
-        }
-        return tuple(settled.get(type(each), each) for each in all_builders(self.builder_paths))
+        """Fresh builders, in the order of training, with what training fixed about their columns."""
+        return self.recipe.builders
 
     def build_features(
         self,
@@ -130,23 +145,18 @@ class TrainedModel:
         *,
         company: Company | None = None,
         builders: Sequence[FeatureBuilder] | None = None,
+        given: bool = False,
     ) -> pd.DataFrame:
-        """The model's feature frame of snapshots; a column that these data do not have is missing throughout.
+        """The model's feature frame of snapshots; see `FeatureRecipe.build`."""
+        return self.recipe.build(crm, snapshots, company=company, builders=builders, given=given)
 
-        `company` is the cross-deal history of all deals, where `crm` holds only some of them, and `builders` are those
-        of the model, where they were made before.
-        """
-        attributes = self.attributes_in(crm)
-        builders = self.builders if builders is None else builders
-        features = build_features(crm, snapshots, attributes=attributes, builders=builders, company=company)
-        found = features.frame
-        if [each.name for each in features.info] == [each.name for each in self.info]:
-            return found
-        return pd.DataFrame({each.name: _column_of(found, each) for each in self.info}, index=found.index)
+    def company_of(self, crm: CRMData) -> Company:
+        """The cross-deal history that features of these deals need; see `FeatureRecipe.company_of`."""
+        return self.recipe.company_of(crm)
 
     def attributes_in(self, crm: CRMData) -> list[str]:
         """The static attributes of the model that these data have."""
-        return [name for name in self.attributes if has_attribute(crm, name)]
+        return self.recipe.attributes_in(crm)
 
     def odds(self, features: pd.DataFrame) -> pd.DataFrame:
         """Win probability with its interval.
@@ -159,14 +169,18 @@ class TrainedModel:
         Returns
         -------
         DataFrame
-            Columns win_probability, low, high; one row a row of features.
+            Columns win_probability; low and high, the range of this deal's own odds (see `DealRange`); group_low and
+            group_high, that of the mean odds of deals like it. One row a row of features.
         """
         return self.odds_of(self.classifier.bag_log_odds(features))
 
     def odds_of(self, by_bag: NDArray[np.float64]) -> pd.DataFrame:
         """Win probability with its interval, of rows whose `WinClassifier.bag_log_odds` are known; see `odds`."""
-        low, high = self.classifier.interval_of(by_bag).T
-        return pd.DataFrame({"win_probability": self.classifier.probability_of(by_bag), "low": low, "high": high})
+        odds = self.classifier.probability_of(by_bag)
+        low, high = self.deal_range.around(odds, self.classifier.doubt_of(by_bag), self.classifier.interval).T
+        group_low, group_high = self.classifier.interval_of(by_bag).T
+        ranges = {"low": low, "high": high, "group_low": group_low, "group_high": group_high}
+        return pd.DataFrame({"win_probability": odds, **ranges})
 
     def win_by(
         self, features: pd.DataFrame, days: float | NDArray[np.float64], win_probability: NDArray[np.float64]
@@ -213,16 +227,15 @@ class TrainedModel:
         self.classifier.save(folder / "classifier")
         if self.timing is not None:
             self.timing.save(folder / "timing")
+        self.recipe.save(folder / "features")
         description = {
             "format": MODEL_FORMAT,
-            "attributes": self.attributes,
-            "builder_paths": self.builder_paths,
-            "info": [asdict(each) for each in self.info],
             "trained_as_of": None if self.trained_as_of is None else self.trained_as_of.isoformat(),
             "notes": self.notes,
             "figures": self.figures,
             "dropped_attributes": self.dropped_attributes,
             "usual": asdict(self.usual),
+            "deal_range": asdict(self.deal_range),
         }
         (folder / "model.json").write_text(json.dumps(description, indent=1))
 
@@ -243,14 +256,13 @@ class TrainedModel:
         return cls(
             classifier=WinClassifier.load(folder / "classifier"),
             timing=ClosingTime.load(folder / "timing") if (folder / "timing").exists() else None,
-            attributes=tuple(description["attributes"]),
-            builder_paths=tuple(description["builder_paths"]),
-            info=tuple(FeatureInfo(**each) for each in description["info"]),
+            recipe=FeatureRecipe.load(folder / "features"),
             trained_as_of=None if trained_as_of is None else utc(trained_as_of),
             notes=tuple(description["notes"]),
             figures=description["figures"],
             dropped_attributes=description["dropped_attributes"],
             usual=UsualRanges.from_dict(description["usual"]),
+            deal_range=DealRange(**description["deal_range"]),
         )
 
 
@@ -289,23 +301,9 @@ def train(
 
 def train_on(sample: LearningSample, config: Config, progress: Progress | None = None) -> TrainedModel:
     """Train on deals that were chosen already; see `train`."""
-    data = training_set(sample.known, config, progress, exported=sample.exported, company=sample.company)
+    data = training_set(sample.known, config, progress, exported=sample.exported, gather=sample.gather)
     model = fit_model(data, sample.known, config, progress)
     return replace(model, notes=(*model.notes, sample.note)) if sample.note else model
-
-
-def has_attribute(crm: CRMData, name: str) -> bool:
-    """Whether an attribute is a column of these deals or accounts, or was observed."""
-    accounts = () if crm.accounts is None else crm.accounts.columns
-    if name in crm.deals or observed_column(crm, name) in crm.observed_attributes:
-        return True
-    return "account_id" in crm.deals and name.removeprefix("account_") in accounts
-
-
-def _column_of(found: pd.DataFrame, info: FeatureInfo) -> pd.Series:
-    if info.name in found:
-        return found[info.name]
-    return pd.Series(None, index=found.index, dtype=text_dtype() if info.unit == "category" else np.float64)
 
 
 def training_set(
@@ -314,7 +312,7 @@ def training_set(
     progress: Progress | None = None,
     *,
     exported: CRMData | None = None,
-    company: CompanyOf | None = None,
+    gather: Gather | None = None,
 ) -> TrainingSet:
     """Snapshots and features of all deals of a CRM as it was known, audited for leaks.
 
@@ -328,7 +326,7 @@ def training_set(
         The data as they were exported, if `crm` is a view of an earlier day. Static attributes stand as they are in
         the export, so it is there that leaks show: in the earlier view, deals closed since look open and already carry
         what was typed at their close.
-    company : callable, optional
+    gather : callable, optional
         Gives the cross-deal history of all deals, where `crm` holds only some of them.
 
     Raises
@@ -345,13 +343,51 @@ def training_set(
     snapshots = training_looks(crm, config).sort_values(["deal_id", "as_of"], ignore_index=True)
     _require_looks(snapshots)
     say("building features")
-    builders = all_builders(config.builders)
     observations = Observations.of(crm)
     observed = observations.usable(audit, overrules.observed_deals)
-    used = (*audit.kept, *observed)
-    history = None if company is None else company(used)
-    features = build_features(crm, snapshots, attributes=used, builders=builders, company=history)
-    return TrainingSet(snapshots, features, audit, observed, observations.notes(observed))
+    order = () if crm.stage_order else learned_stage_order(crm)
+    recipe = FeatureRecipe((*audit.kept, *observed), tuple(config.builders), stage_order=order)
+    crm = recipe.prepared(crm)
+    company = recipe.company_of(crm) if gather is None else gather(recipe.company_facts)
+    builders = tuple(each.settled(company) for each in all_builders(config.builders))
+    features = build_features(crm, snapshots, attributes=recipe.attributes, builders=builders, company=company)
+    settings = {each.name: each.settings() for each in builders if each.settings()}
+    recipe = replace(recipe, builder_settings=settings, info=features.info)
+    features, recipe, company = _with_pace(features, recipe, company, crm, snapshots, config, gather)
+    return TrainingSet(snapshots, features, audit, recipe, company, observed, observations.notes(observed))
+
+
+def _with_pace(
+    features: Features,
+    recipe: FeatureRecipe,
+    company: Company,
+    crm: CRMData,
+    snapshots: pd.DataFrame,
+    config: Config,
+    gather: Gather | None,
+) -> tuple[Features, FeatureRecipe, Company]:
+    """Add the features of pace, where stages have an order and a history."""
+    if not (config.model.pace and crm.dated and crm.stage_order and crm.records_changes_of("stage")):
+        return features, recipe, company
+    past = Past(crm, snapshots, recipe.attributes, company)
+    intervals, moves = intervals_of(past, config.snapshots.every_days), moves_of(DealEvents(crm))
+    assert crm.known_until is not None, "dated deals are known until a day"
+    pace = PaceModel.fit(
+        features.frame, features.info, intervals, moves,
+        known_until=crm.known_until, every_days=config.snapshots.every_days,
+        longest_days=config.snapshots.longest_days, threads=config.model.threads, random_state=config.seed,
+    )  # fmt: skip
+    if pace is None:
+        return features, recipe, company
+    recipe = replace(recipe, pace=pace)
+    if gather is None:  # the snapshots are the looks that it wants
+        rate = pace.rates(features.frame, intervals, config.model.threads)
+        company = Company(replace(company.facts, intervals=intervals.assign(rate=rate), moves=moves))
+    else:
+        company = gather(recipe.company_facts)
+    columns = pace.columns_of(Past(crm, snapshots, recipe.attributes, company), features.frame)
+    info = (*features.info, *pace_info(columns))
+    return Features(features.frame.assign(**columns), info, features.skipped), replace(recipe, info=info), company
 
 
 def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progress | None = None) -> TrainedModel:
@@ -363,6 +399,8 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
     won = data.won[closed]
     deals = rows["deal_id"].nunique()
     classifier, notes = make_classifier(config, deals)
+    say("fitting the time to close")
+    timing = _fit_timing(data, config) if crm.dated else None
     say("fitting the odds")
     classifier.fit(
         features,
@@ -370,15 +408,12 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
         sample_weight=row_weights(data.snapshots, config)[closed],
         groups=rows["deal_id"].to_numpy(),
         later=later_rows(rows, config.model.calibration_share),
+        hazard_log_odds=None if timing is None else timing.log_odds(features),
     )
-    say("fitting the time to close")
-    timing = _fit_timing(data, config) if crm.dated else None
     return TrainedModel(
         classifier,
         timing,
-        attributes=data.attributes,
-        builder_paths=tuple(config.builders),
-        info=data.features.info,
+        recipe=data.recipe,
         trained_as_of=crm.known_until,
         notes=(*notes, *data.notes, *data.features.skipped),
         figures={
@@ -392,7 +427,18 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
             name: reason for name, reason in data.audit.dropped.items() if f"{OBSERVED}{name}" not in data.observed
         },
         usual=UsualRanges.fit(features, won),
+        deal_range=_deal_range(rows, classifier),
     )
+
+
+def _deal_range(rows: pd.DataFrame, classifier: WinClassifier) -> DealRange:
+    """Learned where later deals were set apart, from how their odds firmed up; else as it is to start from."""
+    log_odds = classifier.later_log_odds_
+    seen = ~np.isnan(log_odds) & rows["days_to_close"].notna().to_numpy()
+    deals = rows["deal_id"].nunique()
+    if not seen.any():
+        return DealRange(deals=deals)
+    return DealRange.learned(rows[seen], log_odds[seen], deals)
 
 
 def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[str]]:
@@ -409,6 +455,7 @@ def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[str
         l2=model.l2,
         linear_weight=model.linear_weight,
         large_leaves=model.large_leaves,
+        hazard_weight=model.hazard_weight,
         linear_strength=model.linear_strength,
         monotone=dict(model.monotone) or None,
         interval=model.interval,
@@ -417,7 +464,7 @@ def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[str
     )
     if deals >= LEAST_FOR_TREES:
         return classifier, []
-    classifier.set_params(linear_weight=1.0, trees=1, linear_strength=model.linear_strength / 10)
+    classifier.set_params(linear_weight=1.0, hazard_weight=0.0, trees=1, linear_strength=model.linear_strength / 10)
     return classifier, [
         f"only {deals} closed deals: a strongly shrunk logistic regression stands in for the full model, which wants "
         f"{LEAST_FOR_TREES}"
@@ -453,24 +500,28 @@ def _require_looks(snapshots: pd.DataFrame) -> None:
         )
 
 
-def all_builders(paths: Sequence[str]) -> tuple[FeatureBuilder, ...]:
-    """The shipped builders, those of installed plug-ins, and those named in the config."""
-    return (*default_builders(), *installed_builders(), *builders_from_paths(paths))
-
-
 def row_weights(snapshots: pd.DataFrame, config: Config) -> NDArray[np.float64]:
-    """Weight of each snapshot: less for deals with many, more for endings that censoring hides.
+    """Weight of each snapshot for odds: less for later looks at a deal, more for endings that censoring hides.
 
-    A deal's n snapshots weigh ``n ** (1 - deal_power)`` together. The weights of closed deals are multiplied by the
-    inverse probability of not being censored (see `censoring_weights`); those of open deals are then of no use.
+    The weights of `look_weights` are multiplied, for closed deals, by the inverse probability of not being censored
+    (see `censoring_weights`); those of open deals are then of no use.
     """
-    weight = snapshots["deal_weight"].to_numpy() ** config.snapshots.deal_power
+    weight = look_weights(snapshots, config)
     dated = snapshots["days_to_close"].notna().all()
     if dated and config.censoring.method == "ipcw":
         closed = (snapshots["outcome"] != "open").to_numpy(dtype=bool)
         days = snapshots["days_to_close"].to_numpy(np.float64)
         weight = weight * censoring_weights(days, closed, max_weight=config.censoring.max_weight)
     return np.asarray(weight)
+
+
+def look_weights(snapshots: pd.DataFrame, config: Config) -> NDArray[np.float64]:
+    """Weight of each snapshot by what is known then: ``look ** -look_power``, of the number of the look so far.
+
+    Looks at one deal repeat each other, so each further one says less. How often the deal will be looked at in the end
+    must not count: at the same age it would make deals that will live long weigh less, which are lost more often.
+    """
+    return np.asarray(snapshots["look"].to_numpy(np.float64) ** -config.snapshots.look_power)
 
 
 def undated_snapshots(crm: CRMData) -> pd.DataFrame:
@@ -482,7 +533,7 @@ def undated_snapshots(crm: CRMData) -> pd.DataFrame:
             "as_of": pd.Series(pd.NaT, index=range(len(deals)), dtype=TIME_DTYPE),
             "outcome": deals["outcome"].to_numpy(),
             "days_to_close": np.nan,
-            "deal_weight": 1.0,
+            "look": 1.0,
         }
     )
 
@@ -526,6 +577,5 @@ def _fit_timing(data: TrainingSet, config: Config) -> ClosingTime:
         data.features.frame,
         snapshots["outcome"],
         snapshots["days_to_close"],
-        sample_weight=snapshots["deal_weight"].to_numpy(),
-        groups=snapshots["deal_id"],
+        sample_weight=look_weights(snapshots, config),
     )

@@ -15,13 +15,11 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
 from winpredict.config import Config
-from winpredict.features.build import build_features
 from winpredict.features.snapshots import labelled, open_at
 from winpredict.models.backtest import cutoffs, duplicate_groups
 from winpredict.models.training import (
     LEAST_FOR_TREES,
     Progress,
-    all_builders,
     later_rows,
     make_classifier,
     require_enough,
@@ -167,14 +165,14 @@ def _dated_exams(known: CRMData, config: Config, exported: CRMData) -> Iterator[
         if looks.empty:
             continue
         rows = data.snapshots[data.closed].reset_index(drop=True)
-        asked = build_features(then, looks, attributes=data.attributes, builders=all_builders(config.builders))
+        asked = data.recipe.build(then, looks, company=data.company)
         yield _Exam(
             features=data.features.frame[data.closed].reset_index(drop=True),
             won=data.won[data.closed],
             weight=row_weights(data.snapshots, config)[data.closed],
             groups=rows["deal_id"].to_numpy(),
             later=later_rows(rows, config.model.calibration_share),
-            asked=asked.frame,
+            asked=asked,
             answers=np.asarray(looks["outcome"] == "won", dtype=np.int64),
         )
 

@@ -56,7 +56,8 @@ def model_card(
             "The odds say how likely an open deal is to be won in the end, as of the day they were made.",
             trained[0][0].upper() + trained[0][1:] + ".",
             verdict or fallback,
-            "The interval tells what the data leave open about the model, not what nobody recorded about the deal.",
+            "The odds are those of deals like this one. The range beside them (low to high) is this deal's own: with a "
+            "chance of 80% its odds lie within, whatever nobody recorded about it.",
             "It is made to weigh deals, not to judge people: a rep's odds depend on which deals they were given.",
         ],
         sections=[
@@ -66,11 +67,13 @@ def model_card(
             Section("Notes from training", model.notes),
         ],
         method=[
-            f"A blend of gradient-boosted trees (LightGBM, {len(model.classifier.boosters_)} of them) and logistic "
-            f"regressions, which weigh {model.classifier.linear_weight_:.0%}; tree size, weight and calibration were "
-            "chosen on the deals that closed last.",
+            f"A blend of gradient-boosted trees (LightGBM, {len(model.classifier.boosters_)} of them), logistic "
+            f"regressions, which weigh {model.classifier.linear_weight_:.0%}, and a model of competing risks, which "
+            f"weighs {model.classifier.hazard_weight_:.0%}; the size of the trees and the weights were chosen on the "
+            "deals that closed last.",
             "Features are computed from facts recorded strictly before the day of each snapshot, in training and live.",
-            "Deals still open are treated as censored (inverse probability of censoring weights).",
+            "Deals still open are treated as censored: by inverse probability of censoring weights, and in the model "
+            "of competing risks by the time for which they were seen open.",
             "The backtest trains as of past days and compares with what happened; deals are resampled for intervals.",
         ],
     )

@@ -2,9 +2,10 @@
 
 A deal that is open in the morning stands in one of 15 states (5 stages x 3 engagements). On a day at most one of six
 things happens to it: it is won, it is lost, it moves a stage up or back, the customer warms up or cools down. How
-likely each is depends on the state and on the deal's quality alone, and the quality changes at most once, on the day
-the market turns. All that a CRM records of an open deal follows from these states, so given the state nothing recorded
-adds to the odds.
+likely each is depends on the state, the deal's quality and its speed alone, and these change at most once, on the day
+the market turns. Quality makes moves up and wins more likely and losses less; speed makes everything happen sooner or
+later and so decides when, not how, a deal ends. All that a CRM records of an open deal follows from these states, so
+given the state nothing recorded adds to the odds.
 """
 
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ class Lives:
         The state at creation.
     quality, later_quality : ndarray of float64
         Before the market turns and from then on.
+    speed, later_speed : ndarray of float64
+        What the rates of all events are multiplied with, before the market turns and from then on.
     turn : int
         The day the market turns.
     """
@@ -90,19 +93,33 @@ class Lives:
     state: Ints
     quality: Floats
     later_quality: Floats
+    speed: Floats
+    later_speed: Floats
     turn: int
 
     def part(self, chosen: slice | Ints) -> "Lives":
         """The chosen deals."""
-        return Lives(self.born[chosen], self.state[chosen], self.quality[chosen], self.later_quality[chosen], self.turn)
+        return Lives(
+            self.born[chosen],
+            self.state[chosen],
+            self.quality[chosen],
+            self.later_quality[chosen],
+            self.speed[chosen],
+            self.later_speed[chosen],
+            self.turn,
+        )
+
+    def odds_a_day(self) -> tuple[Floats, Floats]:
+        """`daily_odds` before the market turns and from then on."""
+        return daily_odds(self.quality, self.speed), daily_odds(self.later_quality, self.later_speed)
 
 
-def daily_odds(quality: Floats) -> Floats:
+def daily_odds(quality: Floats, speed: Floats) -> Floats:
     """Chance of each state tomorrow given today's.
 
     Parameters
     ----------
-    quality : ndarray of shape (deals,)
+    quality, speed : ndarray of shape (deals,)
 
     Returns
     -------
@@ -129,9 +146,10 @@ def daily_odds(quality: Floats) -> Floats:
         "cooler": np.maximum(here - 1, 0),
     }
     total = np.sum(list(rates.values()), axis=0)
-    happens = -np.expm1(-total) / total
+    faster = total * speed[:, None]
+    happens = -np.expm1(-faster) / total
     odds = np.zeros((len(quality), STATES, STATES + 2))
-    odds[:, here, here] = np.exp(-total)
+    odds[:, here, here] = np.exp(-faster)
     for event, rate in rates.items():
         odds[:, here, targets[event]] += rate * happens
     return odds
@@ -160,7 +178,7 @@ def live(lives: Lives, rng: np.random.Generator) -> Days:
 
 def _live_some(lives: Lives, first: int, rng: np.random.Generator) -> Ints:
     """Rows of deal, day, state and next state, a column of the result each; deals are counted from `first`."""
-    cumulative = np.stack([daily_odds(lives.quality), daily_odds(lives.later_quality)], axis=1).cumsum(axis=-1)
+    cumulative = np.stack(lives.odds_a_day(), axis=1).cumsum(axis=-1)
     alive, day, state = np.arange(len(lives.born)), lives.born, lives.state
     rows = [np.stack([alive + first, day, state, state])]
     while len(alive):
@@ -188,7 +206,7 @@ def won_between(lives: Lives, first: int, last: int) -> Floats:
     -------
     ndarray of float64, shape (deals,)
     """
-    odds = daily_odds(lives.quality), daily_odds(lives.later_quality)
+    odds = lives.odds_a_day()
     standing = np.zeros((len(lives.born), STATES))
     standing[np.arange(len(lives.born)), lives.state] = 1.0
     won, still_open = np.zeros(len(lives.born)), np.ones(len(lives.born))
@@ -222,10 +240,9 @@ def odds_of_winning(lives: Lives, day: int, state: Ints) -> Floats:
     -------
     ndarray of float64, shape (deals,)
     """
-    later = daily_odds(lives.later_quality)
+    before, later = lives.odds_a_day()
     among = np.eye(STATES) - later[:, :, :STATES]
     value = np.linalg.solve(among, later[:, :, WON, None])
-    before = daily_odds(lives.quality)
     for _ in range(day, lives.turn):
         value = before[:, :, WON, None] + before[:, :, :STATES] @ value
     return cast("Floats", value[np.arange(len(state)), state, 0])

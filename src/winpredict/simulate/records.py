@@ -1,7 +1,7 @@
 """What a simulated CRM records of the lives of its deals: changes, touches, people.
 
-Every record of an open deal depends on the deal's state that morning and on its quality, and on nothing that comes
-later. So a record tells of the state, and the odds given the state stay exact.
+Every record of an open deal depends on the deal's state that morning, on its quality and on the habits of its owner,
+and on nothing that comes later. So a record tells of the state, and the odds given the state stay exact.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.simulate.chain import ENGAGEMENTS, STAGES, STATES, WON, Days, Floats, Ints
+from winpredict.simulate.people import Reps, owner_after
 
 Flags = NDArray[np.bool_]
 
@@ -64,7 +65,7 @@ class Records:
     contacts: pd.DataFrame
 
 
-def record(deals: pd.DataFrame, days: Days, quality: Floats, rng: np.random.Generator) -> Records:
+def record(deals: pd.DataFrame, days: Days, quality: Floats, reps: Reps, rng: np.random.Generator) -> Records:
     """Draw everything that the CRM recorded before `LAST_DAY`.
 
     Parameters
@@ -76,6 +77,8 @@ def record(deals: pd.DataFrame, days: Days, quality: Floats, rng: np.random.Gene
         The lives of the deals.
     quality : ndarray of shape (rows of days,)
         The quality of the deal on that day.
+    reps : Reps
+        The owners: who has a deal decides how many of its touches are recorded.
     rng : Generator
         The source of chance.
 
@@ -94,7 +97,8 @@ def record(deals: pd.DataFrame, days: Days, quality: Floats, rng: np.random.Gene
     history = pd.concat([history, _mistaken_closes(days, clock, rng)])
     engineers, engineers_before = _joined(days, clock, rng, _NEW_ENGINEERS, first=0, most=_MOST_ENGINEERS)
     contacts, contacts_before = _joined(days, clock, rng, _NEW_CONTACTS, first=1, most=_MOST_CONTACTS)
-    touches = _touches(days, quality, clock, rng)
+    owner = owner_after(deals["owner"].to_numpy()[days.deal], owners_before, len(reps))
+    touches = _touches(days, quality, reps.touches[owner], clock, rng)
     met = pd.concat([touches, _bookings(days, clock, rng)])
     activities = _with_people(met, engineers_before, contacts_before, owners_before, rng)
     activities = pd.concat([activities, _onboarding(changes, rng)])
@@ -220,12 +224,15 @@ def _with_roles(contacts: pd.DataFrame, deals: pd.DataFrame, rng: np.random.Gene
     return contacts.assign(role=np.where(senior, "Executive Sponsor", "Business User"))
 
 
-def _touches(days: Days, quality: Floats, clock: _Clock, rng: np.random.Generator) -> pd.DataFrame:
+def _touches(
+    days: Days, quality: Floats, owners_habit: Floats, clock: _Clock, rng: np.random.Generator
+) -> pd.DataFrame:
     """E-mails, calls and meetings of a deal; some are entered days later."""
     rate = (
         _TOUCHES[days.engagement]
         * _TOUCHES_BY_STAGE[days.stage]
         * np.exp(_TOUCHES_BY_QUALITY * quality)
+        * owners_habit
         * clock.working
     )
     row = np.repeat(np.arange(len(rate)), rng.poisson(rate))

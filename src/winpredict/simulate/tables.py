@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from winpredict.simulate.chain import Ints
+from winpredict.simulate.people import TEAM, engineer_of, owner_after
 from winpredict.simulate.records import (
     CLOSED_LOST,
     CLOSED_WON,
@@ -17,7 +17,6 @@ from winpredict.simulate.records import (
 from winpredict.tables.crm import CRMData
 
 _LOSS_REASONS = ("Competitor", "No Decision", "Price", "Timing")
-_TEAM = 10
 
 
 def canonical_tables(
@@ -47,7 +46,7 @@ def canonical_tables(
     history["stage"] = np.array(STAGE_NAMES)[history["stage"]]
     close_days = history["expected_close_day"].where(history["expected_close_day"] >= 0)
     history["expected_close_date"] = _times(close_days * SECONDS_A_DAY)
-    owner = _owner(deals["owner"].to_numpy()[history["deal"]], history["owners"].clip(lower=0).to_numpy(), reps)
+    owner = owner_after(deals["owner"].to_numpy()[history["deal"]], history["owners"].clip(lower=0).to_numpy(), reps)
     history["owner_id"] = text_ids("005", pd.Series(owner)).where(history["owners"] >= 0)
     return CRMData.from_tables(
         _deals_today(deals, records.history, history.groupby("deal")["owner_id"].last(), rng),
@@ -94,8 +93,8 @@ def _deals_today(
 
 def _activities(deals: pd.DataFrame, touches: pd.DataFrame, reps: int) -> pd.DataFrame:
     first_owner = deals["owner"].to_numpy()[touches["deal"]]
-    owner = _owner(first_owner, touches["owners"].to_numpy(), reps)
-    colleague = _engineer(first_owner, touches["deal"].to_numpy(), touches["engineer"].clip(lower=0).to_numpy(), reps)
+    owner = owner_after(first_owner, touches["owners"].to_numpy(), reps)
+    colleague = engineer_of(first_owner, touches["deal"].to_numpy(), touches["engineer"].clip(lower=0).to_numpy(), reps)
     prefix = np.where(touches["kind"] == "meeting", "00UDn", "00TDn")
     return pd.DataFrame(
         {
@@ -112,21 +111,9 @@ def _activities(deals: pd.DataFrame, touches: pd.DataFrame, reps: int) -> pd.Dat
     )
 
 
-def _owner(first: Ints, changes: Ints, reps: int) -> Ints:
-    """Who has the deal after so many changes: the next of the same team each time."""
-    team = first // _TEAM * _TEAM
-    return team + (first - team + changes) % np.minimum(_TEAM, reps - team)
-
-
-def _engineer(owner: Ints, deal: Ints, number: Ints, reps: int) -> Ints:
-    """The first, second or third engineer of a deal: always the same, never its first owner, never one twice."""
-    others = reps - 1
-    return (owner + 1 + (deal * 7 + number * (others // 3)) % others) % reps
-
-
 def _team_members(deals: pd.DataFrame, engineers: pd.DataFrame, reps: int) -> pd.DataFrame:
     owner = deals["owner"].to_numpy()[engineers["deal"]]
-    user = _engineer(owner, engineers["deal"].to_numpy(), engineers["number"].to_numpy(), reps)
+    user = engineer_of(owner, engineers["deal"].to_numpy(), engineers["number"].to_numpy(), reps)
     return pd.DataFrame(
         {
             "deal_id": text_ids("006", engineers["deal"]),
@@ -167,8 +154,8 @@ def _users(reps: int) -> pd.DataFrame:
         {
             "user_id": text_ids("005", numbers),
             "name": [f"Rep {number}" for number in numbers],
-            "manager_id": text_ids("005", numbers // _TEAM * _TEAM),
-            "team": [f"Team {number // _TEAM}" for number in numbers],
+            "manager_id": text_ids("005", numbers // TEAM * TEAM),
+            "team": [f"Team {number // TEAM}" for number in numbers],
             "active": True,
         }
     )

@@ -1,12 +1,12 @@
 """A sales team whose true win odds are known: for demonstrations, and as the ground truth of tests.
 
-Deals live as `chain` says, the CRM records them as `records` says; here stand the people, the
-deals' attributes and which of them matter.
+Deals live as `chain` says, `people` work on them and the CRM records them as `records` says; here stand the accounts,
+the deals' attributes, which of them matter, and how the market changes.
 """
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from winpredict.simulate.chain import (
     odds_of_winning,
     won_between,
 )
+from winpredict.simulate.people import Reps, number_of_reps, reps_of_quality
 from winpredict.simulate.records import DAYS, FIRST_DAY, LAST_DAY, record
 from winpredict.simulate.tables import canonical_tables, text_ids
 from winpredict.tables.crm import CRMData, utc
@@ -32,7 +33,8 @@ from winpredict.tables.crm import CRMData, utc
 _MARKET_TURNS = pd.Timestamp("2024-07-01", tz="UTC")
 _TURNING_PRODUCT = "Core"
 _TURN = -1.2
-_FEWEST_REPS = 10
+#: What a violent drift adds to the quality of every deal and multiplies its speed with.
+_VIOLENT_TURN, _VIOLENT_SPEED = -1.0, 0.6
 _INDUSTRIES = ("Banking", "Education", "Energy", "Government", "Healthcare", "Media", "Retail", "Technology")
 
 #: What a value adds to the quality of a deal, and how common it is.
@@ -53,24 +55,42 @@ _SENIOR_USUAL, _SENIOR_PER_LOG_AMOUNT, _SENIOR_FOR_NEW = -2.0, 1.0, 1.0
 _PER_LOG_AMOUNT = -0.42
 _USUAL_LOG_AMOUNT = 9.5
 _AVERAGE = -0.3
-_SPREAD_OF_REPS, _SPREAD_OF_ACCOUNTS, _SPREAD_OF_DEALS = 0.55, 0.2, 0.1
+_SPREAD_OF_ACCOUNTS, _SPREAD_OF_DEALS = 0.2, 0.1
+#: Spread of the logarithm of the speed of accounts.
+_SPREAD_OF_SPEED = 0.25
+
+Drift = Literal["none", "one product", "violent"]
 
 PLANTED = {
     "loss_reason": "leak: filled at the close of lost deals, never before",
     "contract_signed": "leak: filled within hours of the win, never on lost deals",
     "amount": "true effect: larger deals are won less often; leak: zero or blank from the close of most lost deals on",
     "expected_close_date": "leak: overwritten with the real date at the close; pushed more often on cold deals",
-    "activities": "true sign: touches are more frequent where the customer is engaged; leak: onboarding after the win",
+    "activities": "true sign: touches are more frequent where the customer is engaged; misleading: some reps record "
+    "twice as many as others, good ones only slightly more; leak: onboarding after the win",
     "deal_type": "true effect: existing customers buy more often",
     "lead_source": "true effect: referrals and partners above, cold calls below the rest",
-    "product": f"true effect: Core loses a good part of its win rate for good on {_MARKET_TURNS:%Y-%m-%d}",
+    "product": "true effect: Enterprise is won less often; no change in time",
     "competitor": "true effect: a competitor lowers the odds",
     "contacts.role": "true effect: an executive sponsor as first contact raises the odds; brought in for large deals "
     "with new customers, which are hard to win, so that the raw win rates hide it",
-    "owner_id": "true effect: hidden quality of the first owner, which a deal keeps when it is handed on",
-    "account_id": "true effect: hidden quality of the account",
+    "owner_id": "true effect: hidden quality of the first owner, which a deal keeps when it is handed on; deals of "
+    "good owners also move up faster",
+    "account_id": "true effect: hidden quality of the account, whose deals also move up faster; misleading: a hidden "
+    "speed of the account, at which its deals are won as well as lost",
     "region": "no effect",
     "campaign_code": "no effect: a code for every two or three deals",
+}
+#: What a drift changes of the above.
+_PLANTED_BY_DRIFT: dict[Drift, dict[str, str]] = {
+    "none": {},
+    "one product": {
+        "product": f"true effect: Core loses a good part of its win rate for good on {_MARKET_TURNS:%Y-%m-%d}"
+    },
+    "violent": {
+        "stage": f"true effect: from {_MARKET_TURNS:%Y-%m-%d} on every deal at every stage is won far less often and "
+        "moves on far slower"
+    },
 }
 
 
@@ -158,15 +178,24 @@ class World:
         return moment
 
 
-def simulate(deals: int = 3000, seed: int = 0) -> World:
+def simulate(deals: int = 3000, seed: int = 0, *, drift: Drift = "one product") -> World:
     """Simulate 26 months of a sales team.
+
+    Reps differ in how good they are and in how many touches they record, accounts in how good and how fast they are.
+    Among equally good reps, who records more touches wins no more; while the market stays as it is, the speed of an
+    account decides when its deals end, not how.
 
     Parameters
     ----------
     deals : int
-        How many deals are created, at least 1; reps and accounts grow with them.
+        How many deals are created, at least 1. Reps and accounts grow with them: 300 deals are those of four reps and
+        81 accounts, 800 those of six, 3000 those of 35.
     seed : int
         The same seed gives the same world.
+    drift : {"none", "one product", "violent"}
+        What changes for good in the middle of 2024: nothing, so that the company looks alike at all times once its
+        first deals have aged; the win rate of one product; or, violently, win rates and speed of all deals.
+        Reps, accounts and deals at their creation are the same in all three.
 
     Returns
     -------
@@ -175,7 +204,7 @@ def simulate(deals: int = 3000, seed: int = 0) -> World:
     Raises
     ------
     ConfigError
-        When `deals` is below 1.
+        When `deals` is below 1 or the drift is unknown.
 
     Examples
     --------
@@ -187,22 +216,27 @@ def simulate(deals: int = 3000, seed: int = 0) -> World:
     """
     if deals < 1:
         raise ConfigError(f"cannot simulate {deals} deals; give at least 1")
-    rng = np.random.default_rng(seed)
-    reps = max(_FEWEST_REPS, round(deals / 86))
-    accounts = _accounts(max(1, round(deals * 0.27)), rng)
-    table = _deals(deals, reps, accounts, rng)
-    lives = _lives(table, accounts, _rep_qualities(reps, rng), rng)
+    if drift not in get_args(Drift):
+        raise ConfigError(f"unknown drift {drift!r}; give one of {', '.join(map(repr, get_args(Drift)))}")
+    # habits and speeds have a stream of their own, so that the attributes of a seed do not depend on them
+    rng, habits_rng = np.random.default_rng(seed), np.random.default_rng([seed, 2])
+    count = number_of_reps(deals)
+    accounts = _accounts(max(1, round(deals * 0.27)), rng, habits_rng)
+    table = _deals(deals, count, accounts, rng)
+    reps = reps_of_quality(count, rng, habits_rng)
+    lives = _lives(table, accounts, reps, drift, rng)
     days = live(lives, rng)
     last = np.flatnonzero(np.diff(days.deal, append=-1))
     table["won"] = days.next_state[last] == WON
     turned = days.day >= lives.turn
-    records = record(table, days, np.where(turned, lives.later_quality[days.deal], lives.quality[days.deal]), rng)
+    records = record(table, days, np.where(turned, lives.later_quality[days.deal], lives.quality[days.deal]), reps, rng)
     outcomes = pd.Series(
         np.where(table["won"], "won", "lost"), index=pd.Index(text_ids("006", table.index.to_series()), name="deal_id")
     )
     open_days = days.where((days.day <= DAYS) & ~table["back_filled"].to_numpy()[days.deal])
-    crm = canonical_tables(table, accounts, reps, records, rng)
-    return World(crm, LAST_DAY, outcomes, dict(PLANTED), seed, lives, table["senior"].to_numpy(), open_days)
+    crm = canonical_tables(table, accounts, len(reps), records, rng)
+    planted = PLANTED | _PLANTED_BY_DRIFT[drift]
+    return World(crm, LAST_DAY, outcomes, planted, seed, lives, table["senior"].to_numpy(), open_days)
 
 
 def write_salesforce_export(world: World, path: Path, *, as_of: pd.Timestamp | str | None = None) -> None:
@@ -228,13 +262,7 @@ def write_salesforce_export(world: World, path: Path, *, as_of: pd.Timestamp | s
     salesforce_export.write(world.crm, Path(path), moment, np.random.default_rng([world._seed, 1]))
 
 
-def _rep_qualities(count: int, rng: np.random.Generator) -> Floats:
-    """Spread evenly about zero, since a few dozen free draws would make one world's win rate unlike another's."""
-    drawn = rng.normal(size=count)
-    return cast("Floats", (drawn - drawn.mean()) / drawn.std() * _SPREAD_OF_REPS)
-
-
-def _accounts(count: int, rng: np.random.Generator) -> pd.DataFrame:
+def _accounts(count: int, rng: np.random.Generator, habits_rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "industry": rng.choice(_INDUSTRIES, count),
@@ -243,6 +271,7 @@ def _accounts(count: int, rng: np.random.Generator) -> pd.DataFrame:
             "customer": _drawn(_DEAL_TYPES, count, rng),
             "quality": rng.normal(0, _SPREAD_OF_ACCOUNTS, count),
             "appeal": rng.gamma(4.0, 1.0, count),
+            "speed": np.exp(habits_rng.normal(0, _SPREAD_OF_SPEED, count)),
         }
     )
 
@@ -288,9 +317,9 @@ def _senior_odds(log_amount: Floats, customer: NDArray[np.object_]) -> Floats:
     return cast("Floats", expit(log_odds + _SENIOR_FOR_NEW * (customer == "new")))
 
 
-def _lives(deals: pd.DataFrame, accounts: pd.DataFrame, reps: Floats, rng: np.random.Generator) -> Lives:
-    """Quality and first state of every deal: recorded effects and hidden ones come together here."""
-    quality = _AVERAGE + reps[deals["owner"]] + accounts["quality"].to_numpy()[deals["account"]]
+def _lives(deals: pd.DataFrame, accounts: pd.DataFrame, reps: Reps, drift: Drift, rng: np.random.Generator) -> Lives:
+    """Quality, speed and first state of every deal: recorded effects and hidden ones come together here."""
+    quality = _AVERAGE + reps.quality[deals["owner"]] + accounts["quality"].to_numpy()[deals["account"]]
     quality += rng.normal(0, _SPREAD_OF_DEALS, len(deals)) + deals["senior"].to_numpy() * _SENIOR_FIRST
     quality += _PER_LOG_AMOUNT * (deals["log_amount"].to_numpy() - _USUAL_LOG_AMOUNT)
     for column, values in (
@@ -300,6 +329,15 @@ def _lives(deals: pd.DataFrame, accounts: pd.DataFrame, reps: Floats, rng: np.ra
         ("competitor", _COMPETITORS),
     ):
         quality += deals[column].map({name: effect for name, (effect, _) in values.items()}).to_numpy(np.float64)
-    later = quality + _TURN * (deals["product"] == _TURNING_PRODUCT).to_numpy()
-    engagement = rng.choice(ENGAGEMENTS, len(deals), p=[0.3, 0.5, 0.2])
-    return Lives(deals["born"].to_numpy(), engagement, quality, later, (_MARKET_TURNS - FIRST_DAY).days)
+    turning = (deals["product"] == _TURNING_PRODUCT).to_numpy()
+    fall = {"none": 0.0 * turning, "one product": _TURN * turning, "violent": np.full(len(deals), _VIOLENT_TURN)}
+    speed = accounts["speed"].to_numpy()[deals["account"]]
+    return Lives(
+        born=deals["born"].to_numpy(),
+        state=rng.choice(ENGAGEMENTS, len(deals), p=[0.3, 0.5, 0.2]),
+        quality=quality,
+        later_quality=quality + fall[drift],
+        speed=speed,
+        later_speed=speed * (_VIOLENT_SPEED if drift == "violent" else 1.0),
+        turn=(_MARKET_TURNS - FIRST_DAY).days,
+    )

@@ -267,7 +267,7 @@ class CRMData:
             "team_members": _reset_later(_recorded_before(self.team_members, "added_at", moment), "removed_at", moment),
             "contacts": _recorded_before(self.contacts, "added_at", moment),
             "accounts": _recorded_before(self.accounts, "created_at", moment),
-            "line_items": _recorded_before(self.line_items, "added_at", moment),
+            "line_items": _reset_later(_recorded_before(self.line_items, "added_at", moment), "removed_at", moment),
         }
         ranks = {stage: rank for rank, stage in enumerate(self.stage_order)}
         deals = self.deals.assign(**{name: self._as_seen(name, moment) for name in self.observed_attributes})

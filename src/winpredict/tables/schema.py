@@ -183,13 +183,18 @@ TABLES: dict[str, Table] = {
         ("account_id",),
     ),
     "line_items": Table(
-        "a product on a deal",
+        "a product on a deal; where a CRM records that one was changed, it is one taken off and another one added",
         {
             "deal_id": _ID,
             "product_id": _ID,
             "quantity": Column("number"),
-            "unit_price": Column("number"),
-            "added_at": Column("time"),
+            "unit_price": Column("number", meaning="price of one piece"),
+            "list_price": Column("number", meaning="price of one piece before any discount"),
+            "total_price": Column(
+                "number", meaning="what the item comes to, after all discounts; by default quantity times unit price"
+            ),
+            "added_at": Column("time", meaning="an item without it is of unknown date, and no feature reads it"),
+            "removed_at": Column("time", meaning="when it was taken off the deal"),
         },
         (),
     ),

@@ -1,3 +1,4 @@
+import html
 import re
 from dataclasses import replace
 
@@ -61,7 +62,7 @@ def test_champion_challenger_and_backtest(scientist, workspace):
 
 
 def test_one_model(scientist, model):
-    shown = scientist.get("/models/1").text
+    shown = html.unescape(scientist.get("/models/1").text)
     assert "What moves its odds most" in shown
     assert f"{len(model.info)} features" in shown
     for name, reason in model.dropped_attributes.items():

@@ -107,7 +107,10 @@ class LineItem(_Row):
     product_id: Id
     quantity: NotRequired[Number | None]
     unit_price: NotRequired[Number | None]
+    list_price: NotRequired[Number | None]
+    total_price: NotRequired[Number | None]
     added_at: NotRequired[Moment | None]
+    removed_at: NotRequired[Moment | None]
 
 
 class Account(BaseModel):

@@ -2,9 +2,11 @@
 
 from winpredict.features.builders.attributes import Attributes
 from winpredict.features.builders.base import Feature, FeatureBuilder
+from winpredict.features.builders.line_items import LineItems
+from winpredict.features.builders.memory import Memory
 from winpredict.features.builders.money import Amount
 from winpredict.features.builders.people import Contacts, Team
-from winpredict.features.builders.timeline import Age, Calendar, ExpectedClose, Stage
+from winpredict.features.builders.timeline import Age, ExpectedClose, Stage
 from winpredict.features.builders.touches import Touches
 from winpredict.features.builders.track_record import TrackRecord
 
@@ -12,11 +14,12 @@ __all__ = [
     "Age",
     "Amount",
     "Attributes",
-    "Calendar",
     "Contacts",
     "ExpectedClose",
     "Feature",
     "FeatureBuilder",
+    "LineItems",
+    "Memory",
     "Stage",
     "Team",
     "Touches",
@@ -31,11 +34,12 @@ def default_builders() -> tuple[FeatureBuilder, ...]:
         Age(),
         Stage(),
         Touches(),
+        Memory(),
         Team(),
         Contacts(),
         Amount(),
+        LineItems(),
         ExpectedClose(),
         TrackRecord(),
         Attributes(),
-        Calendar(),
     )

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from winpredict.features.company import Company
 from winpredict.features.past import Past
 
 
@@ -62,6 +63,29 @@ class FeatureBuilder(ABC):
         """The builder's name in `FeatureInfo`."""
         return type(self).__name__
 
+    def settled(self, company: Company) -> "FeatureBuilder":
+        """A builder whose columns no longer depend on the data that it reads.
+
+        What gets a column may depend on the data as a whole: the stages that deals go through, the results that touches
+        have. A settled builder has fixed that, so that it makes the same columns of every part of the data, and of
+        later data. By default a builder is settled as it is.
+
+        Parameters
+        ----------
+        company : Company
+            What all deals tell of each other, as of the end of training.
+
+        Returns
+        -------
+        FeatureBuilder
+            Its `settings` tell what was fixed.
+        """
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments that make the same builder again, as JSON holds them: ``type(builder)(**settings)``."""
+        return {}
+
     @abstractmethod
     def build(self, past: Past) -> Iterator[Feature]:
         """Yield the features of every snapshot, reading nothing but `past`."""
@@ -76,6 +100,17 @@ def label_of(name: str) -> str:
     ('Competitor', 'lead source')
     """
     return name.removesuffix("__c").replace("_", " ")
+
+
+def word_of(text: str) -> str:
+    """A text as part of a column name.
+
+    Examples
+    --------
+    >>> word_of("Demo / Call"), word_of("No answer")
+    ('demo___call', 'no_answer')
+    """
+    return "".join(letter if letter.isalnum() else "_" for letter in text.lower()).strip("_")
 
 
 def ratio(numerator: Any, denominator: Any) -> Any:

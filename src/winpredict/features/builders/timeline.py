@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict._internal.times import days
 from winpredict.features.asof import AsOfTable
-from winpredict.features.builders.base import Feature, FeatureBuilder
+from winpredict.features.builders.base import Feature, FeatureBuilder, word_of
 from winpredict.features.past import Past
 
 
@@ -45,7 +44,7 @@ class Stage(FeatureBuilder):
         for rank, name in enumerate(past.crm.stage_order):
             earlier = changes.sum(np.where(left == rank, gaps, 0.0))
             now = np.where(place == rank, in_stage, 0.0)
-            yield Feature(f"days_in_{_word(name)}", earlier + now, "days", f"days spent in {name}")
+            yield Feature(f"days_in_{word_of(name)}", earlier + now, "days", f"days spent in {name}")
 
 
 class ExpectedClose(FeatureBuilder):
@@ -74,20 +73,3 @@ class ExpectedClose(FeatureBuilder):
         moved = history.column("expected_close_date") - history.previous("expected_close_date")
         shift = days(moved)
         return np.where(shift == 0, np.nan, shift)
-
-
-class Calendar(FeatureBuilder):
-    """Where the day lies in the month and the quarter, when quotas fall due."""
-
-    def build(self, past: Past) -> Iterator[Feature]:
-        day = past.as_of.dt.tz_localize(None).dt.normalize()
-        month_end = day + pd.offsets.MonthEnd(0)
-        quarter_end = day + pd.offsets.QuarterEnd(0)
-        to_month_end = days(month_end - day)
-        yield Feature("days_to_month_end", to_month_end, "days", "days to the end of the month")
-        yield Feature("days_to_quarter_end", days(quarter_end - day), "days", "days to quarter end")
-
-
-def _word(stage: str) -> str:
-    """A stage's name as part of a column name."""
-    return "".join(letter if letter.isalnum() else "_" for letter in stage.lower()).strip("_")

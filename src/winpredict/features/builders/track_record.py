@@ -23,21 +23,26 @@ class TrackRecord(FeatureBuilder):
     A rate is ``(wins + prior * company rate) / (closed + prior)`` with the company's own rate as of then: an ordered
     target encoding along real time (compare Prokhorenkova et al., CatBoost, 2018), so no deal lends its own ending to
     itself or to the past.
+
+    Parameters
+    ----------
+    prior_deals : float
+        Pseudo-deals at the overall win rate that each rate starts from.
+    recent_days : int
+        How far back a recent rate looks.
+    counts : bool
+        Whether also to count an owner's and an account's deals. Counts grow with the history, so a model would read the
+        calendar off them, and of recent snapshots only those of quickly closed deals have a label: by default off.
     """
 
-    def __init__(self, prior_deals: float = PRIOR_DEALS, recent_days: int = RECENT_DAYS) -> None:
+    def __init__(self, prior_deals: float = PRIOR_DEALS, recent_days: int = RECENT_DAYS, counts: bool = False) -> None:
         self.prior_deals = prior_deals
         self.recent_days = recent_days
+        self.counts = counts
 
     def build(self, past: Past) -> Iterator[Feature]:
         company = past.closings_of_all()
         overall = self._rate(company, np.full(len(past), 0.5))
-        recent = self._rate(company, overall, self.recent_days)
-        yield Feature("win_rate", overall, "share", "company's win rate so far")
-        change = recent - overall
-        yield Feature(
-            "win_rate_change", change, "points", f"change of the company's win rate in {self.recent_days} days"
-        )
         if past.has_link("owner_id"):
             yield from self._owner(past, overall)
         if past.has_link("account_id"):
@@ -65,6 +70,8 @@ class TrackRecord(FeatureBuilder):
         owner = past.versioned("owner_id")
         closings = past.closings("owner_id", owner)
         yield from self._lift(closings, overall, "owner", "the owner")
+        if not self.counts:
+            return
         yield Feature("owner_closed", closings.count(), "deals", "deals the owner has closed")
         load = past.ownerships(owner).sum("change")
         yield Feature("owner_load", np.where(owner.isna(), np.nan, load), "deals", "open deals of the owner")
@@ -75,6 +82,8 @@ class TrackRecord(FeatureBuilder):
         wins = closings.count(where="won")
         lift = self._rate(closings, overall) - overall
         yield Feature("win_rate_account", lift, "points", "win rate with this customer against the company's")
+        if not self.counts:
+            return
         yield Feature("account_wins", wins, "deals", "deals won with this customer before")
         yield Feature("account_losses", closings.count() - wins, "deals", "deals lost with this customer before")
         yield Feature(

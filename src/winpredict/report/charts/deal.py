@@ -43,7 +43,9 @@ def deal_chart(story: DealStory, width: int = WIDE) -> Any:
     touches = events[events["kind"].isin(list(KINDS))]
     if len(touches):
         chart = alt.vconcat(chart, _touches(touches, scale, ends, room), spacing=14)
-    return styled(chart, _title(story), "line: win odds, band: 80% interval; a tick below: a touch", width)
+    return styled(
+        chart, _title(story), "line: win odds, band: 80% range of this deal's own odds; a tick below: a touch", width
+    )
 
 
 def steps_frame(story: DealStory) -> pd.DataFrame:
