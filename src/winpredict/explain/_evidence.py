@@ -193,7 +193,7 @@ def _interactions(exam: _Exam, fitted: WinClassifier, log_odds: Floats) -> pd.Da
     pairs = np.einsum("rij,ia,jb->rab", values, member, member, optimize=True)
     odds = expit(log_odds[rows])
     # a pair's share stands half in either order; near the present odds a point is a log-odds times p (1 - p)
-    points = (1 - fitted.linear_weight_) * 2 * (np.abs(pairs) * (odds * (1 - odds))[:, None, None]).mean(axis=0)
+    points = fitted.trees_weight_ * 2 * (np.abs(pairs) * (odds * (1 - odds))[:, None, None]).mean(axis=0)
     first, second = np.triu_indices(count, 1)
     order = np.argsort(-points[first, second], kind="stable")[:_PAIRS]
     names = [theme_name(name) for name in exam.themes.names]

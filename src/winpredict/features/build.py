@@ -97,8 +97,12 @@ def build_features(
     >>> build_features(crm, open_at(crm, "2025-02-15")).frame["days_open"].tolist()
     [45.0, 14.0]
     """
-    past = Past(crm, snapshots.reset_index(drop=True), attributes, company)
     builders = default_builders() + installed_builders() if builders is None else builders
+    return features_of(Past(crm, snapshots.reset_index(drop=True), attributes, company), builders)
+
+
+def features_of(past: Past, builders: Sequence[FeatureBuilder]) -> Features:
+    """`build_features` of a past that was made before, to be read for more than features."""
     with loops_on(threads_for(past.rows, numba.NUMBA_NUM_THREADS, _FEW_EVENTS)):
         return _built(past, builders)
 

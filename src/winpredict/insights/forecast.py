@@ -15,7 +15,6 @@ from winpredict.insights._forecast_shock import middle_log_odds
 from winpredict.insights._phrases import counted, money, percent
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.winrates import several_currencies
-from winpredict.models.recipe import has_attribute
 from winpredict.models.sampling import known_before
 from winpredict.models.training import TrainedModel, pipeline
 from winpredict.tables.crm import CRMData, utc
@@ -143,7 +142,7 @@ def forecast(
     known = known_before(crm, as_of)
     if not len(known.deals):
         return _empty(now, f"No deal was created before {now:%Y-%m-%d}, so there is nothing to forecast from.")
-    attributes = [name for name in model.attributes if has_attribute(known, name)]
+    attributes = model.attributes_in(known)
     table = deals_at_end(known, attributes)
     history = History.of(known, table, now)
     if not (history.deals["amount"] > 0).any():

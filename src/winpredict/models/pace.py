@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict._internal.threads import run_parallel, threads_for
-from winpredict.features.build import FeatureInfo, build_features
+from winpredict.features.build import FeatureInfo, features_of
 from winpredict.features.builders import FeatureBuilder
 from winpredict.features.company import Company, CompanyFacts
 from winpredict.features.events import DealEvents
@@ -186,8 +186,9 @@ class PaceModel:
         events = DealEvents(crm)
         company = company or Company(CompanyFacts.of(events, attributes))
         wanted = [each for each in builders if each.name in _STATE]
-        built = build_features(crm, looks, attributes=attributes, builders=wanted, company=company).frame
-        intervals = intervals_of(Past(crm, looks, attributes, company), self.every_days)
+        past = Past(crm, looks, attributes, company)
+        built = features_of(past, wanted).frame
+        intervals = intervals_of(past, self.every_days)
         rate = self.rates(built.reindex(columns=list(self.columns)), intervals)
         return PaceFacts(intervals.assign(rate=rate), moves_of(events))
 

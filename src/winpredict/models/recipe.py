@@ -10,13 +10,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from winpredict.features.build import FeatureInfo, build_features, builders_from_paths, installed_builders
+from winpredict.features.build import FeatureInfo, builders_from_paths, features_of, installed_builders
 from winpredict.features.builders import Attributes, FeatureBuilder, Touches, default_builders
 from winpredict.features.company import Company, CompanyFacts
 from winpredict.features.events import DealEvents
 from winpredict.features.observed import observed_column
 from winpredict.features.past import Past
-from winpredict.models.pace import BUILDER as PACE
 from winpredict.models.pace import PaceModel
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import text_dtype
@@ -85,11 +84,10 @@ class FeatureRecipe:
         crm = self.prepared(crm)
         builders = self.builders if builders is None else builders
         company = self.company_of(crm, builders) if company is None else company
-        attributes = self.attributes_in(crm)
-        features = build_features(crm, snapshots, attributes=attributes, builders=builders, company=company)
-        frame = features.frame
+        past = Past(crm, snapshots.reset_index(drop=True), self.attributes_in(crm), company)
+        frame = features_of(past, builders).frame
         if self.pace is not None:
-            frame = frame.assign(**self._pace_columns(crm, snapshots, frame, builders, company, given))
+            frame = frame.assign(**self._pace_columns(self.pace, past, frame, builders, given))
         if frame.columns.tolist() == [each.name for each in self.info]:
             return frame
         return pd.DataFrame({each.name: _column_of(frame, each) for each in self.info}, index=frame.index)
@@ -150,21 +148,14 @@ class FeatureRecipe:
         return type(builder)(**settings) if settings else builder
 
     def _pace_columns(
-        self,
-        crm: CRMData,
-        snapshots: pd.DataFrame,
-        frame: pd.DataFrame,
-        builders: Sequence[FeatureBuilder],
-        company: Company,
-        given: bool,
+        self, pace: PaceModel, past: Past, frame: pd.DataFrame, builders: Sequence[FeatureBuilder], given: bool
     ) -> dict[str, Any]:
-        assert self.pace is not None
-        past = Past(crm, snapshots, self.attributes_in(crm), company)
-        state = frame.reindex(columns=list(self.pace.columns))
+        state = frame.reindex(columns=list(pace.columns))
         own = None
         if given or not past.known_to_company:
-            own = self.pace.facts_of(crm.of_deals(snapshots["deal_id"]), self.attributes_in(crm), builders, company)
-        return self.pace.columns_of(past, state, own)
+            alone = past.crm.of_deals(past.snapshots["deal_id"])
+            own = pace.facts_of(alone, self.attributes_in(past.crm), builders, past.company)
+        return pace.columns_of(past, state, own)
 
 
 def all_builders(paths: Sequence[str]) -> tuple[FeatureBuilder, ...]:
@@ -184,6 +175,3 @@ def _column_of(frame: pd.DataFrame, info: FeatureInfo) -> pd.Series:
     if info.name in frame:
         return frame[info.name]
     return pd.Series(None, index=frame.index, dtype=text_dtype() if info.unit == "category" else np.float64)
-
-
-__all__ = ["PACE", "FeatureRecipe", "all_builders", "has_attribute"]

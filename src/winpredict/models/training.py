@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from winpredict.config import Config
 from winpredict.errors import TooLittleDataError, WinPredictError
-from winpredict.features.build import FeatureInfo, Features, build_features
+from winpredict.features.build import FeatureInfo, Features, features_of
 from winpredict.features.builders import FeatureBuilder
 from winpredict.features.company import Company
 from winpredict.features.events import DealEvents
@@ -350,26 +350,25 @@ def training_set(
     crm = recipe.prepared(crm)
     company = recipe.company_of(crm) if gather is None else gather(recipe.company_facts)
     builders = tuple(each.settled(company) for each in all_builders(config.builders))
-    features = build_features(crm, snapshots, attributes=recipe.attributes, builders=builders, company=company)
+    past = Past(crm, snapshots, recipe.attributes, company)
+    features = features_of(past, builders)
     settings = {each.name: each.settings() for each in builders if each.settings()}
     recipe = replace(recipe, builder_settings=settings, info=features.info)
-    features, recipe, company = _with_pace(features, recipe, company, crm, snapshots, config, gather)
+    features, recipe, company = _with_pace(features, recipe, past, config, gather)
     return TrainingSet(snapshots, features, audit, recipe, company, observed, observations.notes(observed))
 
 
 def _with_pace(
     features: Features,
     recipe: FeatureRecipe,
-    company: Company,
-    crm: CRMData,
-    snapshots: pd.DataFrame,
+    past: Past,
     config: Config,
     gather: Gather | None,
 ) -> tuple[Features, FeatureRecipe, Company]:
     """Add the features of pace, where stages have an order and a history."""
+    crm, company = past.crm, past.company
     if not (config.model.pace and crm.dated and crm.stage_order and crm.records_changes_of("stage")):
         return features, recipe, company
-    past = Past(crm, snapshots, recipe.attributes, company)
     intervals, moves = intervals_of(past, config.snapshots.every_days), moves_of(DealEvents(crm))
     assert crm.known_until is not None, "dated deals are known until a day"
     pace = PaceModel.fit(
@@ -380,12 +379,12 @@ def _with_pace(
     if pace is None:
         return features, recipe, company
     recipe = replace(recipe, pace=pace)
+    rate = pace.rates(features.frame, intervals, config.model.threads)
     if gather is None:  # the snapshots are the looks that it wants
-        rate = pace.rates(features.frame, intervals, config.model.threads)
         company = Company(replace(company.facts, intervals=intervals.assign(rate=rate), moves=moves))
     else:
         company = gather(recipe.company_facts)
-    columns = pace.columns_of(Past(crm, snapshots, recipe.attributes, company), features.frame)
+    columns = company.pace.at(intervals, past.as_of, rate)
     info = (*features.info, *pace_info(columns))
     return Features(features.frame.assign(**columns), info, features.skipped), replace(recipe, info=info), company
 

@@ -12,7 +12,6 @@ from winpredict.features.past import LINKS
 from winpredict.insights.control import Changes, ControlChart, changes
 from winpredict.insights.deals import SEGMENTS, deals_at_end
 from winpredict.insights.winrates import ClosedWon, closed_won
-from winpredict.models.recipe import has_attribute
 from winpredict.models.sampling import known_before
 from winpredict.models.training import TrainedModel
 from winpredict.report.charts.control import control_chart_picture, decomposition_chart
@@ -77,7 +76,7 @@ def drivers_report(
     crm = known_deals(model, crm)
     say = progress or (lambda words: None)
     everything, crm = crm, crm if created is None else created_between(crm, *created)
-    attributes = tuple(name for name in model.attributes if has_attribute(crm, name))
+    attributes = tuple(model.attributes_in(crm))
     compared = compared_attributes(model, crm)
     groups = None if segment is None else segment_of(crm, segment, compared)
     found = drivers(model, crm, groups=groups, company=company, seed=seed, progress=say)
@@ -146,7 +145,7 @@ def _when(created: tuple[pd.Timestamp, pd.Timestamp] | None) -> str:
 def compared_attributes(model: TrainedModel, crm: CRMData) -> tuple[str, ...]:
     """The attributes by which deals are compared: not what is a segment already, nor owners and accounts as such."""
     told = {*LINKS, *SEGMENTS, "deal_type"}
-    return tuple(name for name in model.attributes if has_attribute(crm, name) and name not in told)
+    return tuple(name for name in model.attributes_in(crm) if name not in told)
 
 
 def segment_of(crm: CRMData, segment: str, attributes: tuple[str, ...]) -> pd.Series:
