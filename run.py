@@ -33,8 +33,9 @@ OPENMP = ENVIRONMENT / "openmp"
 #: What has to be installed anew when it changes.
 DEFINITIONS = ("pyproject.toml", "uv.lock", "run.py")
 PIP_OPTIONS = ["--no-input", "--progress-bar=off", "--disable-pip-version-check"]
-#: A process a core; more than a few would need memory that a laptop does not have.
-TEST_ARGUMENTS = ["-n", str(min(os.cpu_count() or 1, 4))]
+#: A process a core; more than a few would need memory that a laptop does not have. Each begins with a stretch of files,
+#: so that what the tests of a file share is made once, and takes from the others' stretches when its own is done.
+TEST_ARGUMENTS = ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "worksteal"]
 USER_MUST_CHANGE_SOMETHING = 2
 INTERRUPTED = 130
 PROGRESS_EVERY_S = 15

@@ -40,7 +40,8 @@ from winpredict.app.people import add_person, make_token
 from winpredict.app.records import Role
 from winpredict.config import Config
 from winpredict.models.registry import log_training
-from winpredict.models.training import pipeline, train
+from winpredict.models.snapshots import pipeline
+from winpredict.models.training import train
 from winpredict.simulate.world import simulate
 from winpredict.workspace import Workspace
 

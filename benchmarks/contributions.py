@@ -12,7 +12,7 @@ import pandas as pd
 from winpredict import Config, CRMData, TrainedModel, train
 from winpredict.explain.changes import changes
 from winpredict.explain.contributions import contributions
-from winpredict.models.training import pipeline, training_looks
+from winpredict.models.snapshots import pipeline, training_looks
 from winpredict.simulate.world import simulate
 
 ROUNDS = 3

@@ -35,7 +35,8 @@ from winpredict.app.records import Role
 from winpredict.config import Config
 from winpredict.explain.drivers import top_drivers
 from winpredict.models.registry import log_training
-from winpredict.models.training import pipeline, train
+from winpredict.models.snapshots import pipeline
+from winpredict.models.training import train
 from winpredict.simulate.world import simulate
 from winpredict.tables.crm import CRMData
 from winpredict.workspace import Workspace

@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict.models.sampling import known_before
-from winpredict.models.training import pipeline, train
+from winpredict.models.snapshots import pipeline
+from winpredict.models.splits import known_before
+from winpredict.models.training import train
 from winpredict.simulate.world import World, simulate
 
 Floats = NDArray[np.float64]

@@ -15,7 +15,7 @@ from winpredict.app.records import Role
 from winpredict.explain.drivers import top_drivers
 from winpredict.models.backtest_record import log_backtest
 from winpredict.models.registry import log_training
-from winpredict.models.training import pipeline
+from winpredict.models.snapshots import pipeline
 from winpredict.workspace import Workspace
 
 PASSWORD = "correct horse battery"

@@ -23,7 +23,8 @@ from winpredict.ingest.files import read_files
 from winpredict.ingest.importing import import_raw
 from winpredict.ingest.out_of_core import import_parted
 from winpredict.models.registry import log_training
-from winpredict.models.training import pipeline, train
+from winpredict.models.snapshots import pipeline
+from winpredict.models.training import train
 from winpredict.simulate.world import simulate
 from winpredict.sources.warehouse import read_warehouse
 from winpredict.tables.buckets import DealBuckets, bucket_of

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from winpredict.models.backtest import Backtest as Backtest
     from winpredict.models.backtest import backtest as backtest
     from winpredict.models.estimator import WinClassifier as WinClassifier
-    from winpredict.models.training import TrainedModel as TrainedModel
+    from winpredict.models.trained import TrainedModel as TrainedModel
     from winpredict.models.training import train as train
     from winpredict.tables.crm import CRMData as CRMData
 
@@ -31,7 +31,7 @@ _HOMES = {
     "Config": "config",
     "Feature": "features.builders",
     "FeatureBuilder": "features.builders",
-    "TrainedModel": "models.training",
+    "TrainedModel": "models.trained",
     "WinClassifier": "models.estimator",
     "WinPredictError": "errors",
     "backtest": "models.backtest",

@@ -51,17 +51,22 @@ class Model(_Section):
     learning_rate: float = Field(0.03, gt=0, le=1)
     leaves: int = Field(7, ge=2, description="leaves of a tree")
     large_leaves: int = Field(31, ge=0, description="leaves of the larger trees to choose from; 0: none")
-    min_rows_leaf: int = Field(80, ge=1, description="least snapshots in a leaf")
+    min_rows_leaf: int = Field(
+        80, ge=1, description="least snapshots in a leaf; fewer where deals have fewer than eight each"
+    )
     feature_share: float = Field(0.2, gt=0, le=1, description="share of the features a tree may look at")
     row_share: float = Field(0.7, gt=0, le=1, description="share of the snapshots a tree is fitted on")
     l2: float = Field(5.0, ge=0, description="penalty on leaf values")
     linear_weight: Share | None = Field(None, description="weight of the linear model against the trees; none: chosen")
     hazard_weight: Share = Field(0.25, description="weight of the competing-risks model in the blend; dated data")
-    linear_strength: float = Field(0.01, gt=0, description="inverse of the linear model's penalty")
+    linear_strength: float = Field(0.05, gt=0, description="inverse of the linear model's penalty")
     monotone: dict[str, Literal[-1, 1]] = Field({}, description="feature: 1 (odds only rise with it) or -1 (only fall)")
     calibration_share: float = Field(0.2, ge=0, le=0.5, description="share of the last-closed deals to calibrate on")
     interval: float = Field(0.8, gt=0, lt=1, description="probability mass between low and high")
     pace: bool = Field(True, description="whether speed through the stages, against like deals, is a feature")
+    text: Literal["auto", "off"] | tuple[str, ...] = Field(
+        "auto", description="texts whose words are features; auto: those that help on later deals and do not leak"
+    )
     threads: int | None = Field(None, ge=1, description="models fitted beside each other; none: one a core")
 
 

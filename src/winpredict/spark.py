@@ -38,7 +38,8 @@ from winpredict.ingest.quarantine import Quarantine
 from winpredict.ingest.repair import repaired, repaired_alone
 from winpredict.ingest.rows import canonical_rows, column_hints, date_columns, deal_ids
 from winpredict.ingest.wanted_rows import wanted_rows
-from winpredict.models.training import TrainedModel, pipeline
+from winpredict.models.snapshots import pipeline
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.buckets import OF_DEALS, bucket_of, typed_rows
 from winpredict.tables.crm import SCHEMA_VERSION, CRMData, checked_description, utc
 from winpredict.tables.schema import conform

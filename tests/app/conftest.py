@@ -12,7 +12,20 @@ from pathlib import Path
 import pytest
 import uvicorn
 from browsing import LOOKS
-from desk_world import PASSWORD, PEOPLE, Cast, cast_of, client_of, fill, let_in, populate, with_teams, without_dates
+from desk_access import cheap_hashes
+from desk_world import (
+    PASSWORD,
+    PEOPLE,
+    Cast,
+    cast_of,
+    client_of,
+    fill,
+    judge,
+    let_in,
+    populate,
+    with_teams,
+    without_dates,
+)
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
@@ -29,6 +42,10 @@ _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backg
 _CHROMIUM += ["--disable-component-update", "--disable-sync", "--disable-quic"]
 
 
+#: Argon2 costs what it is to cost only where people are added by the command line.
+cheap_passwords = pytest.fixture(scope="module", autouse=True)(cheap_hashes)
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, world, model, quick_config) -> Workspace:
     """A workspace with tables, a champion and scores. Shared by all tests: take `workspace` to change something."""
@@ -43,6 +60,15 @@ def workspace(tmp_path_factory, trained) -> Workspace:
     """A copy of the trained workspace for one module."""
     place = tmp_path_factory.mktemp("desk") / "workspace"
     shutil.copytree(trained.folder, place)
+    return Workspace(place)
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory, trained, model, quick_config) -> Workspace:
+    """The trained workspace with a backtest, and a challenger. Shared by all tests: take a copy to change something."""
+    place = tmp_path_factory.mktemp("judged") / "workspace"
+    shutil.copytree(trained.folder, place)
+    judge(Workspace(place), model, quick_config)
     return Workspace(place)
 
 
@@ -222,13 +248,13 @@ def grave_faults():
 
 
 @pytest.fixture
-def screenshot(tmp_path):
-    """Keep a picture of a page: in the folder that WINPREDICT_SCREENSHOTS names, else in the test's own."""
-    folder = Path(os.environ.get("WINPREDICT_SCREENSHOTS", tmp_path))
+def screenshot():
+    """Keep a picture of a page in the folder that WINPREDICT_SCREENSHOTS names; without one nobody looks at any."""
+    folder = os.environ.get("WINPREDICT_SCREENSHOTS")
 
-    def keep(page, name: str) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=folder / f"{name}.png", full_page=True)
-        return folder / f"{name}.png"
+    def keep(page, name: str) -> None:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
     return keep

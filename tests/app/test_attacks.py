@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from desk_access import RULES, Newcomer, cheap_hashes, try_password
+from desk_access import RULES, Newcomer, try_password
 from desk_world import PASSWORD, PEOPLE, csrf_token
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
@@ -20,8 +20,6 @@ from winpredict.app.people import change_password, change_role, deactivate, reac
 from winpredict.app.records import ApiToken, Person, Role, Score, Session
 
 OF_DEALS = sorted(route for route in RULES if "{deal_id" in route)
-#: Argon2 costs what it is to cost only where it is tested.
-cheap_passwords = pytest.fixture(scope="module", autouse=True)(cheap_hashes)
 LISTS = ("/deals", "/deals.csv", "/api/v1/deals")
 #: What routes want besides an address, so that nothing but the deal is wrong about a request.
 BODIES: dict[str, dict] = {

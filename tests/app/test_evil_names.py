@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
-from desk_access import RULES, cheap_hashes
+from desk_access import RULES
 from fastapi.testclient import TestClient
 
 from winpredict.app.application import create_app
@@ -36,8 +36,6 @@ EVIL = (
     "]]><script>x</script>",
 )
 _MOST_PAGES = 40
-
-cheap_passwords = pytest.fixture(scope="module", autouse=True)(cheap_hashes)
 
 
 @pytest.fixture(scope="module")

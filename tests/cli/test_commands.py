@@ -8,15 +8,16 @@ import pytest
 from typer.testing import CliRunner
 
 from winpredict import WinPredictError
-from winpredict.cli import app
+from winpredict.cli import app, demo
 from winpredict.cli.report import _knobs_of
 from winpredict.config import Attributes, Censoring, load_config
+from winpredict.models import learning_curve
 from winpredict.models._tracking import knobs_of
 from winpredict.models.registry import find_model
 from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.workspace import Workspace
 
-QUICK = "model: {bags: 2, trees: 60, learning_rate: 0.1, threads: 1}\n"
+QUICK = "model: {bags: 1, trees: 40, learning_rate: 0.1, threads: 1}\nsnapshots: {every_days: 30}\n"
 
 
 def run(*words, code=0):
@@ -34,6 +35,13 @@ def place(tmp_path_factory):
     run("import", folder / "export.zip", "--profile", "salesforce", "--workspace", folder / "w")
     run("train", "--workspace", folder / "w", "--config", folder / "quick.yaml")
     return folder
+
+
+@pytest.fixture(scope="module")
+def backtested(place):
+    """What a backtest of the workspace prints as JSON."""
+    options = ["--workspace", place / "w", "--folds", "1", "--config", place / "quick.yaml"]
+    return json.loads(run("backtest", *options, "--json").output)
 
 
 COMMANDS = ["demo", "import", "check", "train", "backtest", "score", "explain", "report"]
@@ -94,11 +102,9 @@ def test_models_are_listed_shown_and_promoted(place):
     run("models", "promote", "1", "--workspace", place / "w")
 
 
-def test_backtest_tells_whether_the_model_beats_the_stage_win_rate(place):
-    options = ["--workspace", place / "w", "--folds", "1", "--config", place / "quick.yaml"]
-    found = json.loads(run("backtest", *options, "--json").output)
-    assert found["verdict"]
-    assert {row["scorer"] for row in found["overall"]} >= {"winpredict", "stage_win_rate", "logistic"}
+def test_backtest_tells_whether_the_model_beats_the_stage_win_rate(backtested):
+    assert backtested["verdict"]
+    assert {row["scorer"] for row in backtested["overall"]} >= {"winpredict", "stage_win_rate", "logistic"}
 
 
 def test_guess_prints_a_profile(tmp_path):
@@ -156,7 +162,20 @@ def test_one_deal_and_no_lost_deals_can_be_checked_but_not_learnt_from(tmp_path)
         assert "20 of each are the least" in found.output + found.stderr
 
 
-def test_the_demo_runs_from_end_to_end(tmp_path):
+def test_the_demo_runs_from_end_to_end(tmp_path, monkeypatch):
+    def smaller(seed):
+        """The demo's own config, with less to learn."""
+        config = demo_config(seed)
+        assert config.seed == seed
+        return config.model_copy(
+            update={
+                "model": config.model.model_copy(update={"bags": 1, "trees": 40}),
+                "snapshots": config.snapshots.model_copy(update={"every_days": 30.0}),
+            }
+        )
+
+    demo_config = demo.demo_config
+    monkeypatch.setattr(demo, "demo_config", smaller)
     found = json.loads(run("demo", "--deals", "400", "--workspace", tmp_path / "demo", "--json").output)
     assert found["scores"]
     assert found["backtest"]["verdict"]
@@ -176,9 +195,8 @@ def test_explain_tells_what_moved_the_odds_what_if_and_similar_deals(place):
     assert "FEATURE=NUMBER" in run(*asked, "--what-if", "contacts", code=2).output
 
 
-def test_reports_are_written_with_their_tables(place):
+def test_reports_are_written_with_their_tables(place, backtested):
     w = ["--workspace", place / "w"]
-    run("backtest", "--folds", 1, "--config", place / "quick.yaml", *w)
     found = json.loads(run("report", "model-card", "--out", place / "card.md", *w, "--json").output)
     assert any("stage win rate" in sentence for sentence in found["summary"])
     assert (place / "card-quality-overall.csv").exists()
@@ -251,7 +269,17 @@ def test_undated_deals_have_no_past_forecasts_but_a_report(tmp_path):
     assert "past forecasts cannot be judged" in run(*words, "--backtest", code=2).output
 
 
-def test_a_learning_curve_tells_whether_more_deals_would_help(place):
+def test_a_learning_curve_tells_whether_more_deals_would_help(place, monkeypatch):
+    learnt = []
+
+    def once(*asked, **options):
+        """The curve, which takes long, is printed twice and not learnt twice."""
+        if not learnt:
+            learnt.append(learn(*asked, **options))
+        return learnt[0]
+
+    learn = learning_curve.learning_curve
+    monkeypatch.setattr(learning_curve, "learning_curve", once)
     assert "Example: winpredict" in run("learning-curve", "--help").output
     words = ["learning-curve", "--workspace", place / "w", "--config", place / "quick.yaml"]
     found = json.loads(run(*words, "--json").output)

@@ -1,6 +1,7 @@
 """A workspace in buckets does what one in one piece does."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from winpredict.cli import app
 from winpredict.simulate.world import simulate, write_salesforce_export
 
-QUICK = "model: {bags: 2, trees: 20, large_leaves: 0}\nsnapshots: {most: 1000000}\n"
+QUICK = "model: {bags: 2, trees: 20, large_leaves: 0}\nsnapshots: {every_days: 14, most: 1000000}\n"
 
 
 def run(*command: object) -> dict:
@@ -35,8 +36,14 @@ def scores_of(folder: Path, name: str, *options: object) -> tuple[dict, pd.DataF
     return imported, pd.read_parquet(folder / f"{name}.parquet").drop(columns="scored_at")
 
 
-def test_odds_and_reasons_are_the_same(folder):
-    (whole, one), (parted, other) = scores_of(folder, "whole"), scores_of(folder, "parted", "--buckets", 3)
+@pytest.fixture(scope="module")
+def whole(folder):
+    """What an import into one piece printed, and the scores of a model that was trained on it."""
+    return scores_of(folder, "whole")
+
+
+def test_odds_and_reasons_are_the_same(folder, whole):
+    (whole, one), (parted, other) = whole, scores_of(folder, "parted", "--buckets", 3)
     assert whole["rows"] == parted["rows"]
     assert whole["fingerprint"] == parted["fingerprint"]
     assert (folder / "parted" / "tables" / "deals" / "bucket=2").is_dir()
@@ -52,8 +59,8 @@ def test_importing_again_changes_nothing_and_keeps_the_buckets(folder):
     assert (folder / "parted" / "tables" / "deals" / "bucket=2").is_dir()
 
 
-def test_a_workspace_in_one_piece_can_be_parted(folder):
-    scores_of(folder, "grown")
+def test_a_workspace_in_one_piece_can_be_parted(folder, whole):
+    shutil.copytree(folder / "whole", folder / "grown")
     (folder / "grown" / "..parted-0123-2-killed").mkdir()
     found = run(
         "import", folder / "export.zip", "--profile", "salesforce", "--workspace", folder / "grown", "--buckets", 2
@@ -63,7 +70,7 @@ def test_a_workspace_in_one_piece_can_be_parted(folder):
     assert run("backtest", "--workspace", folder / "grown", "--config", folder / "quick.yaml", "--folds", 1)
 
 
-def test_feature_rows_are_written_once(folder):
+def test_feature_rows_are_written_once(folder, whole):
     asked = ["features", "--workspace", folder / "whole", "--out", folder / "features"]
     facts = run(*asked)
     times = [path.stat().st_mtime_ns for path in (folder / "features").rglob("*.parquet")]

@@ -26,7 +26,7 @@ from winpredict.app.visibility import latest_run
 from winpredict.cli import app, people
 from winpredict.config import App
 from winpredict.models.registry import log_training, promote
-from winpredict.models.training import pipeline
+from winpredict.models.snapshots import pipeline
 from winpredict.workspace import Workspace
 
 PASSWORD = "correct horse battery"
@@ -289,7 +289,11 @@ def test_a_demo_for_the_desk_is_on_loopback_and_lets_in_one_of_each_role(tmp_pat
     from winpredict.cli import demo
     from winpredict.config import Config
 
-    quick = {"model": {"bags": 1, "trees": 20, "large_leaves": 0}, "backtest": {"folds": 1}}
+    quick = {
+        "model": {"bags": 1, "trees": 20, "large_leaves": 0, "threads": 1},
+        "snapshots": {"every_days": 30},
+        "backtest": {"folds": 1},
+    }
     monkeypatch.setattr(demo, "demo_config", lambda seed: Config.model_validate(quick | {"seed": seed}))
     served = []
     monkeypatch.setattr(demo, "run_desk", lambda place, knobs: served.append(knobs.app))

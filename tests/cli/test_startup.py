@@ -8,7 +8,7 @@ import pytest
 
 from winpredict.config import Config
 from winpredict.models.registry import log_training
-from winpredict.models.training import pipeline
+from winpredict.models.snapshots import pipeline
 from winpredict.workspace import Workspace
 
 HEAVY = {"altair", "lightgbm", "mlflow", "numba", "numpy", "pandas", "pandera", "pyarrow", "pyspark", "scipy", "shap"}

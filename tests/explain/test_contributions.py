@@ -4,7 +4,7 @@ import shap
 
 from winpredict.explain.contributions import contributions
 from winpredict.models.estimator import WinClassifier
-from winpredict.models.training import pipeline
+from winpredict.models.snapshots import pipeline
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +25,16 @@ def test_the_fast_path_equals_shap_s_tree_explainer(model, features):
     assert classifier.trees_weight_ + classifier.linear_weight_ == 0.75
     blended = classifier.trees_weight_ * trees + classifier.linear_weight_ * linear + 0.25 * hazards
     np.testing.assert_allclose(contributions(classifier, features).values.to_numpy(), blended, atol=1e-6)
+
+
+def test_rows_far_beyond_what_was_learned_add_up_too(model, features):
+    numbers = features.select_dtypes("number").columns
+    far = features.head(8).copy()
+    far[numbers] = np.where(np.arange(len(numbers)) % 2 == 0, 1e9, -1e9)
+    found = contributions(model.classifier, far)
+    by_bag = model.classifier.bag_log_odds(far)
+    np.testing.assert_allclose(found.by_bag, by_bag, atol=1e-9)
+    np.testing.assert_allclose(found.values.sum(axis=1) + found.base, by_bag.mean(axis=0), atol=1e-9)
 
 
 @pytest.mark.parametrize("unit", ["log-odds", "points"])

@@ -8,7 +8,7 @@ from winpredict import CRMData, WinPredictError, train
 from winpredict.errors import TooLittleDataError
 from winpredict.explain._evidence import LEAST_EACH
 from winpredict.explain.drivers import DEALS, _one_look_a_deal, drivers, top_drivers
-from winpredict.models.training import pipeline
+from winpredict.models.snapshots import pipeline
 from winpredict.simulate.world import simulate
 
 

@@ -6,7 +6,7 @@ from scipy.special import logit
 from winpredict import WinPredictError, explain_deal, score
 from winpredict.explain.contributions import contributions
 from winpredict.explain.scores import DealScorer, bands, score_rows
-from winpredict.models.training import pipeline
+from winpredict.models.snapshots import pipeline
 
 COLUMNS = [
     "deal_id", "as_of", "win_probability", "low", "high", "p_win_30d", "p_win_quarter", "band",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winpredict.features.asof import MICROSECONDS_A_DAY, AsOfTable
+from winpredict.features.asof import MICROSECONDS_A_DAY, AsOfTable, find_places, microseconds
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2025-01-01", tz="UTC")
@@ -209,3 +209,33 @@ def test_occurrence_number_and_previous(n):
 def test_integer_keys_beyond_the_table_are_simply_empty():
     table = AsOfTable(pd.DataFrame({"key": [0, 1, 1], "t": [5, 6, 7]}), "key", "t")
     assert table.at([1, 2, -1, 99], pd.Series([10, 10, 10, 10])).count().tolist() == [2, 0, 0, 0]
+
+
+@pytest.mark.parametrize("known", [3, 30])
+@pytest.mark.parametrize("asked", [1, 40])
+@pytest.mark.parametrize("dtype", ["str", object])
+def test_places_of_few_keys_are_found_as_those_of_many(known, asked, dtype):
+    different = pd.Series([f"k{number}" for number in range(known)], dtype=dtype)
+    keys = pd.Series(["k2", "nobody", None, "k0"] * (asked // 4) or ["k2"], dtype=dtype)
+    expected = [{"k2": 2, "k0": 0}.get(key, -1) for key in keys]
+    assert find_places(different, keys).tolist() == expected
+    assert find_places(different, keys, lambda: pd.Index(different)).tolist() == expected
+
+
+def test_columns_of_events_that_lie_in_order_are_those_of_events_that_do_not():
+    events = pd.DataFrame({"key": ["a", "a", "b"], "at": [1, 2, 3], "who": ["x", None, "y"]})
+    shuffled = events.iloc[[2, 0, 1]]
+    for frame in (events, shuffled, shuffled.reset_index(drop=True), events.set_axis([7, 8, 9])):
+        table = AsOfTable(frame, "key", "at")
+        at = table.at(["a", "b"], [9, 9])
+        assert at.last("who").tolist() == ["x", "y"]
+        assert table.column("at").tolist() == [table.column("at")[place] for place in range(3)]
+        assert sorted(table.column("at")) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_moments_of_any_unit_and_zone_are_microseconds(unit):
+    times = pd.Series(pd.to_datetime(["2025-01-01T00:00:01Z", None])).astype(f"datetime64[{unit}, UTC]")
+    expected = [1_735_689_601_000_000, np.iinfo(np.int64).min]
+    assert microseconds(times).tolist() == expected
+    assert microseconds(times.dt.tz_convert("Europe/Paris")).tolist() == expected

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from winpredict.errors import ConfigError
+from winpredict.features._leakage_population import _auc
 from winpredict.features.leakage import audit_attributes, static_attributes
 from winpredict.tables.crm import CRMData
 
@@ -400,3 +402,12 @@ def test_the_real_pipeline_loses_its_closing_value():
     found = audit_attributes(CRMData.from_tables(deals))
     assert found.kept == ("product",)
     assert "changes at the close" in found.dropped["close_value"]
+
+
+def test_area_under_the_curve_is_that_of_scikit_learn():
+    random = np.random.default_rng(3)
+    codes, weight = random.integers(0, 9, 500), random.random(500)
+    score = random.integers(0, 4, 9) / 4  # ties between codes
+    positive = random.random(500) < 0.2 + score[codes] / 2
+    expected = roc_auc_score(positive, score[codes], sample_weight=weight)
+    assert _auc(score, codes, positive, weight) == pytest.approx(expected, abs=1e-12)

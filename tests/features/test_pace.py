@@ -174,3 +174,12 @@ def test_a_move_belongs_to_the_interval_up_to_whose_end_it_comes():
         [("d0", None, None, 0, 7, 0.1), ("d0", None, None, 7, 14, 0.1)], [("d0", 7.0, 1.0), ("d0", 7.5, 2.0)]
     )
     assert observed_moves(table.moves, table.intervals).tolist() == [1.0, 2.0]
+
+
+def test_few_names_have_the_hashes_that_they_have_among_many():
+    names = pd.Series(["acme", None, "", "é", "006Dn0000002830"] * 4, dtype="str")
+    together = hashed(names)
+    assert len(names) > 8
+    assert [hashed(names[[place]]).tolist() for place in range(len(names))] == [[each] for each in together.tolist()]
+    assert together[1] == -1
+    assert (together[[0, 2, 3, 4]] >= 0).all()

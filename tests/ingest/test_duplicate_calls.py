@@ -45,6 +45,15 @@ def test_by_call_id_the_fuller_record_stays_and_takes_what_it_lacks():
     assert kept.loc[0, "occurred_at"] == START
 
 
+def test_a_subject_goes_to_the_fuller_record_and_makes_none_fuller():
+    kept = joined(
+        call(1, 900, call_id="t9", subject="Price was agreed"), call(2, call_id="t9", duration_s=30.0, subject=None)
+    )
+    assert kept[["activity_id", "subject"]].values.tolist() == [["a2", "Price was agreed"]]
+    alike = joined(call(1, call_id="t9", subject=None), call(2, 60, call_id="t9", subject="Price was agreed"))
+    assert alike[["activity_id", "subject"]].values.tolist() == [["a1", "Price was agreed"]]
+
+
 def test_one_call_on_two_deals_is_a_touch_of_both():
     assert len(joined(call(1, call_id="t9"), call(2, call_id="t9", deal_id="d2"))) == 2
 

@@ -8,6 +8,7 @@ from winpredict.errors import ProfileError
 from winpredict.ingest import import_files, load_profile, profile_yaml, shipped_profiles
 from winpredict.ingest.profiles import Profile
 from winpredict.sources._push_values import score_fields
+from winpredict.tables.schema import text_dtype
 
 NOW = pd.Timestamp("2026-01-01", tz="UTC")
 
@@ -211,3 +212,63 @@ def test_salesforce_tasks_on_accounts_and_open_ones_are_no_touches(tmp_path):
     touch = found.crm.activities.iloc[0]
     assert (touch["activity_id"], touch["activity_type"]) == ("00T1", "call")
     assert touch["occurred_at"] == pd.Timestamp("2025-01-08T09:00:00Z")
+
+
+def test_the_subject_of_a_salesforce_task_or_event_is_that_of_the_touch(tmp_path):
+    (tmp_path / "Opportunity.csv").write_text(
+        "Id,StageName,CreatedDate,CloseDate,IsClosed,IsWon\n"
+        "006A,Prospecting,2025-01-01T09:00:00Z,2025-09-01,false,false\n"
+    )
+    task = "Id,WhatId,TaskSubtype,Status,CreatedDate,CompletedDateTime{}\n"
+    task += "00T1,006A,Call,Completed,2025-01-09T09:00:00Z,2025-01-08T09:00:00Z{}\n"
+    (tmp_path / "Task.csv").write_text(task.format("", ""))
+    without = import_files([tmp_path], load_profile("salesforce"), now=NOW).crm.activities
+    assert "subject" not in without
+    (tmp_path / "Task.csv").write_text(task.format(",Subject,Description", ",Price was agreed,Dear Ann"))
+    (tmp_path / "Event.csv").write_text(
+        "Id,WhatId,StartDateTime,CreatedDate,Subject\n00U1,006A,2025-01-12T09:00:00Z,2025-01-10T09:00:00Z,\n"
+    )
+    touches = import_files([tmp_path], load_profile("salesforce"), now=NOW).crm.activities.set_index("activity_id")
+    assert touches["subject"].dtype == text_dtype()
+    assert touches.loc["00T1", "subject"] == "Price was agreed"
+    assert pd.isna(touches.loc["00U1", "subject"])
+    pd.testing.assert_frame_equal(touches.drop(index="00U1", columns="subject"), without.set_index("activity_id"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        ("calls", "hs_call_title"),
+        ("emails", "hs_email_subject"),
+        ("meetings", "hs_meeting_title"),
+        ("tasks", "hs_task_subject"),
+    ],
+)
+def test_the_title_of_a_hubspot_touch_is_its_subject(tmp_path, kind, title):
+    deal = {"dealstage": "contractsent", "createdate": "2025-01-02T00:00:00Z"}
+    json_lines(tmp_path / "deals.jsonl", {"id": "1", "properties": deal})
+    moment = "2025-02-02T00:00:00Z"
+    done = {"hs_timestamp": moment, "hs_task_completion_date": moment, "hs_task_status": "COMPLETED"}
+    link = {"deals": {"results": [{"id": "1"}]}}
+    touch = {"id": "7", "properties": done | {title: "Price was agreed"}, "associations": link}
+    json_lines(tmp_path / f"{kind}.jsonl", touch)
+    found = import_files([tmp_path], load_profile("hubspot"), now=NOW)
+    assert found.crm.activities["subject"].tolist() == ["Price was agreed"]
+
+
+@pytest.mark.parametrize(
+    ("module", "time", "title"),
+    [
+        ("Calls", "Call_Start_Time", "Subject"),
+        ("Events", "Start_DateTime", "Event_Title"),
+        ("Tasks", "Closed_Time", "Subject"),
+        ("Notes", "Created_Time", "Note_Title"),
+    ],
+)
+def test_the_title_of_a_zoho_touch_is_its_subject(tmp_path, module, time, title):
+    deal = {"id": "1", "Stage": "Qualification", "Created_Time": "2025-01-02T00:00:00Z"}
+    json_lines(tmp_path / "Deals.jsonl", deal)
+    touch = {"id": "7", "What_Id": {"id": "1"}, "Parent_Id": {"id": "1"}, "Status": "Completed"}
+    json_lines(tmp_path / f"{module}.jsonl", touch | {time: "2025-02-02T00:00:00Z", title: "Price was agreed"})
+    found = import_files([tmp_path], load_profile("zoho"), now=NOW)
+    assert found.crm.activities["subject"].tolist() == ["Price was agreed"]

@@ -11,7 +11,7 @@ from winpredict.insights._forecast_quota import quotas_of
 from winpredict.insights._forecast_shock import middle_log_odds
 from winpredict.insights.forecast import forecast, periods_at, won_amounts
 from winpredict.insights.forecast_backtest import backtest_forecast
-from winpredict.models.training import TrainedModel
+from winpredict.models.trained import TrainedModel
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import pytest
 
 from winpredict import CRMData, backtest
 from winpredict.errors import TooLittleDataError
-from winpredict.models.backtest import MODEL, cutoffs
+from winpredict.models.backtest import MODEL
+from winpredict.models.splits import cutoffs
 
 
 @pytest.fixture(scope="module")

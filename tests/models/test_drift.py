@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp, wasserstein_distance
 from winpredict import train
 from winpredict.errors import TooLittleDataError
 from winpredict.models.drift import drift_since_training, shifts
-from winpredict.models.training import pipeline
+from winpredict.models.snapshots import pipeline
 
 DAY = pd.Timestamp("2024-11-01", tz="UTC")
 

@@ -38,7 +38,7 @@ def test_the_order_of_rows_does_not_matter():
 
 def test_a_saved_model_gives_the_same_odds_and_holds_no_pickle(tmp_path):
     X, y = rows()
-    fitted = WinClassifier(**QUICK).fit(X, y, groups=np.arange(len(X)) // 4, later=np.arange(len(X)) > 300)
+    fitted = WinClassifier(**QUICK).fit(X, y, groups=np.arange(len(X)) // 4, held_out=np.arange(len(X)) > 300)
     fitted.save(tmp_path)
     loaded = WinClassifier.load(tmp_path)
     np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
@@ -77,13 +77,3 @@ def test_the_interval_holds_the_odds_and_widens_with_its_mass():
         low, high = fitted.predict_interval(X).T
         assert ((low <= odds) & (odds <= high)).all()
     assert (np.ptp(wide.predict_interval(X), axis=1) >= np.ptp(narrow.predict_interval(X), axis=1)).all()
-
-
-def test_overconfident_odds_are_drawn_in():
-    rng = np.random.default_rng(0)
-    X = pd.DataFrame(rng.normal(size=(600, 40)), columns=[f"f{number}" for number in range(40)])
-    y = (X["f0"] + rng.normal(0, 3, 600) > 0).astype(int).to_numpy()
-    fitted = WinClassifier(bags=1, trees=300, min_rows_leaf=5, l2=0.0, linear_weight=0.0).fit(
-        X, y, groups=np.arange(600), later=np.arange(600) >= 300
-    )
-    assert fitted.calibrator_.slope_ < 0.9

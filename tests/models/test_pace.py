@@ -20,8 +20,8 @@ PACE = ["pace_owner", "pace_account", "pace_deal", "pace", "moves_expected", "da
 
 
 @pytest.fixture(scope="module")
-def data(world, quick_config):
-    return training_set(world.crm, quick_config)
+def data(world, weekly_config):
+    return training_set(world.crm, weekly_config)
 
 
 @pytest.fixture(scope="module")

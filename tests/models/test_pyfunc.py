@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from winpredict.models.pyfunc import _load_pyfunc
-from winpredict.models.training import pipeline
+from winpredict.models.snapshots import pipeline
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from winpredict.models.registry import (
     promote,
     read_drivers,
 )
-from winpredict.models.training import pipeline
+from winpredict.models.snapshots import pipeline
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import pytest
 
 from winpredict.config import Config
 from winpredict.models.sampling import learning_sample
-from winpredict.models.training import train, training_looks
+from winpredict.models.snapshots import training_looks
+from winpredict.models.training import train
 from winpredict.tables.buckets import DealBuckets
 
 

@@ -10,8 +10,9 @@ from winpredict import Config
 from winpredict.errors import TooLittleDataError
 from winpredict.features.snapshots import labelled
 from winpredict.models import tuning
-from winpredict.models.backtest import cutoffs
-from winpredict.models.training import fit_model, pipeline, training_set
+from winpredict.models.snapshots import pipeline
+from winpredict.models.splits import cutoffs
+from winpredict.models.training import fit_model, training_set
 from winpredict.models.tuning import tune
 
 

@@ -280,10 +280,27 @@ def test_describe_names_the_scopes_that_are_missing(server, source):
     server.gate.scopes -= {"sales-email-read", "crm.objects.deals.write"}
     found = source.describe()
     assert found.missing == {"emails": "grant the app the scope sales-email-read"}
+    server.gate.scopes.discard("crm.objects.line_items.read")
+    assert source.describe().missing["line_items"] == "grant the app the scope crm.objects.line_items.read"
     assert "emails" not in found.readable
     assert not found.writable
     with pytest.raises(CRMSignInError, match="403"):
         records(source, "emails")
+
+
+def test_line_items_come_with_their_deals(server, source, small_world):
+    kept = Kept()
+    kept.sync(source)
+    items = kept.tables(server.clock.now)["line_items"]
+    told = small_world.crm.deals.iloc[::3].reset_index(drop=True)
+    assert len(items) == len(told) == 40
+    first = items.set_index("deal_id").loc[f"1{told['deal_id'][1][-10:]}"]
+    product = sorted(small_world.crm.deals["product"].unique()).index(told["product"][1]) + 1
+    assert first["product_id"] == str(500 + product)
+    assert first[["quantity", "list_price", "total_price"]].tolist() == [2.0, 100.0 * product, 180.0 * product]
+    assert first["added_at"] == told["created_at"][1].floor("ms")
+    by_hand = items.set_index("deal_id").loc[f"1{told['deal_id'][10][-10:]}"]
+    assert by_hand["product_id"] == told["product"][10]  # of no product of the library
 
 
 def test_deals_need_the_scopes_of_what_they_are_linked_to(server, source):

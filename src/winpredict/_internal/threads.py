@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from numba import config as numba
 from numba import get_num_threads, set_num_threads
 
 T = TypeVar("T")
 #: A model answers for so few rows on one thread.
 FEW_ROWS = 64
+#: Compiled loops over so few events and snapshots run on one thread.
+FEW_EVENTS = 100_000
 _CGROUP_QUOTAS = (Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
 _state = threading.local()
 
@@ -70,7 +73,7 @@ def run_parallel(calls: Sequence[Callable[[], T]], threads: int | None = None) -
     workers = min(len(calls), threads or usable_cores())
     if workers <= 1 or getattr(_state, "inside", False):
         return [call() for call in calls]
-    with _one_blas_thread(), ThreadPoolExecutor(workers, thread_name_prefix="winpredict") as pool:
+    with one_blas_thread(), ThreadPoolExecutor(workers, thread_name_prefix="winpredict") as pool:
         futures = [pool.submit(_inside, call) for call in calls]
         try:
             return [future.result() for future in futures]
@@ -90,19 +93,27 @@ def loops_on(threads: int) -> Iterator[None]:
         set_num_threads(usual)
 
 
-def _inside(call: Callable[[], T]) -> T:
-    _state.inside = True
-    with loops_on(1):
-        return call()
+@contextmanager
+def loops_for(rows: int) -> Iterator[None]:
+    """Let compiled loops use as many threads as so many rows of events and snapshots are worth."""
+    with loops_on(threads_for(rows, numba.NUMBA_NUM_THREADS, FEW_EVENTS)):
+        yield
 
 
 @contextmanager
-def _one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> Iterator[None]:
+    """Let linear algebra use one thread: on a busy machine further ones mostly spin while they wait for each other."""
     # late: it looks through all loaded libraries
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1, user_api="blas"):
         yield
+
+
+def _inside(call: Callable[[], T]) -> T:
+    _state.inside = True
+    with loops_on(1):
+        return call()
 
 
 def _quota(otherwise: int) -> int:

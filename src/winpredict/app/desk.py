@@ -16,7 +16,7 @@ from winpredict.workspace import Workspace
 
 if TYPE_CHECKING:
     from winpredict.explain.scores import DealScorer
-    from winpredict.models.training import TrainedModel
+    from winpredict.models.trained import TrainedModel
     from winpredict.tables.crm import CRMData
 
 Made = TypeVar("Made")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _EXPORT = "simulated_export.zip"
 _FOLDS = 3
+_LOOK_DAYS = 14.0
 _MANIFEST = "manifest.json"
 _DEALS, _LIVE_DEALS = 3000, 1500
 
@@ -58,7 +59,8 @@ def demo(
 ) -> None:
     """Try it all on a simulated CRM, within a minute.
 
-    Simulate, import, train, backtest and score. With --crm: sync, train, score, push, and once more a day later. With
+    Simulate, import, train, backtest and score, with fewer looks at deals (one in two weeks), models and past days than
+    the defaults, to be quick. With --crm: sync, train, score, push, and once more a day later. With
     --serve: train on what was known five weeks ago, score each week since, and open the win desk until Ctrl-C.
 
     Example: winpredict demo --deals 3000 --workspace demo
@@ -151,11 +153,16 @@ def _demo_live(place: "Workspace", crm: str, config: "Config", deals: int, *, as
 
 
 def demo_config(seed: int) -> "Config":
-    """Fewer bags, trees and cut-offs than the defaults: a demo is to be quick."""
+    """Fewer looks at a deal, bags, trees and cut-offs than the defaults, and no larger trees: a demo is to be quick."""
     from winpredict.config import Config
 
     return Config.model_validate(
-        {"seed": seed, "model": {"bags": 3, "trees": 150, "learning_rate": 0.06}, "backtest": {"folds": _FOLDS}}
+        {
+            "seed": seed,
+            "snapshots": {"every_days": _LOOK_DAYS},
+            "model": {"bags": 3, "trees": 150, "learning_rate": 0.06, "large_leaves": 0},
+            "backtest": {"folds": _FOLDS},
+        }
     )
 
 

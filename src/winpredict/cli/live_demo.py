@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from winpredict.config import Config
     from winpredict.crm_servers.stand_ins import Server
     from winpredict.models.registry import ModelVersion
-    from winpredict.models.training import TrainedModel
+    from winpredict.models.trained import TrainedModel
     from winpredict.sources.push import Pushed
     from winpredict.workspace import Workspace
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from winpredict.config import Config
     from winpredict.models.backtest import Backtest
     from winpredict.models.registry import ModelVersion
-    from winpredict.models.training import TrainedModel
+    from winpredict.models.trained import TrainedModel
     from winpredict.tables.buckets import DealBuckets
     from winpredict.tables.crm import CRMData
     from winpredict.workspace import Workspace
@@ -122,7 +122,8 @@ def train_workspace(
     from winpredict.explain.drivers import top_drivers
     from winpredict.models.registry import log_training
     from winpredict.models.sampling import learning_sample
-    from winpredict.models.training import pipeline, train_on, training_looks
+    from winpredict.models.snapshots import pipeline, training_looks
+    from winpredict.models.training import train_on
     from winpredict.workspace import fingerprint
 
     with progress("training") as say:

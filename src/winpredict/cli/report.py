@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from winpredict.config import Config
     from winpredict.models.registry import ModelVersion
-    from winpredict.models.training import TrainedModel
+    from winpredict.models.trained import TrainedModel
     from winpredict.report.page import Report
     from winpredict.tables.crm import CRMData
     from winpredict.workspace import Workspace

@@ -26,6 +26,7 @@ def export(records: Records, pairs: Associations, definitions: Iterable[str], fo
     for name in ACTIVITIES:
         _write(folder / f"{name}.jsonl", _others(records, pairs, name, ("deals", "contacts")))
     _write(folder / "companies.jsonl", _others(records, pairs, "companies", ()))
+    _write(folder / "line_items.jsonl", _others(records, pairs, "line_items", ("deals",)))
     _write(folder / "owners.jsonl", (owner(each) for each in records.live("owners")))
 
 

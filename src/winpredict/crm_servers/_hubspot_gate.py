@@ -13,6 +13,7 @@ READ_SCOPES = {
     "deals": "crm.objects.deals.read",
     "companies": "crm.objects.companies.read",
     "contacts": "crm.objects.contacts.read",
+    "line_items": "crm.objects.line_items.read",
     "owners": "crm.objects.owners.read",
     "emails": "sales-email-read",
     "calls": "crm.objects.contacts.read",

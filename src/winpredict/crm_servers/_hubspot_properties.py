@@ -32,8 +32,10 @@ _OF_TOUCHES = ("hs_timestamp", "hs_createdate", "hubspot_owner_id")
 OF_OTHERS = {
     "companies": ("name", "industry", "numberofemployees", "annualrevenue", "country", "createdate"),
     "contacts": ("createdate", "jobtitle"),
+    "line_items": ("name", "hs_product_id", "quantity", "price", "amount", "createdate"),
     "calls": (
         *_OF_TOUCHES,
+        "hs_call_title",
         "hs_call_direction",
         "hs_call_duration",
         "hs_call_disposition",
@@ -44,10 +46,16 @@ OF_OTHERS = {
         "hs_call_from_number",
         "hs_call_to_number",
     ),
-    "emails": (*_OF_TOUCHES, "hs_email_direction", "hs_email_status"),
-    "meetings": (*_OF_TOUCHES, "hs_meeting_outcome", "hs_meeting_start_time", "hs_meeting_end_time"),
+    "emails": (*_OF_TOUCHES, "hs_email_subject", "hs_email_direction", "hs_email_status"),
+    "meetings": (
+        *_OF_TOUCHES,
+        "hs_meeting_title",
+        "hs_meeting_outcome",
+        "hs_meeting_start_time",
+        "hs_meeting_end_time",
+    ),
     "notes": (*_OF_TOUCHES, "hs_note_body"),
-    "tasks": (*_OF_TOUCHES, "hs_task_status", "hs_task_type", "hs_task_completion_date"),
+    "tasks": (*_OF_TOUCHES, "hs_task_subject", "hs_task_status", "hs_task_type", "hs_task_completion_date"),
 }
 _DAY_MS = 86_400_000
 

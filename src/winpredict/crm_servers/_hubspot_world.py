@@ -34,7 +34,7 @@ _WORLD_STAGES = (
     "Closed Won",
     "Closed Lost",
 )
-#: The first digit of an id tells its object.
+#: The first digits of an id tell its object; ten more follow.
 FIRST_DIGITS = {
     "deals": "1",
     "companies": "2",
@@ -45,12 +45,16 @@ FIRST_DIGITS = {
     "owners": "7",
     "tasks": "8",
     "notes": "9",
+    "line_items": "10",
 }
 _DEAL_TYPES = {"new": "newbusiness", "existing": "existingbusiness"}
 #: Properties of deals that the account made itself, by attribute of the world.
 CUSTOM = ("product", "region", "competitor", "campaign_code", "contract_signed")
 #: Every hundredth deal has a task that nobody did, and a note that hangs on no deal is left beside it.
 _DIRT_EVERY = 100
+#: Every third deal lists its product, at a tenth off the price.
+_ITEM_EVERY = 3
+_PAID = 0.9
 
 History = dict[str, list[tuple[str, str]]]
 
@@ -132,6 +136,7 @@ def fill(records: Records, pairs: Associations, world: World) -> None:
     _add_deals(records, pairs, world)
     _add_contacts(records, pairs, world)
     _add_touches(records, pairs, world)
+    _add_line_items(records, pairs, world)
     _add_dirt(records, pairs)
 
 
@@ -239,6 +244,25 @@ def _add_touches(records: Records, pairs: Associations, world: World) -> None:
         deal_id, contact_id = _ids(row, deals="deal_id", contacts="contact_id")
         pairs.add(name, touch_id, "deals", deal_id)
         pairs.add(name, touch_id, "contacts", contact_id)
+
+
+def _add_line_items(records: Records, pairs: Associations, world: World) -> None:
+    products = {name: place for place, name in enumerate(sorted(world.crm.deals["product"].dropna().unique()), start=1)}
+    for number, row in enumerate(_rows(world.crm.deals.iloc[::_ITEM_EVERY])):
+        place, quantity = products[row["product"]], number % 5 + 1
+        price = 100.0 * place
+        properties = {
+            "name": row["product"],
+            "quantity": plain(quantity),
+            "price": plain(price),
+            "amount": plain(_PAID * price * quantity),
+            "createdate": iso(row["created_at"]),
+        }
+        # an item that was typed by hand stands for no product of the library
+        properties |= {} if number % 10 == 0 else {"hs_product_id": str(500 + place)}
+        item_id = hubspot_id("line_items", number)
+        records.add("line_items", item_id, crm_record(properties, {}), row["created_at"])
+        pairs.add("line_items", item_id, "deals", _ids(row, deals="deal_id")[0])
 
 
 def touch(name: str, occurred_at: pd.Timestamp, recorded_at: pd.Timestamp, owner_id: str) -> dict[str, str]:

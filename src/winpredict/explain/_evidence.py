@@ -4,13 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import shap
-import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import norm
 from sklearn.model_selection import StratifiedGroupKFold
-from statsmodels.stats.multitest import multipletests
 
 from winpredict.errors import TooLittleDataError
 from winpredict.explain.contributions import contributions
@@ -19,7 +16,8 @@ from winpredict.explain.themes import theme_name
 from winpredict.features.company import Company
 from winpredict.features.snapshots import every, labelled
 from winpredict.models.estimator import WinClassifier
-from winpredict.models.training import TrainedModel, undated_snapshots
+from winpredict.models.snapshots import undated_snapshots
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData
 
 Floats = NDArray[np.float64]
@@ -81,6 +79,8 @@ def evidence_of(model: TrainedModel, crm: CRMData, *, company: Company | None = 
     TooLittleDataError
         With fewer than `LEAST_EACH` won or lost deals to test on.
     """
+    from statsmodels.stats.multitest import multipletests  # late, here and below: a second that only this test is worth
+
     exam = _exam(model, crm, company)
     log_odds, by_theme, fitted = _held_out(exam, seed)
     p_values = np.array([_p_value(exam, log_odds, by_theme[:, place]) for place in range(by_theme.shape[1])])
@@ -149,6 +149,8 @@ def _held_out(exam: _Exam, seed: int) -> tuple[Floats, Floats, WinClassifier]:
 
 def _p_value(exam: _Exam, log_odds: Floats, contributed: Floats) -> float:
     """Chance that a worthless theme's contributions would tell endings this well, beyond all other themes."""
+    import statsmodels.api as sm
+
     spread = contributed.std()
     if spread < 1e-9:
         return 1.0
@@ -185,6 +187,8 @@ def _stability(exam: _Exam, strength: Floats, seed: int) -> Floats:
 
 def _interactions(exam: _Exam, fitted: WinClassifier, log_odds: Floats) -> pd.DataFrame:
     """Pairs of themes with the largest SHAP interaction values, of the trees of a small model on some rows."""
+    import shap
+
     rows = np.linspace(0, len(exam.won) - 1, min(_INTERACTION_ROWS, len(exam.won))).astype(np.int64)
     matrix = fitted.to_matrix(exam.features.iloc[rows].reset_index(drop=True))
     values = np.asarray(shap.TreeExplainer(fitted.boosters_[0]).shap_interaction_values(matrix))

@@ -10,12 +10,22 @@ from winpredict._internal.compiling import njit
 
 @njit(cache=True, parallel=True)
 def linear_pass(
-    matrix: Any, place: Any, slope: Any, offset: Any, missing: Any, codes: Any, code_starts: Any, unknown: Any
+    matrix: Any,
+    place: Any,
+    slope: Any,
+    offset: Any,
+    missing: Any,
+    low: Any,
+    high: Any,
+    codes: Any,
+    code_starts: Any,
+    unknown: Any,
 ) -> Any:
     """Mean contributions of the bags, shape (n_rows, n_features), and each bag's sum of them, (n_rows, n_bags).
 
-    A numeric feature gives ``offset + slope * sign(x) log(1 + |x|)`` or, missing, ``missing``; a categorical one
-    (place >= 0) the number of its code, or ``unknown``. All but `place` have one row a bag.
+    A numeric feature gives ``offset + slope * sign(x) log(1 + |x|)``, the logarithm kept between `low` and `high`, or,
+    missing, ``missing``; a categorical one (place >= 0) the number of its code, or ``unknown``. All but `place` have
+    one row a bag.
     """
     bags = slope.shape[0]
     values, sums = np.zeros(matrix.shape), np.zeros((matrix.shape[0], bags))
@@ -37,7 +47,7 @@ def linear_pass(
                 elif absent:
                     part = missing[bag, j]
                 else:
-                    part = offset[bag, j] + slope[bag, j] * log
+                    part = offset[bag, j] + slope[bag, j] * min(max(log, low[bag, j]), high[bag, j])
                 total += part
                 sums[row, bag] += part
             values[row, j] = total / bags

@@ -32,7 +32,7 @@ class LinearPass:
         parts = [_Tables(each) for each in linears]
         starts = np.cumsum([0, *(len(part.codes) for part in parts)])[:-1]
         arrays = (
-            place, *(np.array([getattr(part, name) for part in parts]) for name in ("slope", "offset", "missing")),
+            place, *(np.array([getattr(part, name) for part in parts]) for name in _BY_FEATURE),
             np.concatenate([part.codes for part in parts]),
             np.array([start + part.code_starts for start, part in zip(starts, parts, strict=True)]),
             np.array([part.unknown for part in parts]),
@@ -44,6 +44,10 @@ class LinearPass:
         with loops_on(threads_for(len(matrix), threads)):
             values, sums = _linear_kernels.linear_pass(np.ascontiguousarray(matrix), *self.arrays)
         return values, self.intercepts[:, None] + sums.T
+
+
+#: What `_Tables` gives for each feature, in the order of `_linear_kernels.linear_pass`.
+_BY_FEATURE = ("slope", "offset", "missing", "low", "high")
 
 
 class _Tables:
@@ -61,6 +65,7 @@ class _Tables:
         flagged = list(design.flagged)
         self.offset[flagged] -= ground[len(numeric) : flags]
         self.missing[flagged] += (beta - ground)[len(numeric) : flags]
+        self.low, self.high = design.ends
         self.code_starts = flags + np.cumsum([0, *design.sizes])
         self.unknown = np.array([-ground[a:b].sum() for a, b in zip(self.code_starts, self.code_starts[1:])])  # noqa: B905
         self.code_starts -= flags

@@ -14,7 +14,8 @@ from winpredict.explain.contributions import Contributions, contributions, share
 from winpredict.explain.reasons import Reason, Themes, look_at
 from winpredict.explain.themes import amount, in_points
 from winpredict.features.company import Company
-from winpredict.models.training import TrainedModel, pipeline
+from winpredict.models.snapshots import pipeline
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
 

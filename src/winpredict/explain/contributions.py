@@ -101,9 +101,13 @@ class Contributions:
         The way from the base odds to the deal's odds is shared out in proportion to the contributions in log-odds, by
         the slope of the chord between the two; where they are equal, by the slope of the curve there.
         """
-        calibrated = self.calibrated
-        points = shared_out(calibrated.to_numpy(), np.full(len(calibrated), self.calibrated_base))
-        return pd.DataFrame(points, columns=calibrated.columns, index=calibrated.index)
+        return pd.DataFrame(self.points, columns=self.values.columns, index=self.values.index)
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """`in_points` without names, shape (n_rows, n_features)."""
+        calibrated = self.values.to_numpy() * self.slope
+        return shared_out(calibrated, np.full(len(calibrated), self.calibrated_base))
 
 
 def shared_out(log_odds: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,8 +18,9 @@ from winpredict.explain.themes import influence, theme, theme_name
 from winpredict.features.build import FeatureInfo
 from winpredict.features.company import Company
 from winpredict.features.snapshots import every
-from winpredict.models.sampling import known_before
-from winpredict.models.training import TrainedModel, undated_snapshots
+from winpredict.models.snapshots import undated_snapshots
+from winpredict.models.splits import known_before
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData
 
 Floats = NDArray[np.float64]

@@ -15,7 +15,7 @@ from winpredict.features.build import build_features
 from winpredict.features.builders import Amount, Attributes, Contacts, Team, Touches, TrackRecord
 from winpredict.models._frames import category_places, fit_categories, to_matrix
 from winpredict.models.linear import LinearLogOdds
-from winpredict.models.sampling import known_before
+from winpredict.models.splits import known_before
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TIME_DTYPE
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from winpredict.explain.contributions import Contributions, contributions
 from winpredict.explain.themes import fact, in_points, theme, usually
 from winpredict.features.build import FeatureInfo
 from winpredict.features.company import Company
-from winpredict.models.training import TrainedModel, pipeline
+from winpredict.models.snapshots import pipeline
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
 Floats = NDArray[np.float64]
@@ -181,7 +183,7 @@ def reasons_of_rows(
     -------
     list of (reasons, other points)
     """
-    chosen = Themes(model.info).choose(found.in_points().to_numpy(), most)
+    chosen = themes_of(model.info).choose(found.points, most)
     told = sentences(chosen, features, model)
     return [(reasons_told(chosen, told, model, row), float(chosen.other[row])) for row in range(len(features))]
 
@@ -293,6 +295,12 @@ class Themes:
         if named:  # a stage's name says more than its place or what went before, a product's than its rate
             strongest = np.where(self._figures[strongest], named[0], strongest)
         return np.where(able.any(axis=1), strongest, -1)
+
+
+@lru_cache(maxsize=8)
+def themes_of(info: tuple[FeatureInfo, ...]) -> Themes:
+    """The themes of a model's features, kept between deals."""
+    return Themes(info)
 
 
 def _why_absent(crm: CRMData, deal_id: str, moment: pd.Timestamp | None) -> str:

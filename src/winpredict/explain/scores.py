@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import Chosen, Reason, Themes, look_at, reasons_told, sentences
+from winpredict.explain.reasons import Chosen, Reason, look_at, reasons_told, sentences, themes_of
 from winpredict.features.company import Company
 from winpredict.features.dataset import Steps, gather_company
-from winpredict.models.training import TrainedModel, pipeline
+from winpredict.models.snapshots import pipeline
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import text_dtype
@@ -132,11 +133,11 @@ def scored_rows(
     found = contributions(model.classifier, features)
     odds = model.odds_of(found.by_bag)
     by_date = model.win_by(features, horizons, odds["win_probability"].to_numpy())
-    chosen = Themes(model.info).choose(found.in_points().to_numpy(), REASONS)
+    chosen = themes_of(model.info).choose(found.points, REASONS)
     columns = {
         "deal_id": looks["deal_id"].array,
         "as_of": looks["as_of"].array,
-        **odds[["win_probability", "low", "high"]],
+        **{name: odds[name].to_numpy() for name in ("win_probability", "low", "high")},
         "p_win_30d": by_date[:, 0],
         "p_win_quarter": by_date[:, 1],
         "band": pd.array(bands(odds["win_probability"].to_numpy()), dtype=text_dtype()),
@@ -232,7 +233,9 @@ class DealScorer:
         else:
             look = _slice(self._open_now[0], place, place + 1)
         features = self.model.build_features(alone, look, company=self.company, builders=self.builders)
-        return dict(score_rows(self.model, look, features, moment).iloc[0])
+        scored = scored_rows(self.model, look, features, np.array([30.0, days_to_quarter_end(moment)]))
+        figures = {str(name): scored.odds[name].iloc[0] for name in scored.odds}
+        return figures | dict(zip(_REASON_COLUMNS, scored.told[0].tolist(), strict=True))
 
     def score_tables(self, tables: CRMData, looks: pd.DataFrame) -> ScoredRows:
         """Score deals whose tables are given, beside the history of all the others.

@@ -11,8 +11,8 @@ from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes, look_at
 from winpredict.features.company import Company
-from winpredict.models.sampling import known_before
-from winpredict.models.training import TrainedModel
+from winpredict.models.splits import known_before
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
 #: Closed deals that are compared, the latest first.

@@ -11,7 +11,7 @@ from winpredict.explain.contributions import Contributions, contributions
 from winpredict.explain.reasons import DealExplanation, Reason, look_at, reasons_of_rows
 from winpredict.features.builders.base import FeatureBuilder
 from winpredict.features.company import Company
-from winpredict.models.training import TrainedModel
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import TIME_DTYPE
 

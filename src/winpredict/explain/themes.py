@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from winpredict.features import wording
 from winpredict.features.build import FeatureInfo
 from winpredict.models.usual import UsualRanges
 
@@ -58,6 +59,8 @@ def theme(info: FeatureInfo) -> str:
         return "results" if info.name.startswith(("result_", "days_since_result_")) else "stage"
     if info.builder == "LineItems":
         return _line_items(info.name)
+    if info.builder == wording.BUILDER:
+        return f"wording of the {wording.label_of_feature(info.name)}"
     if info.builder == "Contacts" and "senior" in info.name:
         return "senior contacts"
     return info.builder
@@ -103,11 +106,15 @@ def fact(info: FeatureInfo, value: Any) -> str:
     'the deal never entered Demo'
     >>> fact(FeatureInfo("days_since_call", "days", "days since the last call", "Touches"), None)
     'no call'
+    >>> fact(FeatureInfo("Plan_mentions_legal", "mention", 'mention of "legal" in the Plan', "Wording"), 0.0)
+    'no mention of "legal" in the Plan'
     """
     if is_missing(value):
         return _absent(info.sentence)
     if info.unit == "category":
         return f"{info.sentence}: {value}"
+    if info.unit == wording.UNIT:
+        return info.sentence if value else f"no {info.sentence}"
     if info.unit == "share":
         return f"{float(value):.0%} {info.sentence}"
     if info.unit == "points":
@@ -128,6 +135,8 @@ def amount(info: FeatureInfo, value: Any) -> str:
         return "none"
     if info.unit == "category":
         return str(value)
+    if info.unit == wording.UNIT:
+        return "yes" if value else "no"
     if info.unit == "share":
         return f"{float(value):.0%}"
     if info.unit == "points":
@@ -141,8 +150,8 @@ def amount(info: FeatureInfo, value: Any) -> str:
 def usually(info: FeatureInfo, stage: object, usual: UsualRanges) -> str:
     """What won deals have of it: "won deals at this stage: 2 to 4"; empty where that cannot be said."""
     found = usual.of_won(info.name, stage)
-    if found is None or info.unit in ("category", "points") or _BEYOND in info.sentence:
-        return ""  # the last two are compared with others already
+    if found is None or info.unit in ("category", "points", wording.UNIT) or _BEYOND in info.sentence:
+        return ""  # points and what lies beyond are compared with others already
     low, high, at_stage = found
     first, last = amount(info, low), amount(info, high)
     words = first if first == last else f"{first} to {last}"

@@ -12,7 +12,7 @@ from winpredict.explain.reasons import look_at
 from winpredict.explain.themes import amount, in_points, influence, theme
 from winpredict.features.build import FeatureInfo
 from winpredict.features.company import Company
-from winpredict.models.training import TrainedModel
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
 

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from winpredict._internal.times import days
 from winpredict.tables.crm import CRMData, utc
@@ -131,9 +130,21 @@ def _cross_validated_auc(
             continue
         train = ~test
         share = _shares(codes[train], positive[train], weight[train], width)
-        areas.append(float(roc_auc_score(positive[test], share[codes[test]], sample_weight=weight[test])))
+        areas.append(_auc(share, codes[test], positive[test], weight[test]))
         sizes.append(int(test.sum()))
     return float(np.average(areas, weights=sizes)) if areas else np.nan
+
+
+def _auc(
+    score: NDArray[np.float64], codes: NDArray[np.intp], positive: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> float:
+    """Area under the ROC curve of rows that have their code's score, ties counted half."""
+    place = np.unique(score, return_inverse=True)[1][codes]
+    positives, negatives = (
+        np.bincount(place[side], weights=weight[side], minlength=len(score)) for side in (positive, ~positive)
+    )
+    below = np.cumsum(negatives) - negatives
+    return float(positives @ (below + negatives / 2) / (positives.sum() * negatives.sum()))
 
 
 def _weights_to_open(

@@ -96,6 +96,7 @@ _NAMES: tuple[tuple[tuple[frozenset[str], ...], str], ...] = (
     ((_WINDOW, _PERIOD), "sums over a window that ends at the export, with the deal's own ending in it"),
     ((_ENDING,), "speaks of the deal's ending"),
 )
+_NEXT, _STEP = "next", frozenset(["step", "steps"])
 _IDENTIFIER = frozenset(["code", "guid", "id", "key", "no", "number", "num", "ref", "reference", "uuid"])
 
 
@@ -226,6 +227,13 @@ def _named_for_the_ending(e: Evidence) -> str | None:
     )
 
 
+def _typed_over(e: Evidence) -> str | None:
+    found = words(e.column)
+    if _NEXT not in found or not found & _STEP:
+        return None
+    return "is typed over as the deal goes on: it shows the last step, and earlier ones only where syncs saw them"
+
+
 def _identifies(e: Evidence) -> str | None:
     if e.kind == "date" or e.distinct < IDENTIFIES or e.filled * e.deals < FEWEST:
         return None
@@ -245,6 +253,7 @@ RULES: tuple[Rule, ...] = (
     _grows,
     _filled_on_the_way,
     _named_for_the_ending,
+    _typed_over,
     _identifies,
 )
 

@@ -78,6 +78,7 @@ class AsOfTable:
             _order_ties(events, order, self.starts, self.times, tied, tiebreak)
         self._events = events
         self._order = order
+        self._as_given = _counts_up(order) and isinstance(events.index, pd.RangeIndex) and events.index.start == 0
         self._columns: dict[str, pd.Series] = {}
         self._coded: dict[str, tuple[NDArray[np.int64], pd.Index | None]] = {}
         self._figures: dict[tuple[str, str], NDArray[Any]] = {}
@@ -95,7 +96,8 @@ class AsOfTable:
     def column(self, name: str) -> pd.Series:
         """Values of a column, in the sorted order of the events."""
         if name not in self._columns:
-            self._columns[name] = taken(self._events[name], self._order)
+            values = self._events[name]
+            self._columns[name] = values if self._as_given else taken(values, self._order)
         return self._columns[name]
 
     def previous(self, name: str) -> pd.Series:
@@ -182,7 +184,7 @@ class AsOfTable:
         out = copy(self)
         out.starts = _kernels.running_count(chosen).astype(np.int64)[self.starts]
         out.times, out.happened, out.entered = self.times[chosen], self.happened[chosen], self.entered[chosen]
-        out._order = self._order[chosen]
+        out._order, out._as_given = self._order[chosen], False
         out._columns, out._coded, out._figures, out._leaving = {}, {}, {}, {}
         out.__dict__.pop("announced", None)
         return out
@@ -407,23 +409,26 @@ class _Keys:
     def __init__(self, keys: pd.Series) -> None:
         values = keys.to_numpy() if keys.dtype == np.int64 else None
         if values is not None and values.size and values.min() >= 0 and values.max() < 2 * values.size:
-            self._index: pd.Index | None = None
+            self._different: Any = None
             self._size = int(values.max()) + 1
             self.codes: NDArray[np.int64] = values
         else:
             codes, index = pd.factorize(keys.array)
-            self._index, self._size, self.codes = pd.Index(index), len(index), codes.astype(np.int64)
+            self._different, self._size, self.codes = index, len(index), codes.astype(np.int64)
 
     def __len__(self) -> int:
         return self._size
 
     def find(self, keys: Any) -> NDArray[np.int64]:
-        if self._index is not None and len(keys) <= _FEW_KEYS:
-            return np.array([self._index.get_loc(key) if key in self._index else -1 for key in keys], dtype=np.int64)
-        if self._index is not None:
-            return self._index.get_indexer(pd.Index(keys)).astype(np.int64)
-        found = np.asarray(keys, dtype=np.int64)
-        return np.where((found >= 0) & (found < self._size), found, -1)
+        if self._different is None:
+            found = np.asarray(keys, dtype=np.int64)
+            return np.where((found >= 0) & (found < self._size), found, -1)
+        return find_places(self._different, keys, lambda: self._index)
+
+    @cached_property
+    def _index(self) -> "pd.Index[Any]":
+        found: pd.Index[Any] = pd.Index(self._different)
+        return found
 
 
 def _order_ties(
@@ -443,6 +448,30 @@ def _order_ties(
     content["_hash"] = pd.util.hash_pandas_object(rows, index=False).to_numpy()
     sorted_places = content.sort_values(list(content.columns), kind="stable").index.to_numpy()
     order[places] = order[places][sorted_places]
+
+
+def find_places(different: Any, keys: Any, index: Callable[[], pd.Index] | None = None) -> NDArray[np.int64]:
+    """The place of each key among keys that are all different; -1 for one that is not among them.
+
+    Parameters
+    ----------
+    different : array-like
+    keys : array-like
+    index : callable, optional
+        Gives the index of `different`, where it is kept; few keys among few need none.
+    """
+    if len(keys) > _FEW_KEYS:
+        return (pd.Index(different) if index is None else index()).get_indexer(pd.Index(keys)).astype(np.int64)
+    if len(different) <= _FEW_KEYS:
+        places = {key: place for place, key in enumerate(different)}
+        return np.array([places.get(key, -1) for key in keys], dtype=np.int64)
+    laid_out = pd.Index(different) if index is None else index()
+    return np.array([laid_out.get_loc(key) if key in laid_out else -1 for key in keys], dtype=np.int64)
+
+
+def _counts_up(order: NDArray[np.int64]) -> bool:
+    """Whether rows stand in their order already."""
+    return bool(order.size == 0 or (order[0] == 0 and (np.diff(order) == 1).all()))
 
 
 def taken(values: pd.Series, order: NDArray[np.int64]) -> pd.Series:
@@ -475,6 +504,8 @@ def by_value(values: pd.Series, figure: Callable[[Any], float | None]) -> NDArra
 def microseconds(times: Any) -> NDArray[np.int64]:
     """Moments as microseconds since 1970 (as they stand if they are whole numbers already)."""
     times = times if hasattr(times, "dtype") else pd.Series(times)
+    if isinstance(times, pd.Series) and isinstance(times.dtype, pd.DatetimeTZDtype) and times.dtype.unit == "us":
+        return times.array.asi8  # type: ignore[attr-defined, no-any-return]
     if times.dtype == np.int64:
         return np.asarray(times)
     return pd.DatetimeIndex(times).as_unit("us").asi8

@@ -10,18 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numba import config as numba
 
-from winpredict._internal.threads import loops_on, threads_for
+from winpredict._internal.threads import loops_for
 from winpredict.errors import ConfigError, TableError
 from winpredict.features.builders import Feature, FeatureBuilder, default_builders
 from winpredict.features.company import Company
 from winpredict.features.past import Past
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import text_dtype
-
-#: Up to so many snapshots and events together, features are built on one thread.
-_FEW_EVENTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ def build_features(
 
 def features_of(past: Past, builders: Sequence[FeatureBuilder]) -> Features:
     """`build_features` of a past that was made before, to be read for more than features."""
-    with loops_on(threads_for(past.rows, numba.NUMBA_NUM_THREADS, _FEW_EVENTS)):
+    with loops_for(past.rows):
         return _built(past, builders)
 
 

@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict._internal.atomic import replacing
+from winpredict._internal.threads import loops_for
 from winpredict._internal.times import days
-from winpredict.features.asof import AsOfTable, gathered, microseconds, taken
+from winpredict.features.asof import AsOfTable, find_places, gathered, microseconds, taken
 from winpredict.features.events import DealEvents
 from winpredict.features.observed import observed_column
 from winpredict.features.pace import PaceFacts, PaceHistory
@@ -80,11 +81,12 @@ class CompanyFacts:
         attributes : sequence of str
             The static attributes that may be used.
         """
-        return cls(
-            _deals(events, attributes), _ownerships(events), _won_stays(events), _occurrences(events),
-            _item_values(events), _filled(events.crm), _results(events.crm),
-            frozenset(name for name in attributes if _is_of_account(events.crm, name)),
-        )  # fmt: skip
+        with loops_for(sum(events.crm.rows.values())):
+            return cls(
+                _deals(events, attributes), _ownerships(events), _won_stays(events), _occurrences(events),
+                _item_values(events), _filled(events.crm), _results(events.crm),
+                frozenset(name for name in attributes if _is_of_account(events.crm, name)),
+            )  # fmt: skip
 
     def save(self, folder: Path) -> None:
         """Write Parquet files, and last ``done.json``."""
@@ -331,8 +333,7 @@ def account_places(crm: CRMData) -> NDArray[np.int64]:
     """The row of accounts of each deal, -1 where there is none; by row of deals."""
     if crm.accounts is None or "account_id" not in crm.deals:
         return np.full(len(crm.deals), -1, np.int64)
-    of_account = pd.Index(crm.accounts["account_id"])
-    return np.asarray(of_account.get_indexer(pd.Index(crm.deals["account_id"])), dtype=np.int64)
+    return find_places(crm.accounts["account_id"], crm.deals["account_id"])
 
 
 def _ownerships(events: DealEvents) -> pd.DataFrame:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from winpredict._internal.threads import loops_for
 from winpredict.features.asof import MICROSECONDS_A_DAY, AsOfTable, microseconds
 from winpredict.features.events import DealEvents
 from winpredict.tables.schema import TIME_DTYPE
@@ -29,6 +30,8 @@ Ints = NDArray[np.int64]
 PRIOR_MOVES = {"owner": 10.0, "account": 4.0, "deal": 6.0}
 _LOWEST_RATE = 1e-5
 _DIGITS = {"days_to_next_move": 2}
+#: So few names are hashed one by one, which saves laying them out as categories.
+_FEW_NAMES = 8
 _EPOCH_DAYS = 10_957.0  # 2000-01-01, to keep the products of rates and days small
 
 
@@ -60,12 +63,28 @@ class PaceFacts:
 def hashed(names: Any) -> Ints:
     """Names as 63-bit hashes, which take less memory than texts; -1 for a missing one."""
     values = pd.Series(names, copy=False)
+    if len(values) <= _FEW_NAMES and isinstance(values.dtype, pd.StringDtype):
+        return np.array([_hash_of(name) if isinstance(name, str) else -1 for name in values], dtype=np.int64)
+    return _hashes(values)
+
+
+def _hash_of(name: str) -> int:
+    found = pd.util.hash_array(np.array([name], dtype=object), categorize=False)
+    return int(found[0] >> np.uint64(1))
+
+
+def _hashes(values: pd.Series) -> Ints:
     hashes = pd.util.hash_pandas_object(values, index=False).to_numpy() >> np.uint64(1)
     return np.where(values.isna(), -1, hashes.astype(np.int64))
 
 
 def moves_of(events: DealEvents) -> pd.DataFrame:
     """Moves forward through the stages in their order, the win included; see `PaceFacts`."""
+    with loops_for(sum(events.crm.rows.values())):
+        return _moves_of(events)
+
+
+def _moves_of(events: DealEvents) -> pd.DataFrame:
     changes = events.stage_changes
     moved = events.stage_rank(changes.column("stage")) - events.stage_rank(changes.previous("stage"))
     deal, at = changes.column("deal_id")[moved > 0], changes.column("changed_at")[moved > 0]
@@ -89,6 +108,11 @@ class PaceHistory:
     """
 
     def __init__(self, facts: PaceFacts) -> None:
+        self._rows = len(facts.intervals) + len(facts.moves)
+        with loops_for(self._rows):
+            self._sort(facts)
+
+    def _sort(self, facts: PaceFacts) -> None:
         spans = _Spans.of(facts.intervals)
         moves = _Moves.of(spans, facts.moves)
         rate = np.maximum(facts.intervals["rate"].to_numpy(np.float64), _LOWEST_RATE)
@@ -117,7 +141,10 @@ class PaceHistory:
             pace_owner, pace_account, pace_deal and pace (ratios; NaN without an owner or account), moves_expected, and
             days_to_next_move.
         """
-        moment = microseconds(as_of)
+        with loops_for(self._rows + len(who)):
+            return self._at(who, microseconds(as_of), rate, own)
+
+    def _at(self, who: pd.DataFrame, moment: Ints, rate: Floats, own: PaceFacts | None) -> dict[str, Floats]:
         deal, owner, account = (who[name].to_numpy(np.int64) for name in ("deal", "owner", "account"))
         of_owner = self._by_owner.pace_of_others(owner, deal, moment)
         of_account = self._by_account.pace_of_others(account, deal, moment)
@@ -154,9 +181,10 @@ def observed_moves(moves: pd.DataFrame, intervals: pd.DataFrame) -> Floats:
     intervals : DataFrame
         deal, since, and until without missing values.
     """
-    table = AsOfTable(moves, "deal", "at")
     moments = (intervals[name] + pd.Timedelta("1us") for name in ("since", "until"))
-    started, ended = (table.at(intervals["deal"], moment).sum("moves") for moment in moments)
+    with loops_for(len(moves) + len(intervals)):
+        table = AsOfTable(moves, "deal", "at")
+        started, ended = (table.at(intervals["deal"], moment).sum("moves") for moment in moments)
     return np.asarray(ended - started)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from winpredict._internal.times import days
 from winpredict.errors import TableError
-from winpredict.features.asof import AsOfTable, AsOfView, gathered, microseconds, taken
+from winpredict.features.asof import AsOfTable, AsOfView, find_places, gathered, microseconds, taken
 from winpredict.features.company import ALL, Company, CompanyFacts, account_places
 from winpredict.features.events import DealEvents
 from winpredict.features.observed import ObservedAttributes, observed_column
@@ -59,7 +59,7 @@ class Past:
         self.crm = crm
         self.snapshots = _conformed(snapshots)
         self.attributes = tuple(attributes)
-        self._row = pd.Index(crm.deals["deal_id"]).get_indexer(pd.Index(self.snapshots["deal_id"]))
+        self._row = find_places(crm.deals["deal_id"], self.snapshots["deal_id"])
         self._refuse_unknown()
         self._events = DealEvents(crm)
         self._given_company = company
@@ -71,7 +71,7 @@ class Past:
     @property
     def rows(self) -> int:
         """Snapshots and rows of the deals' tables, all together."""
-        return len(self) + sum(len(frame) for _, frame in self.crm.tables())
+        return len(self) + sum(self.crm.rows.values())
 
     @cached_property
     def company(self) -> Company:

@@ -72,7 +72,8 @@ def _are_calls(activities: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _fullest_first(rows: pd.DataFrame, group: Ints) -> tuple[pd.DataFrame, Ints]:
-    values = rows.loc[:, [not str(name).startswith("_") for name in rows]]
+    # a subject says nothing of when it was and with whom, and the record of the call has none
+    values = rows.loc[:, [not str(name).startswith("_") and name != "subject" for name in rows]]
     order = np.lexsort((_ranks(rows["activity_id"]), -values.notna().sum(axis=1).to_numpy(), group))
     return rows.iloc[order], group[order]
 

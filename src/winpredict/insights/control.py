@@ -22,7 +22,7 @@ from winpredict.insights._control_series import (
 )
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.decomposition import Explanation, explain
-from winpredict.models.sampling import known_before
+from winpredict.models.splits import known_before
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TIME_DTYPE
 

@@ -15,8 +15,9 @@ from winpredict.insights._forecast_shock import middle_log_odds
 from winpredict.insights._phrases import counted, money, percent
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.winrates import several_currencies
-from winpredict.models.sampling import known_before
-from winpredict.models.training import TrainedModel, pipeline
+from winpredict.models.snapshots import pipeline
+from winpredict.models.splits import known_before
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
 Floats = NDArray[np.float64]

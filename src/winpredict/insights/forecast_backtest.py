@@ -10,7 +10,7 @@ from winpredict.config import Config
 from winpredict.errors import TooLittleDataError
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.forecast import LEVEL, days_to, forecast
-from winpredict.models.sampling import known_before
+from winpredict.models.splits import known_before
 from winpredict.models.training import fit_model, training_set
 from winpredict.tables.crm import CRMData, utc
 

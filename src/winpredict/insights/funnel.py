@@ -14,7 +14,7 @@ from winpredict.insights._funnel_stays import HORIZONS, Stages, incidence, media
 from winpredict.insights._rates import difference, share, wilson
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.winrates import PERIOD_DAYS, several_currencies
-from winpredict.models.sampling import known_before
+from winpredict.models.splits import known_before
 from winpredict.tables.crm import CRMData, utc
 
 MONTHS = 12

@@ -12,7 +12,7 @@ from winpredict.insights._loss_reasons import loss_reason_column, loss_reasons
 from winpredict.insights._phrases import as_they_stand
 from winpredict.insights._rates import adjusted, difference, groups_differ, share, shrunken, wilson
 from winpredict.insights.deals import SEGMENTS, deals_at_end
-from winpredict.models.sampling import known_before
+from winpredict.models.splits import known_before
 from winpredict.tables.crm import CRMData, utc
 
 PERIOD_DAYS = 365

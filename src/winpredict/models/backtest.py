@@ -1,8 +1,7 @@
 """Rolling-origin evaluation: what the odds would have been on past days, beside baselines and what then happened."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,26 +9,19 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold
 
+from winpredict._internal.progress import Progress
 from winpredict.config import Config
 from winpredict.errors import ConfigError, TooLittleDataError
-from winpredict.features.build import Features
 from winpredict.features.snapshots import labelled
 from winpredict.models.baselines import baselines
 from winpredict.models.calibration import reliability
 from winpredict.models.evaluation import Comparison, compare, evaluate_odds, evaluate_segments, metric_intervals
+from winpredict.models.minimums import LEAST_EACH, require_enough
 from winpredict.models.sampling import LearningSample, learning_sample
-from winpredict.models.training import (
-    LEAST_EACH,
-    Progress,
-    TrainingSet,
-    fit_model,
-    later_rows,
-    make_classifier,
-    pipeline,
-    require_enough,
-    row_weights,
-    training_set,
-)
+from winpredict.models.snapshots import pipeline
+from winpredict.models.splits import cutoffs, duplicate_groups, held_out
+from winpredict.models.training import TrainingSet, fit_model, make_classifier, training_set
+from winpredict.models.weights import row_weights
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData
 
@@ -167,32 +159,6 @@ def backtest(
     return _judge(judged, int((scored["outcome"] == "open").sum()), crm, config.seed)
 
 
-def cutoffs(crm: CRMData, folds: int, config: Config) -> list[pd.Timestamp]:
-    """Evenly spaced calendar days in the later half of the history, each with enough before and a horizon after it.
-
-    A history too short for the config's days before the first and after the last cut-off gives a third and a sixth of
-    itself instead.
-    """
-    assert crm.known_until is not None
-    closed = crm.deals[crm.deals["closed_at"].notna()]
-    if min((closed["outcome"] == outcome).sum() for outcome in ("won", "lost")) < LEAST_EACH:
-        return []
-    enough = max(_nth_close(closed, "won", LEAST_EACH), _nth_close(closed, "lost", LEAST_EACH))
-    start = crm.deals["created_at"].min()
-    span = crm.known_until - start
-    history = min(pd.Timedelta(days=config.backtest.min_history_days), span / 3)
-    last = crm.known_until - min(pd.Timedelta(days=config.backtest.horizon_days), span / 6)
-    # a close at the very moment of a cut-off is not yet known then
-    first = (max(enough, start + history, start + (last - start) / 2) + pd.Timedelta("1us")).ceil("D")
-    if last < first:
-        return []
-    return list(pd.date_range(first, last, periods=folds).normalize().unique())
-
-
-def _nth_close(closed: pd.DataFrame, outcome: str, n: int) -> pd.Timestamp:
-    return cast("pd.Timestamp", closed.loc[closed["outcome"] == outcome, "closed_at"].nsmallest(n).iloc[-1])
-
-
 def _rolling(sample: LearningSample, config: Config, folds: int, progress: Progress | None) -> Iterator[pd.DataFrame]:
     crm = sample.known
     for cutoff in cutoffs(crm, folds, config):
@@ -219,28 +185,14 @@ def _grouped(crm: CRMData, config: Config, folds: int, progress: Progress | None
     for number, (train, test) in enumerate(splitter.split(frame, data.won, alike)):
         if progress:
             progress(f"fold {number + 1}")
-        part = _take(data, train)
+        part = data.take(train)
         classifier, _ = make_classifier(config, len(train))
-        later = later_rows(part.snapshots, config.model.calibration_share)
-        classifier.fit(part.features.frame, part.won, groups=alike[train], later=later)
+        held = held_out(part.snapshots, config.model.calibration_share)
+        classifier.fit(part.features.frame, part.won, groups=alike[train], held_out=held)
         features = frame.iloc[test].reset_index(drop=True)
         odds = {MODEL: classifier.predict_proba(features)[:, 1], **_baseline_odds(part, crm, config, features)}
         snapshots = data.snapshots.iloc[test].reset_index(drop=True)
         yield _scored(snapshots, features, odds).assign(cutoff=f"fold {number + 1}")
-
-
-def duplicate_groups(frame: pd.DataFrame) -> NDArray[np.int64]:
-    """One number for all rows that are alike in every column, to be kept in one fold.
-
-    Where few attributes make most rows alike by chance, likeness is no sign of a duplicate: each row stands alone.
-    """
-    groups = pd.util.hash_pandas_object(frame, index=False).factorize()[0]
-    return groups if 2 * (groups.max(initial=-1) + 1) >= len(frame) else np.arange(len(frame))
-
-
-def _take(data: TrainingSet, rows: NDArray[np.int64]) -> TrainingSet:
-    features = Features(data.features.frame.iloc[rows].reset_index(drop=True), data.features.info)
-    return replace(data, snapshots=data.snapshots.iloc[rows].reset_index(drop=True), features=features)
 
 
 def _baseline_odds(

@@ -1,4 +1,4 @@
-"""Do odds of 30% win 30% of the time: reliability tables, a calibrator in log-odds, and weights against censoring."""
+"""Do odds of 30% win 30% of the time: reliability tables, and a calibrator in log-odds."""
 
 from collections.abc import Callable
 from typing import Self
@@ -268,83 +268,6 @@ def _line_loss(line: Floats, design: Floats, y: Floats, weight: Floats, ridge: f
     at = design @ line
     penalty = 0.5 * ridge * ((line[0] - 1.0) ** 2 + line[1] ** 2)
     return float(weight @ (np.logaddexp(0.0, at) - y * at) + penalty)
-
-
-def censoring_weights(
-    observed_days: ArrayLike,
-    closed: ArrayLike,
-    max_weight: float = 10.0,
-    sample_weight: ArrayLike | None = None,
-) -> Floats:
-    """Weights that let closed deals stand in for like ones still open: one over the chance of having been seen closing.
-
-    Deals that close quickly are closed more often by the day one looks. A deal that took T days gets the weight
-    ``1 / G(T-)``, where G(t) is the share of deals that could be watched for longer than t days, by the product-limit
-    estimator (Kaplan & Meier 1958) with open deals as the events. Open deals get 0. Assumes that how long a deal could
-    be watched tells nothing of how it ends.
-
-    Parameters
-    ----------
-    observed_days : array-like of shape (n_rows,)
-        Days from the snapshot (or the creation) to the close, or for open deals to the end of knowledge. Not negative.
-    closed : array-like of bool, shape (n_rows,)
-        Whether the deal was seen closing.
-    max_weight : float
-        Larger weights are cut to this (before normalising): a little bias against much noise.
-    sample_weight : array-like of shape (n_rows,), optional
-        Row weights for the estimate of G and for the normalisation, such as one over the deal's number of snapshots.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,), dtype float64
-        Their mean over closed rows is one; multiply with other weights.
-
-    Raises
-    ------
-    TableError
-        When days are missing or negative, or lengths differ.
-
-    References
-    ----------
-    Robins & Rotnitzky (1992), Recovery of information and adjustment for dependent censoring using surrogate markers.
-    Graf, Schmoor, Sauerbrei & Schumacher (1999), Assessment and comparison of prognostic classification schemes for
-    survival data. Statistics in Medicine 18.
-
-    Examples
-    --------
-    >>> censoring_weights([10.0, 20.0, 30.0, 40.0], [True, False, True, False])
-    array([0.8, 0. , 1.2, 0. ])
-    """
-    ended = np.asarray(closed, dtype=bool)
-    days = _durations(observed_days, ended.size)
-    weight = weights_of(sample_weight, ended.size)
-    watched = _watched_at_least(days, ended, weight)
-    with np.errstate(divide="ignore"):
-        inverse = np.where(ended, np.minimum(1.0 / watched, max_weight), 0.0)
-    total = weight @ inverse
-    return inverse * (weight @ ended) / total if total > 0 else inverse
-
-
-def _watched_at_least(days: Floats, closed: NDArray[np.bool_], weight: Floats) -> Floats:
-    """G(T-) of each row; at equal times a close comes before the end of watching."""
-    time, place = np.unique(days, return_inverse=True)
-    closing = np.bincount(place, weights=weight * closed, minlength=time.size)
-    leaving = np.bincount(place, weights=weight * ~closed, minlength=time.size)
-    here = np.cumsum((closing + leaving)[::-1])[::-1]
-    at_risk = np.maximum(here - closing, leaving)
-    kept = 1.0 - np.divide(leaving, at_risk, out=np.zeros(time.size), where=at_risk > 0)
-    survival = np.cumprod(np.maximum(kept, 0.0))
-    return np.append(1.0, survival[:-1])[place]
-
-
-def _durations(days: ArrayLike, n: int) -> Floats:
-    durations = np.asarray(days, dtype=np.float64)
-    if durations.shape != (n,):
-        raise TableError(f"there are {n} rows and {durations.size} durations; give one a row")
-    wrong = int((~(durations >= 0.0)).sum())
-    if wrong:
-        raise TableError(f"{wrong} of {n} durations are missing or negative; look at as_of and closed_at of those rows")
-    return durations
 
 
 def _finite(log_odds: ArrayLike, n: int) -> Floats:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, wasserstein_distance
 
 from winpredict.errors import TooLittleDataError
-from winpredict.models.training import TrainedModel, pipeline
+from winpredict.models.snapshots import pipeline
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData
 
 #: Fewest open deals on either day for a comparison.

@@ -10,22 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from winpredict._internal.progress import Progress
 from winpredict.config import Config
 from winpredict.errors import ConfigError, TooLittleDataError, WinPredictError
 from winpredict.features.company import Company
 from winpredict.features.snapshots import labelled
-from winpredict.models.backtest import _take, cutoffs
 from winpredict.models.evaluation import METRICS, evaluate_odds
+from winpredict.models.minimums import LEAST_EACH
 from winpredict.models.sampling import LearningSample, learning_sample
-from winpredict.models.training import (
-    LEAST_EACH,
-    Progress,
-    TrainedModel,
-    TrainingSet,
-    fit_model,
-    pipeline,
-    training_set,
-)
+from winpredict.models.snapshots import pipeline
+from winpredict.models.splits import cutoffs
+from winpredict.models.trained import TrainedModel
+from winpredict.models.training import TrainingSet, fit_model, training_set
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData
 
@@ -233,7 +229,7 @@ def _parts(data: TrainingSet, shares: Sequence[float], seed: int) -> tuple[dict[
     parts: dict[float, TrainingSet] = {}
     skipped = []
     for share in shares:
-        part = _take(data, np.flatnonzero(in_share(data.snapshots["deal_id"], share, seed)))
+        part = data.take(np.flatnonzero(in_share(data.snapshots["deal_id"], share, seed)))
         counts = _counts(part)
         won, lost = counts["won"], counts["deals"] - counts["won"]
         if min(won, lost) >= LEAST_EACH:

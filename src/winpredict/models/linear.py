@@ -8,13 +8,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+#: Standard deviations from the mean beyond which a numeric feature counts no further: a line through the bulk of the
+#: deals says nothing of the few that lie far outside.
+_REACH = 5.0
+
 
 @dataclass(frozen=True)
 class Design:
     """How a feature matrix becomes the columns of a linear model.
 
-    Every numeric feature gives a standardised signed logarithm (missing: 0, the mean) and, where training rows lack it,
-    a flag of absence. Every category gives one column a value seen in training.
+    Every numeric feature gives a standardised signed logarithm, cut off at five standard deviations (missing: 0, the
+    mean), and, where training rows lack it, a flag of absence. Every category gives one column a value seen in
+    training.
 
     Parameters
     ----------
@@ -53,10 +58,17 @@ class Design:
         coded = [j for j, size in zip(self.categorical, self.sizes, strict=True) for _ in range(size)]
         return np.array([*numeric, *self.flagged, *coded], dtype=np.int64)
 
+    @property
+    def ends(self) -> tuple[Array, Array]:
+        """The signed logarithms beyond which each numeric feature counts no further, shape (n_features,) each."""
+        return self.mean - _REACH * self.scale, self.mean + _REACH * self.scale
+
     def columns(self, matrix: Array) -> Array:
         """The design matrix of rows, shape (n_rows, n_columns)."""
         numeric = [j for j in range(self.mean.size) if j not in self.categorical]
-        standard = (_signed_log(matrix[:, numeric]) - self.mean[numeric]) / self.scale[numeric]
+        low, high = (each[numeric] for each in self.ends)
+        logs = np.clip(_signed_log(matrix[:, numeric]), low, high)
+        standard = (logs - self.mean[numeric]) / self.scale[numeric]
         parts = [np.nan_to_num(standard), np.isnan(matrix[:, list(self.flagged)]).astype(np.float64)]
         parts += [
             (matrix[:, [j]] == np.arange(size)).astype(np.float64)

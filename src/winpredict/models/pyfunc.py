@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from winpredict.models.training import TrainedModel
+from winpredict.models.trained import TrainedModel
 
 
 class Odds:

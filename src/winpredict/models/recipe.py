@@ -16,6 +16,7 @@ from winpredict.features.company import Company, CompanyFacts
 from winpredict.features.events import DealEvents
 from winpredict.features.observed import observed_column
 from winpredict.features.past import Past
+from winpredict.features.wording import Mentions
 from winpredict.models.pace import PaceModel
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import text_dtype
@@ -39,6 +40,8 @@ class FeatureRecipe:
         By builder, what training fixed about its columns.
     pace : PaceModel or None
         None where stages have no order or no history, or too few moves are recorded.
+    wording : tuple of Mentions
+        Words of texts that are features.
     """
 
     attributes: tuple[str, ...]
@@ -47,6 +50,7 @@ class FeatureRecipe:
     stage_order: tuple[str, ...] = ()
     builder_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     pace: PaceModel | None = None
+    wording: tuple[Mentions, ...] = ()
 
     @property
     def builders(self) -> tuple[FeatureBuilder, ...]:
@@ -87,7 +91,10 @@ class FeatureRecipe:
         past = Past(crm, snapshots.reset_index(drop=True), self.attributes_in(crm), company)
         frame = features_of(past, builders).frame
         if self.pace is not None:
-            frame = frame.assign(**self._pace_columns(self.pace, past, frame, builders, given))
+            pace = pd.DataFrame(self._pace_columns(self.pace, past, frame, builders, given), index=frame.index)
+            frame = pd.concat([frame, pace], axis=1)
+        if self.wording:
+            frame = pd.concat([frame, *(each.features_of(past) for each in self.wording)], axis=1)
         if frame.columns.tolist() == [each.name for each in self.info]:
             return frame
         return pd.DataFrame({each.name: _column_of(frame, each) for each in self.info}, index=frame.index)
@@ -126,6 +133,7 @@ class FeatureRecipe:
             "info": [asdict(each) for each in self.info],
             "stage_order": self.stage_order,
             "builder_settings": self.builder_settings,
+            "wording": [asdict(each) for each in self.wording],
         }
         (folder / "features.json").write_text(json.dumps(description, indent=1))
 
@@ -141,6 +149,7 @@ class FeatureRecipe:
             stage_order=tuple(description["stage_order"]),
             builder_settings=description["builder_settings"],
             pace=PaceModel.load(folder / "pace") if (folder / "pace").exists() else None,
+            wording=tuple(Mentions(each["column"], tuple(each["words"])) for each in description["wording"]),
         )
 
     def _with_settings(self, builder: FeatureBuilder) -> FeatureBuilder:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from winpredict.features.build import FeatureInfo
-    from winpredict.models.training import TrainedModel
+    from winpredict.models.trained import TrainedModel
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _DRIVERS, _FEATURES, _DROPPED = "drivers.json", "features.json", "dropped_attributes.json"
@@ -186,7 +186,7 @@ def load_model(folder: Path, which: str = CHAMPION) -> "TrainedModel":
 
 def load_version(folder: Path, which: str = CHAMPION) -> "tuple[int, TrainedModel]":
     """A registered model, ready to score, and its version; see `load_model`."""
-    from winpredict.models.training import TrainedModel
+    from winpredict.models.trained import TrainedModel
 
     found = look_up(folder, which) or _ask_mlflow(folder, which)
     try:

@@ -10,8 +10,9 @@ from winpredict.config import Config
 from winpredict.features.company import Company, CompanyFacts
 from winpredict.features.dataset import gather_company
 from winpredict.features.snapshots import every
+from winpredict.models.splits import known_before
 from winpredict.tables.buckets import DealBuckets
-from winpredict.tables.crm import CRMData, utc
+from winpredict.tables.crm import CRMData
 
 #: Gives the cross-deal facts of some deals.
 FactsOf = Callable[[CRMData], CompanyFacts]
@@ -39,15 +40,6 @@ class LearningSample:
     known: CRMData
     gather: Gather | None = None
     note: str = ""
-
-
-def known_before(crm: CRMData, as_of: pd.Timestamp | str | None = None) -> CRMData:
-    """The data without anything dated at or after a moment, by default the end of knowledge."""
-    moment = crm.known_until if as_of is None else utc(as_of)
-    last = crm.last_recorded()
-    if moment is None or (as_of is None and (last is None or last <= moment)):
-        return crm
-    return crm.as_known_at(moment)
 
 
 def learning_sample(

@@ -1,45 +1,39 @@
 """From a CRM to a trained model: snapshots, audit, features, weights, fit."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from winpredict._internal.progress import Progress
 from winpredict.config import Config
-from winpredict.errors import TooLittleDataError, WinPredictError
-from winpredict.features.build import FeatureInfo, Features, features_of
-from winpredict.features.builders import FeatureBuilder
+from winpredict.features.build import Features, features_of
 from winpredict.features.company import Company
 from winpredict.features.events import DealEvents
+from winpredict.features.item_audit import audited
 from winpredict.features.leakage import LeakageAudit, audit_attributes
 from winpredict.features.observations import Observations
 from winpredict.features.observed import OBSERVED
 from winpredict.features.pace import moves_of
 from winpredict.features.past import Past
-from winpredict.features.snapshots import every, labelled, open_at
 from winpredict.features.stage_order import learned_stage_order
-from winpredict.models.calibration import censoring_weights
+from winpredict.features.wording import Mentions
 from winpredict.models.deal_range import DealRange
 from winpredict.models.estimator import WinClassifier
+from winpredict.models.minimums import LEAST_FOR_TREES, require_enough, require_looks
 from winpredict.models.pace import PaceModel, intervals_of, pace_info
 from winpredict.models.recipe import FeatureRecipe, all_builders
 from winpredict.models.sampling import Gather, LearningSample, learning_sample
-from winpredict.models.sampling import known_before as known_before
+from winpredict.models.snapshots import training_looks
+from winpredict.models.splits import held_out
 from winpredict.models.timing import ClosingTime
+from winpredict.models.trained import TrainedModel
 from winpredict.models.usual import UsualRanges
+from winpredict.models.weights import look_weights, row_weights
+from winpredict.models.wording import wording_of
 from winpredict.tables.buckets import DealBuckets
-from winpredict.tables.crm import CRMData, utc
-from winpredict.tables.schema import TIME_DTYPE
-
-Progress = Callable[[str], None]
-MODEL_FORMAT = 3
-LEAST_EACH = 20
-LEAST_SEEN = 10
-LEAST_FOR_TREES = 200
+from winpredict.tables.crm import CRMData
 
 
 @dataclass(frozen=True)
@@ -82,188 +76,10 @@ class TrainingSet:
         """1 where the deal was won."""
         return np.asarray(self.snapshots["outcome"] == "won", dtype=np.int64)
 
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A trained model with all that is needed to score a CRM with it.
-
-    Parameters
-    ----------
-    classifier : WinClassifier
-    timing : ClosingTime or None
-        None for undated data.
-    recipe : FeatureRecipe
-        How features are made.
-    trained_as_of : Timestamp or None
-        Facts recorded at or after this moment were not seen.
-    notes : tuple of str
-        What the reader should know: fall-backs, missing tables, dropped attributes.
-    figures : dict of str to float
-        Counts of the training set.
-    dropped_attributes : dict of str to str
-        Why the leakage audit left an attribute out.
-    usual : UsualRanges
-        What is usual among won deals, and what the training data cover.
-    deal_range : DealRange
-        How far one deal's odds may lie from those of deals like it.
-    """
-
-    classifier: WinClassifier
-    timing: ClosingTime | None
-    recipe: FeatureRecipe
-    trained_as_of: pd.Timestamp | None
-    notes: tuple[str, ...] = ()
-    figures: dict[str, float] = field(default_factory=dict)
-    dropped_attributes: dict[str, str] = field(default_factory=dict)
-    usual: UsualRanges = field(default_factory=UsualRanges)
-    deal_range: DealRange = field(default_factory=DealRange)
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """Static attributes it uses; see `FeatureRecipe`."""
-        return self.recipe.attributes
-
-    @property
-    def builder_paths(self) -> tuple[str, ...]:
-        """Builders from outside the package, as ``module:Class``."""
-        return self.recipe.builder_paths
-
-    @property
-    def info(self) -> tuple[FeatureInfo, ...]:
-        """Its features, in their order."""
-        return self.recipe.info
-
-    @property
-    def builders(self) -> tuple[FeatureBuilder, ...]:
-        """Fresh builders, in the order of training, with what training fixed about their columns."""
-        return self.recipe.builders
-
-    def build_features(
-        self,
-        crm: CRMData,
-        snapshots: pd.DataFrame,
-        *,
-        company: Company | None = None,
-        builders: Sequence[FeatureBuilder] | None = None,
-        given: bool = False,
-    ) -> pd.DataFrame:
-        """The model's feature frame of snapshots; see `FeatureRecipe.build`."""
-        return self.recipe.build(crm, snapshots, company=company, builders=builders, given=given)
-
-    def company_of(self, crm: CRMData) -> Company:
-        """The cross-deal history that features of these deals need; see `FeatureRecipe.company_of`."""
-        return self.recipe.company_of(crm)
-
-    def attributes_in(self, crm: CRMData) -> list[str]:
-        """The static attributes of the model that these data have."""
-        return self.recipe.attributes_in(crm)
-
-    def odds(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Win probability with its interval.
-
-        Parameters
-        ----------
-        features : DataFrame
-            From `build_features`.
-
-        Returns
-        -------
-        DataFrame
-            Columns win_probability; low and high, the range of this deal's own odds (see `DealRange`); group_low and
-            group_high, that of the mean odds of deals like it. One row a row of features.
-        """
-        return self.odds_of(self.classifier.bag_log_odds(features))
-
-    def odds_of(self, by_bag: NDArray[np.float64]) -> pd.DataFrame:
-        """Win probability with its interval, of rows whose `WinClassifier.bag_log_odds` are known; see `odds`."""
-        odds = self.classifier.probability_of(by_bag)
-        low, high = self.deal_range.around(odds, self.classifier.doubt_of(by_bag), self.classifier.interval).T
-        group_low, group_high = self.classifier.interval_of(by_bag).T
-        ranges = {"low": low, "high": high, "group_low": group_low, "group_high": group_high}
-        return pd.DataFrame({"win_probability": odds, **ranges})
-
-    def win_by(
-        self, features: pd.DataFrame, days: float | NDArray[np.float64], win_probability: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Probability of being won within so many days; never above the win probability.
-
-        Several numbers of days give one column each; they may differ by row.
-        """
-        horizons = np.atleast_1d(np.asarray(days, dtype=np.float64))
-        if self.timing is None:
-            found = np.full((len(features), horizons.shape[-1]), np.nan)
-        else:
-            found = self.timing.win_by_each(features, horizons, win_probability)
-        return found if np.ndim(days) else found[:, 0]
-
-    def refuse_hindsight(self, moment: pd.Timestamp | None) -> None:
-        """Refuse to look at a day before the end of training.
-
-        Raises
-        ------
-        WinPredictError
-            When the model was trained on facts later than `moment`.
-        """
-        if moment is not None and self.trained_as_of is not None and moment < self.trained_as_of:
-            raise WinPredictError(
-                f"this model was trained on facts up to {self.trained_as_of}, so its odds as of {moment} would know "
-                f"the future; train one with --as-of {moment:%Y-%m-%d} and use that"
-            )
-
-    def summary(self) -> str:
-        """A few lines for people."""
-        return "\n".join(
-            [
-                f"trained on {self.figures['deals']:.0f} closed deals ({self.figures['won']:.0f} won) in "
-                f"{self.figures['snapshots']:.0f} snapshots, {len(self.info)} features, "
-                f"facts up to {'(undated)' if self.trained_as_of is None else f'{self.trained_as_of:%Y-%m-%d}'}",
-                *self.notes,
-            ]
-        )
-
-    def save(self, folder: Path) -> None:
-        """Write LightGBM text files and JSON; reading them runs no code."""
-        folder = Path(folder)
-        self.classifier.save(folder / "classifier")
-        if self.timing is not None:
-            self.timing.save(folder / "timing")
-        self.recipe.save(folder / "features")
-        description = {
-            "format": MODEL_FORMAT,
-            "trained_as_of": None if self.trained_as_of is None else self.trained_as_of.isoformat(),
-            "notes": self.notes,
-            "figures": self.figures,
-            "dropped_attributes": self.dropped_attributes,
-            "usual": asdict(self.usual),
-            "deal_range": asdict(self.deal_range),
-        }
-        (folder / "model.json").write_text(json.dumps(description, indent=1))
-
-    @classmethod
-    def load(cls, folder: Path) -> "TrainedModel":
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        WinPredictError
-            When it was written by a version with another format.
-        """
-        folder = Path(folder)
-        description = json.loads((folder / "model.json").read_text())
-        if description.get("format") != MODEL_FORMAT:
-            raise WinPredictError(f"{folder} was written by another version of winpredict; train the model again")
-        trained_as_of = description["trained_as_of"]
-        return cls(
-            classifier=WinClassifier.load(folder / "classifier"),
-            timing=ClosingTime.load(folder / "timing") if (folder / "timing").exists() else None,
-            recipe=FeatureRecipe.load(folder / "features"),
-            trained_as_of=None if trained_as_of is None else utc(trained_as_of),
-            notes=tuple(description["notes"]),
-            figures=description["figures"],
-            dropped_attributes=description["dropped_attributes"],
-            usual=UsualRanges.from_dict(description["usual"]),
-            deal_range=DealRange(**description["deal_range"]),
-        )
+    def take(self, rows: NDArray[np.int64]) -> "TrainingSet":
+        """Some of the snapshots, by their positions."""
+        features = Features(self.features.frame.iloc[rows].reset_index(drop=True), self.features.info)
+        return replace(self, snapshots=self.snapshots.iloc[rows].reset_index(drop=True), features=features)
 
 
 def train(
@@ -341,7 +157,7 @@ def training_set(
     audit = audit_attributes(crm if exported is None else exported, keep=overrules.keep, drop=overrules.drop)
     say("taking snapshots")
     snapshots = training_looks(crm, config).sort_values(["deal_id", "as_of"], ignore_index=True)
-    _require_looks(snapshots)
+    require_looks(snapshots)
     say("building features")
     observations = Observations.of(crm)
     observed = observations.usable(audit, overrules.observed_deals)
@@ -349,13 +165,30 @@ def training_set(
     recipe = FeatureRecipe((*audit.kept, *observed), tuple(config.builders), stage_order=order)
     crm = recipe.prepared(crm)
     company = recipe.company_of(crm) if gather is None else gather(recipe.company_facts)
-    builders = tuple(each.settled(company) for each in all_builders(config.builders))
+    builders, left_out = audited(all_builders(config.builders), crm if exported is None else exported)
+    builders = tuple(each.settled(company) for each in builders)
     past = Past(crm, snapshots, recipe.attributes, company)
     features = features_of(past, builders)
     settings = {each.name: each.settings() for each in builders if each.settings()}
     recipe = replace(recipe, builder_settings=settings, info=features.info)
     features, recipe, company = _with_pace(features, recipe, past, config, gather)
-    return TrainingSet(snapshots, features, audit, recipe, company, observed, observations.notes(observed))
+    say("reading texts")
+    wording, notes = wording_of(past, snapshots, features.frame, crm if exported is None else exported, config)
+    features, recipe = _with_wording(features, recipe, past, wording)
+    notes = (*observations.notes(observed), *left_out, *notes)
+    return TrainingSet(snapshots, features, audit, recipe, company, observed, notes)
+
+
+def _with_wording(
+    features: Features, recipe: FeatureRecipe, past: Past, wording: tuple[Mentions, ...]
+) -> tuple[Features, FeatureRecipe]:
+    """Add the features of texts that are worth reading."""
+    if not wording:
+        return features, recipe
+    frame = pd.concat([features.frame, *(each.features_of(past) for each in wording)], axis=1)
+    info = (*features.info, *(described for each in wording for described in each.info))
+    recipe = replace(recipe, wording=wording, info=info)
+    return Features(frame, info, features.skipped), recipe
 
 
 def _with_pace(
@@ -406,7 +239,7 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
         won,
         sample_weight=row_weights(data.snapshots, config)[closed],
         groups=rows["deal_id"].to_numpy(),
-        later=later_rows(rows, config.model.calibration_share),
+        held_out=held_out(rows, config.model.calibration_share),
         hazard_log_odds=None if timing is None else timing.log_odds(features),
     )
     return TrainedModel(
@@ -431,8 +264,8 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
 
 
 def _deal_range(rows: pd.DataFrame, classifier: WinClassifier) -> DealRange:
-    """Learned where later deals were set apart, from how their odds firmed up; else as it is to start from."""
-    log_odds = classifier.later_log_odds_
+    """Learned where deals were held out, from how their odds firmed up; else as it is to start from."""
+    log_odds = classifier.held_out_log_odds_
     seen = ~np.isnan(log_odds) & rows["days_to_close"].notna().to_numpy()
     deals = rows["deal_id"].nunique()
     if not seen.any():
@@ -468,103 +301,6 @@ def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[str
         f"only {deals} closed deals: a strongly shrunk logistic regression stands in for the full model, which wants "
         f"{LEAST_FOR_TREES}"
     ]
-
-
-def require_enough(crm: CRMData) -> None:
-    """Refuse what no model could learn from.
-
-    Raises
-    ------
-    TooLittleDataError
-        With fewer than 20 won or 20 lost deals.
-    """
-    outcomes = crm.deals["outcome"].value_counts()
-    won, lost = int(outcomes.get("won", 0)), int(outcomes.get("lost", 0))
-    if min(won, lost) < LEAST_EACH:
-        raise TooLittleDataError(
-            f"there are {won} won and {lost} lost deals; {LEAST_EACH} of each are the least to learn from. "
-            "Import a longer history, or check that the profile's won and lost stages are right"
-        )
-
-
-def _require_looks(snapshots: pd.DataFrame) -> None:
-    """Refuse deals that were never seen open: entered on the day they closed, say."""
-    seen = snapshots.drop_duplicates("deal_id")["outcome"].value_counts()
-    won, lost = int(seen.get("won", 0)), int(seen.get("lost", 0))
-    if min(won, lost) < LEAST_SEEN:
-        raise TooLittleDataError(
-            f"only {won} won and {lost} lost deals were open on any day that is looked at; {LEAST_SEEN} of each are "
-            "the least to learn from. Deals entered when already closed teach nothing about open ones; import a "
-            "longer history, or set snapshots.every_days lower"
-        )
-
-
-def row_weights(snapshots: pd.DataFrame, config: Config) -> NDArray[np.float64]:
-    """Weight of each snapshot for odds: less for later looks at a deal, more for endings that censoring hides.
-
-    The weights of `look_weights` are multiplied, for closed deals, by the inverse probability of not being censored
-    (see `censoring_weights`); those of open deals are then of no use.
-    """
-    weight = look_weights(snapshots, config)
-    dated = snapshots["days_to_close"].notna().all()
-    if dated and config.censoring.method == "ipcw":
-        closed = (snapshots["outcome"] != "open").to_numpy(dtype=bool)
-        days = snapshots["days_to_close"].to_numpy(np.float64)
-        weight = weight * censoring_weights(days, closed, max_weight=config.censoring.max_weight)
-    return np.asarray(weight)
-
-
-def look_weights(snapshots: pd.DataFrame, config: Config) -> NDArray[np.float64]:
-    """Weight of each snapshot by what is known then: ``look ** -look_power``, of the number of the look so far.
-
-    Looks at one deal repeat each other, so each further one says less. How often the deal will be looked at in the end
-    must not count: at the same age it would make deals that will live long weigh less, which are lost more often.
-    """
-    return np.asarray(snapshots["look"].to_numpy(np.float64) ** -config.snapshots.look_power)
-
-
-def undated_snapshots(crm: CRMData) -> pd.DataFrame:
-    """One row a closed deal, for data without dates."""
-    deals = crm.deals[crm.deals["outcome"] != "open"]
-    return pd.DataFrame(
-        {
-            "deal_id": deals["deal_id"].to_numpy(),
-            "as_of": pd.Series(pd.NaT, index=range(len(deals)), dtype=TIME_DTYPE),
-            "outcome": deals["outcome"].to_numpy(),
-            "days_to_close": np.nan,
-            "look": 1.0,
-        }
-    )
-
-
-def pipeline(crm: CRMData, as_of: pd.Timestamp | None) -> pd.DataFrame:
-    """The open deals to score: at a moment, or for undated data all that are open."""
-    if crm.dated and as_of is not None:
-        return open_at(crm, as_of)
-    deals = crm.deals[crm.deals["outcome"] == "open"]
-    return pd.DataFrame(
-        {"deal_id": deals["deal_id"].to_numpy(), "as_of": pd.Series(as_of, index=range(len(deals)), dtype=TIME_DTYPE)}
-    )
-
-
-def training_looks(crm: CRMData, config: Config) -> pd.DataFrame:
-    """The snapshots that training looks at, with what became of the deals."""
-    if not crm.dated:
-        return undated_snapshots(crm)
-    looks = every(crm, config.snapshots.every_days, longest_days=config.snapshots.longest_days)
-    return labelled(crm, looks)
-
-
-def later_rows(rows: pd.DataFrame, share: float) -> NDArray[np.bool_] | None:
-    """Snapshots of the last-closed share of the deals; for undated deals, of a share picked by their ids."""
-    if share <= 0:
-        return None
-    if rows["days_to_close"].isna().any():
-        place = pd.util.hash_pandas_object(rows["deal_id"], index=False).to_numpy() / 2.0**64
-        return np.asarray(place < share)
-    closed_at = rows["as_of"] + pd.to_timedelta(rows["days_to_close"], unit="D")
-    by_deal = closed_at.groupby(rows["deal_id"]).max().dt.round("s")  # the sum above is not exact, ties must stay ties
-    return rows["deal_id"].map(by_deal >= by_deal.quantile(1 - share)).to_numpy(dtype=bool)
 
 
 def _fit_timing(data: TrainingSet, config: Config) -> ClosingTime:

@@ -14,18 +14,13 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
+from winpredict._internal.progress import Progress
 from winpredict.config import Config
 from winpredict.features.snapshots import labelled, open_at
-from winpredict.models.backtest import cutoffs, duplicate_groups
-from winpredict.models.training import (
-    LEAST_FOR_TREES,
-    Progress,
-    later_rows,
-    make_classifier,
-    require_enough,
-    row_weights,
-    training_set,
-)
+from winpredict.models.minimums import LEAST_FOR_TREES, require_enough
+from winpredict.models.splits import cutoffs, duplicate_groups, held_out
+from winpredict.models.training import make_classifier, training_set
+from winpredict.models.weights import row_weights
 from winpredict.tables.crm import CRMData
 
 _CUTOFFS = 3
@@ -35,7 +30,7 @@ _BAGS = 1
 
 Space = Mapping[str, IntDistribution | FloatDistribution]
 #: What a logistic regression has to set, which stands in where there are too few deals for trees.
-_LINEAR_SPACE: Space = {"linear_strength": FloatDistribution(1e-4, 1.0, log=True)}
+_LINEAR_SPACE: Space = {"linear_strength": FloatDistribution(1e-3, 5.0, log=True)}
 _SPACE: Space = {
     "trees": IntDistribution(100, 800, log=True),
     "learning_rate": FloatDistribution(0.005, 0.1, log=True),
@@ -55,7 +50,7 @@ class _Exam:
     won: NDArray[np.int64]
     weight: NDArray[np.float64]
     groups: NDArray[Any]
-    later: NDArray[np.bool_] | None
+    held_out: NDArray[np.int64] | None
     asked: pd.DataFrame
     answers: NDArray[np.int64]
 
@@ -152,7 +147,7 @@ def _loss(config: Config, exams: list[_Exam], deals: int, end: float = np.inf) -
 def _odds(config: Config, exam: _Exam, deals: int) -> NDArray[np.float64]:
     """Odds by the kind of classifier that so many closed deals carry, as training fits it."""
     classifier, _ = make_classifier(_with(config, {"bags": _BAGS}), deals)
-    classifier.fit(exam.features, exam.won, sample_weight=exam.weight, groups=exam.groups, later=exam.later)
+    classifier.fit(exam.features, exam.won, sample_weight=exam.weight, groups=exam.groups, held_out=exam.held_out)
     return classifier.predict_proba(exam.asked)[:, 1]
 
 
@@ -171,7 +166,7 @@ def _dated_exams(known: CRMData, config: Config, exported: CRMData) -> Iterator[
             won=data.won[data.closed],
             weight=row_weights(data.snapshots, config)[data.closed],
             groups=rows["deal_id"].to_numpy(),
-            later=later_rows(rows, config.model.calibration_share),
+            held_out=held_out(rows, config.model.calibration_share),
             asked=asked,
             answers=np.asarray(looks["outcome"] == "won", dtype=np.int64),
         )
@@ -189,7 +184,7 @@ def _undated_exams(known: CRMData, config: Config) -> Iterator[_Exam]:
             won=data.won[train],
             weight=np.ones(len(train)),
             groups=alike[train],
-            later=later_rows(rows, config.model.calibration_share),
+            held_out=held_out(rows, config.model.calibration_share),
             asked=frame.iloc[test].reset_index(drop=True),
             answers=data.won[test],
         )

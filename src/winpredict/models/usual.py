@@ -68,4 +68,9 @@ class UsualRanges:
 
 def _quantiles(numbers: pd.DataFrame, shares: tuple[float, ...]) -> dict[str, list[float]]:
     found = numbers.quantile(list(shares))
-    return {str(name): found[name].tolist() for name in found if found[name].notna().all()}
+    figures = found.to_numpy(np.float64).T
+    return {
+        str(name): of_feature.tolist()
+        for name, of_feature in zip(found.columns, figures, strict=True)
+        if not np.isnan(of_feature).any()
+    }

@@ -9,7 +9,7 @@ from winpredict.config import Run
 from winpredict.explain.changes import DealChanges, changes_of
 from winpredict.explain.themes import in_points
 from winpredict.insights.at_risk import deals_at_risk, silence
-from winpredict.models.training import TrainedModel
+from winpredict.models.trained import TrainedModel
 from winpredict.report.writing import day_in_words, from_template
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TIME_DTYPE

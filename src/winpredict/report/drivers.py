@@ -12,8 +12,8 @@ from winpredict.features.past import LINKS
 from winpredict.insights.control import Changes, ControlChart, changes
 from winpredict.insights.deals import SEGMENTS, deals_at_end
 from winpredict.insights.winrates import ClosedWon, closed_won
-from winpredict.models.sampling import known_before
-from winpredict.models.training import TrainedModel
+from winpredict.models.splits import known_before
+from winpredict.models.trained import TrainedModel
 from winpredict.report.charts.control import control_chart_picture, decomposition_chart
 from winpredict.report.charts.drivers import effects_chart, shape_chart, strength_chart
 from winpredict.report.charts.winrates import loss_reasons_chart, win_rate_chart

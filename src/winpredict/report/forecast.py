@@ -5,7 +5,7 @@ import pandas as pd
 from winpredict.features.company import Company
 from winpredict.insights.forecast import Forecast, forecast
 from winpredict.insights.forecast_backtest import ForecastBacktest
-from winpredict.models.training import TrainedModel
+from winpredict.models.trained import TrainedModel
 from winpredict.report.charts.forecast import forecast_backtest_chart, forecast_chart, quota_chart
 from winpredict.report.page import Format, Picture, Report, Section, Table
 from winpredict.report.writing import day_in_words

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from winpredict.models.charts import calibration_chart
-from winpredict.models.training import TrainedModel
+from winpredict.models.trained import TrainedModel
 from winpredict.report.charts.style import NARROW, styled
 from winpredict.report.page import Format, Picture, Report, Section, Table
 from winpredict.report.writing import day_in_words

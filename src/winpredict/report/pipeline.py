@@ -4,7 +4,7 @@ import pandas as pd
 
 from winpredict.explain.scores import bands, score
 from winpredict.insights.funnel import Funnel, funnel
-from winpredict.models.training import TrainedModel
+from winpredict.models.trained import TrainedModel
 from winpredict.report.charts.funnel import conversion_chart, history_chart, stage_chart
 from winpredict.report.drivers import compared_attributes, known_deals, segment_of
 from winpredict.report.page import Picture, Report, Section, Table

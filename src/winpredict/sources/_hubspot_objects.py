@@ -33,6 +33,7 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     ),
     "calls": (
         *_ACTIVITY,
+        "hs_call_title",
         "hs_call_direction",
         "hs_call_duration",
         "hs_call_disposition",
@@ -42,11 +43,18 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
         "hs_call_from_number",
         "hs_call_to_number",
     ),
-    "emails": (*_ACTIVITY, "hs_email_direction", "hs_email_status"),
-    "meetings": (*_ACTIVITY, "hs_meeting_start_time", "hs_meeting_end_time", "hs_meeting_outcome"),
+    "emails": (*_ACTIVITY, "hs_email_subject", "hs_email_direction", "hs_email_status"),
+    "meetings": (
+        *_ACTIVITY,
+        "hs_meeting_title",
+        "hs_meeting_start_time",
+        "hs_meeting_end_time",
+        "hs_meeting_outcome",
+    ),
     "notes": _ACTIVITY,
-    "tasks": (*_ACTIVITY, "hs_task_status", "hs_task_type", "hs_task_completion_date"),
+    "tasks": (*_ACTIVITY, "hs_task_subject", "hs_task_status", "hs_task_type", "hs_task_completion_date"),
     "companies": ("name", "industry", "numberofemployees", "annualrevenue", "country", "createdate"),
+    "line_items": ("name", "hs_product_id", "quantity", "price", "amount", "createdate"),
 }
 ACTIVITIES = ("calls", "emails", "meetings", "notes", "tasks")
 #: Objects whose ids a raw record carries.
@@ -54,12 +62,14 @@ ASSOCIATED: dict[str, tuple[str, ...]] = {
     "deals": ("companies", "contacts"),
     **dict.fromkeys(ACTIVITIES, ("deals", "contacts")),
     "companies": (),
+    "line_items": ("deals",),
 }
 #: The scope that reading an object needs. Activities came with that of contacts before they had their own.
 SCOPES: dict[str, str] = {
     "deals": "crm.objects.deals.read",
     "companies": "crm.objects.companies.read",
     "contacts": "crm.objects.contacts.read",
+    "line_items": "crm.objects.line_items.read",
     "owners": "crm.objects.owners.read",
     "emails": "sales-email-read",
     **dict.fromkeys(("calls", "meetings", "notes", "tasks"), "crm.objects.contacts.read"),

@@ -61,7 +61,7 @@ class HubSpotSource:
     """
 
     name = "hubspot"
-    objects: tuple[str, ...] = ("deals", *ACTIVITIES, "companies", "owners")
+    objects: tuple[str, ...] = ("deals", *ACTIVITIES, "companies", "line_items", "owners")
     write_batch = BATCH
 
     def __init__(self, config: Config, connection: Connection, *, sleep: Callable[[float], None] = time.sleep) -> None:

@@ -145,6 +145,7 @@ TABLES: dict[str, Table] = {
             "duration_s": Column("number", meaning="seconds"),
             "result": Column("text"),
             "call_id": Column("id", meaning="the call in the telephony system; it may be recorded more than once"),
+            "subject": Column("text", meaning="its title; the text of an e-mail, a call or a note is not kept"),
         },
         ("activity_id",),
     ),

@@ -1,25 +1,28 @@
 """Pages of data scientists and admins, and everybody's account and keys, in a browser."""
 
 import re
+import shutil
 from itertools import count
 
 import pytest
 from browsing import fits, press_until, whole
-from desk_world import PASSWORD, judge
+from desk_world import PASSWORD
 from sqlalchemy import select
 
 from winpredict.app.people import add_person, make_token
 from winpredict.app.records import Person, Role
 from winpredict.models.registry import find_model, promote
+from winpredict.workspace import Workspace
 
 _numbers = count()
 
 
 @pytest.fixture(scope="module")
-def workspace(workspace, model, quick_config):
+def workspace(tmp_path_factory, judged):
     """With a backtest, and a challenger."""
-    judge(workspace, model, quick_config)
-    return workspace
+    place = tmp_path_factory.mktemp("desk") / "workspace"
+    shutil.copytree(judged.folder, place)
+    return Workspace(place)
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 import html
 import re
+import shutil
 from dataclasses import replace
 
 import pandas as pd
 import pytest
-from desk_world import csrf_token, judge
+from desk_world import csrf_token
 from sqlalchemy import select
 
 from winpredict.app.pages.feedback_views import call_name, without
@@ -13,13 +14,15 @@ from winpredict.app.records import AuditEntry, Feedback, Score
 from winpredict.models.backtest_record import read_backtest
 from winpredict.models.drift import Drift
 from winpredict.models.registry import find_model, list_models, promote
+from winpredict.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
-def workspace(workspace, model, quick_config):
+def workspace(tmp_path_factory, judged):
     """With a backtest, and a challenger."""
-    judge(workspace, model, quick_config)
-    return workspace
+    place = tmp_path_factory.mktemp("desk") / "workspace"
+    shutil.copytree(judged.folder, place)
+    return Workspace(place)
 
 
 @pytest.fixture

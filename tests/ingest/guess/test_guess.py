@@ -407,6 +407,7 @@ def test_the_sheet_with_deals_is_found_and_the_others_are_named(table, save_work
             "Deal ID": frame["Deal ID"],
             "Activity Date": frame["Created Date"],
             "Activity Type": ["Phone call", "E-mail", "Meeting", "Task"] * 10,
+            "Subject": "Price was agreed",
         }
     )
     result = imported(save_workbook({"Read me": notes, "Pipeline": frame, "Touches": calls}))
@@ -414,6 +415,7 @@ def test_the_sheet_with_deals_is_found_and_the_others_are_named(table, save_work
     assert "Touches as activities" in result.points
     assert "not read: Read me" in result.guess.profile.description
     assert set(result.imported.crm.activities["activity_type"]) == {"call", "email", "meeting", "task"}
+    assert result.imported.crm.activities["subject"].eq("Price was agreed").all()
 
 
 def test_a_folder_with_tables_of_its_own_names(table, tmp_path, imported, differences):

@@ -82,6 +82,7 @@ class Activity(_Row):
     duration_s: NotRequired[Number | None]
     result: NotRequired[Text | None]
     call_id: NotRequired[Id | None]
+    subject: NotRequired[Text | None]
 
 
 class Member(_Row):

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 
 from winpredict.app.api.sent_deal import OF_DEAL, ScoreRequest
 from winpredict.errors import WinPredictError
-from winpredict.models.training import TrainedModel
+from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import VERSIONED, CRMData, utc
 from winpredict.tables.schema import TIME_DTYPE, text_dtype
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from winpredict.explain.similar import SimilarDeals
     from winpredict.explain.story import DealStory, Step
     from winpredict.explain.what_if import WhatIf
-    from winpredict.models.training import TrainedModel
+    from winpredict.models.trained import TrainedModel
     from winpredict.tables.crm import CRMData
 
 #: What a rep can do something about, in whole numbers: touches, contacts, team.

@@ -1,6 +1,7 @@
 """The products on the deal: how many, how mixed, at which discount, and how they changed."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +23,28 @@ class LineItems(FeatureBuilder):
     An item counts from the moment it was added until it was removed. One that does not tell when it was added is of
     unknown date and never read, and without any that does the builder yields nothing.
 
-    A CRM keeps no history of an item's own figures: quantity and prices stand as they were entered last. Where changes
-    are recorded, each is one item removed and another added.
+    A CRM keeps no history of an item's own figures: quantity and prices stand as they were entered last, so a discount
+    given at the close seems to have been there before. Training leaves out those that the leakage audit finds changed
+    at the close (see `winpredict.features.item_audit`). Where changes are recorded, each is one item removed and
+    another added.
 
     The total is missing unless every item has a value, as a part of it would seem to be all. Discounts are those of
     all items that have a list price, weighed by it. What is usual for a customer is taken from the items that the
     customer's other deals, open or closed, had by then.
+
+    Parameters
+    ----------
+    without : collection of {"quantity", "value", "discount"}
+        Figures not to be used, nor what rests on them: values rest on quantities, discounts on values.
     """
 
     needs = ("line_items",)
+
+    def __init__(self, without: Collection[str] = ()) -> None:
+        self.without = tuple(without)
+
+    def settings(self) -> dict[str, Any]:
+        return {"without": list(self.without)} if self.without else {}
 
     def build(self, past: Past) -> Iterator[Feature]:
         if not past.has("line_items", "added_at"):
@@ -40,12 +54,13 @@ class LineItems(FeatureBuilder):
         different, largest = self._baskets(past)
         yield Feature("line_items", number, "items", "items on the deal")
         yield Feature("line_item_products", different, "products", "different products on the deal")
-        if past.has("line_items", "quantity"):
+        if past.has("line_items", "quantity") and "quantity" not in self.without:
             pieces = np.where(number > 0, changes.sum("quantity"), 0.0)
             yield Feature("line_item_quantity", pieces, "pieces", "pieces of all products on the deal")
-        if past.has("line_items", "unit_price") or past.has("line_items", "total_price"):
+        priced = past.has("line_items", "unit_price") or past.has("line_items", "total_price")
+        if priced and not {"quantity", "value"} & set(self.without):
             yield from self._value(past, number, largest)
-            if past.has("line_items", "list_price"):
+            if past.has("line_items", "list_price") and "discount" not in self.without:
                 yield from self._discount(past)
         yield from self._changes(past)
 

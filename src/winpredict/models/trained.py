@@ -1,0 +1,206 @@
+"""TrainedModel: all that is needed to score a CRM, and how it is kept on disk."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from winpredict.errors import WinPredictError
+from winpredict.features.build import FeatureInfo
+from winpredict.features.builders import FeatureBuilder
+from winpredict.features.company import Company
+from winpredict.models.deal_range import DealRange
+from winpredict.models.estimator import WinClassifier
+from winpredict.models.recipe import FeatureRecipe
+from winpredict.models.timing import ClosingTime
+from winpredict.models.usual import UsualRanges
+from winpredict.tables.crm import CRMData, utc
+
+MODEL_FORMAT = 4
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model with all that is needed to score a CRM with it.
+
+    Parameters
+    ----------
+    classifier : WinClassifier
+    timing : ClosingTime or None
+        None for undated data.
+    recipe : FeatureRecipe
+        How features are made.
+    trained_as_of : Timestamp or None
+        Facts recorded at or after this moment were not seen.
+    notes : tuple of str
+        What the reader should know: fall-backs, missing tables, dropped attributes.
+    figures : dict of str to float
+        Counts of the training set.
+    dropped_attributes : dict of str to str
+        Why the leakage audit left an attribute out.
+    usual : UsualRanges
+        What is usual among won deals, and what the training data cover.
+    deal_range : DealRange
+        How far one deal's odds may lie from those of deals like it.
+    """
+
+    classifier: WinClassifier
+    timing: ClosingTime | None
+    recipe: FeatureRecipe
+    trained_as_of: pd.Timestamp | None
+    notes: tuple[str, ...] = ()
+    figures: dict[str, float] = field(default_factory=dict)
+    dropped_attributes: dict[str, str] = field(default_factory=dict)
+    usual: UsualRanges = field(default_factory=UsualRanges)
+    deal_range: DealRange = field(default_factory=DealRange)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Static attributes it uses; see `FeatureRecipe`."""
+        return self.recipe.attributes
+
+    @property
+    def builder_paths(self) -> tuple[str, ...]:
+        """Builders from outside the package, as ``module:Class``."""
+        return self.recipe.builder_paths
+
+    @property
+    def info(self) -> tuple[FeatureInfo, ...]:
+        """Its features, in their order."""
+        return self.recipe.info
+
+    @property
+    def builders(self) -> tuple[FeatureBuilder, ...]:
+        """Fresh builders, in the order of training, with what training fixed about their columns."""
+        return self.recipe.builders
+
+    def build_features(
+        self,
+        crm: CRMData,
+        snapshots: pd.DataFrame,
+        *,
+        company: Company | None = None,
+        builders: Sequence[FeatureBuilder] | None = None,
+        given: bool = False,
+    ) -> pd.DataFrame:
+        """The model's feature frame of snapshots; see `FeatureRecipe.build`."""
+        return self.recipe.build(crm, snapshots, company=company, builders=builders, given=given)
+
+    def company_of(self, crm: CRMData) -> Company:
+        """The cross-deal history that features of these deals need; see `FeatureRecipe.company_of`."""
+        return self.recipe.company_of(crm)
+
+    def attributes_in(self, crm: CRMData) -> list[str]:
+        """The static attributes of the model that these data have."""
+        return self.recipe.attributes_in(crm)
+
+    def odds(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Win probability with its interval.
+
+        Parameters
+        ----------
+        features : DataFrame
+            From `build_features`.
+
+        Returns
+        -------
+        DataFrame
+            Columns win_probability; low and high, the range of this deal's own odds (see `DealRange`); group_low and
+            group_high, that of the mean odds of deals like it. One row a row of features.
+        """
+        return self.odds_of(self.classifier.bag_log_odds(features))
+
+    def odds_of(self, by_bag: NDArray[np.float64]) -> pd.DataFrame:
+        """Win probability with its interval, of rows whose `WinClassifier.bag_log_odds` are known; see `odds`."""
+        odds = self.classifier.probability_of(by_bag)
+        low, high = self.deal_range.around(odds, self.classifier.doubt_of(by_bag), self.classifier.interval).T
+        group_low, group_high = self.classifier.interval_of(by_bag).T
+        ranges = {"low": low, "high": high, "group_low": group_low, "group_high": group_high}
+        return pd.DataFrame({"win_probability": odds, **ranges})
+
+    def win_by(
+        self, features: pd.DataFrame, days: float | NDArray[np.float64], win_probability: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Probability of being won within so many days; never above the win probability.
+
+        Several numbers of days give one column each; they may differ by row.
+        """
+        horizons = np.atleast_1d(np.asarray(days, dtype=np.float64))
+        if self.timing is None:
+            found = np.full((len(features), horizons.shape[-1]), np.nan)
+        else:
+            found = self.timing.win_by_each(features, horizons, win_probability)
+        return found if np.ndim(days) else found[:, 0]
+
+    def refuse_hindsight(self, moment: pd.Timestamp | None) -> None:
+        """Refuse to look at a day before the end of training.
+
+        Raises
+        ------
+        WinPredictError
+            When the model was trained on facts later than `moment`.
+        """
+        if moment is not None and self.trained_as_of is not None and moment < self.trained_as_of:
+            raise WinPredictError(
+                f"this model was trained on facts up to {self.trained_as_of}, so its odds as of {moment} would know "
+                f"the future; train one with --as-of {moment:%Y-%m-%d} and use that"
+            )
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        return "\n".join(
+            [
+                f"trained on {self.figures['deals']:.0f} closed deals ({self.figures['won']:.0f} won) in "
+                f"{self.figures['snapshots']:.0f} snapshots, {len(self.info)} features, "
+                f"facts up to {'(undated)' if self.trained_as_of is None else f'{self.trained_as_of:%Y-%m-%d}'}",
+                *self.notes,
+            ]
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write LightGBM text files and JSON; reading them runs no code."""
+        folder = Path(folder)
+        self.classifier.save(folder / "classifier")
+        if self.timing is not None:
+            self.timing.save(folder / "timing")
+        self.recipe.save(folder / "features")
+        description = {
+            "format": MODEL_FORMAT,
+            "trained_as_of": None if self.trained_as_of is None else self.trained_as_of.isoformat(),
+            "notes": self.notes,
+            "figures": self.figures,
+            "dropped_attributes": self.dropped_attributes,
+            "usual": asdict(self.usual),
+            "deal_range": asdict(self.deal_range),
+        }
+        (folder / "model.json").write_text(json.dumps(description, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> "TrainedModel":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        WinPredictError
+            When it was written by a version with another format.
+        """
+        folder = Path(folder)
+        description = json.loads((folder / "model.json").read_text())
+        if description.get("format") != MODEL_FORMAT:
+            raise WinPredictError(f"{folder} was written by another version of winpredict; train the model again")
+        trained_as_of = description["trained_as_of"]
+        return cls(
+            classifier=WinClassifier.load(folder / "classifier"),
+            timing=ClosingTime.load(folder / "timing") if (folder / "timing").exists() else None,
+            recipe=FeatureRecipe.load(folder / "features"),
+            trained_as_of=None if trained_as_of is None else utc(trained_as_of),
+            notes=tuple(description["notes"]),
+            figures=description["figures"],
+            dropped_attributes=description["dropped_attributes"],
+            usual=UsualRanges.from_dict(description["usual"]),
+            deal_range=DealRange(**description["deal_range"]),
+        )
