@@ -5,7 +5,8 @@ would take: the plain columns of a deal as they stood at that moment. All are ju
 cut-off (dated data) or left out of training (undated data). Nothing is tuned on what is judged.
 
     uv run python benchmarks/odds.py [--quick] [--data FOLDER] [--shared FOLDER] [--only worlds maven ...]
-        [--peers lightgbm ...] [--deals 3000] [--worlds 10] [--rows 0] [--json FILE] [--kept FOLDER]
+        [--peers lightgbm ...] [--deals 3000] [--worlds 10] [--cutoffs 3] [--rows 0] [--json FILE]
+        [--kept FOLDER [--again winpredict]]
 
 Data sets of other people are read from two folders and never part of the project: `--shared` has those that the
 profiles in configs/ read, `--data` the files of `PUBLIC` in odds_data.py, to be downloaded by hand. What is missing is
@@ -15,6 +16,7 @@ left out, with a reason.
 import argparse
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -30,19 +32,21 @@ import numpy as np
 import pandas as pd
 from measuring import table
 from numpy.typing import NDArray
-from odds_data import DATA_SETS, PUBLIC, Asked, Exam, MissingDataError
+from odds_data import DATA_SETS, PUBLIC, WORLD_CUTOFFS, Asked, Exam, MissingDataError
 from odds_rows import MIN_DEALS_A_LABEL, Rows, plain_columns, prepared
 
 from winpredict import Config, train
 from winpredict.errors import WinPredictError
 from winpredict.models.baselines import FrequencyNaiveBayes, StageWinRate
 from winpredict.models.evaluation import compare, evaluate_odds
-from winpredict.models.training import known_before, training_set
+from winpredict.models.splits import known_before
+from winpredict.models.training import training_set
 
 HERE = Path(__file__).parent
 Floats = NDArray[np.float64]
 OURS, PLAIN = "winpredict's", "plain"
 MODEL = "winpredict"
+MISSING = "(missing)"
 _TINY = 1e-6
 
 
@@ -68,7 +72,10 @@ def with_lightgbm(rows: Rows, seed: int) -> Floats:
 
 
 def with_hist_gradient_boosting(rows: Rows, seed: int) -> Floats:
-    """HistGradientBoosting of scikit-learn, fixed settings."""
+    """HistGradientBoosting of scikit-learn, fixed settings.
+
+    Missing labels are a label of their own: with a column of one label and missing values it errs by far otherwise.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
@@ -79,7 +86,11 @@ def with_hist_gradient_boosting(rows: Rows, seed: int) -> Floats:
         early_stopping=False,
         random_state=seed,
     )
-    return np.asarray(model.fit(rows.train, rows.won).predict_proba(rows.test)[:, 1])
+    train_rows, test_rows = (
+        frame.assign(**{name: frame[name].cat.add_categories(MISSING).fillna(MISSING) for name in rows.labels})
+        for frame in (rows.train, rows.test)
+    )
+    return np.asarray(model.fit(train_rows, rows.won).predict_proba(test_rows)[:, 1])
 
 
 def with_logistic(rows: Rows, seed: int) -> Floats:
@@ -98,9 +109,7 @@ def with_logistic(rows: Rows, seed: int) -> Floats:
     prepare = ColumnTransformer([("numbers", numbers, numeric), ("labels", labels, rows.labels)])
     model = make_pipeline(prepare, LogisticRegression(C=0.01, max_iter=2000, random_state=seed))
     train_texts, test_texts = (
-        frame.assign(
-            **{name: frame[name].astype(object).where(frame[name].notna(), "(missing)") for name in rows.labels}
-        )
+        frame.assign(**{name: frame[name].astype(object).where(frame[name].notna(), MISSING) for name in rows.labels})
         for frame in (rows.train, rows.test)
     )
     return np.asarray(model.fit(train_texts, rows.won).predict_proba(test_texts)[:, 1])
@@ -213,24 +222,34 @@ class Result:
 
 
 def judge(
-    title: str, exams: Iterator[Exam], config: Config, peers: Sequence[str], seconds: Mapping[str, float]
+    title: str,
+    exams: Iterator[Exam],
+    config: Config,
+    peers: Sequence[str],
+    seconds: Mapping[str, float],
+    kept: Path | None = None,
+    again: Sequence[str] = (),
 ) -> Result:
-    """Let everyone answer all exams of a data set, and judge the answers together."""
+    """Let everyone answer all exams of a data set, and judge the answers together.
+
+    Every answer is left in the folder `kept` as soon as it is there; those of the peers named in `again` are made anew.
+    """
     answers: dict[str, list[Answer]] = {}
     taken: list[Exam] = []
     notes: list[str] = []
-    for exam in exams:
+    for number, exam in enumerate(exams):
         print(f"  {title}: {exam.name}, {len(exam.looks)} to judge", file=sys.stderr, flush=True)
-        ours, by_set, preparing = rows_of(exam, config)
-        taken.append(exam)
-        answers.setdefault(MODEL, []).append(ours)
-        answers.setdefault("features", []).append(preparing)
+        sheet = Sheet.of(exam, None if kept is None else kept / f"{number}.pickle", again)
+        if MODEL not in sheet.answers:
+            sheet.answers[MODEL], sheet.rows, sheet.answers["features"] = rows_of(exam, config)
+            sheet.keep()
         for peer in [each for each in peers if not any(note.startswith(TITLES[each]) for note in notes)]:
-            for features, rows in by_set.items():
-                if features == PLAIN and peer in ONE_SET:
+            for features, rows in sheet.rows.items():
+                name = f"{TITLES[peer]}|{features}"
+                if name in sheet.answers or (features == PLAIN and peer in ONE_SET):
                     continue
                 try:
-                    answer = (
+                    sheet.answers[name] = (
                         elsewhere(peer, rows, config.seed, seconds.get(peer, 0.0))
                         if peer in ELSEWHERE
                         else timed(lambda peer=peer, rows=rows: IN_PROCESS[peer][1](rows, config.seed))
@@ -238,9 +257,41 @@ def judge(
                 except RuntimeError as error:
                     notes.append(f"{TITLES[peer]} did not run: {error}")
                     break
-                answers.setdefault(f"{TITLES[peer]}|{features}", []).append(answer)
+                sheet.keep()
+        taken.append(exam)
+        for name, answer in sheet.answers.items():
+            answers.setdefault(name, []).append(answer)
     complete = {name: given for name, given in answers.items() if len(given) == len(taken)}
     return judged(title, taken, complete, notes, config.seed)
+
+
+@dataclass
+class Sheet:
+    """What was answered in one exam, and the rows that the peers learn from."""
+
+    path: Path | None
+    looks: pd.DataFrame
+    answers: dict[str, Answer] = field(default_factory=dict)
+    rows: dict[str, Rows] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, exam: Exam, path: Path | None, again: Sequence[str]) -> "Sheet":
+        """What is kept of an exam, where it asked the same; an empty one otherwise."""
+        if path is None or not path.exists():
+            return cls(path, exam.looks)
+        # written by this script on this machine
+        sheet: Sheet = pickle.loads(path.read_bytes())
+        if not sheet.looks.equals(exam.looks):
+            return cls(path, exam.looks)
+        titles = {TITLES.get(name, name) for name in again}
+        answers = {name: each for name, each in sheet.answers.items() if name.partition("|")[0] not in titles}
+        return cls(path, exam.looks, answers, sheet.rows)
+
+    def keep(self) -> None:
+        """Write it down."""
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_bytes(pickle.dumps(self))
 
 
 def rows_of(exam: Exam, config: Config) -> tuple[Answer, dict[str, Rows], Answer]:
@@ -294,7 +345,7 @@ def judged(
     known = ~np.isnan(won)
     scorers: dict[str, dict[str, float]] = {}
     soft: dict[str, Floats] = {}
-    for name, given in answers.items():
+    for name, given in sorted(answers.items(), key=lambda each: each[0] != MODEL):  # all others are held against it
         spent = {"cpu": sum(each.cpu for each in given), "wall": sum(each.wall for each in given)}
         if name == "features":
             scorers[name] = spent
@@ -443,7 +494,7 @@ def run(asked: argparse.Namespace) -> tuple[dict[str, Result], list[str], Config
     model = {"bags": 2, "trees": 60, "learning_rate": 0.1} if asked.quick else {}
     config = Config.model_validate({"model": {"threads": 1, **model}})
     seconds = {"autogluon": asked.autogluon_seconds, "flaml": asked.flaml_seconds}
-    wanted = Asked(asked.shared, asked.data, asked.quick, asked.deals, asked.worlds, asked.rows)
+    wanted = Asked(asked.shared, asked.data, asked.deals, asked.worlds, asked.rows, asked.cutoffs)
     results: dict[str, Result] = {}
     missing: list[str] = []
     for name in asked.only:
@@ -453,10 +504,12 @@ def run(asked: argparse.Namespace) -> tuple[dict[str, Result], list[str], Config
             for way, exams in ways.items():
                 key = f"{name} {way}".strip()
                 path = None if asked.kept is None else asked.kept / f"{key.replace(' ', '_')}.json"
-                if path is not None and path.exists():
+                if path is not None and path.exists() and not asked.again:
                     results[key] = Result(**json.loads(path.read_text()))
                     continue
-                results[key] = judge(f"{title}, {way}" if way else title, exams, config, asked.peers, seconds)
+                folder = None if path is None else path.with_suffix("")
+                told = f"{title}, {way}" if way else title
+                results[key] = judge(told, exams, config, asked.peers, seconds, folder, asked.again)
                 if path is not None:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(json.dumps(asdict(results[key]), indent=1))
@@ -477,16 +530,21 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", choices=PEERS, help="these peers")
     parser.add_argument("--deals", type=int, help="deals of a world")
     parser.add_argument("--worlds", type=int, help="number of worlds")
+    parser.add_argument("--cutoffs", type=int, help="number of cut-offs of a world, from the latest")
     parser.add_argument("--rows", type=int, default=0, help="at most so many deals of undated data; 0: all")
     parser.add_argument("--autogluon-seconds", type=float, default=60.0, help="time limit of a fit")
     parser.add_argument("--flaml-seconds", type=float, default=30.0, help="time budget of a fit")
     parser.add_argument("--json", type=Path, help="file for all figures")
-    parser.add_argument("--kept", type=Path, help="folder where data sets are kept once they have run")
+    parser.add_argument("--kept", type=Path, help="folder where answers and data sets are kept once they have run")
+    parser.add_argument(
+        "--again", nargs="+", choices=(MODEL, *PEERS), default=(), help="with --kept: make these answers anew"
+    )
     asked = parser.parse_args(given)
     asked.only = asked.only or (["worlds", "salvirt"] if asked.quick else list(DATA_SETS))
     asked.peers = asked.peers or (list(IN_PROCESS) if asked.quick else list(PEERS))
     asked.deals = asked.deals or (600 if asked.quick else 3000)
     asked.worlds = asked.worlds or (1 if asked.quick else 10)
+    asked.cutoffs = asked.cutoffs or (1 if asked.quick else len(WORLD_CUTOFFS))
     return asked
 
 

@@ -207,3 +207,45 @@ def test_a_small_run_judges_winpredict_and_its_peers(odds, tmp_path, capsys, mon
     monkeypatch.setattr(odds, "judge", None)
     odds.main(["--quick", "--only", "worlds", "--kept", str(tmp_path / "kept")])
     assert capsys.readouterr().out == text
+
+
+def test_answers_are_kept_and_made_anew_only_where_asked(odds, data, crm, tmp_path, monkeypatch):
+    config = odds.Config.model_validate({"model": {"threads": 1, "bags": 1, "trees": 5}})
+
+    def judged(**again):
+        exams = data.dated_exams(crm, [utc("2024-09-02")])
+        return odds.judge("small", exams, config, ["stage_rate"], {}, tmp_path / "kept", **again).scorers
+
+    first = judged()
+    answer = odds.IN_PROCESS["stage_rate"][0]
+    monkeypatch.setattr(odds, "rows_of", None)
+    assert judged() == first
+    monkeypatch.setitem(odds.IN_PROCESS, "stage_rate", (answer, lambda rows, seed: np.full(len(rows.test), 0.5)))
+    assert judged() == first
+    anew = judged(again=["stage_rate"])
+    assert anew[f"{answer}|winpredict's"]["log_loss"] == pytest.approx(np.log(2))
+    assert anew["winpredict"] == first["winpredict"]
+    # of other looks nothing is taken
+    exams = data.dated_exams(crm, [utc("2024-10-01")])
+    with pytest.raises(TypeError, match="not callable"):
+        odds.judge("small", exams, config, ["stage_rate"], {}, tmp_path / "kept")
+
+
+@pytest.mark.parametrize("text", ["2018-02-26 19:58", "26-02-2018 19:58"])
+def test_dates_with_the_day_first_are_the_same(data, text):
+    assert data.any_dates(pd.Series([text, None])).tolist()[0] == pd.Timestamp("2018-02-26 19:58", tz="UTC")
+
+
+def test_on_worlds_the_order_of_the_answers_does_not_matter(odds, data):
+    looks = pd.DataFrame({"deal_id": [f"d{n}" for n in range(40)]})
+    true = np.linspace(0.1, 0.9, 40)
+    won = (np.arange(40) % 2).astype(float)
+    exams = [data.Exam(f"{seed} 2024-10-01", None, None, None, looks, won, true) for seed in (7001, 7002)]
+    answers = {
+        name: 2 * [odds.Answer(said, 1.0, 1.0)] for name, said in (("winpredict", true), ("LightGBM|plain", 1 - true))
+    }
+    backwards = dict(reversed(answers.items()))
+    first, second = (odds.judged("worlds", exams, each, [], 0).scorers for each in (answers, backwards))
+    assert first == second
+    assert first["winpredict"]["soft"] == pytest.approx(1.0)
+    assert first["LightGBM|plain"]["soft_difference"] == pytest.approx(1 - first["LightGBM|plain"]["soft"])
