@@ -412,7 +412,7 @@ def _last_looks(crm: CRMData, table: AsOfTable) -> NDArray[np.int64]:
     sizes = np.diff(table.starts)
     of_run = taken(table.column("deal_id"), table.starts[:-1][sizes > 0])
     end = crm.deals["closed_at"] if crm.known_until is None else crm.deals["closed_at"].fillna(crm.known_until)
-    row = pd.Index(crm.deals["deal_id"]).get_indexer(pd.Index(of_run))
+    row = find_places(crm.deals["deal_id"], of_run)
     moments = gathered(end, row)
     last = np.where(moments.isna(), np.iinfo(np.int64).max, microseconds(moments))
     return np.asarray(np.repeat(last, sizes[sizes > 0]), dtype=np.int64)
@@ -429,7 +429,7 @@ def _item_values(events: DealEvents) -> pd.DataFrame:
     names = ("deal_id", "at", "change", "value", "list_value")
     frame = pd.DataFrame({name: changes.column(name)[priced] for name in names}).reset_index(drop=True)
     # others know nothing of a deal before it is created
-    row = pd.Index(events.crm.deals["deal_id"]).get_indexer(pd.Index(frame["deal_id"]))
+    row = find_places(events.crm.deals["deal_id"], frame["deal_id"])
     created = gathered(events.crm.deals["created_at"], row)
     frame = frame.assign(at=frame["at"].where(frame["at"] > created, created))
     return frame[frame["at"].notna()].reset_index(drop=True)

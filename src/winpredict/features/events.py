@@ -96,10 +96,25 @@ def _dated_items(items: pd.DataFrame | None) -> pd.DataFrame:
     return frame[frame["added_at"].notna()]
 
 
+def item_figures(
+    quantity: pd.Series, unit_price: pd.Series, total_price: pd.Series, list_price: pd.Series
+) -> dict[str, pd.Series]:
+    """Pieces, value and value at list prices of line items.
+
+    An item without a quantity is one piece; its value is its total price, or else quantity times unit price; a list
+    price that is not above 0 is not known.
+    """
+    pieces = quantity.fillna(1.0)
+    return {
+        "quantity": pieces,
+        "value": total_price.fillna(pieces * unit_price),
+        "list_value": pieces * list_price.where(list_price > 0),
+    }
+
+
 def _item_changes(items: AsOfTable) -> pd.DataFrame:
     sizes = np.diff(items.starts)
-    quantity = items.column("quantity").fillna(1.0)
-    priced = quantity * items.column("unit_price")
+    figures = item_figures(*(items.column(name) for name in ("quantity", "unit_price", "total_price", "list_price")))
     added = pd.DataFrame(
         {
             "deal_id": items.column("deal_id"),
@@ -109,9 +124,7 @@ def _item_changes(items: AsOfTable) -> pd.DataFrame:
             # numbered in the order of their content, so that the order of the rows says nothing
             "item": np.arange(len(items), dtype=np.float64) - np.repeat(items.starts[:-1], sizes),
             "product_id": items.column("product_id"),
-            "quantity": quantity,
-            "value": items.column("total_price").fillna(priced),
-            "list_value": quantity * items.column("list_price").where(items.column("list_price") > 0),
+            **figures,
         }
     )
     left = items.column("removed_at")

@@ -9,6 +9,7 @@ from winpredict.features._leakage_evidence import measure
 from winpredict.features._leakage_population import Population
 from winpredict.features._leakage_rules import leak
 from winpredict.features.builders import FeatureBuilder, LineItems
+from winpredict.features.events import item_figures
 from winpredict.tables.crm import CRMData
 
 
@@ -70,11 +71,10 @@ def audited(
 def _by_deal(items: pd.DataFrame) -> dict[str, pd.Series]:
     """Mean quantity and value of an item of each deal, and the discount of them all."""
     nothing = pd.Series(np.nan, index=items.index)
-    quantity = items.get("quantity", nothing)
-    pieces = quantity.fillna(1.0)
-    value = items.get("total_price", nothing).fillna(pieces * items.get("unit_price", nothing))
-    listed = items.get("list_price", nothing)
-    listed = (pieces * listed.where(listed > 0)).where(value.notna())
+    quantity, *prices = (items.get(name, nothing) for name in ("quantity", "unit_price", "total_price", "list_price"))
+    figures = item_figures(quantity, *prices)
+    value = figures["value"]
+    listed = figures["list_value"].where(value.notna())
     columns = {"quantity": quantity, "value": value, "listed": listed, "paid": value.where(listed.notna())}
     grouped = pd.DataFrame(columns).groupby(items["deal_id"])
     mean, total = grouped.mean(), grouped.sum(min_count=1)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict.features.asof import gathered
+from winpredict.features.asof import find_places, gathered
 from winpredict.features.build import FeatureInfo
 from winpredict.features.builders.base import label_of
 from winpredict.features.observed import OBSERVED, ObservedAttributes, observed_column
@@ -129,5 +129,4 @@ def texts_before(past: Past, column: str) -> pd.Series:
     known = crm.deals["deal_id"]
     if column not in crm.deals:
         return gathered(known, np.full(len(past), -1, np.int64))
-    places: NDArray[np.int64] = pd.Index(known).get_indexer(pd.Index(deal_ids))
-    return gathered(crm.deals[column], places)
+    return gathered(crm.deals[column], find_places(known, deal_ids))

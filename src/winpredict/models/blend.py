@@ -100,10 +100,8 @@ def choose(
     folds = np.unique(fold[fold > 0])
     if len(judged.y) == 0 or any(len(np.unique(rows.y[fold != number])) < 2 for number in folds):
         return None
-    # as in the pipeline of a day, a long deal counts more often; together the rows weigh as many as the deals that
-    # would say as much if all weighed the same (Kish 1965)
-    by_deal = np.bincount(judged.groups, weights=judged.weight)
-    weight = judged.weight * by_deal.sum() / (by_deal**2).sum()
+    # as in the pipeline of a day, a long deal counts more often
+    weight = judged.weight * (judged.deals / judged.weight.sum())
     shares = _BLENDS if linear_weight is None else (linear_weight,)
     bags = min(bags, _CHOOSING_BAGS)
     parts = [(rows.take(fold != number), fold[fold > 0] == number) for number in folds]
@@ -119,7 +117,7 @@ def choose(
             boosters = learners.fit_trees(others, size, bags)
             trees[here] = log_odds_of(judged.matrix[here], boosters, learners.threads).mean(axis=0)
         found = _best_blend(size, shares, trees, linear, judged.y, weight)
-        if best is not None and not found.is_worth_more_than(best, weight, judged.groups):
+        if best is not None and not is_worth_more(found.losses, best.losses, weight, judged.groups):
             break  # larger still would not be worth it either
         best = found
     assert best is not None, "there is a size to try"
@@ -136,10 +134,6 @@ class _Candidate:
     share: float
     log_odds: Floats
     losses: Floats
-
-    def is_worth_more_than(self, other: "_Candidate", weight: Floats, deals: NDArray[np.int64]) -> bool:
-        """See `is_worth_more`."""
-        return is_worth_more(self.losses, other.losses, weight, deals)
 
 
 def is_worth_more(losses: Floats, others: Floats, weight: Floats, deals: NDArray[np.int64]) -> bool:

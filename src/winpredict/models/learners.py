@@ -125,10 +125,12 @@ class Learners:
         Looks at one deal repeat each other: against its penalty such a model weighs the rows as many as the deals that
         would say as much if all weighed the same.
         """
+        of_a_row = rows.deals / len(rows.y)
 
         def fit(weight: Floats) -> LinearLogOdds:
-            of_deals = weight * (rows.deals / len(weight))
-            return LinearLogOdds.fit(rows.matrix, rows.y, of_deals, tuple(self.categorical), self.linear_strength)
+            return LinearLogOdds.fit(
+                rows.matrix, rows.y, weight * of_a_row, tuple(self.categorical), self.linear_strength
+            )
 
         return run_parallel([partial(fit, weight) for weight, _ in self._draws(rows, bags)], self.threads)
 

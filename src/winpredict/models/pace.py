@@ -28,6 +28,7 @@ from winpredict.models._frames import (
     select_columns,
     to_matrix,
 )
+from winpredict.models.learners import read_booster, write_booster
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TIME_DTYPE
 
@@ -217,7 +218,7 @@ class PaceModel:
         """Write LightGBM text files and ``pace.json``; reading them runs no code."""
         folder.mkdir(parents=True, exist_ok=True)
         for number, booster in enumerate(self.boosters):
-            (folder / f"moves_{number}.txt").write_text(booster.model_to_string())
+            write_booster(booster, folder / f"moves_{number}.txt")
         description: dict[str, Any] = {
             "columns": self.columns,
             "categories": self.categories,
@@ -230,11 +231,10 @@ class PaceModel:
     def load(cls, folder: Path) -> "PaceModel":
         """Read what `save` wrote."""
         description = json.loads((folder / "pace.json").read_text())
-        texts = [(folder / f"moves_{number}.txt").read_text() for number in range(_FOLDS)]
         return cls(
             columns=tuple(description["columns"]),
             categories=description["categories"],
-            boosters=tuple(lgb.Booster(model_str=text) for text in texts),
+            boosters=tuple(read_booster(folder / f"moves_{number}.txt") for number in range(_FOLDS)),
             every_days=description["every_days"],
             longest_days=description["longest_days"],
         )

@@ -30,6 +30,7 @@ from winpredict.models._frames import (
     weights_of,
 )
 from winpredict.models.calibration import probabilities
+from winpredict.models.learners import read_booster, write_booster
 from winpredict.tables.schema import OUTCOMES
 
 FORMAT = 1
@@ -262,8 +263,8 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
             "categories": self.categories_,
         }
         with replacing_folder(Path(folder)) as temporary:
-            (temporary / "closes.txt").write_text(self.closes_.model_to_string())
-            (temporary / "won.txt").write_text(self.won_.model_to_string())
+            write_booster(self.closes_, temporary / "closes.txt")
+            write_booster(self.won_, temporary / "won.txt")
             (temporary / "timing.json").write_text(json.dumps(description, indent=1) + "\n")
 
     @classmethod
@@ -287,8 +288,8 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         model = cls(**description["params"])
         model.feature_names_in_ = np.array(description["features"], dtype=object)
         model.categories_ = description["categories"]
-        model.closes_ = lgb.Booster(model_str=(folder / "closes.txt").read_text())
-        model.won_ = lgb.Booster(model_str=(folder / "won.txt").read_text())
+        model.closes_ = read_booster(folder / "closes.txt")
+        model.won_ = read_booster(folder / "won.txt")
         return model
 
     def _fit_boosters(self, matrix: Floats, periods: Periods) -> None:
