@@ -32,8 +32,8 @@ from measuring import table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from desk_databases import postgres_databases
 
-from winpredict.app.api.scoring import Sent, SentDeals
-from winpredict.app.api.sent_deal import ScoreRequest
+from winpredict.app.api.score_request import ScoreRequest
+from winpredict.app.api.scoring import PendingRequest, RequestScorer
 from winpredict.app.database import open_database
 from winpredict.app.desk import Desk
 from winpredict.app.people import add_person, make_token
@@ -62,13 +62,13 @@ ADDRESS = "WINPREDICT_BENCHMARK_DATABASE"
 
 def prepared(folder: Path, deals: int, seed: int) -> Workspace:
     """A workspace with a champion."""
-    place = Workspace(folder)
+    workspace = Workspace(folder)
     crm = simulate(deals, seed=seed).crm
-    place.save_import(crm, profile="simulated")
+    workspace.save_import(crm, profile="simulated")
     model = train(crm)
     features = model.build_features(crm, pipeline(crm, crm.known_until))
-    log_training(folder, model, config=Config(), fingerprint=place.state, example=features)
-    return place
+    log_training(folder, model, config=Config(), fingerprint=workspace.state, example=features)
+    return workspace
 
 
 def key_of(desk: Desk) -> str:
@@ -154,7 +154,7 @@ def request(path: str, host: str, key: str, body: bytes) -> bytes:
 def same(desk: Desk, body: bytes, answer: dict[str, Any]) -> bool:
     """Whether an answer is that of the deal scored alone, to the last bit."""
     request = ScoreRequest.model_validate_json(body)
-    alone = SentDeals(desk).score([Sent(request, None, datetime.now(UTC))])[0]
+    alone = RequestScorer(desk).score([PendingRequest(request, None, datetime.now(UTC))])[0]
     assert isinstance(alone, dict)
     figures = ("win_probability", "low", "high", "p_win_30d", "p_win_quarter", "base_probability", "other_points")
     points = [each.points for each in alone["reasons"]] == [each["points"] for each in answer["reasons"]]
@@ -187,17 +187,19 @@ def served(folder: Path, database: str, workers: int) -> Iterator[tuple[subproce
         server.wait(20)
 
 
-def lines_of(place: Workspace, database: str, workers: int, asked: argparse.Namespace) -> list[list[object]]:
+def lines_of(workspace: Workspace, database: str, workers: int, args: argparse.Namespace) -> list[list[object]]:
     """Rows of the table for one way of serving."""
-    desk = Desk(place, Config.model_validate({"app": {"database": database}}), open_database(database, place.folder))
+    desk = Desk(
+        workspace, Config.model_validate({"app": {"database": database}}), open_database(database, workspace.folder)
+    )
     key = key_of(desk)
-    sent = bodies(desk, asked.requests, asked.activities, asked.changes, asked.seed)
+    sent = bodies(desk, args.requests, args.activities, args.changes, args.seed)
     lines: list[list[object]] = []
-    with served(place.folder, database, workers) as (server, base):
+    with served(workspace.folder, database, workers) as (server, base):
         # every process has answered some
-        asyncio.run(answered(base, key, sent[: WARM * workers], max(asked.flight)))
+        asyncio.run(answered(base, key, sent[: WARM * workers], max(args.flight)))
         for path in ("/api/v1/score", "/api/v1/health"):
-            for flight in asked.flight:
+            for flight in args.flight:
                 some = sent if flight > 1 else sent[: len(sent) // 10]
                 before = cpu_seconds(server)
                 took, answers, seconds = asyncio.run(answered(base, key, some, flight, path))
@@ -222,16 +224,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="processes on PostgreSQL beside the one on SQLite")
     parser.add_argument("--workspace", type=Path, help="one with a champion; by default one is made")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        place = (
-            prepared(Path(temporary), asked.deals, asked.seed) if not asked.workspace else Workspace(asked.workspace)
+        workspace = (
+            prepared(Path(temporary), args.deals, args.seed) if not args.workspace else Workspace(args.workspace)
         )
-        lines = lines_of(place, "", 1, asked)
-        if asked.workers > 1:
+        lines = lines_of(workspace, "", 1, args)
+        if args.workers > 1:
             with postgres_databases() as new:
                 os.environ[ADDRESS] = new()
-                lines += lines_of(place, f"env:{ADDRESS}", asked.workers, asked)
+                lines += lines_of(workspace, f"env:{ADDRESS}", args.workers, args)
     print(f"load of the machine before: {os.getloadavg()[1]:.1f}\n")
     print(
         table(

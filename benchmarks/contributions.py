@@ -12,7 +12,7 @@ import pandas as pd
 from winpredict import Config, CRMData, TrainedModel, train
 from winpredict.explain.changes import changes
 from winpredict.explain.contributions import contributions
-from winpredict.models.snapshots import pipeline, training_looks
+from winpredict.models.snapshots import pipeline, training_snapshots
 from winpredict.simulate.world import simulate
 
 ROUNDS = 3
@@ -23,13 +23,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--deals", type=int, default=4000)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     config = Config()
-    crm = simulate(asked.deals, seed=1).crm
+    crm = simulate(args.deals, seed=1).crm
     model = train(crm, config)
-    looks = training_looks(crm, config)[["deal_id", "as_of"]]
-    looks = looks.iloc[np.arange(asked.rows) % len(looks)].reset_index(drop=True)
-    features = model.build_features(crm, looks)
+    snapshots = training_snapshots(crm, config)[["deal_id", "as_of"]]
+    snapshots = snapshots.iloc[np.arange(args.rows) % len(snapshots)].reset_index(drop=True)
+    features = model.build_features(crm, snapshots)
     classifier = model.classifier
     matrix = classifier.to_matrix(features)
     raw, ours = [], []
@@ -41,7 +41,7 @@ def main() -> None:
         start = time.perf_counter()
         contributions(classifier, features)
         ours.append(time.perf_counter() - start)
-    print(f"{asked.rows:,} rows, {len(classifier.boosters_)} x {classifier.boosters_[0].num_trees()} trees")
+    print(f"{args.rows:,} rows, {len(classifier.boosters_)} x {classifier.boosters_[0].num_trees()} trees")
     print(f"raw pred_contrib {np.median(raw):.2f} s, contributions {np.median(ours):.2f} s, ratio by pair: ", end="")
     print(", ".join(f"{mine / theirs:.3f}" for mine, theirs in zip(ours, raw, strict=True)))
     sample = features.head(1000)

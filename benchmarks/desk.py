@@ -58,28 +58,28 @@ def company(open_deals: int, seed: int) -> CRMData:
     return replace(crm, users=pd.concat([users, boss], ignore_index=True).astype(users.dtypes))
 
 
-def workspace(folder: Path, open_deals: int, seed: int) -> Workspace:
+def prepared_workspace(folder: Path, open_deals: int, seed: int) -> Workspace:
     """A workspace that is trained, scored and published, twice, a week apart; kept for the next run."""
-    place = Workspace(folder)
+    workspace = Workspace(folder)
     if (folder / FILE).exists():
-        return place
+        return workspace
     crm = company(open_deals, seed)
-    place.save_import(crm, profile="simulated")
+    workspace.save_import(crm, profile="simulated")
     learnt = crm.of_deals(crm.deals["deal_id"].sample(min(len(crm.deals), TRAINED_ON), random_state=0))
     model = train(learnt, QUICK)
-    looks = pipeline(crm, crm.known_until)
-    example = model.build_features(crm, looks.head(500))
+    snapshots = pipeline(crm, crm.known_until)
+    example = model.build_features(crm, snapshots.head(500))
     drivers = top_drivers(model, example)
-    log_training(place.folder, model, config=QUICK, fingerprint=place.state, example=example, drivers=drivers)
+    log_training(workspace.folder, model, config=QUICK, fingerprint=workspace.state, example=example, drivers=drivers)
     scores = score(model, crm, model_version="1")
-    database = open_database("", place.folder)
+    database = open_database("", workspace.folder)
     earlier = scores.assign(as_of=scores["as_of"] - pd.Timedelta(days=8))
     publish(database, crm, earlier)
     publish(database, crm, scores)
     with database.writing() as session:
         add_person(session, EMAIL, "Bea Boss", Role.MANAGER, password=PASSWORD, crm_user_id=BOSS)
     database.close()
-    return place
+    return workspace
 
 
 @contextlib.contextmanager
@@ -129,9 +129,9 @@ def processor(pid: int) -> float:
     return 1000 * time.clock_gettime(~pid << 3 | 2)  # the clock that clock_getcpuclockid(3) gives for a process
 
 
-def measure(place: Workspace, asked: int) -> None:
+def measure(workspace: Workspace, asked: int) -> None:
     """Ask, and print a table."""
-    with served(place.folder) as (client, pid):
+    with served(workspace.folder) as (client, pid):
         table_of_all = client.get("/deals.csv").text
         ids = re.findall(r"^([^,\n]+),", table_of_all, re.MULTILINE)[1:]
         stages = sorted({line.split(",")[3] for line in table_of_all.splitlines()[1:200]})
@@ -187,13 +187,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="keep the workspace here for the next run")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.serve:
-        serve(asked.folder, asked.serve)
+    args = parser.parse_args()
+    if args.serve:
+        serve(args.folder, args.serve)
         return
     with contextlib.ExitStack() as stack:
-        folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "workspace"
-        measure(workspace(folder, asked.open, asked.seed), asked.asked)
+        folder = args.folder or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "workspace"
+        measure(prepared_workspace(folder, args.open, args.seed), args.asked)
 
 
 if __name__ == "__main__":

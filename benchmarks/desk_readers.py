@@ -30,7 +30,7 @@ import httpx
 import numpy as np
 import pandas as pd
 import yaml
-from desk import BOSS, workspace
+from desk import BOSS, prepared_workspace
 from measuring import machine, table, versions
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -73,23 +73,23 @@ class Seen:
     runs: set[int] = field(default_factory=set)
 
 
-def scores_of(place: Workspace) -> pd.DataFrame:
+def scores_of(workspace: Workspace) -> pd.DataFrame:
     """Scores of a workspace, kept there."""
     from winpredict import score
     from winpredict.models.registry import load_model
 
-    kept = place.latest_scores()
+    kept = workspace.latest_scores()
     if kept is None:
-        crm = place.crm()
-        kept = score(load_model(place.folder, "1"), crm, model_version="1")
-        place.keep_scores(kept, crm.known_until)
+        crm = workspace.crm()
+        kept = score(load_model(workspace.folder, "1"), crm, model_version="1")
+        workspace.keep_scores(kept, crm.known_until)
     return kept
 
 
 def publish_on(folder: Path, url: str, every_s: float) -> None:
     """The publishing process: a run every few seconds until its input ends; says how many and how long each took."""
-    place = Workspace(folder)
-    crm, scores, database = place.crm(), place.latest_scores(), open_database(url, folder)
+    workspace = Workspace(folder)
+    crm, scores, database = workspace.crm(), workspace.latest_scores(), open_database(url, folder)
     took: list[float] = []
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], every_s)[0]:
@@ -118,8 +118,8 @@ def people(desk: Desk, number: int) -> list[tuple[Role, str]]:
 @contextlib.contextmanager
 def serving(folder: Path, url: str, workers: int) -> Iterator[str]:
     """The desk served as in life, and its address."""
-    knobs = folder / "readers.yaml"
-    knobs.write_text(yaml.safe_dump({"app": {"database": f"env:{ADDRESS}" if url else ""}}))
+    settings = folder / "readers.yaml"
+    settings.write_text(yaml.safe_dump({"app": {"database": f"env:{ADDRESS}" if url else ""}}))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -128,7 +128,7 @@ def serving(folder: Path, url: str, workers: int) -> Iterator[str]:
         "--workspace",
         str(folder),
         "--config",
-        str(knobs),
+        str(settings),
         "--port",
         str(port),
         "--workers",
@@ -193,7 +193,7 @@ async def ask(client: httpx.AsyncClient, address: str, seen: Seen, *, timed: boo
         seen.torn[kind] += 1
 
 
-async def read_all(base: str, readers: list[tuple[Role, str]], asked: argparse.Namespace, seen: Seen) -> float:
+async def read_all(base: str, readers: list[tuple[Role, str]], args: argparse.Namespace, seen: Seen) -> float:
     """Everybody reads for as long; returns the seconds."""
     async with contextlib.AsyncExitStack() as stack:
         people = []
@@ -209,30 +209,30 @@ async def read_all(base: str, readers: list[tuple[Role, str]], asked: argparse.N
         start = time.monotonic()
 
         async def read(client: httpx.AsyncClient, chance: random.Random, wanted: Iterator[str]) -> None:
-            await asyncio.sleep(chance.uniform(0, asked.pause))
-            while time.monotonic() < start + asked.seconds:
+            await asyncio.sleep(chance.uniform(0, args.pause))
+            while time.monotonic() < start + args.seconds:
                 await ask(client, next(wanted), seen)
-                await asyncio.sleep(chance.uniform(0.5, 1.5) * asked.pause)
+                await asyncio.sleep(chance.uniform(0.5, 1.5) * args.pause)
 
         await asyncio.gather(*(read(*each) for each in people))
         return time.monotonic() - start
 
 
-def measure(place: Workspace, url: str, workers: int, asked: argparse.Namespace) -> tuple[Seen, int, float, float]:
+def measure(workspace: Workspace, url: str, workers: int, args: argparse.Namespace) -> tuple[Seen, int, float, float]:
     """What readers saw, how many runs were published meanwhile, how long each took, and the seconds of all."""
-    database = open_database(url, place.folder)
-    desk = Desk(place, Config(), database)
-    publish(database, place.crm(), with_odds(place.latest_scores(), 0))
-    readers = people(desk, asked.readers)
-    command = [sys.executable, __file__, "--publish", str(place.folder), "--every", str(asked.every)]
+    database = open_database(url, workspace.folder)
+    desk = Desk(workspace, Config(), database)
+    publish(database, workspace.crm(), with_odds(workspace.latest_scores(), 0))
+    readers = people(desk, args.readers)
+    command = [sys.executable, __file__, "--publish", str(workspace.folder), "--every", str(args.every)]
     seen = Seen()
-    with serving(place.folder, url, workers) as base:
+    with serving(workspace.folder, url, workers) as base:
         writer = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {ADDRESS: url}
         )
         assert writer.stdout
         assert writer.stdout.readline()
-        seconds = asyncio.run(read_all(base, readers, asked, seen))
+        seconds = asyncio.run(read_all(base, readers, args, seen))
         told, _ = writer.communicate("\n", timeout=120)
         assert writer.returncode == 0
     database.close()
@@ -250,19 +250,19 @@ def main() -> None:
     parser.add_argument("--database", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"])
     parser.add_argument("--folder", type=Path, help="keep the workspace here for the next run")
     parser.add_argument("--publish", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.publish:
-        publish_on(asked.publish, os.environ[ADDRESS], asked.every)
+    args = parser.parse_args()
+    if args.publish:
+        publish_on(args.publish, os.environ[ADDRESS], args.every)
         return
     lines, whole, faults = [], [], []
     with contextlib.ExitStack() as stack:
-        folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "workspace"
-        place = workspace(folder, asked.open, 5)
-        deals = len(scores_of(place))
-        for kind in asked.database:
+        folder = args.folder or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "workspace"
+        workspace = prepared_workspace(folder, args.open, 5)
+        deals = len(scores_of(workspace))
+        for kind in args.database:
             url = "" if kind == "sqlite" else stack.enter_context(postgres_databases())()
             workers = 1 if kind == "sqlite" else 2
-            seen, runs, took, seconds = measure(place, url, workers, asked)
+            seen, runs, took, seconds = measure(workspace, url, workers, args)
             requests = sum(map(len, seen.took.values())) + sum(seen.errors.values())
             every = np.concatenate(list(seen.took.values()))
             told = [kind, workers, f"{requests:,}", f"{requests / seconds:.0f}", sum(seen.errors.values())]
@@ -273,7 +273,7 @@ def main() -> None:
             faults += [f"{kind}: {name}, {count} times" for name, count in seen.errors.items()]
             faults += [f"{kind}: torn: {name}, {count} times" for name, count in seen.torn.items()]
     print(
-        f"{deals:,} open deals, {asked.readers} readers, each reads a page for {asked.pause:g} s; load before: ", end=""
+        f"{deals:,} open deals, {args.readers} readers, each reads a page for {args.pause:g} s; load before: ", end=""
     )
     print(f"{os.getloadavg()[1]:.1f}\n{machine()}\n{versions(['fastapi', 'uvicorn', 'sqlalchemy', 'psycopg'])}\n")
     head = ["database", "processes", "requests", "a second", "errors", "torn", "runs published", "runs seen"]

@@ -37,9 +37,9 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=100)
     parser.add_argument("--deals", type=int, default=2000)
     parser.add_argument("--first-seed", type=int, default=1000)
-    asked = parser.parse_args()
-    rows = pd.DataFrame([one_world(asked.deals, asked.first_seed + number) for number in range(asked.worlds)])
-    print(f"{asked.worlds} worlds of {asked.deals} deals; intervals of {LEVEL:.0%}")
+    args = parser.parse_args()
+    rows = pd.DataFrame([one_world(args.deals, args.first_seed + number) for number in range(args.worlds)])
+    print(f"{args.worlds} worlds of {args.deals} deals; intervals of {LEVEL:.0%}")
     print(rows.astype(float).mean().round(3).to_string())
 
 

@@ -402,17 +402,17 @@ def main() -> None:
     )
     parser.add_argument("--chart", type=Path, help="draw the rows a second to this SVG file")
     parser.add_argument("--memory", choices=ENGINES, help="only print the extra peak megabytes of one engine")
-    asked = parser.parse_args()
-    if asked.memory:
-        print(json.dumps(extra_memory(asked.memory, asked.deals)))
+    args = parser.parse_args()
+    if args.memory:
+        print(json.dumps(extra_memory(args.memory, args.deals)))
         return
-    told = compare(asked.deals, asked.repeats)
-    if asked.featuretools:
-        compare_featuretools(asked.featuretools)
-    if asked.growth:
-        growth(asked.deals, asked.repeats)
-    if asked.chart:
-        draw(told, asked.deals, asked.chart)
+    told = compare(args.deals, args.repeats)
+    if args.featuretools:
+        compare_featuretools(args.featuretools)
+    if args.growth:
+        growth(args.deals, args.repeats)
+    if args.chart:
+        draw(told, args.deals, args.chart)
 
 
 if __name__ == "__main__":

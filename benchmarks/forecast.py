@@ -21,13 +21,13 @@ def main() -> None:
     parser.add_argument("--deals", type=int, default=3000)
     parser.add_argument("--first-seed", type=int, default=101)
     parser.add_argument("--cutoffs", type=int, default=6)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     config = Config.model_validate({"model": SMALLER})
     parts = []
-    for number in range(asked.worlds):
-        world = simulate(asked.deals, seed=asked.first_seed + number)
-        found = backtest_forecast(world.crm, config, cutoffs=asked.cutoffs)
-        parts.append(found.forecasts.assign(world=asked.first_seed + number))
+    for number in range(args.worlds):
+        world = simulate(args.deals, seed=args.first_seed + number)
+        found = backtest_forecast(world.crm, config, cutoffs=args.cutoffs)
+        parts.append(found.forecasts.assign(world=args.first_seed + number))
         print(*found.sentences(), flush=True)
     rows = pd.concat(parts, ignore_index=True)
     rows["held"] = (rows["actual"] >= rows["low"]) & (rows["actual"] <= rows["high"])

@@ -27,18 +27,20 @@ from measuring import amount, in_fresh_process, peak, table
 
 WARM, SIZES, LARGE = 400, (1_000, 10_000, 100_000), (300_000, 2_000_000)
 DEALS_A_BUCKET, FITTED_FROM = 30_000, 10_000
-MOST_SNAPSHOTS = 100_000
+MAX_SNAPSHOTS = 100_000
 
 
 def import_files(folder: Path, deals: int) -> int:
     """Raw files into canonical buckets; the number of deals."""
     from winpredict.ingest import load_profile
     from winpredict.ingest.files import read_files
-    from winpredict.ingest.out_of_core import import_parted
+    from winpredict.ingest.out_of_core import import_out_of_core
 
     buckets = max(round(deals / DEALS_A_BUCKET), 1)
     raw = read_files([folder / "raw"], in_parts=True)
-    found = import_parted(raw, load_profile("generic"), folder / "imported", buckets, now=pd.Timestamp("2025-06-01"))
+    found = import_out_of_core(
+        raw, load_profile("generic"), folder / "imported", buckets, now=pd.Timestamp("2025-06-01")
+    )
     return found.buckets.rows["deals"]
 
 
@@ -55,7 +57,7 @@ def train_model(folder: Path, deals: int) -> int:
     from winpredict import Config, train
     from winpredict.tables.buckets import DealBuckets
 
-    config = Config.model_validate({"snapshots": {"most": MOST_SNAPSHOTS}})
+    config = Config.model_validate({"snapshots": {"most": MAX_SNAPSHOTS}})
     model = train(DealBuckets.open(folder / "imported" / "tables"), config)
     model.save(folder / "model")
     return int(model.figures["snapshots"])
@@ -150,14 +152,14 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="do the largest size in this folder and leave it, for resume.py")
     parser.add_argument("--step", choices=STEPS, help="only run one step, in this process")
     parser.add_argument("--folder", type=Path, help="of the step")
-    asked = parser.parse_args()
-    if asked.step:
-        print(json.dumps(one_step(asked.step, asked.folder, asked.sizes[0])))
+    args = parser.parse_args()
+    if args.step:
+        print(json.dumps(one_step(args.step, args.folder, args.sizes[0])))
         return
-    frame = measure([*asked.sizes, *(LARGE if asked.large else ())], asked.keep)
+    frame = measure([*args.sizes, *(LARGE if args.large else ())], args.keep)
     tell(frame)
-    if asked.chart:
-        draw(frame, asked.chart)
+    if args.chart:
+        draw(frame, args.chart)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ import pandas as pd
 from measuring import amount, table
 
 from winpredict.config import Config, load_config
-from winpredict.crm_servers._faults import FAULTS, Faults
-from winpredict.crm_servers.stand_ins import Server, connected, stand_in
+from winpredict.fake_crms._faults import FAULTS, Faults
+from winpredict.fake_crms.fake_servers import Server, connected, fake_server
 from winpredict.simulate.world import simulate
 from winpredict.sources._push_undo import read_undo
 from winpredict.sources.crms import CRMS, connect_to
@@ -261,7 +261,7 @@ def run(name: str, place: Path) -> None:
 def pushes_of(name: str, args: argparse.Namespace, place: Path) -> Iterator[Push]:
     """Both pushes into one CRM."""
     rng = np.random.default_rng(args.seed)
-    server = stand_in(name, simulate(args.deals, seed=args.seed), seed=args.seed)
+    server = fake_server(name, simulate(args.deals, seed=args.seed), seed=args.seed)
     line = Line(Faults(server.app, args.seed, delay_s=0.05, most=0))
     scores: dict[str, Values] = {}
     held: dict[str, Values] = {}

@@ -22,9 +22,9 @@ import pandas as pd
 from measuring import amount, peak, start_of_peak, table
 
 from winpredict.config import Config
-from winpredict.crm_servers._changes import live_on
-from winpredict.crm_servers._faults import FAULTS, Faults
-from winpredict.crm_servers.stand_ins import Server, connected, stand_in
+from winpredict.fake_crms._changes import apply_random_changes
+from winpredict.fake_crms._faults import FAULTS, Faults
+from winpredict.fake_crms.fake_servers import Server, connected, fake_server
 from winpredict.ingest.importing import import_files
 from winpredict.ingest.profiles import load_profile
 from winpredict.simulate.world import simulate
@@ -36,7 +36,7 @@ from winpredict.tables.crm import CRMData
 
 #: Share of the requests that fail until enough have: CRMs that give many records at once are asked seldom.
 SHARES = {"salesforce": 0.45, "hubspot": 0.25, "zoho": 0.04}
-KNOBS = {"salesforce": {"bulk_page_rows": 5000}, "hubspot": {}, "zoho": {}}
+SETTINGS = {"salesforce": {"bulk_page_rows": 5000}, "hubspot": {}, "zoho": {}}
 
 
 class StoppedError(BaseException):
@@ -74,10 +74,10 @@ class Round:
 def rounds_of(name: str, args: argparse.Namespace, folder: Path) -> Iterator[Round]:
     """Sync, compare, let the company live on, and so forth."""
     rng = np.random.default_rng(args.seed)
-    server = stand_in(name, simulate(args.deals, seed=args.seed), seed=args.seed)
+    server = fake_server(name, simulate(args.deals, seed=args.seed), seed=args.seed)
     faults = Faults(server.app, args.seed, share=SHARES[name], delay_s=0.05)
     line, kept = Line(faults), 0
-    with connected(name, server, line, sync={"attempts": 20}, **{name: KNOBS[name]}) as config:
+    with connected(name, server, line, sync={"attempts": 20}, **{name: SETTINGS[name]}) as config:
         for number in range(args.rounds + 1):
             requests, failed = line.requests, len(faults.happened)
             faults.most = args.faults * (number + 1) // (args.rounds + 1)
@@ -96,7 +96,7 @@ def rounds_of(name: str, args: argparse.Namespace, folder: Path) -> Iterator[Rou
             )  # fmt: skip
             kept = versions
             if number < args.rounds:
-                list(live_on(server, rng, args.changes))
+                list(apply_random_changes(server, rng, args.changes))
                 server.clock.advance(3600.0)
         if server.writes:
             sys.exit(f"{name}: a sync has written {len(server.writes)} fields")
@@ -114,7 +114,7 @@ def synced(name: str, config: Config, folder: Path, rng: np.random.Generator, st
                 raise StoppedError
 
         try:
-            sync(connect_to(name, config), RawStore(folder), config.crm.sync, steps=step)
+            sync(connect_to(name, config), RawStore(folder), config.crm.sync, progress=step)
         except StoppedError:
             stops -= 1
             continue

@@ -68,8 +68,8 @@ def peak() -> float:
 def _megabytes(name: str) -> float:
     if not _STATUS.exists():
         return float("nan")
-    found = re.search(rf"^{name}:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
-    return float(found[1]) / 1024 if found else float("nan")
+    match = re.search(rf"^{name}:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
+    return float(match[1]) / 1024 if match else float("nan")
 
 
 def in_fresh_process(script: Path | str, *arguments: object) -> Any:

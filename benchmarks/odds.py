@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from measuring import table
 from numpy.typing import NDArray
-from odds_data import DATA_SETS, PUBLIC, WORLD_CUTOFFS, Asked, Exam, MissingDataError
+from odds_data import DATA_SETS, PUBLIC, WORLD_CUTOFFS, DataOptions, Exam, MissingDataError
 from odds_rows import MIN_DEALS_A_LABEL, Rows, plain_columns, prepared
 
 from winpredict import Config, train
@@ -238,7 +238,7 @@ def judge(
     taken: list[Exam] = []
     notes: list[str] = []
     for number, exam in enumerate(exams):
-        print(f"  {title}: {exam.name}, {len(exam.looks)} to judge", file=sys.stderr, flush=True)
+        print(f"  {title}: {exam.name}, {len(exam.snapshots)} to judge", file=sys.stderr, flush=True)
         sheet = Sheet.of(exam, None if kept is None else kept / f"{number}.pickle", again)
         if MODEL not in sheet.answers:
             sheet.answers[MODEL], sheet.rows, sheet.answers["features"] = rows_of(exam, config)
@@ -270,7 +270,7 @@ class Sheet:
     """What was answered in one exam, and the rows that the peers learn from."""
 
     path: Path | None
-    looks: pd.DataFrame
+    snapshots: pd.DataFrame
     answers: dict[str, Answer] = field(default_factory=dict)
     rows: dict[str, Rows] = field(default_factory=dict)
 
@@ -278,14 +278,14 @@ class Sheet:
     def of(cls, exam: Exam, path: Path | None, again: Sequence[str]) -> "Sheet":
         """What is kept of an exam, where it asked the same; an empty one otherwise."""
         if path is None or not path.exists():
-            return cls(path, exam.looks)
+            return cls(path, exam.snapshots)
         # written by this script on this machine
         sheet: Sheet = pickle.loads(path.read_bytes())
-        if not sheet.looks.equals(exam.looks):
-            return cls(path, exam.looks)
+        if not sheet.snapshots.equals(exam.snapshots):
+            return cls(path, exam.snapshots)
         titles = {TITLES.get(name, name) for name in again}
         answers = {name: each for name, each in sheet.answers.items() if name.partition("|")[0] not in titles}
-        return cls(path, exam.looks, answers, sheet.rows)
+        return cls(path, exam.snapshots, answers, sheet.rows)
 
     def keep(self) -> None:
         """Write it down."""
@@ -302,7 +302,7 @@ def rows_of(exam: Exam, config: Config) -> tuple[Answer, dict[str, Rows], Answer
 
     def answer() -> Floats:
         model = train(exam.exported, config, as_of=exam.as_of)
-        found["test"] = model.build_features(exam.known, exam.looks)
+        found["test"] = model.build_features(exam.known, exam.snapshots)
         return model.odds(found["test"])["win_probability"].to_numpy(np.float64)
 
     def features() -> Floats:
@@ -317,7 +317,7 @@ def rows_of(exam: Exam, config: Config) -> tuple[Answer, dict[str, Rows], Answer
     learnt = data.features.frame[closed].reset_index(drop=True)
     asked = found["test"].reindex(columns=learnt.columns)
     used = {"attributes": list(data.audit.kept), "with_amount": "amount" in learnt}
-    plain = (plain_columns(exam.known, each, **used) for each in (snapshots, exam.looks))
+    plain = (plain_columns(exam.known, each, **used) for each in (snapshots, exam.snapshots))
     return (
         ours,
         {
@@ -338,7 +338,7 @@ def judged(
     prefixes = [exam.name.split()[0] if is_world else "" for exam in exams]
     deals = np.concatenate(
         [
-            prefix + exam.looks["deal_id"].astype(str).to_numpy(dtype=object)
+            prefix + exam.snapshots["deal_id"].astype(str).to_numpy(dtype=object)
             for prefix, exam in zip(prefixes, exams, strict=True)
         ]
     )
@@ -465,9 +465,9 @@ def overview(results: Mapping[str, Result]) -> str:
     return table(header, lines)
 
 
-def report(results: Mapping[str, Result], missing: Sequence[str], config: Config, asked: argparse.Namespace) -> str:
+def report(results: Mapping[str, Result], missing: Sequence[str], config: Config, args: argparse.Namespace) -> str:
     """The whole section."""
-    limits = {"autogluon": f", {asked.autogluon_seconds:g} s a fit", "flaml": f", {asked.flaml_seconds:g} s a fit"}
+    limits = {"autogluon": f", {args.autogluon_seconds:g} s a fit", "flaml": f", {args.flaml_seconds:g} s a fit"}
     apart = [f"{TITLES[name]} ({packages[0]}{limits.get(name, '')})" for name, (_, packages) in ELSEWHERE.items()]
     intro = (
         "Log loss, lower is better; differences are winpredict less the peer, with 95% intervals by resampling deals, "
@@ -489,27 +489,27 @@ def report(results: Mapping[str, Result], missing: Sequence[str], config: Config
     return "\n\n".join(parts)
 
 
-def run(asked: argparse.Namespace) -> tuple[dict[str, Result], list[str], Config]:
+def run(args: argparse.Namespace) -> tuple[dict[str, Result], list[str], Config]:
     """All that the command line asks for; what is kept already is not run again."""
-    model = {"bags": 2, "trees": 60, "learning_rate": 0.1} if asked.quick else {}
+    model = {"bags": 2, "trees": 60, "learning_rate": 0.1} if args.quick else {}
     config = Config.model_validate({"model": {"threads": 1, **model}})
-    seconds = {"autogluon": asked.autogluon_seconds, "flaml": asked.flaml_seconds}
-    wanted = Asked(asked.shared, asked.data, asked.deals, asked.worlds, asked.rows, asked.cutoffs)
+    seconds = {"autogluon": args.autogluon_seconds, "flaml": args.flaml_seconds}
+    wanted = DataOptions(args.shared, args.data, args.deals, args.worlds, args.rows, args.cutoffs)
     results: dict[str, Result] = {}
     missing: list[str] = []
-    for name in asked.only:
+    for name in args.only:
         title, exams_of = DATA_SETS[name]
         try:
             ways = exams_of(wanted)
             for way, exams in ways.items():
                 key = f"{name} {way}".strip()
-                path = None if asked.kept is None else asked.kept / f"{key.replace(' ', '_')}.json"
-                if path is not None and path.exists() and not asked.again:
+                path = None if args.kept is None else args.kept / f"{key.replace(' ', '_')}.json"
+                if path is not None and path.exists() and not args.again:
                     results[key] = Result(**json.loads(path.read_text()))
                     continue
                 folder = None if path is None else path.with_suffix("")
                 told = f"{title}, {way}" if way else title
-                results[key] = judge(told, exams, config, asked.peers, seconds, folder, asked.again)
+                results[key] = judge(told, exams, config, args.peers, seconds, folder, args.again)
                 if path is not None:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(json.dumps(asdict(results[key]), indent=1))
@@ -539,13 +539,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--again", nargs="+", choices=(MODEL, *PEERS), default=(), help="with --kept: make these answers anew"
     )
-    asked = parser.parse_args(given)
-    asked.only = asked.only or (["worlds", "salvirt"] if asked.quick else list(DATA_SETS))
-    asked.peers = asked.peers or (list(IN_PROCESS) if asked.quick else list(PEERS))
-    asked.deals = asked.deals or (600 if asked.quick else 3000)
-    asked.worlds = asked.worlds or (1 if asked.quick else 10)
-    asked.cutoffs = asked.cutoffs or (1 if asked.quick else len(WORLD_CUTOFFS))
-    return asked
+    args = parser.parse_args(given)
+    args.only = args.only or (["worlds", "salvirt"] if args.quick else list(DATA_SETS))
+    args.peers = args.peers or (list(IN_PROCESS) if args.quick else list(PEERS))
+    args.deals = args.deals or (600 if args.quick else 3000)
+    args.worlds = args.worlds or (1 if args.quick else 10)
+    args.cutoffs = args.cutoffs or (1 if args.quick else len(WORLD_CUTOFFS))
+    return args
 
 
 def main(given: Sequence[str] | None = None) -> None:

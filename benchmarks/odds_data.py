@@ -111,7 +111,7 @@ class Exam:
         The whole data, by which attributes are audited.
     as_of : Timestamp or None
         The cut-off; None for undated data and for data that end at it.
-    looks : DataFrame
+    snapshots : DataFrame
         deal_id and as_of of the deals to judge.
     won : ndarray of float64
         1 won, 0 lost, NaN where nobody knows yet.
@@ -125,7 +125,7 @@ class Exam:
     known: CRMData
     exported: CRMData
     as_of: pd.Timestamp | None
-    looks: pd.DataFrame
+    snapshots: pd.DataFrame
     won: Floats
     true_odds: Floats | None = None
     drop: tuple[str, ...] = ()
@@ -137,14 +137,14 @@ def dated_exams(
     """One exam a cut-off: the deals that were open then."""
     for moment in moments:
         known = crm if moment == crm.known_until else crm.as_known_at(moment)
-        looks = open_at(known, moment)
-        truth = None if true_odds is None else true_odds(moment).reindex(looks["deal_id"]).to_numpy(np.float64)
-        yield Exam(f"{moment:%Y-%m-%d}", known, crm, moment, looks, ended(crm, looks), truth)
+        snapshots = open_at(known, moment)
+        truth = None if true_odds is None else true_odds(moment).reindex(snapshots["deal_id"]).to_numpy(np.float64)
+        yield Exam(f"{moment:%Y-%m-%d}", known, crm, moment, snapshots, ended(crm, snapshots), truth)
 
 
-def ended(crm: CRMData, looks: pd.DataFrame) -> Floats:
+def ended(crm: CRMData, snapshots: pd.DataFrame) -> Floats:
     """1 for won, 0 for lost, NaN for open."""
-    outcome = labelled(crm, looks)["outcome"]
+    outcome = labelled(crm, snapshots)["outcome"]
     return outcome.astype(object).map({"won": 1.0, "lost": 0.0}).to_numpy(np.float64)
 
 
@@ -161,10 +161,10 @@ def undated_exams(crm: CRMData, judged: Mapping[str, NDArray[np.bool_]]) -> Iter
     for name, chosen in judged.items():
         deals = crm.deals.assign(outcome=crm.deals["outcome"].mask(pd.Series(chosen, index=crm.deals.index), "open"))
         known = dataclasses.replace(crm, deals=deals)
-        looks = pd.DataFrame({"deal_id": crm.deals["deal_id"][chosen].to_numpy()})
-        looks["as_of"] = pd.Series(pd.NaT, index=looks.index, dtype=crm.deals["created_at"].dtype)
+        snapshots = pd.DataFrame({"deal_id": crm.deals["deal_id"][chosen].to_numpy()})
+        snapshots["as_of"] = pd.Series(pd.NaT, index=snapshots.index, dtype=crm.deals["created_at"].dtype)
         won = (crm.deals["outcome"][chosen] == "won").to_numpy(np.float64)
-        yield Exam(name, known, known, None, looks, won, drop=tuple(audit.dropped))
+        yield Exam(name, known, known, None, snapshots, won, drop=tuple(audit.dropped))
 
 
 def random_folds(crm: CRMData, seed: int = 0, folds: int = FOLDS) -> dict[str, NDArray[np.bool_]]:
@@ -183,7 +183,7 @@ def latest(crm: CRMData) -> dict[str, NDArray[np.bool_]]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class DataOptions:
     """What the command line asks for."""
 
     shared: Path
@@ -194,7 +194,7 @@ class Asked:
     cutoffs: int
 
 
-def imported(asked: Asked, profile: str, *path: str, earlier: CRMData | None = None) -> CRMData:
+def imported(asked: DataOptions, profile: str, *path: str, earlier: CRMData | None = None) -> CRMData:
     """One of the data sets beside the project."""
     source = asked.shared.joinpath(*path)
     if not source.exists():
@@ -211,7 +211,7 @@ def at_most(crm: CRMData, rows: int) -> CRMData:
     return dataclasses.replace(crm, deals=crm.deals.iloc[chosen].reset_index(drop=True))
 
 
-def public(asked: Asked, name: str) -> dict[str, pd.DataFrame]:
+def public(asked: DataOptions, name: str) -> dict[str, pd.DataFrame]:
     """The tables of a public data set, by the name of their file."""
     tables = {}
     for file, digest in PUBLIC[name].files.items():
@@ -226,7 +226,7 @@ def public(asked: Asked, name: str) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def x_education(asked: Asked) -> CRMData:
+def x_education(asked: DataOptions) -> CRMData:
     """Leads from the first to the last."""
     leads = public(asked, "x_education")["leads.csv"].sort_values("Lead Number", ignore_index=True)
     hindsight = ["Tags", "Lead Quality", "Lead Profile", "Last Notable Activity"]
@@ -234,7 +234,7 @@ def x_education(asked: Asked) -> CRMData:
     return undated(leads["Lead Number"], leads["Converted"] == 1, attributes, asked)
 
 
-def bank(asked: Asked) -> CRMData:
+def bank(asked: DataOptions) -> CRMData:
     """Offers from the first to the last."""
     offers = public(asked, "bank")["bank-additional-full.csv"]
     # the last column says how it ended; the original names it y
@@ -242,7 +242,7 @@ def bank(asked: Asked) -> CRMData:
     return undated(pd.Series(range(len(offers))), won, offers.iloc[:, :-1].drop(columns="duration"), asked)
 
 
-def undated(numbers: pd.Series, won: pd.Series, attributes: pd.DataFrame, asked: Asked) -> CRMData:
+def undated(numbers: pd.Series, won: pd.Series, attributes: pd.DataFrame, asked: DataOptions) -> CRMData:
     """Deals without dates; the names of attributes keep clear of the canonical ones."""
     deals = pd.DataFrame(
         {
@@ -257,7 +257,7 @@ def undated(numbers: pd.Series, won: pd.Series, attributes: pd.DataFrame, asked:
     return at_most(CRMData.from_tables(pd.concat([deals, named], axis=1)), asked.rows)
 
 
-def bpic2017(asked: Asked) -> CRMData:
+def bpic2017(asked: DataOptions) -> CRMData:
     """Loan applications: statuses as stages, what employees did as touches."""
     events = public(asked, "bpic2017")["bpic17.csv"]
     events = events.assign(
@@ -289,7 +289,7 @@ def bpic2017(asked: Asked) -> CRMData:
     )
 
 
-def olist(asked: Asked) -> CRMData:
+def olist(asked: DataOptions) -> CRMData:
     """Leads, lost when they were not won within half a year."""
     tables = public(asked, "olist")
     leads = tables["olist_marketing_qualified_leads_dataset.csv"]
@@ -328,24 +328,24 @@ Timestamp('2018-02-26 19:58:00+0000', tz='UTC'), NaT]
     return pd.to_datetime(iso, format="ISO8601", utc=True)
 
 
-def world_exams(asked: Asked) -> Iterator[Exam]:
+def world_exams(asked: DataOptions) -> Iterator[Exam]:
     """Cut-offs of the worlds; how deals end that are open at the end of the data is known as well."""
     for seed in range(FIRST_SEED, FIRST_SEED + asked.worlds):
         world: World = simulate(asked.deals, seed)
         moments = [pd.Timestamp(day, tz="UTC") for day in WORLD_CUTOFFS[-asked.cutoffs :]]
         for exam in dated_exams(world.crm, moments, world.win_probability):
-            won = (world.outcomes.reindex(exam.looks["deal_id"]) == "won").to_numpy(np.float64)
+            won = (world.outcomes.reindex(exam.snapshots["deal_id"]) == "won").to_numpy(np.float64)
             yield dataclasses.replace(exam, name=f"{seed} {exam.name}", won=won)
 
 
-def salesforce_exam(asked: Asked) -> Iterator[Exam]:
+def salesforce_exam(asked: DataOptions) -> Iterator[Exam]:
     """Learnt from the March export, judged by the June one."""
     folder = "salesforce_export"
     first = imported(asked, "salesforce", folder, "WE_export_2025-03-13.zip")
     second = imported(asked, "salesforce", folder, "WE_export_2025-06-11.zip", earlier=first)
     assert first.known_until is not None
-    looks = open_at(first, first.known_until)
-    yield Exam("March", first, first, None, looks, ended(second, looks))
+    snapshots = open_at(first, first.known_until)
+    yield Exam("March", first, first, None, snapshots, ended(second, snapshots))
 
 
 def both_ways(crm: CRMData) -> dict[str, Iterator[Exam]]:
@@ -364,7 +364,7 @@ def folded(crm: CRMData) -> dict[str, Iterator[Exam]]:
 
 
 #: From the name of a data set to its title and its exams, by the way in which it is parted.
-DATA_SETS: dict[str, tuple[str, Callable[[Asked], dict[str, Iterator[Exam]]]]] = {
+DATA_SETS: dict[str, tuple[str, Callable[[DataOptions], dict[str, Iterator[Exam]]]]] = {
     "worlds": ("Simulated worlds, true odds known", lambda asked: {"": world_exams(asked)}),
     "salesforce_export": (
         "A simulated company's Salesforce exports, learnt in March, judged in June",

@@ -46,9 +46,9 @@ def with_featuretools(folder: Path) -> dict[str, Any]:
             logical_types=kinds,
         )
         world.add_relationship("deals", "deal_id", name, "deal_id")
-    looks = data["in_snapshots"]
+    snapshots = data["in_snapshots"]
     cutoffs = pd.DataFrame(
-        {"deal_id": looks["deal_id"], "time": pd.Timestamp(START) + pd.to_timedelta(looks["as_of"], unit="us")}
+        {"deal_id": snapshots["deal_id"], "time": pd.Timestamp(START) + pd.to_timedelta(snapshots["as_of"], unit="us")}
     )
 
     def run() -> pd.DataFrame:

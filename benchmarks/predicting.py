@@ -37,7 +37,7 @@ def make(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 #: As `winpredict.models.estimator.WinClassifier` fits its trees.
-OUR_KNOBS = {
+OUR_SETTINGS = {
     "feature_fraction": 0.2, "bagging_fraction": 0.7, "bagging_freq": 1, "min_data_in_leaf": 80, "lambda_l2": 5.0,
 }  # fmt: skip
 
@@ -45,8 +45,8 @@ OUR_KNOBS = {
 def fit(leaves: int, **further: float) -> lgb.Booster:
     """Trees by LightGBM's defaults, or with further knobs."""
     matrix, outcome = make(LEARNT_ROWS, seed=1)
-    knobs = {"objective": "binary", "num_leaves": leaves, "learning_rate": 0.03, "verbose": -1, "num_threads": 2}
-    return lgb.train(knobs | further, lgb.Dataset(matrix, outcome), TREES)
+    settings = {"objective": "binary", "num_leaves": leaves, "learning_rate": 0.03, "verbose": -1, "num_threads": 2}
+    return lgb.train(settings | further, lgb.Dataset(matrix, outcome), TREES)
 
 
 def with_onnx(booster: lgb.Booster, threads: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -230,14 +230,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--explained", type=int, default=4000, help="rows of which SHAP values are computed")
     parser.add_argument("--repeats", type=int, default=5)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     default = fit(LEAVES)
-    compare_odds(default, asked.rows, asked.repeats)
+    compare_odds(default, args.rows, args.repeats)
     for leaves in (7, LEAVES):
         said_of = f"{leaves} leaves, fitted as winpredict fits them"
-        compare_shap(fit(leaves, **OUR_KNOBS), said_of, asked.explained, asked.repeats)
-    compare_shap(default, f"{LEAVES} leaves by LightGBM's defaults", asked.explained // 4, 2)
-    single_deal(fit(LEAVES, **OUR_KNOBS), asked.repeats)
+        compare_shap(fit(leaves, **OUR_SETTINGS), said_of, args.explained, args.repeats)
+    compare_shap(default, f"{LEAVES} leaves by LightGBM's defaults", args.explained // 4, 2)
+    single_deal(fit(LEAVES, **OUR_SETTINGS), args.repeats)
 
 
 if __name__ == "__main__":

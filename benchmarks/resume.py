@@ -65,17 +65,17 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--within", type=float, default=120.0, help="latest kill, seconds after the start")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    rng = np.random.default_rng(asked.seed)
+    args = parser.parse_args()
+    rng = np.random.default_rng(args.seed)
     rows = []
-    for step in asked.steps:
-        after = rng.uniform(asked.within / 10, asked.within, asked.kills).tolist()
-        twin = asked.folder / "resumed"
-        last = killed_and_resumed(step, asked.folder, twin, after)
-        once, again = files_of(asked.folder / MAKES[step]), files_of(twin / MAKES[step])
+    for step in args.steps:
+        after = rng.uniform(args.within / 10, args.within, args.kills).tolist()
+        twin = args.folder / "resumed"
+        last = killed_and_resumed(step, args.folder, twin, after)
+        once, again = files_of(args.folder / MAKES[step]), files_of(twin / MAKES[step])
         verdict = "the same bytes" if once == again else f"{len(set(once.items()) ^ set(again.items()))} files differ"
         rows.append([step, ", ".join(f"{each:.0f} s" for each in after), f"{last:.0f} s", len(again), verdict])
-    print(f"{_deals(asked.folder):,} deals\n")
+    print(f"{_deals(args.folder):,} deals\n")
     print(table(["step", "killed after", "last run", "files", "result"], rows))
 
 

@@ -168,10 +168,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes and few repeats")
     parser.add_argument("--large", action="store_true", help="growth up to two million deals")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts")
-    asked = parser.parse_args()
-    for name in asked.only:
+    args = parser.parse_args()
+    for name in args.only:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        run_part(name, quick=asked.quick, large=asked.large)
+        run_part(name, quick=args.quick, large=args.large)
         (DOCS / "benchmarks.md").write_text(page())
 
 

@@ -42,7 +42,9 @@ def scored(folder: Path) -> dict[str, Any]:
     from winpredict.tables.buckets import DealBuckets
 
     parts: Counter[str] = Counter()
-    scores.gather_company = _timed("history across deals, with reading", scores.gather_company, parts)
+    scores.gather_cross_deal_history = _timed(
+        "history across deals, with reading", scores.gather_cross_deal_history, parts
+    )
     scores.score_rows = _timed("odds and reasons", scores.score_rows, parts)
     TrainedModel.build_features = _timed("features", TrainedModel.build_features, parts)
     start, used = time.perf_counter(), time.process_time()
@@ -72,16 +74,16 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="work in this folder, take what stands there, and leave it")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--score", type=Path, help="only score the deals of a folder, in this process")
-    asked = parser.parse_args()
-    if asked.score:
-        print(json.dumps(scored(asked.score)))
+    args = parser.parse_args()
+    if args.score:
+        print(json.dumps(scored(args.score)))
         return
     with tempfile.TemporaryDirectory() as folder:  # so that nothing is left to be compiled
         prepared(Path(folder), WARM)
         in_fresh_process(__file__, "--score", folder)
-    with nullcontext(asked.keep) if asked.keep else tempfile.TemporaryDirectory() as folder:
-        prepared(Path(folder), round(asked.open / SHARE_OPEN))
-        runs = [in_fresh_process(__file__, "--score", folder) for _ in range(asked.repeats)]
+    with nullcontext(args.keep) if args.keep else tempfile.TemporaryDirectory() as folder:
+        prepared(Path(folder), round(args.open / SHARE_OPEN))
+        runs = [in_fresh_process(__file__, "--score", folder) for _ in range(args.repeats)]
     print(f"Open deals of {runs[0]['deals']:,} in {runs[0]['buckets']} buckets scored with reasons:\n")
     lines = [
         [

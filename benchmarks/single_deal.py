@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from measuring import table
 
-from winpredict.explain.reasons import explain_deal, look_at
+from winpredict.explain.reasons import explain_deal, snapshot_of
 from winpredict.explain.scores import DealScorer, score, score_rows
 from winpredict.models.training import train
 from winpredict.simulate.world import simulate
@@ -39,21 +39,23 @@ def main() -> None:
     parser.add_argument("--deals", type=int, default=3000)
     parser.add_argument("--scored", type=int, default=100)
     parser.add_argument("--seed", type=int, default=5)
-    asked = parser.parse_args()
-    crm = simulate(asked.deals, seed=asked.seed).crm
+    args = parser.parse_args()
+    crm = simulate(args.deals, seed=args.seed).crm
     model = train(crm)
     start = time.perf_counter()
     batch = score(model, crm)
     of_batch = 1000 * (time.perf_counter() - start) / len(batch)
     scorer = DealScorer(model, crm)
-    deals = batch["deal_id"].sample(min(len(batch), asked.scored + WARM), random_state=0).tolist()
+    deals = batch["deal_id"].sample(min(len(batch), args.scored + WARM), random_state=0).tolist()
     milliseconds(scorer.score, deals[:WARM])
     deals = deals[WARM:]
 
     def features(deal_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         alone = scorer.tables_of(deal_id)
-        look = look_at(alone, deal_id, crm.known_until)
-        return look, model.build_features(alone, look, company=scorer.company, builders=scorer.builders)
+        snapshot = snapshot_of(alone, deal_id, crm.known_until)
+        return snapshot, model.build_features(
+            alone, snapshot, cross_deal_history=scorer.cross_deal_history, builders=scorer.builders
+        )
 
     built = {deal_id: features(deal_id) for deal_id in deals}
     runs = {
@@ -70,7 +72,7 @@ def main() -> None:
         [name, len(each), *(f"{figure:.1f}" for figure in (np.median(each), np.quantile(each, 0.95)))]
         for name, each in runs.items()
     ]
-    print(f"One deal of {asked.deals:,}, {len(model.info)} features, default knobs:\n")
+    print(f"One deal of {args.deals:,}, {len(model.info)} features, default knobs:\n")
     print(table(["warm", "deals", "milliseconds (median)", "milliseconds (95 of 100)"], lines))
     alone = pd.DataFrame([scorer.score(deal_id) for deal_id in deals])
     among = batch.set_index("deal_id").loc[deals].reset_index()[alone.columns]

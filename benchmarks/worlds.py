@@ -26,7 +26,7 @@ from winpredict.simulate.world import World, simulate
 
 Floats = NDArray[np.float64]
 HORIZONS = (7.0, 30.0, 90.0)
-LEAST_ODDS = 0.002
+MIN_ODDS = 0.002
 
 
 def one_world(world: World, day: pd.Timestamp) -> dict[str, float]:
@@ -35,16 +35,16 @@ def one_world(world: World, day: pd.Timestamp) -> dict[str, float]:
     model = train(world.crm, as_of=day)
     seconds = time.process_time() - started
     known = known_before(world.crm, day)
-    looks = pipeline(known, day)
-    features = model.build_features(known, looks)
+    snapshots = pipeline(known, day)
+    features = model.build_features(known, snapshots)
     odds = model.odds(features)
-    true = world.win_probability(day).reindex(looks["deal_id"]).to_numpy(np.float64)
+    true = world.win_probability(day).reindex(snapshots["deal_id"]).to_numpy(np.float64)
     p = odds["win_probability"].to_numpy()
     own, group = odds[["low", "high"]].to_numpy(), odds[["group_low", "group_high"]].to_numpy()
     entropy = cross_entropy(true, np.clip(true, 1e-9, 1 - 1e-9))
     found = {
         "open deals": float(len(p)),
-        "soft ratio": cross_entropy(true, np.clip(p, LEAST_ODDS, 1 - LEAST_ODDS)) / entropy,
+        "soft ratio": cross_entropy(true, np.clip(p, MIN_ODDS, 1 - MIN_ODDS)) / entropy,
         "bias": float((p - true).mean()),
         "deal range holds": float(((own[:, 0] <= true) & (true <= own[:, 1])).mean()),
         "deal range width": float(np.diff(own).mean()),
@@ -52,7 +52,7 @@ def one_world(world: World, day: pd.Timestamp) -> dict[str, float]:
         "group range width": float(np.diff(group).mean()),
         "CPU seconds": seconds,
     }
-    return found | by_date(model.win_by(features, np.array(HORIZONS), p), world, looks, day)
+    return found | by_date(model.win_by(features, np.array(HORIZONS), p), world, snapshots, day)
 
 
 def cross_entropy(true: Floats, odds: Floats) -> float:
@@ -66,16 +66,16 @@ def held_by_group(odds: Floats, true: Floats, ends: Floats) -> float:
     return float(np.mean([ends[rows, 0].mean() <= true[rows].mean() <= ends[rows, 1].mean() for rows in groups]))
 
 
-def by_date(odds: Floats, world: World, looks: pd.DataFrame, day: pd.Timestamp) -> dict[str, float]:
+def by_date(odds: Floats, world: World, snapshots: pd.DataFrame, day: pd.Timestamp) -> dict[str, float]:
     """Odds of a win within each horizon beside what happened, where the history is long enough to tell."""
-    deals = world.crm.deals.set_index("deal_id").reindex(looks["deal_id"])
+    deals = world.crm.deals.set_index("deal_id").reindex(snapshots["deal_id"])
     days = ((deals["closed_at"] - day) / pd.Timedelta(days=1)).to_numpy(np.float64)
     found = {}
     for place, horizon in enumerate(HORIZONS):
         if day + pd.Timedelta(days=horizon) > world.ends_at:
             continue
         won = ((deals["outcome"] == "won").to_numpy() & (days <= horizon)).astype(np.float64)
-        p = np.clip(odds[:, place], LEAST_ODDS, 1 - LEAST_ODDS)
+        p = np.clip(odds[:, place], MIN_ODDS, 1 - MIN_ODDS)
         name = f"{horizon:.0f} days"
         found |= {f"{name}: odds": p.mean(), f"{name}: won": won.mean(), f"{name}: log loss": cross_entropy(won, p)}
     return found
@@ -89,14 +89,14 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=9500)
     parser.add_argument("--days", nargs="+", default=["2024-11-15"])
     parser.add_argument("--drift", default="one product")
-    asked = parser.parse_args()
-    for size, worlds in zip(asked.sizes, asked.worlds, strict=True):
+    args = parser.parse_args()
+    for size, worlds in zip(args.sizes, args.worlds, strict=True):
         rows = [
-            one_world(simulate(size, seed=asked.first_seed + number, drift=asked.drift), pd.Timestamp(day, tz="UTC"))
+            one_world(simulate(size, seed=args.first_seed + number, drift=args.drift), pd.Timestamp(day, tz="UTC"))
             for number in range(worlds)
-            for day in asked.days
+            for day in args.days
         ]
-        print(f"{worlds} worlds of {size} deals, drift: {asked.drift}")
+        print(f"{worlds} worlds of {size} deals, drift: {args.drift}")
         print(pd.DataFrame(rows).agg(["mean", "std"]).T.round(4).to_string(), flush=True)
 
 

@@ -13,7 +13,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from starlette.routing import Mount
 
-from winpredict.app import guessing, people
+from winpredict.app import people, sign_in_throttle
 from winpredict.app.identity import COOKIE, signed
 from winpredict.app.people import add_person, make_token, sign_in
 from winpredict.app.records import Person, Role
@@ -139,12 +139,12 @@ class Newcomer:
 def cheap_hashes() -> Iterator[None]:
     """For a fixture: passwords whose check costs next to nothing."""
     hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
-    guessing.nobodys_hash.cache_clear()
+    sign_in_throttle.nobodys_hash.cache_clear()
     with pytest.MonkeyPatch.context() as patched:
-        for place in (people, guessing):
+        for place in (people, sign_in_throttle):
             patched.setattr(place, "password_hasher", lambda: hasher)
         yield
-    guessing.nobodys_hash.cache_clear()
+    sign_in_throttle.nobodys_hash.cache_clear()
 
 
 def try_password(client: TestClient, email: str, password: str = PASSWORD, **more: str) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 #: Odds of runs, in per cent: with one digit more or less a page is told from its neighbours'.
-LEAST, MOST = 5, 94
+MIN, MAX = 5, 94
 _CELLS = (
     r'<span class="odds">.*?(\d+)%</span>',
     r'data-label="Win odds">(?:<svg.*?</svg>)?\s*(\d+)%',
@@ -28,7 +28,7 @@ def percent_of(run: int) -> int:
     >>> percent_of(0), percent_of(89), percent_of(90)
     (5, 94, 5)
     """
-    return LEAST + run % (MOST - LEAST + 1)
+    return MIN + run % (MAX - MIN + 1)
 
 
 def with_odds(scores: pd.DataFrame, run: int) -> pd.DataFrame:
@@ -53,9 +53,9 @@ def _of_page(address: str, page: str) -> Iterator[int]:
     # beneath a deal's headline stand its odds of other days, which are of no run
     for cells in _CELLS[-1:] if address.startswith("/deals/") else _CELLS:
         yield from map(int, re.findall(cells, page, re.DOTALL))
-    found = re.search(_SUM, page, re.DOTALL)
-    if found and address.startswith("/pipeline"):
-        deals, wins = (int(each.replace(",", "")) for each in found.groups())
+    match = re.search(_SUM, page, re.DOTALL)
+    if match and address.startswith("/pipeline"):
+        deals, wins = (int(each.replace(",", "")) for each in match.groups())
         shown = set(map(int, re.findall(_CELLS[1], page, re.DOTALL)))
         # the sum is rounded to whole deals: it fits what the rows show, or tells another number
         fits = [each for each in shown if abs(deals * each / 100 - wins) <= 0.51]

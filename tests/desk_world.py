@@ -52,22 +52,22 @@ class Cast:
     other_deal: str
 
 
-def fill(place: Workspace, model: TrainedModel, config: Config) -> None:
+def fill(workspace: Workspace, model: TrainedModel, config: Config) -> None:
     """Record a model of a workspace's tables as the champion, with its drivers, and keep its scores."""
-    crm = place.crm()
+    crm = workspace.crm()
     features = model.build_features(crm, pipeline(crm, crm.known_until))
     drivers = top_drivers(model, features)
-    log_training(place.folder, model, config=config, fingerprint=place.state, example=features, drivers=drivers)
-    place.keep_scores(score(model, crm, model_version="1"), crm.known_until)
+    log_training(workspace.folder, model, config=config, fingerprint=workspace.state, example=features, drivers=drivers)
+    workspace.keep_scores(score(model, crm, model_version="1"), crm.known_until)
 
 
-def judge(place: Workspace, model: TrainedModel, config: Config) -> None:
+def judge(workspace: Workspace, model: TrainedModel, config: Config) -> None:
     """Record a backtest of a workspace, and the model once more as a challenger."""
-    crm = place.crm()
-    knobs = config.model_copy(update={"backtest": config.backtest.model_copy(update={"folds": 2})})
-    log_backtest(place.folder, backtest(crm, knobs), config=knobs, fingerprint=place.state)
+    crm = workspace.crm()
+    settings = config.model_copy(update={"backtest": config.backtest.model_copy(update={"folds": 2})})
+    log_backtest(workspace.folder, backtest(crm, settings), config=settings, fingerprint=workspace.state)
     features = model.build_features(crm, pipeline(crm, crm.known_until))
-    log_training(place.folder, model, config=config, fingerprint="earlier", example=features)
+    log_training(workspace.folder, model, config=config, fingerprint="earlier", example=features)
 
 
 def with_teams(crm: CRMData) -> CRMData:
@@ -128,9 +128,9 @@ def eight_days_earlier(scores: pd.DataFrame) -> pd.DataFrame:
 
 def csrf_token(html: str) -> str:
     """The token in a page's form."""
-    found = re.search(r'name="csrf_token" value="([^"]+)"', html)
-    assert found, "this page has no form with a token"
-    return found[1]
+    match = re.search(r'name="csrf_token" value="([^"]+)"', html)
+    assert match, "this page has no form with a token"
+    return match[1]
 
 
 def client_of(app: FastAPI, email: str, password: str = PASSWORD) -> TestClient:

@@ -30,13 +30,13 @@ pytest.importorskip("httpx")
 pytest.importorskip("apprise")
 
 from winpredict.cli import app
-from winpredict.crm_servers._changes import live_on
-from winpredict.crm_servers._faults import Faults
-from winpredict.crm_servers.stand_ins import connected, stand_in
+from winpredict.fake_crms._changes import apply_random_changes
+from winpredict.fake_crms._faults import Faults
+from winpredict.fake_crms.fake_servers import connected, fake_server
 from winpredict.simulate.world import simulate
 
 TALKATIVE = ("winpredict", "httpx", "httpcore", "urllib3", "requests", "apprise", "simple_salesforce", "keyring")
-KNOBS = {"model": {"bags": 1, "trees": 15, "large_leaves": 0}, "snapshots": {"every_days": 60}}
+SETTINGS = {"model": {"bags": 1, "trees": 15, "large_leaves": 0}, "snapshots": {"every_days": 60}}
 HOOK_SECRET, HOOK_PASSWORD = "B0DFsecretHook91", "hunter2-hunter2"
 WRONG = "wrong-but-secret-0123456789"
 
@@ -46,15 +46,15 @@ class Way:
     """A way to sign in to a CRM."""
 
     crm: str
-    knobs: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
 
     @property
     def variables(self):
         """Where its secrets come from."""
-        if self.knobs.get("sign_in") == "jwt":
+        if self.settings.get("sign_in") == "jwt":
             return ["WINPREDICT_SALESFORCE_PRIVATE_KEY"]
         kinds = {"salesforce": ["CLIENT_SECRET"], "zoho": ["CLIENT_SECRET", "REFRESH_TOKEN"], "hubspot": ["TOKEN"]}
-        own = ["CLIENT_SECRET", "REFRESH_TOKEN"] if self.knobs.get("sign_in") == "oauth" else kinds[self.crm]
+        own = ["CLIENT_SECRET", "REFRESH_TOKEN"] if self.settings.get("sign_in") == "oauth" else kinds[self.crm]
         return [f"WINPREDICT_{self.crm.upper()}_{kind}" for kind in own]
 
 
@@ -123,18 +123,18 @@ def test_a_secret_stands_nowhere(name, hook, tmp_path, monkeypatch, caplog, capf
         caplog.set_level(logging.DEBUG, logger)
     caplog.set_level(logging.DEBUG)
     way, heard = WAYS[name], Heard()
-    server = stand_in(way.crm, simulate(120, seed=3))
+    server = fake_server(way.crm, simulate(120, seed=3))
     known = [HOOK_SECRET, HOOK_PASSWORD, WRONG]
-    if way.knobs.get("sign_in") == "jwt":
+    if way.settings.get("sign_in") == "jwt":
         pem, public = private_key()
-        server.trust(way.knobs["username"], public)
+        server.trust(way.settings["username"], public)
         monkeypatch.setenv(way.variables[0], pem)
         known += [line for line in pem.splitlines() if "-----" not in line]
         check = server.check_assertion
         monkeypatch.setattr(server, "check_assertion", lambda text: (known.append(text), check(text)))
-    with connected(way.crm, server, **{way.crm: way.knobs}) as config:
+    with connected(way.crm, server, **{way.crm: way.settings}) as config:
         if name == "salesforce":
-            server.habits.token_requests = 25  # tokens expire on the way
+            server.behaviour.token_requests = 25  # tokens expire on the way
         own = options(tmp_path, config, "report.yaml" if name == "hubspot" else "knobs.yaml")
         if name == way.crm:
             everything(heard, way.crm, own, server)
@@ -146,7 +146,7 @@ def test_a_secret_stands_nowhere(name, hook, tmp_path, monkeypatch, caplog, capf
             heard.run(command, way.crm, *(own if command != "connect" else own[2:]))
     for kinds in (("500", "503"), ("cut before", "half an answer"), ("401",)):
         with connected(way.crm, server, Faults(server.app, share=1.0, kinds=kinds), **sections(way)) as config:
-            if way.knobs.get("sign_in") == "jwt":
+            if way.settings.get("sign_in") == "jwt":
                 monkeypatch.setenv(way.variables[0], pem)
             bad = options(tmp_path, config, "bad.yaml")
             assert heard.run("sync", way.crm, *bad) == 2
@@ -162,7 +162,7 @@ def test_a_secret_stands_nowhere(name, hook, tmp_path, monkeypatch, caplog, capf
 
 
 def sections(way):
-    return {way.crm: way.knobs, "sync": {"attempts": 2}}
+    return {way.crm: way.settings, "sync": {"attempts": 2}}
 
 
 def options(folder, config, name):
@@ -172,7 +172,7 @@ def options(folder, config, name):
         "reports": ["pipeline"] if name == "report.yaml" else [],
     }
     crm = config.model_dump(mode="json")["crm"]
-    (folder / name).write_text(yaml.safe_dump(KNOBS | {"crm": crm, "run": run}))
+    (folder / name).write_text(yaml.safe_dump(SETTINGS | {"crm": crm, "run": run}))
     return ["--workspace", folder / "w", "--config", folder / name]
 
 
@@ -182,7 +182,7 @@ def everything(heard, crm, own, server):
     for command in (["sync", crm], ["train"], ["score"], ["push", crm, "--create-fields"], ["push", crm, "--apply"]):
         given = own if command[0] != "score" else own[:2]
         assert heard.run(*command, *given) == 0, heard.texts[-4:]
-    list(live_on(server, np.random.default_rng(1), 25))
+    list(apply_random_changes(server, np.random.default_rng(1), 25))
     server.clock.advance(24 * 3600.0)
     assert heard.run("run", crm, *own) == 2  # one of the two digests did not arrive
     undo_file = max((own[1] / "push").glob("*.jsonl"))

@@ -61,9 +61,9 @@ def test_ibm_is_not_fooled_by_columns_of_the_close():
 
 
 def test_maven_carries_no_signal_and_it_is_said():
-    found = backtest(read("maven", "maven_crm_sales").crm, QUICK, folds=2)
-    assert "No usable signal" in found.verdict
-    losses = found.overall["log_loss"]
+    result = backtest(read("maven", "maven_crm_sales").crm, QUICK, folds=2)
+    assert "No usable signal" in result.verdict
+    losses = result.overall["log_loss"]
     assert losses["winpredict"] < losses["overall_rate"] + 0.005
 
 
@@ -78,6 +78,6 @@ def test_salvirt_duplicates_stay_in_one_fold():
 
 
 def test_bpic2012_beats_the_stage_win_rate():
-    found = backtest(read("bpic2012", "bpic2012").crm, QUICK, folds=2)
-    assert found.comparisons["stage_win_rate"].beats_baseline
-    assert {"O_SENT", "O_SENT_BACK"} <= set(found.by_stage.index.get_level_values(0))
+    result = backtest(read("bpic2012", "bpic2012").crm, QUICK, folds=2)
+    assert result.comparisons["stage_win_rate"].beats_baseline
+    assert {"O_SENT", "O_SENT_BACK"} <= set(result.by_stage.index.get_level_values(0))

@@ -10,8 +10,8 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from winpredict import Config, score, train
-from winpredict.crm_servers._changes import live_on
-from winpredict.crm_servers.stand_ins import connected, stand_in
+from winpredict.fake_crms._changes import apply_random_changes
+from winpredict.fake_crms.fake_servers import connected, fake_server
 from winpredict.features.build import build_features
 from winpredict.features.snapshots import every, open_at
 from winpredict.ingest.importing import import_files
@@ -30,11 +30,15 @@ DAY = 24 * 3600.0
 def both(request, tmp_path_factory):
     """Tables by three syncs, two lively days apart, and by an export after the last of them."""
     name, place = request.param, tmp_path_factory.mktemp(request.param)
-    server, rng, store = stand_in(name, simulate(300, seed=5), seed=1), np.random.default_rng(2), RawStore(place / name)
+    server, rng, store = (
+        fake_server(name, simulate(300, seed=5), seed=1),
+        np.random.default_rng(2),
+        RawStore(place / name),
+    )
     with connected(name, server) as config:
         for number in range(3):
             if number:
-                list(live_on(server, rng, 40))
+                list(apply_random_changes(server, rng, 40))
                 server.clock.advance(DAY)
             sync(connect_to(name, config), store, config.crm.sync)
     synced = replayed(store, load_profile(name)).crm
@@ -54,19 +58,21 @@ def looks_at(crm):
 def test_every_feature_is_the_same(both):
     synced, exported = both
     assert set(synced.attributes) == set(exported.attributes)
-    looks = looks_at(exported)
-    pd.testing.assert_frame_equal(looks_at(synced), looks)
+    snapshots = looks_at(exported)
+    pd.testing.assert_frame_equal(looks_at(synced), snapshots)
     # an export knows an attribute as it is now; what syncs saw of it before is what they know more
-    unwatched = build_features(replace(synced, attribute_history=None), looks, attributes=exported.attributes)
-    found = build_features(synced, looks, attributes=exported.attributes)
-    expected = build_features(exported, looks, attributes=exported.attributes)
-    assert unwatched.info == found.info == expected.info
-    assert unwatched.skipped == found.skipped == expected.skipped
+    unwatched = build_features(replace(synced, attribute_history=None), snapshots, attributes=exported.attributes)
+    features = build_features(synced, snapshots, attributes=exported.attributes)
+    expected = build_features(exported, snapshots, attributes=exported.attributes)
+    assert unwatched.info == features.info == expected.info
+    assert unwatched.skipped == features.skipped == expected.skipped
     pd.testing.assert_frame_equal(unwatched.frame, expected.frame)
     of_attributes = [name for name in expected.frame if any(each in name for each in exported.attributes)]
     assert len(of_attributes) < 20 < 60 < len(expected.frame.columns)
-    pd.testing.assert_frame_equal(found.frame.drop(columns=of_attributes), expected.frame.drop(columns=of_attributes))
-    differ = [name for name in of_attributes if not found.frame[name].equals(expected.frame[name])]
+    pd.testing.assert_frame_equal(
+        features.frame.drop(columns=of_attributes), expected.frame.drop(columns=of_attributes)
+    )
+    differ = [name for name in of_attributes if not features.frame[name].equals(expected.frame[name])]
     assert differ, "no sync saw an attribute change; let more happen"
 
 

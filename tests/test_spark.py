@@ -21,7 +21,7 @@ from winpredict.features.dataset import build_dataset
 from winpredict.ingest import import_files, load_profile
 from winpredict.ingest.files import read_files
 from winpredict.ingest.importing import import_raw
-from winpredict.ingest.out_of_core import import_parted
+from winpredict.ingest.out_of_core import import_out_of_core
 from winpredict.models.registry import log_training
 from winpredict.models.snapshots import pipeline
 from winpredict.models.training import train
@@ -74,7 +74,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def local(place):
     raw = read_files([place / "raw"], in_parts=True)
-    return import_parted(raw, load_profile("generic"), place / "work", BUCKETS, now=NOW).buckets
+    return import_out_of_core(raw, load_profile("generic"), place / "work", BUCKETS, now=NOW).buckets
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ def small(world):
 
 
 def saved(folder, crm, **options):
-    place = Workspace(folder)
-    with place.writing():
-        place.save_import(crm, profile="generic", **options)
-    return place
+    workspace = Workspace(folder)
+    with workspace.writing():
+        workspace.save_import(crm, profile="generic", **options)
+    return workspace
 
 
 def test_what_was_imported_comes_back_with_its_story(tmp_path, small):

@@ -23,8 +23,8 @@ import pyarrow as pa
 from winpredict.errors import ProfileError, TableError, WinPredictError
 from winpredict.explain.scores import score_rows
 from winpredict.features.build import build_features
-from winpredict.features.company import Company, CompanyFacts
-from winpredict.features.dataset import DEFAULT_LOOKS, Looks
+from winpredict.features.cross_deal_history import CrossDealFacts, CrossDealHistory
+from winpredict.features.dataset import DEFAULT_GRID, SnapshotGrid
 from winpredict.features.events import DealEvents
 from winpredict.ingest.files import RawFile, with_whole_ids
 from winpredict.ingest.fit import refuse_poor_fit
@@ -297,8 +297,8 @@ def import_tables(
 
     Notes
     -----
-    As `winpredict.ingest.out_of_core.import_parted`, and with its two exceptions. Of two rows with one id that nothing
-    else tells apart the one whose content sorts last counts, since Spark's rows have no order.
+    As `winpredict.ingest.out_of_core.import_out_of_core`, and with its two exceptions. Of two rows with one id that
+    nothing else tells apart the one whose content sorts last counts, since Spark's rows have no order.
     """
     moment = utc(pd.Timestamp.now("UTC") if now is None else now)
     wanted = [(name, *use) for name in raw for use in wanted_sources(_raw_file(name), profile, alone=len(raw) == 1)]
@@ -342,8 +342,8 @@ def import_tables(
     return SparkTables(frames, rest, description), quarantine.counts
 
 
-def gather_company(tables: SparkTables, facts_of: Callable[[CRMData], CompanyFacts]) -> CompanyFacts:
-    """Cross-deal history of all buckets; see `winpredict.features.dataset.gather_company`."""
+def gather_cross_deal_history(tables: SparkTables, facts_of: Callable[[CRMData], CrossDealFacts]) -> CrossDealFacts:
+    """Cross-deal history of all buckets; see `winpredict.features.dataset.gather_cross_deal_history`."""
     known = tables.portable()
 
     def facts(rows: pa.Table) -> pa.Table:
@@ -354,10 +354,12 @@ def gather_company(tables: SparkTables, facts_of: Callable[[CRMData], CompanyFac
     by_bucket: dict[int, dict[str, Any]] = {}
     for row in collected:
         by_bucket.setdefault(row["bucket"], {})[row["name"]] = bytes(row["rows"])
-    return CompanyFacts.joined([_unpack_facts(parts) for parts in by_bucket.values()])
+    return CrossDealFacts.joined([_unpack_facts(parts) for parts in by_bucket.values()])
 
 
-def build_dataset(tables: SparkTables, *, attributes: Sequence[str] = (), looks: Looks = DEFAULT_LOOKS) -> "DataFrame":
+def build_dataset(
+    tables: SparkTables, *, attributes: Sequence[str] = (), grid: SnapshotGrid = DEFAULT_GRID
+) -> "DataFrame":
     """Feature rows of every deal each so many days, labelled; see `winpredict.features.dataset.build_dataset`.
 
     Parameters
@@ -365,7 +367,7 @@ def build_dataset(tables: SparkTables, *, attributes: Sequence[str] = (), looks:
     tables : SparkTables
     attributes : sequence of str
         Static attributes that may be used (`LeakageAudit.kept`).
-    looks : Looks
+    grid : SnapshotGrid
         By default every deal each seven days.
 
     Returns
@@ -374,11 +376,13 @@ def build_dataset(tables: SparkTables, *, attributes: Sequence[str] = (), looks:
         bucket, deal_id, as_of, outcome, days_to_close, look, then the features.
     """
     known, wanted = tables.portable(), tuple(attributes)
-    shared = _broadcast(tables, gather_company(tables, lambda crm: CompanyFacts.of(DealEvents(crm), wanted)))
+    shared = _broadcast(
+        tables, gather_cross_deal_history(tables, lambda crm: CrossDealFacts.of(DealEvents(crm), wanted))
+    )
 
     def rows_of(crm: CRMData) -> pd.DataFrame:
-        snapshots = looks.of(crm)
-        built = build_features(crm, snapshots, attributes=wanted, company=_company(shared.value))
+        snapshots = grid.of(crm)
+        built = build_features(crm, snapshots, attributes=wanted, cross_deal_history=_cross_deal_history(shared.value))
         return pd.concat([snapshots.reset_index(drop=True), built.frame], axis=1)
 
     return _by_bucket(tables, lambda rows: rows_of(known.crm_of(rows)), rows_of(tables.first()))
@@ -410,13 +414,17 @@ def score(
     known = tables.portable()
     first = tables.first()
     files = tables._session.sparkContext.broadcast(_model_files(model))
-    shared = _broadcast(tables, gather_company(tables, lambda crm: _model(files.value).recipe.company_facts(crm)))
+    shared = _broadcast(
+        tables, gather_cross_deal_history(tables, lambda crm: _model(files.value).recipe.cross_deal_facts(crm))
+    )
 
     def scores_of(crm: CRMData) -> pd.DataFrame:
-        looks = pipeline(crm, moment)
+        snapshots = pipeline(crm, moment)
         its = _model(files.value)
-        built = its.build_features(crm.of_deals(looks["deal_id"]), looks, company=_company(shared.value))
-        return score_rows(its, looks, built, moment).assign(model_version=model_version, scored_at=scored)
+        built = its.build_features(
+            crm.of_deals(snapshots["deal_id"]), snapshots, cross_deal_history=_cross_deal_history(shared.value)
+        )
+        return score_rows(its, snapshots, built, moment).assign(model_version=model_version, scored_at=scored)
 
     return _by_bucket(tables, lambda rows: scores_of(known.crm_of(rows)), scores_of(first))
 
@@ -489,7 +497,7 @@ def _unpacked(content: bytes) -> pd.DataFrame:
     return with_whole_ids(pa.ipc.open_stream(content).read_all())
 
 
-def _facts_bytes(facts: CompanyFacts) -> dict[str, bytes]:
+def _facts_bytes(facts: CrossDealFacts) -> dict[str, bytes]:
     parts = {}
     for each in fields(facts):
         value = getattr(facts, each.name)
@@ -500,22 +508,22 @@ def _facts_bytes(facts: CompanyFacts) -> dict[str, bytes]:
     return parts
 
 
-def _unpack_facts(parts: Mapping[str, bytes]) -> CompanyFacts:
+def _unpack_facts(parts: Mapping[str, bytes]) -> CrossDealFacts:
     values: dict[str, Any] = {}
     for name, content in parts.items():
         sets = content[:1] == b"["
-        values[name] = frozenset(json.loads(content)) if sets else CompanyFacts.typed(_unpacked(content))
-    return CompanyFacts(**values)
+        values[name] = frozenset(json.loads(content)) if sets else CrossDealFacts.typed(_unpacked(content))
+    return CrossDealFacts(**values)
 
 
-def _broadcast(tables: SparkTables, facts: CompanyFacts) -> Any:
+def _broadcast(tables: SparkTables, facts: CrossDealFacts) -> Any:
     """The facts of all deals to every worker, as bytes that each turns into tables once."""
     return tables._session.sparkContext.broadcast(tuple(sorted(_facts_bytes(facts).items())))
 
 
 @lru_cache(maxsize=1)
-def _company(parts: tuple[tuple[str, bytes], ...]) -> Company:
-    return Company(_unpack_facts(dict(parts)))
+def _cross_deal_history(parts: tuple[tuple[str, bytes], ...]) -> CrossDealHistory:
+    return CrossDealHistory(_unpack_facts(dict(parts)))
 
 
 def _model_files(model: TrainedModel) -> tuple[tuple[str, str], ...]:
@@ -545,7 +553,7 @@ def _hints(
 ) -> tuple[dict[str, ColumnHints], int]:
     """What whole columns tell about how to read them, joined over all partitions, and the number of wanted rows."""
 
-    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def inspect_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         source = profile.tables[table][place]
         for batch in batches:
             of_batch = Quarantine()
@@ -558,7 +566,7 @@ def _hints(
 
     joined: dict[str, ColumnHints] = {}
     number = 0
-    for row in frame.mapInArrow(look, "said string, noted string, rows bigint").collect():
+    for row in frame.mapInArrow(inspect_batches, "said string, noted string, rows bigint").collect():
         number += row["rows"]
         quarantine.join([json.loads(row["noted"])])
         for column, hint in json.loads(row["said"]).items():

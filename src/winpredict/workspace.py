@@ -31,7 +31,7 @@ _TABLES, _QUARANTINE, _MANIFEST = "tables", "quarantine", "manifest.json"
 #: A finished import that waits for its parts to be moved to their places; see `Workspace.save_import`.
 _INCOMING = ".incoming"
 #: Tables in one piece, parted for work in buckets; named by what they hold.
-_PARTED = ".parted-"
+_PARTITIONED = ".parted-"
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,17 @@ class Workspace:
         WorkspaceError
             When nothing was imported.
         """
-        from winpredict.tables.buckets import DealBuckets, is_parted
+        from winpredict.tables.buckets import DealBuckets, is_partitioned
 
         _ = self.manifest
-        return DealBuckets.open(self.folder / _TABLES) if is_parted(self.folder / _TABLES) else None
+        return DealBuckets.open(self.folder / _TABLES) if is_partitioned(self.folder / _TABLES) else None
 
     def part(self, buckets: int) -> "DealBuckets":
         """Part tables that were imported in one piece; the parted ones stand beside them until the next import."""
-        from winpredict.tables.buckets import DealBuckets, is_parted
+        from winpredict.tables.buckets import DealBuckets, is_partitioned
 
-        place = self.folder / f"{_PARTED}{self.state[:16]}-{buckets}"
-        return DealBuckets.open(place) if is_parted(place) else DealBuckets.write(self.crm(), place, buckets)
+        place = self.folder / f"{_PARTITIONED}{self.state[:16]}-{buckets}"
+        return DealBuckets.open(place) if is_partitioned(place) else DealBuckets.write(self.crm(), place, buckets)
 
     @property
     def state(self) -> str:
@@ -130,7 +130,7 @@ class Workspace:
 
     @property
     def added_folder(self) -> Path:
-        """Where files are kept that add to the deals of a CRM; see `winpredict.sources.additions`."""
+        """Where files are kept that add to the deals of a CRM; see `winpredict.sources.supplementary_imports`."""
         return self.raw_folder / "added"
 
     @property
@@ -211,7 +211,7 @@ class Workspace:
         WorkspaceError
             As `save_import`.
         """
-        from winpredict.tables.buckets import DealBuckets, is_parted
+        from winpredict.tables.buckets import DealBuckets, is_partitioned
         from winpredict.tables.crm import CRMData
 
         self._settle()
@@ -226,7 +226,7 @@ class Workspace:
             said = json.loads((tables / "crm.json").read_text()) | {"known_until": moment.isoformat()}
             (tables / "crm.json").unlink()  # it is linked: what is written into it would be written into the old one
             (tables / "crm.json").write_text(json.dumps(said, indent=2) + "\n")
-            known = DealBuckets.open(tables) if is_parted(tables) else CRMData.load(tables)
+            known = DealBuckets.open(tables) if is_partitioned(tables) else CRMData.load(tables)
             manifest = _manifest(known, profile, records)
             (staging / _MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n")
         self._settle()
@@ -348,7 +348,11 @@ class Workspace:
                     os.replace(incoming / name, self.folder / name)
             shutil.rmtree(incoming)
             # the second kind is what a killed process had half written
-            for left in (self.importing_folder, *self.folder.glob(f"{_PARTED}*"), *self.folder.glob(f".{_PARTED}*")):
+            for left in (
+                self.importing_folder,
+                *self.folder.glob(f"{_PARTITIONED}*"),
+                *self.folder.glob(f".{_PARTITIONED}*"),
+            ):
                 shutil.rmtree(left, ignore_errors=True)
 
     def _settle_if_idle(self) -> None:

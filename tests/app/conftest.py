@@ -49,27 +49,27 @@ cheap_passwords = pytest.fixture(scope="module", autouse=True)(cheap_hashes)
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, world, model, quick_config) -> Workspace:
     """A workspace with tables, a champion and scores. Shared by all tests: take `workspace` to change something."""
-    place = Workspace(tmp_path_factory.mktemp("trained") / "workspace")
-    place.save_import(with_teams(world.crm), profile="simulated")
-    fill(place, model, quick_config)
-    return place
+    workspace = Workspace(tmp_path_factory.mktemp("trained") / "workspace")
+    workspace.save_import(with_teams(world.crm), profile="simulated")
+    fill(workspace, model, quick_config)
+    return workspace
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory, trained) -> Workspace:
     """A copy of the trained workspace for one module."""
-    place = tmp_path_factory.mktemp("desk") / "workspace"
-    shutil.copytree(trained.folder, place)
-    return Workspace(place)
+    folder = tmp_path_factory.mktemp("desk") / "workspace"
+    shutil.copytree(trained.folder, folder)
+    return Workspace(folder)
 
 
 @pytest.fixture(scope="session")
 def judged(tmp_path_factory, trained, model, quick_config) -> Workspace:
     """The trained workspace with a backtest, and a challenger. Shared by all tests: take a copy to change something."""
-    place = tmp_path_factory.mktemp("judged") / "workspace"
-    shutil.copytree(trained.folder, place)
-    judge(Workspace(place), model, quick_config)
-    return Workspace(place)
+    folder = tmp_path_factory.mktemp("judged") / "workspace"
+    shutil.copytree(trained.folder, folder)
+    judge(Workspace(folder), model, quick_config)
+    return Workspace(folder)
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +84,13 @@ def app(workspace, desk_config) -> Iterator[FastAPI]:
 @pytest.fixture(scope="session")
 def undated(tmp_path_factory, world, quick_config) -> Iterator[FastAPI]:
     """The win desk of a workspace whose deals carry no dates, with one scoring run and everybody as in `app`."""
-    place = Workspace(tmp_path_factory.mktemp("undated") / "workspace")
+    workspace = Workspace(tmp_path_factory.mktemp("undated") / "workspace")
     crm = without_dates(with_teams(world.crm))
-    place.save_import(crm, profile="simulated")
-    fill(place, train(crm, quick_config), quick_config)
-    made = create_app(place, Config())
+    workspace.save_import(crm, profile="simulated")
+    fill(workspace, train(crm, quick_config), quick_config)
+    made = create_app(workspace, Config())
     cast = cast_of(with_teams(world.crm))
-    let_in(made.state.desk, place.crm(), [place.latest_scores()], cast)
+    let_in(made.state.desk, workspace.crm(), [workspace.latest_scores()], cast)
     made.state.cast = cast
     yield made
     made.state.desk.database.close()

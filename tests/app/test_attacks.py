@@ -13,11 +13,11 @@ from desk_world import PASSWORD, PEOPLE, csrf_token
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
-from winpredict.app import guessing
-from winpredict.app.guessing import TRIES_A_PAIR
+from winpredict.app import sign_in_throttle
 from winpredict.app.identity import BROWSER_COOKIE, COOKIE, CSRF_HEADER, signed
 from winpredict.app.people import change_password, change_role, deactivate, reactivate, revoke_token
 from winpredict.app.records import ApiToken, Person, Role, Score, Session
+from winpredict.app.sign_in_throttle import TRIES_A_PAIR
 
 OF_DEALS = sorted(route for route in RULES if "{deal_id" in route)
 LISTS = ("/deals", "/deals.csv", "/api/v1/deals")
@@ -354,7 +354,7 @@ def test_a_flood_of_passwords_holds_up_nobody_else(served, monkeypatch):
         go_on.wait(30)
         return False, None
 
-    monkeypatch.setattr(guessing, "_verify", slow)
+    monkeypatch.setattr(sign_in_throttle, "_verify", slow)
     with httpx.Client(base_url=served, limits=httpx.Limits(max_connections=200), timeout=30) as crowd:
         token = csrf_token(crowd.get("/sign-in").text)
 

@@ -102,10 +102,10 @@ def _fail(*_, **__):
     ],
 )
 def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path, unreachable):
-    with pytest.raises(WorkspaceError, match="cannot be used") as told:
+    with pytest.raises(WorkspaceError, match="cannot be used") as error:
         open_database(unreachable, tmp_path)
-    assert "p%40ss" not in str(told.value)
-    assert PASSWORD not in str(told.value)
+    assert "p%40ss" not in str(error.value)
+    assert PASSWORD not in str(error.value)
 
 
 @pytest.mark.parametrize("other", ["mysql://localhost/desk", "duckdb:///desk", "desk.db", "env:not a name"])

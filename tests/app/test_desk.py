@@ -16,7 +16,7 @@ from winpredict.workspace import Workspace
 def desk(tmp_path):
     made = Desk(Workspace(tmp_path), Config(), open_database("", tmp_path))
     yield made
-    made.drop_begun()
+    made.cancel_pending()
     made.database.close()
 
 
@@ -28,10 +28,10 @@ def test_many_who_ask_at_once_get_one_answer(desk):
         made.append(1)
         return object()
 
-    first = desk.begun("key", make)
-    others = [desk.begun("key", make) for _ in range(5)]
+    first = desk.submit("key", make)
+    others = [desk.submit("key", make) for _ in range(5)]
     begun.set()
-    assert desk.kept("key", make) is first.result(5)
+    assert desk.get_or_compute("key", make) is first.result(5)
     assert all(each is first for each in others)
     assert len(made) == 1
 
@@ -41,8 +41,8 @@ def test_an_error_is_not_kept(desk):
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        desk.kept("key", fail)
-    assert desk.kept("key", lambda: 1) == 1
+        desk.get_or_compute("key", fail)
+    assert desk.get_or_compute("key", lambda: 1) == 1
 
 
 def test_an_old_failure_takes_nothing_from_what_was_made_since(desk):
@@ -52,13 +52,13 @@ def test_an_old_failure_takes_nothing_from_what_was_made_since(desk):
         fails.wait(5)
         raise ValueError("late")
 
-    old = desk.begun("key", fail)
+    old = desk.submit("key", fail)
     desk.forget("key")
-    assert desk.kept("key", lambda: "new") == "new"
+    assert desk.get_or_compute("key", lambda: "new") == "new"
     fails.set()
     with pytest.raises(ValueError, match="late"):
         old.result(5)
-    assert desk.kept("key", lambda: "newer") == "new"
+    assert desk.get_or_compute("key", lambda: "newer") == "new"
 
 
 def test_what_waits_for_its_turn_is_dropped_and_whoever_waits_for_it_told(desk):
@@ -69,14 +69,14 @@ def test_what_waits_for_its_turn_is_dropped_and_whoever_waits_for_it_told(desk):
         goes_on.wait(5)
         return "done"
 
-    running, waiting = desk.begun("first", long_work), desk.begun("second", long_work)
+    running, waiting = desk.submit("first", long_work), desk.submit("second", long_work)
     is_there.wait(5)
-    desk.drop_begun()
+    desk.cancel_pending()
     with pytest.raises(CancelledError):
         waiting.result(1)
     goes_on.set()
     assert running.result(5) == "done"
-    assert desk.kept("second", lambda: "anew") == "anew"
+    assert desk.get_or_compute("second", lambda: "anew") == "anew"
 
 
 def test_tables_that_change_while_they_are_read_are_read_again(app, monkeypatch):
@@ -93,11 +93,11 @@ def test_tables_that_change_while_they_are_read_are_read_again(app, monkeypatch)
 def test_what_was_made_of_former_tables_is_let_go(app, monkeypatch):
     desk = app.state.desk
     loaded = desk.loaded()
-    desk.kept("of the former tables", lambda: 1)
+    desk.get_or_compute("of the former tables", lambda: 1)
     monkeypatch.setattr(desk, "_version_and_state", lambda: ("1", "another state"))
     monkeypatch.setattr(desk, "_load", lambda state, version: _of_state(loaded, state))
     desk.loaded()
-    assert desk.kept("of the former tables", lambda: 2) == 2
+    assert desk.get_or_compute("of the former tables", lambda: 2) == 2
 
 
 def _of_state(loaded, state):

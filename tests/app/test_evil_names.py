@@ -35,22 +35,22 @@ EVIL = (
     "＠SUM(1)",
     "]]><script>x</script>",
 )
-_MOST_PAGES = 40
+_MAX_PAGES = 40
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory, trained) -> Workspace:
-    place = Workspace(tmp_path_factory.mktemp("evil") / "workspace")
-    shutil.copytree(trained.folder, place.folder)
-    crm = place.crm()
+    workspace = Workspace(tmp_path_factory.mktemp("evil") / "workspace")
+    shutil.copytree(trained.folder, workspace.folder)
+    crm = workspace.crm()
     deals = crm.deals.assign(name=evil(len(crm.deals)), stage=crm.deals["stage"].map(lambda stage: f"{stage} {IMAGE}"))
     accounts = None if crm.accounts is None else crm.accounts.assign(name=evil(len(crm.accounts)))
     users = crm.users.assign(name=evil(len(crm.users)))
-    scores = place.latest_scores()
-    place.save_import(replace(crm, deals=deals, accounts=accounts, users=users), profile="evil")
+    scores = workspace.latest_scores()
+    workspace.save_import(replace(crm, deals=deals, accounts=accounts, users=users), profile="evil")
     scores["reason_1"], scores["reason_2"] = evil(len(scores)), SCRIPT
-    place.keep_scores(scores, crm.known_until)
-    return place
+    workspace.keep_scores(scores, crm.known_until)
+    return workspace
 
 
 def evil(count: int) -> list[str]:
@@ -186,7 +186,7 @@ def session_in(desk: Desk) -> dict[str, str]:
 def crawl(client: TestClient, start: list[str]) -> dict[str, str]:
     """Pages and charts that can be reached from some addresses, as text."""
     todo, seen = list(start), {}
-    while todo and len(seen) < _MOST_PAGES:
+    while todo and len(seen) < _MAX_PAGES:
         address = todo.pop(0)
         if address in seen:
             continue

@@ -45,8 +45,8 @@ def desk_app(tmp_path, provider):
 
 
 @contextmanager
-def app_of(folder, issuer, **knobs):
-    config = Config(app=App(oidc_issuer=issuer, oidc_client_id="winpredict", **knobs))
+def app_of(folder, issuer, **settings):
+    config = Config(app=App(oidc_issuer=issuer, oidc_client_id="winpredict", **settings))
     app = create_app(Workspace(folder), config)
     with app.state.desk.database.writing() as session:
         add_person(session, ANN, "Ann", Role.REP)

@@ -191,9 +191,9 @@ def test_users_are_as_the_crm_has_them_now(database, crm, scores):
     users = crm.users.iloc[1:].assign(manager_id=None)
     publish(database, replace(crm, users=users), with_odds(scores, 0.5))
     with database.reading() as session:
-        found = session.execute(select(CrmUser.user_id, CrmUser.manager_id)).all()
-    assert {each.user_id for each in found} == set(users["user_id"])
-    assert {each.manager_id for each in found} == {None}
+        rows = session.execute(select(CrmUser.user_id, CrmUser.manager_id)).all()
+    assert {each.user_id for each in rows} == set(users["user_id"])
+    assert {each.manager_id for each in rows} == {None}
     publish(database, replace(crm, users=None), with_odds(scores, 0.6))
     with database.reading() as session:
         assert session.scalar(select(func.count()).select_from(CrmUser)) == len(users)
@@ -247,12 +247,12 @@ def test_fifty_readers_while_runs_are_published(database, crm, scores):
         while not ended.is_set():
             with database.reading() as session:
                 run = shown_run(session)
-                found = find_deals(session, reader, DealQuery(), rows=50, with_names=True)
-            assert {each.run_id for each in found.rows} == {run.id}
-            assert len({each.win_probability for each in found.rows}) == 1
-            assert found.found == run.deals
-            assert found.expected == pytest.approx(found.amount * found.rows[0].win_probability)
-            sums[run.id] = found.expected
+                deals = find_deals(session, reader, DealQuery(), rows=50, with_names=True)
+            assert {each.run_id for each in deals.rows} == {run.id}
+            assert len({each.win_probability for each in deals.rows}) == 1
+            assert deals.found == run.deals
+            assert deals.expected == pytest.approx(deals.amount * deals.rows[0].win_probability)
+            sums[run.id] = deals.expected
             pages[number] += 1
             ended.wait(0.02)
 

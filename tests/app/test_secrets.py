@@ -19,9 +19,9 @@ import yaml
 from desk_world import csrf_token
 
 from winpredict.app.database import open_database
-from winpredict.app.guessing import TRIES_A_PAIR
 from winpredict.app.people import add_person
 from winpredict.app.records import Role, Setting
+from winpredict.app.sign_in_throttle import TRIES_A_PAIR
 
 oidc_provider_mock = pytest.importorskip("oidc_provider_mock")
 
@@ -91,8 +91,8 @@ def log(tmp_path_factory):
 def desk(folder, provider, log):
     """The address of a running desk."""
     config = log.with_name("knobs.yaml")
-    knobs = {"port": 0, "oidc_issuer": provider, "oidc_client_id": "winpredict"}
-    config.write_text(yaml.safe_dump({"app": knobs}))
+    settings = {"port": 0, "oidc_issuer": provider, "oidc_client_id": "winpredict"}
+    config.write_text(yaml.safe_dump({"app": settings}))
     told = {"WINPREDICT_OIDC_CLIENT_SECRET": CLIENT_SECRET, "AUTHLIB_INSECURE_TRANSPORT": "1"}
     with log.open("w") as written:
         server = subprocess.Popen(

@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import select
 
 from winpredict.app.records import CrmUser, Person, Score
-from winpredict.app.teams import of_whose, owners_of, whose_choices
+from winpredict.app.teams import matches_owner_filter, owner_filter_choices, owners_of
 from winpredict.app.visibility import visible_owners, visible_scores
 
 
@@ -17,14 +17,14 @@ def person(session, who) -> Person:
 
 
 def test_a_boss_may_choose_managers_and_owners(session, cast):
-    found = whose_choices(session, person(session, "boss"))
+    found = owner_filter_choices(session, person(session, "boss"))
     heads = [each.words for each in found.teams if each.value.startswith("under:")]
     assert heads == ["Mona Even and reports", "Olga Odd and reports"]
     assert {f"owner:{cast.rep}", f"owner:{cast.other_rep}"} <= {each.value for each in found.owners}
 
 
 def test_a_manager_is_offered_nobody_of_another_manager(session, cast):
-    found = whose_choices(session, person(session, "manager"))
+    found = owner_filter_choices(session, person(session, "manager"))
     assert not [each for each in found.teams if each.value.startswith("under:")]
     values = {each.value for each in found.owners}
     assert f"owner:{cast.rep}" in values
@@ -36,7 +36,9 @@ def test_owners_and_condition_are_the_same_choice(session, cast, value):
     value = value.format(cast)
     boss = person(session, "boss")
     owners = owners_of(session, boss, value)
-    chosen = set(session.scalars(visible_scores(boss).where(of_whose(value)).with_only_columns(Score.owner_id)))
+    chosen = set(
+        session.scalars(visible_scores(boss).where(matches_owner_filter(value)).with_only_columns(Score.owner_id))
+    )
     everybody = set(session.scalars(visible_scores(boss).with_only_columns(Score.owner_id)))
     assert chosen == everybody & owners
     assert bool(chosen) == (value != "nonsense")
@@ -56,13 +58,13 @@ def test_teams_of_the_crm_can_be_chosen(app, cast):
         session.get(CrmUser, cast.rep).team = "North"
         session.flush()
         boss = person(session, "boss")
-        assert "North" in [each.words for each in whose_choices(session, boss).teams]
+        assert "North" in [each.words for each in owner_filter_choices(session, boss).teams]
         assert owners_of(session, boss, "team:North") == {cast.rep}
         session.rollback()
 
 
 def test_a_scientist_may_choose_everybody_and_an_admin_nobody(session):
     assert owners_of(session, person(session, "scientist"), "") is None
-    assert len(whose_choices(session, person(session, "scientist")).teams) >= 2
+    assert len(owner_filter_choices(session, person(session, "scientist")).teams) >= 2
     assert owners_of(session, person(session, "admin"), "under:boss") == frozenset()
-    assert not whose_choices(session, person(session, "admin")).owners
+    assert not owner_filter_choices(session, person(session, "admin")).owners

@@ -61,13 +61,13 @@ def test_the_soft_ratio_is_one_for_the_truth_and_rises_with_distance(odds):
 
 def test_plain_columns_equal_a_loop(data, rows, crm):
     moments = [utc("2024-03-01"), utc("2024-09-02")]
-    looks = pd.concat([data.open_at(crm, each) for each in moments], ignore_index=True)
-    found = rows.plain_columns(crm, looks, ["product", "account_industry"], with_amount=True)
-    assert len(found) == len(looks) > 30
+    snapshots = pd.concat([data.open_at(crm, each) for each in moments], ignore_index=True)
+    found = rows.plain_columns(crm, snapshots, ["product", "account_industry"], with_amount=True)
+    assert len(found) == len(snapshots) > 30
     deals = crm.deals.set_index("deal_id")
     industry = crm.accounts.set_index("account_id")["industry"]
-    for row in range(0, len(looks), 3):
-        deal, as_of = looks.loc[row, "deal_id"], looks.loc[row, "as_of"]
+    for row in range(0, len(snapshots), 3):
+        deal, as_of = snapshots.loc[row, "deal_id"], snapshots.loc[row, "as_of"]
         past = crm.deal_history[(crm.deal_history["deal_id"] == deal) & (crm.deal_history["changed_at"] < as_of)]
         stages = past.sort_values("changed_at", kind="stable")["stage"].dropna()
         assert found.loc[row, "stage"] == stages.iloc[-1]
@@ -84,17 +84,17 @@ def test_plain_columns_equal_a_loop(data, rows, crm):
 
 def test_plain_columns_know_nothing_of_what_comes_later(data, rows, crm):
     moment = utc("2024-06-03")
-    looks = data.open_at(crm, moment)
-    then = rows.plain_columns(crm.as_known_at(moment), looks, ["product"], with_amount=False)
-    now = rows.plain_columns(crm, looks, ["product"], with_amount=False)
+    snapshots = data.open_at(crm, moment)
+    then = rows.plain_columns(crm.as_known_at(moment), snapshots, ["product"], with_amount=False)
+    now = rows.plain_columns(crm, snapshots, ["product"], with_amount=False)
     pd.testing.assert_frame_equal(then, now, check_dtype=False)
 
 
 def test_dated_exams_judge_open_deals_by_their_ending(data, crm):
     moment = utc("2024-06-03")
     (exam,) = data.dated_exams(crm, [moment])
-    outcome = crm.deals.set_index("deal_id")["outcome"].reindex(exam.looks["deal_id"])
-    assert (exam.known.deals.set_index("deal_id")["outcome"].reindex(exam.looks["deal_id"]) == "open").all()
+    outcome = crm.deals.set_index("deal_id")["outcome"].reindex(exam.snapshots["deal_id"])
+    assert (exam.known.deals.set_index("deal_id")["outcome"].reindex(exam.snapshots["deal_id"]) == "open").all()
     np.testing.assert_array_equal(exam.won == 1, outcome == "won")
     np.testing.assert_array_equal(np.isnan(exam.won), outcome == "open")
 
@@ -131,8 +131,8 @@ def test_folds_part_all_deals_and_keep_twins_together(data):
 def test_undated_exams_hide_what_they_judge(data):
     crm = undated(200)
     for exam in data.undated_exams(crm, data.latest(crm)):
-        assert exam.looks["deal_id"].tolist() == [f"d{number}" for number in range(140, 200)]
-        hidden = exam.known.deals["deal_id"].isin(exam.looks["deal_id"])
+        assert exam.snapshots["deal_id"].tolist() == [f"d{number}" for number in range(140, 200)]
+        hidden = exam.known.deals["deal_id"].isin(exam.snapshots["deal_id"])
         assert set(exam.known.deals["outcome"][hidden]) == {"open"}
         assert "open" not in set(exam.known.deals["outcome"][~hidden])
         np.testing.assert_array_equal(exam.won == 1, crm.deals["outcome"].iloc[140:] == "won")
@@ -182,7 +182,7 @@ def test_leads_that_nobody_wins_are_lost_after_half_a_year(data, tmp_path):
     (tmp_path / "olist_closed_deals_dataset.csv").write_text(
         "mql_id,seller_id,won_date\na,s,2018-02-26 19:58:54\nd,s,2018-02-26 19:58:54\n"
     )
-    deals = data.olist(data.Asked(tmp_path, tmp_path, False, 0, 0, 0)).deals.set_index("deal_id")
+    deals = data.olist(data.DataOptions(tmp_path, tmp_path, False, 0, 0, 0)).deals.set_index("deal_id")
     assert deals["outcome"].to_dict() == {"a": "won", "b": "lost", "c": "open", "d": "lost"}
     assert deals["created_at"]["a"] == deals["created_at"]["b"] == utc("2018-02-01")
     assert deals["closed_at"]["b"] == utc("2018-07-31")
@@ -237,10 +237,10 @@ def test_dates_with_the_day_first_are_the_same(data, text):
 
 
 def test_on_worlds_the_order_of_the_answers_does_not_matter(odds, data):
-    looks = pd.DataFrame({"deal_id": [f"d{n}" for n in range(40)]})
+    snapshots = pd.DataFrame({"deal_id": [f"d{n}" for n in range(40)]})
     true = np.linspace(0.1, 0.9, 40)
     won = (np.arange(40) % 2).astype(float)
-    exams = [data.Exam(f"{seed} 2024-10-01", None, None, None, looks, won, true) for seed in (7001, 7002)]
+    exams = [data.Exam(f"{seed} 2024-10-01", None, None, None, snapshots, won, true) for seed in (7001, 7002)]
     answers = {
         name: 2 * [odds.Answer(said, 1.0, 1.0)] for name, said in (("winpredict", true), ("LightGBM|plain", 1 - true))
     }

@@ -49,8 +49,8 @@ def test_contributions_are_faster_than_pred_contrib(benchmark):
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(3000, 40))
     outcome = (matrix[:, 0] + matrix[:, 1] * matrix[:, 2] + rng.normal(size=3000) > 0).astype(int)
-    knobs = {"objective": "binary", "num_leaves": 7, "feature_fraction": 0.2, "verbose": -1, "num_threads": 2}
-    booster = lgb.train(knobs, lgb.Dataset(matrix, outcome), 200)
+    settings = {"objective": "binary", "num_leaves": 7, "feature_fraction": 0.2, "verbose": -1, "num_threads": 2}
+    booster = lgb.train(settings, lgb.Dataset(matrix, outcome), 200)
     assert read_forest(booster) is not None
     runs = {
         "ours": lambda: tree_contributions([booster], matrix, 2)[0],

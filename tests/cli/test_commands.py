@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from winpredict import WinPredictError
 from winpredict.cli import app, demo
-from winpredict.cli.report import _knobs_of
+from winpredict.cli.report import _settings_of
 from winpredict.config import Attributes, Censoring, load_config
 from winpredict.models import learning_curve
-from winpredict.models._tracking import knobs_of
+from winpredict.models._tracking import settings_of
 from winpredict.models.registry import find_model
 from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.workspace import Workspace
@@ -57,9 +57,9 @@ def test_every_command_has_help_with_an_example(command):
 def test_import_counts_what_it_repaired_and_twice_is_once(place):
     again = ["import", place / "export.zip", "--profile", "salesforce", "--workspace", place / "w"]
     before = json.loads((place / "w" / "manifest.json").read_text())
-    found = json.loads(run(*again, "--json").output)
-    assert found["fingerprint"] == before["fingerprint"]
-    assert found["import"]["repairs"]["deals: the same row again (merged)"] > 0
+    parsed = json.loads(run(*again, "--json").output)
+    assert parsed["fingerprint"] == before["fingerprint"]
+    assert parsed["import"]["repairs"]["deals: the same row again (merged)"] > 0
     assert (place / "w" / "quarantine" / "deals.csv").exists()
     assert "x deals: the same row again (merged)" in run(*again).output
 
@@ -68,8 +68,8 @@ def test_check_tells_quality_and_leaks(place):
     output = run("check", "--workspace", place / "w").output
     assert "drop Loss_Reason__c" in output
     assert "Data quality" in output
-    found = json.loads(run("check", "--workspace", place / "w", "--json").output)
-    verdicts = {row["column"]: row["verdict"] for row in found["leakage"]}
+    parsed = json.loads(run("check", "--workspace", place / "w", "--json").output)
+    verdicts = {row["column"]: row["verdict"] for row in parsed["leakage"]}
     assert verdicts["Contract_Signed__c"] == "drop"
     assert verdicts["Region__c"] == "keep"
 
@@ -88,9 +88,9 @@ def test_explain_says_why(place):
     run("score", "--workspace", place / "w", "--out", place / "scores.csv")
     deal = pd.read_csv(place / "scores.csv")["deal_id"].iloc[0]
     assert "win odds" in run("explain", deal, "--workspace", place / "w").output
-    found = json.loads(run("explain", deal, "--workspace", place / "w", "--json").output)
-    told = sum(each["points"] for each in found["reasons"]) + found["other_points"]
-    assert found["base_probability"] + told == pytest.approx(found["win_probability"])
+    parsed = json.loads(run("explain", deal, "--workspace", place / "w", "--json").output)
+    told = sum(each["points"] for each in parsed["reasons"]) + parsed["other_points"]
+    assert parsed["base_probability"] + told == pytest.approx(parsed["win_probability"])
 
 
 def test_models_are_listed_shown_and_promoted(place):
@@ -128,9 +128,9 @@ def test_guess_prints_a_profile(tmp_path):
 )
 def test_what_the_user_must_change_is_a_sentence_and_exit_code_2(tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
-    found = run(*words, code=2)
-    assert message in found.output + found.stderr
-    assert "Traceback" not in found.output + found.stderr
+    output = run(*words, code=2)
+    assert message in output.output + output.stderr
+    assert "Traceback" not in output.output + output.stderr
 
 
 def test_wrong_knobs_dates_and_deals_are_sentences(place):
@@ -144,8 +144,8 @@ def test_wrong_knobs_dates_and_deals_are_sentences(place):
         (["score", *w, "--as-of", "2024-01-01"], "would know the future"),
         (["score", *w, "--model", "9"], "no model '9'"),
     ):
-        found = run(*words, code=2)
-        assert message in found.output + found.stderr
+        output = run(*words, code=2)
+        assert message in output.output + output.stderr
 
 
 def test_one_deal_and_no_lost_deals_can_be_checked_but_not_learnt_from(tmp_path):
@@ -158,8 +158,8 @@ def test_one_deal_and_no_lost_deals_can_be_checked_but_not_learnt_from(tmp_path)
         w = ["--workspace", tmp_path / name]
         run("import", tmp_path / f"{name}.csv", "--profile", "generic", *w)
         assert "serious" in run("check", *w).output
-        found = run("train", *w, code=2)
-        assert "20 of each are the least" in found.output + found.stderr
+        output = run("train", *w, code=2)
+        assert "20 of each are the least" in output.output + output.stderr
 
 
 def test_the_demo_runs_from_end_to_end(tmp_path, monkeypatch):
@@ -176,9 +176,9 @@ def test_the_demo_runs_from_end_to_end(tmp_path, monkeypatch):
 
     demo_config = demo.demo_config
     monkeypatch.setattr(demo, "demo_config", smaller)
-    found = json.loads(run("demo", "--deals", "400", "--workspace", tmp_path / "demo", "--json").output)
-    assert found["scores"]
-    assert found["backtest"]["verdict"]
+    parsed = json.loads(run("demo", "--deals", "400", "--workspace", tmp_path / "demo", "--json").output)
+    assert parsed["scores"]
+    assert parsed["backtest"]["verdict"]
     assert (tmp_path / "demo" / "mlflow.db").exists()
 
 
@@ -189,16 +189,16 @@ def test_explain_tells_what_moved_the_odds_what_if_and_similar_deals(place):
     was_open = crm.deals[(crm.deals["outcome"] == "open") & (crm.deals["created_at"] < earlier)]
     asked = ["explain", was_open["deal_id"].iloc[0], *w]
     more = ["--since", f"{earlier:%Y-%m-%d}", "--what-if", "contacts=2", "--similar"]
-    found = json.loads(run(*asked, *more, "--json").output)
-    assert {"changes", "what_if", "similar"} <= set(found)
+    parsed = json.loads(run(*asked, *more, "--json").output)
+    assert {"changes", "what_if", "similar"} <= set(parsed)
     assert "not what a change would bring about" in run(*asked, *more).output
     assert "FEATURE=NUMBER" in run(*asked, "--what-if", "contacts", code=2).output
 
 
 def test_reports_are_written_with_their_tables(place, backtested):
     w = ["--workspace", place / "w"]
-    found = json.loads(run("report", "model-card", "--out", place / "card.md", *w, "--json").output)
-    assert any("stage win rate" in sentence for sentence in found["summary"])
+    parsed = json.loads(run("report", "model-card", "--out", place / "card.md", *w, "--json").output)
+    assert any("stage win rate" in sentence for sentence in parsed["summary"])
     assert (place / "card-quality-overall.csv").exists()
     written = run(
         "report", "pipeline", "--out", place / "pipeline.html", "--segment", "product", "--locale", "de_DE", *w
@@ -217,8 +217,8 @@ def test_reports_are_written_with_their_tables(place, backtested):
     ],
 )
 def test_a_report_that_cannot_be_written_is_a_sentence(place, words, message):
-    found = run("report", *words, "--workspace", place / "w", code=2)
-    assert message in found.output
+    output = run("report", *words, "--workspace", place / "w", code=2)
+    assert message in output.output
     assert not (place / "r.html").exists()
 
 
@@ -249,10 +249,10 @@ def test_every_knob_of_a_model_is_read_back(place):
             "censoring": Censoring(method="none"),
         }
     )
-    version = dataclasses.replace(find_model(place / "w"), params=knobs_of(config))
-    assert _knobs_of(version) == config
+    version = dataclasses.replace(find_model(place / "w"), params=settings_of(config))
+    assert _settings_of(version) == config
     with pytest.raises(WinPredictError, match="name a file of knobs with --config"):
-        _knobs_of(dataclasses.replace(version, params={"model.leafs": "3"}))
+        _settings_of(dataclasses.replace(version, params={"model.leafs": "3"}))
 
 
 def test_undated_deals_have_no_past_forecasts_but_a_report(tmp_path):
@@ -282,10 +282,10 @@ def test_a_learning_curve_tells_whether_more_deals_would_help(place, monkeypatch
     monkeypatch.setattr(learning_curve, "learning_curve", once)
     assert "Example: winpredict" in run("learning-curve", "--help").output
     words = ["learning-curve", "--workspace", place / "w", "--config", place / "quick.yaml"]
-    found = json.loads(run(*words, "--json").output)
-    assert "ore data" in found["verdict"]
-    shares = [row["share"] for row in found["figures"]]
+    parsed = json.loads(run(*words, "--json").output)
+    assert "ore data" in parsed["verdict"]
+    shares = [row["share"] for row in parsed["figures"]]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert found["figures"][0]["difference"] is None
-    assert found["verdict"] in run(*words).output
+    assert parsed["figures"][0]["difference"] is None
+    assert parsed["verdict"] in run(*words).output

@@ -32,12 +32,12 @@ def synced(tmp_path, *options: object) -> dict:
 
 
 def test_a_sync_makes_tables_that_the_other_commands_read(crm, tmp_path):
-    found = synced(tmp_path)
-    assert found["read"]["Opportunity"] == {"new": 8, "changed": 0, "deleted": 0}
-    assert found["rows"]["deals"] == found["rows"]["attribute_history"] == 8
-    assert found["profile"] == "salesforce"
-    assert found["rewritten"]
-    assert pd.Timestamp(found["known_until"]) > crm.now
+    result = synced(tmp_path)
+    assert result["read"]["Opportunity"] == {"new": 8, "changed": 0, "deleted": 0}
+    assert result["rows"]["deals"] == result["rows"]["attribute_history"] == 8
+    assert result["profile"] == "salesforce"
+    assert result["rewritten"]
+    assert pd.Timestamp(result["known_until"]) > crm.now
     words = run("check", "--workspace", tmp_path / "place")
     assert "Observed attributes: 2" in words
     assert "Region__c: since 2025-01-" in words
@@ -71,11 +71,11 @@ def test_a_changed_profile_is_replayed_without_the_crm(crm, tmp_path, monkeypatc
         raise AssertionError("the CRM was asked")
 
     monkeypatch.setattr(crms, "connect_to", nothing)
-    found = synced(tmp_path, "--replay", "--profile", profile)
-    assert found["rewritten"]
-    told = {cause: rows for cause, rows in found["repairs"].items() if not cause.endswith("(left out)")}
+    result = synced(tmp_path, "--replay", "--profile", profile)
+    assert result["rewritten"]
+    told = {cause: rows for cause, rows in result["repairs"].items() if not cause.endswith("(left out)")}
     assert told == {'deals: the profile lacks the stage "Qualification" (repaired)': 1}
-    assert found["profile"] == str(profile)
+    assert result["profile"] == str(profile)
     assert not synced(tmp_path, "--replay")["rewritten"]  # the profile of the last sync is the default
     profile.write_text(profile.read_text() + "description: The tables stay the same\n")
     again = synced(tmp_path, "--replay")
@@ -102,9 +102,9 @@ def test_tables_that_the_crm_does_not_hold_stay(crm, tmp_path):
     run("import", quotas, "--profile", only, "--workspace", tmp_path / "place")
     assert not synced(tmp_path)["rewritten"]
     crm.new_deal()
-    found = synced(tmp_path)
-    assert found["rows"]["quotas"] == 1
-    assert not found["replaced_files"]
+    result = synced(tmp_path)
+    assert result["rows"]["quotas"] == 1
+    assert not result["replaced_files"]
     assert len(Workspace(tmp_path / "place").manifest["imports"]) == 2
 
 
@@ -125,8 +125,8 @@ def test_calls_from_a_file_stay_through_syncs(crm, tmp_path):
     assert kept() == {first, second}
     assert not synced(tmp_path)["rewritten"]
     crm.new_deal()
-    found = synced(tmp_path)
-    assert (found["rewritten"], found["replaced_files"], kept()) == (True, False, {first, second})
+    result = synced(tmp_path)
+    assert (result["rewritten"], result["replaced_files"], kept()) == (True, False, {first, second})
     crm.delete("Opportunity", second)
     synced(tmp_path)
     assert kept() == {first}

@@ -11,7 +11,7 @@ pytest.importorskip("httpx")
 
 from winpredict.cli import app, demo
 from winpredict.config import Config
-from winpredict.crm_servers.stand_ins import connected, stand_in
+from winpredict.fake_crms.fake_servers import connected, fake_server
 from winpredict.simulate.world import simulate
 from winpredict.sources import crms
 from winpredict.workspace import Workspace
@@ -47,26 +47,26 @@ def test_a_live_crm_is_played_and_played_again(tmp_path):
         "docs/crm",
     ):
         assert said in words
-    found = json.loads(run("demo", "--crm", "salesforce", *place, "--json"))
-    assert len(found["fields"]) == 5
-    first, second = found["read"]
+    parsed = json.loads(run("demo", "--crm", "salesforce", *place, "--json"))
+    assert len(parsed["fields"]) == 5
+    first, second = parsed["read"]
     assert first["new"] > 1000 > second["new"] + second["changed"] > 0
-    assert found["pushed"][0]["written"] > 5
-    assert set(found["pushed"][1]) <= {"written", "unchanged"}
-    assert found["values_written"] >= 5 * found["pushed"][0]["written"]
-    assert sum(found["changes"].values()) > 20
-    deal = found["scores"][0]["deal_id"]
-    assert deal in run("explain", deal, "--model", found["training"]["version"], "--workspace", tmp_path / "w")
+    assert parsed["pushed"][0]["written"] > 5
+    assert set(parsed["pushed"][1]) <= {"written", "unchanged"}
+    assert parsed["values_written"] >= 5 * parsed["pushed"][0]["written"]
+    assert sum(parsed["changes"].values()) > 20
+    deal = parsed["scores"][0]["deal_id"]
+    assert deal in run("explain", deal, "--model", parsed["training"]["version"], "--workspace", tmp_path / "w")
     demo._begin_afresh(Workspace(tmp_path / "w"))
     assert not Workspace(tmp_path / "w").exists
     assert not (tmp_path / "w" / "raw").exists()
 
 
 def test_synced_data_of_ones_own_is_not_replaced(tmp_path, monkeypatch):
-    server = stand_in("zoho", simulate(300, seed=3))
+    server = fake_server("zoho", simulate(300, seed=3))
     with connected("zoho", server) as config:
         source = crms.connect_to("zoho", config)
-        monkeypatch.setattr(crms, "connect_to", lambda name, knobs: source)
+        monkeypatch.setattr(crms, "connect_to", lambda name, settings: source)
         run("sync", "zoho", "--workspace", tmp_path / "w", "--json")
     for more in ((), ("--crm", "zoho"), ("--crm", "hubspot")):
         assert "data of your own" in run("demo", *more, "--workspace", tmp_path / "w", code=2)

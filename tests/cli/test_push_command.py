@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from winpredict.cli import app
-from winpredict.crm_servers.stand_ins import connected, stand_in
+from winpredict.fake_crms.fake_servers import connected, fake_server
 from winpredict.simulate.world import simulate
 from winpredict.sources import crms
 
-KNOBS = "model: {bags: 1, trees: 20, large_leaves: 0}\nsnapshots: {every_days: 30}\n"
+SETTINGS = "model: {bags: 1, trees: 20, large_leaves: 0}\nsnapshots: {every_days: 30}\n"
 
 
 def run(*command: object, code: int = 0) -> str:
@@ -23,11 +23,11 @@ def run(*command: object, code: int = 0) -> str:
 def scored(tmp_path_factory):
     """A workspace synced with a stand-in, trained and scored; and the stand-in."""
     place = tmp_path_factory.mktemp("pushed")
-    server = stand_in("hubspot", simulate(300, seed=3))
+    server = fake_server("hubspot", simulate(300, seed=3))
     with connected("hubspot", server) as config, pytest.MonkeyPatch.context() as patch:
         source = crms.connect_to("hubspot", config)
-        patch.setattr(crms, "connect_to", lambda name, knobs: source)
-        (place / "knobs.yaml").write_text(KNOBS)
+        patch.setattr(crms, "connect_to", lambda name, settings: source)
+        (place / "knobs.yaml").write_text(SETTINGS)
         run("sync", "hubspot", "--workspace", place / "w", "--json")
         run("train", "--workspace", place / "w", "--config", place / "knobs.yaml", "--json")
         assert "no scores yet" in run("push", "hubspot", "--workspace", place / "w", code=2)

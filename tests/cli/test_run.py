@@ -15,12 +15,12 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from winpredict.cli import app
-from winpredict.crm_servers._changes import Closing, live_on
-from winpredict.crm_servers.stand_ins import connected, stand_in
+from winpredict.fake_crms._changes import Closing, apply_random_changes
+from winpredict.fake_crms.fake_servers import connected, fake_server
 from winpredict.simulate.world import simulate
 from winpredict.workspace import Workspace
 
-KNOBS = {"model": {"bags": 1, "trees": 20, "large_leaves": 0}, "snapshots": {"every_days": 30}}
+SETTINGS = {"model": {"bags": 1, "trees": 20, "large_leaves": 0}, "snapshots": {"every_days": 30}}
 DAY = 24 * 3600.0
 
 
@@ -33,29 +33,29 @@ def run(*command: object, code: int = 0) -> str:
 class Office:
     """A workspace, the stand-in that it is synced with, and a config that may be changed."""
 
-    def __init__(self, place, server, knobs):
-        self.place, self.server, self.knobs = place, server, knobs
+    def __init__(self, place, server, settings):
+        self.place, self.server, self.settings = place, server, settings
 
-    def run(self, *options, code=0, **knobs):
+    def run(self, *options, code=0, **settings):
         config = self.place / "knobs.yaml"
-        config.write_text(yaml.safe_dump(self.knobs | {"run": knobs}))
+        config.write_text(yaml.safe_dump(self.settings | {"run": settings}))
         return run("run", "hubspot", "--workspace", self.place / "w", "--config", config, *options, code=code)
 
-    def told(self, code=0, **knobs):
-        return json.loads(self.run("--json", code=code, **knobs))
+    def told(self, code=0, **settings):
+        return json.loads(self.run("--json", code=code, **settings))
 
     def a_day_passes(self, changes=0):
-        list(live_on(self.server, np.random.default_rng(changes), changes))
+        list(apply_random_changes(self.server, np.random.default_rng(changes), changes))
         self.server.clock.advance(DAY)
 
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory):
     place = tmp_path_factory.mktemp("run")
-    server = stand_in("hubspot", simulate(300, seed=3))
+    server = fake_server("hubspot", simulate(300, seed=3))
     with connected("hubspot", server) as config:
-        office = Office(place, server, KNOBS | {"crm": config.model_dump(mode="json")["crm"]})
-        (place / "knobs.yaml").write_text(yaml.safe_dump(office.knobs))
+        office = Office(place, server, SETTINGS | {"crm": config.model_dump(mode="json")["crm"]})
+        (place / "knobs.yaml").write_text(yaml.safe_dump(office.settings))
         own = ["--workspace", place / "w", "--config", place / "knobs.yaml", "--json"]
         run("sync", "hubspot", *own)
         run("train", *own)
@@ -179,17 +179,19 @@ def test_a_killed_run_has_logged_what_it_had_done(office, monkeypatch):
 def test_scores_of_an_earlier_day_are_not_pushed(office):
     office.a_day_passes()
     office.told()
-    place = Workspace(office.place / "w")
-    day = place.latest_scores()["as_of"].max()
-    assert place.latest_scores(before=day)["as_of"].max() < day
-    long_ago = place.latest_scores()
-    place.keep_scores(long_ago.assign(as_of=day - pd.Timedelta("90D"), win_probability=0.0), day - pd.Timedelta("90D"))
-    assert place.latest_scores()["as_of"].max() == day
+    workspace = Workspace(office.place / "w")
+    day = workspace.latest_scores()["as_of"].max()
+    assert workspace.latest_scores(before=day)["as_of"].max() < day
+    long_ago = workspace.latest_scores()
+    workspace.keep_scores(
+        long_ago.assign(as_of=day - pd.Timedelta("90D"), win_probability=0.0), day - pd.Timedelta("90D")
+    )
+    assert workspace.latest_scores()["as_of"].max() == day
     won = office.server.open_deals()[0]
     office.server.apply(Closing(won, won=True))
-    run("sync", "hubspot", "--workspace", place.folder, "--config", office.place / "knobs.yaml", "--json")
-    found = json.loads(
-        run("push", "hubspot", "--workspace", place.folder, "--config", office.place / "knobs.yaml", "--json")
+    run("sync", "hubspot", "--workspace", workspace.folder, "--config", office.place / "knobs.yaml", "--json")
+    parsed = json.loads(
+        run("push", "hubspot", "--workspace", workspace.folder, "--config", office.place / "knobs.yaml", "--json")
     )
-    assert won in set(place.latest_scores()["deal_id"])
-    assert sum(found["counts"].values()) == len(place.latest_scores()) - 1
+    assert won in set(workspace.latest_scores()["deal_id"])
+    assert sum(parsed["counts"].values()) == len(workspace.latest_scores()) - 1

@@ -19,9 +19,9 @@ pytest.importorskip("fastapi")
 
 from winpredict import score
 from winpredict.app.database import open_database
-from winpredict.app.guessing import Source, check_password
 from winpredict.app.publishing import published
 from winpredict.app.records import AuditEntry, CrmUser, Role, Score
+from winpredict.app.sign_in_throttle import Source, check_password
 from winpredict.app.visibility import latest_run
 from winpredict.cli import app, people
 from winpredict.config import App
@@ -35,11 +35,11 @@ PASSWORD = "correct horse battery"
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, world, model, quick_config):
     """A workspace with tables and a champion, and no scores."""
-    place = Workspace(tmp_path_factory.mktemp("trained") / "w")
-    place.save_import(world.crm, profile="simulated")
+    workspace = Workspace(tmp_path_factory.mktemp("trained") / "w")
+    workspace.save_import(world.crm, profile="simulated")
     example = model.build_features(world.crm, pipeline(world.crm, world.crm.known_until))
-    log_training(place.folder, model, config=quick_config, fingerprint=place.state, example=example)
-    return place
+    log_training(workspace.folder, model, config=quick_config, fingerprint=workspace.state, example=example)
+    return workspace
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def scored(place, world, model):
     return place
 
 
-def keep(place, scores):
-    place.keep_scores(scores, place.crm().known_until)
+def keep(workspace, scores):
+    workspace.keep_scores(scores, workspace.crm().known_until)
 
 
 def run(*words, code=0, typed=None):
@@ -65,8 +65,8 @@ def run(*words, code=0, typed=None):
     return found.output
 
 
-def shown(place):
-    database = open_database("", place.folder)
+def shown(workspace):
+    database = open_database("", workspace.folder)
     try:
         return published(database)
     finally:
@@ -90,10 +90,10 @@ def test_publishing_shows_the_latest_scores_once(scored):
     assert "already" in run("publish", "--workspace", scored.folder)
 
 
-def test_nothing_is_published_without_scores_or_by_a_challenger(place, world, model):
-    assert "winpredict score" in run("publish", "--workspace", place.folder, code=2)
-    keep(place, score(model, world.crm, model_version="2"))
-    said = run("publish", "--workspace", place.folder, code=2)
+def test_nothing_is_published_without_scores_or_by_a_challenger(workspace, world, model):
+    assert "winpredict score" in run("publish", "--workspace", workspace.folder, code=2)
+    keep(workspace, score(model, world.crm, model_version="2"))
+    said = run("publish", "--workspace", workspace.folder, code=2)
     assert "model 2" in said
     assert "the champion is model 1" in said
 
@@ -147,8 +147,8 @@ def test_after_an_import_the_same_odds_are_shown_to_whom_deals_belong_now(scored
     assert (owners, managers) == ([("new-owner",)], [("new-manager",)])
 
 
-def test_people_are_added_listed_and_shut_out(place):
-    where = ["--workspace", place.folder]
+def test_people_are_added_listed_and_shut_out(workspace):
+    where = ["--workspace", workspace.folder]
     typed = f"{PASSWORD}\n"
     said = run("people", "add", "Boss@Example.com", "--role", "admin", "--password-stdin", *where, typed=typed)
     assert "boss@example.com may sign in as admin" in said
@@ -177,21 +177,21 @@ def test_a_user_whom_the_crm_does_not_know_is_told_once_that_can_be_known(scored
     assert "no user" not in run("people", "add", "yan@example.com", "--crm-user", known, *where)
 
 
-def test_what_cannot_be_is_said(place):
-    where = ["--workspace", place.folder]
+def test_what_cannot_be_is_said(workspace):
+    where = ["--workspace", workspace.folder]
     assert "no role" in run("people", "add", "ann@example.com", "--role", "king", *where, code=2)
     assert "no e-mail address" in run("people", "add", "ann", *where, code=2)
     assert "12 to 256" in run("people", "add", "ann@example.com", "--password-stdin", *where, typed="short\n", code=2)
     assert "--password-stdin" in run("people", "add", "ann@example.com", *where, code=2)
     assert "nobody with the address" in run("people", "deactivate", "ann@example.com", *where, code=2)
-    assert "no imported data" in run("people", "list", "--workspace", place.folder / "elsewhere", code=2)
+    assert "no imported data" in run("people", "list", "--workspace", workspace.folder / "elsewhere", code=2)
 
 
-def test_a_reset_password_works_and_the_former_no_longer(place):
-    where = ["--workspace", place.folder]
+def test_a_reset_password_works_and_the_former_no_longer(workspace):
+    where = ["--workspace", workspace.folder]
     run("people", "add", "ann@example.com", "--password-stdin", *where, typed=f"{PASSWORD}\n")
     run("people", "reset-password", "ann@example.com", "--password-stdin", *where, typed="another horse battery\n")
-    database = open_database("", place.folder)
+    database = open_database("", workspace.folder)
     source = Source("10.0.0.1")
     assert check_password(database, "ann@example.com", "another horse battery", source).role == Role.REP
     with pytest.raises(Exception, match="do not belong together"):
@@ -201,7 +201,7 @@ def test_a_reset_password_works_and_the_former_no_longer(place):
     database.close()
 
 
-def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(place, monkeypatch):
+def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(workspace, monkeypatch):
     asked = {}
 
     def prompt(words, **options):
@@ -210,7 +210,7 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(place, monk
 
     monkeypatch.setattr(people.typer, "prompt", prompt)
     monkeypatch.setattr(people, "_at_a_terminal", lambda: True)
-    run("people", "add", "ann@example.com", "--workspace", place.folder)
+    run("people", "add", "ann@example.com", "--workspace", workspace.folder)
     assert asked == {"hide_input": True, "confirmation_prompt": True}
 
 
@@ -223,8 +223,8 @@ def serving(*words):
     try:
         for line in process.stdout:
             said.append(line)
-            if found := re.search(r"win desk is at (http://\S+?)[;,]", line):
-                yield found[1], said, process
+            if match := re.search(r"win desk is at (http://\S+?)[;,]", line):
+                yield match[1], said, process
                 break
         else:
             raise AssertionError("".join(said))
@@ -255,8 +255,8 @@ def test_serve_says_where_it_is_and_what_is_missing_and_ends_quietly(scored):
     assert shown(scored).deals > 20
 
 
-def test_serve_refuses_what_cannot_work(place):
-    where = ["--workspace", place.folder]
+def test_serve_refuses_what_cannot_work(workspace):
+    where = ["--workspace", workspace.folder]
     assert "need PostgreSQL" in run("serve", "--workers", 2, *where, code=2)
     assert "is no address of this machine" in run("serve", "--host", "no.such.host.invalid", *where, code=2)
     with serving("serve", *where, "--port", 0) as (address, said, _):
@@ -268,8 +268,8 @@ def test_serve_warns_where_others_reach_it_without_tls(place, tmp_path):
     from winpredict.cli.serve import _prepared
     from winpredict.config import Config
 
-    def told(**knobs):
-        return " ".join(_prepared(place, Config(app=App(**knobs)), 1))
+    def told(**settings):
+        return " ".join(_prepared(place, Config(app=App(**settings)), 1))
 
     assert "plain text" in told(host="0.0.0.0")
     assert "plain text" in told(host="0.0.0.0", public_url="http://desk.example.com")
@@ -296,17 +296,17 @@ def test_a_demo_for_the_desk_is_on_loopback_and_lets_in_one_of_each_role(tmp_pat
     }
     monkeypatch.setattr(demo, "demo_config", lambda seed: Config.model_validate(quick | {"seed": seed}))
     served = []
-    monkeypatch.setattr(demo, "run_desk", lambda place, knobs: served.append(knobs.app))
+    monkeypatch.setattr(demo, "run_desk", lambda place, settings: served.append(settings.app))
     where = ["--workspace", tmp_path / "w", "--deals", 400, "--json"]
     assert "leave --crm out" in run("demo", "--serve", "--crm", "hubspot", *where, code=2)
     assert "12 to 256" in run("demo", "--serve", "--password", "short", *where, code=2)
-    found = json.loads(run("demo", "--serve", "--port", 0, *where))
-    assert [each["role"] for each in found["people"]] == ["rep", "manager", "scientist", "admin"]
+    parsed = json.loads(run("demo", "--serve", "--port", 0, *where))
+    assert [each["role"] for each in parsed["people"]] == ["rep", "manager", "scientist", "admin"]
     assert served[0].host == "127.0.0.1"
     database = open_database("", tmp_path / "w")
     source = Source("127.0.0.1")
-    for each in found["people"]:
-        person = check_password(database, each["email"], found["password"], source)
+    for each in parsed["people"]:
+        person = check_password(database, each["email"], parsed["password"], source)
         assert (person.crm_user_id is not None) == (person.role in ("rep", "manager"))
     assert published(database).id > 4
     database.close()

@@ -119,5 +119,5 @@ def test_by_uv_outside_of_the_project(program, tmp_path, monkeypatch):
 
 
 def test_folders_with_blanks_are_one_argument(program, tmp_path):
-    place = Workspace(Path("my deals"))
-    assert printed(f"winpredict check {demo._folder(place)}").endswith("[check] [--workspace] [my deals]")
+    workspace = Workspace(Path("my deals"))
+    assert printed(f"winpredict check {demo._folder(workspace)}").endswith("[check] [--workspace] [my deals]")

@@ -14,7 +14,7 @@ from winpredict.workspace import Workspace
 HEAVY = {"altair", "lightgbm", "mlflow", "numba", "numpy", "pandas", "pandera", "pyarrow", "pyspark", "scipy", "shap"}
 HEAVY |= {"sklearn", "sqlalchemy", "statsmodels", "weasyprint"}
 #: Stand-ins of live CRMs and what they are served with, and what clients are made with.
-HEAVY |= {"fastapi", "httpx", "simple_salesforce", "tenacity", "uvicorn", "winpredict.crm_servers"}
+HEAVY |= {"fastapi", "httpx", "simple_salesforce", "tenacity", "uvicorn", "winpredict.fake_crms"}
 #: What scoring has no use for; the model is found without MLflow.
 NOT_FOR_SCORES = {"alembic", "altair", "duckdb", "jinja2", "matplotlib", "mlflow", "optuna", "pandera", "polars"}
 NOT_FOR_SCORES |= {"pyspark", "shap", "sklearn.linear_model", "sqlalchemy", "statsmodels", "torch", "vl_convert"}
@@ -47,8 +47,8 @@ def test_help_loads_nothing_heavy(command):
 
 
 def test_scoring_loads_only_what_it_uses(tmp_path, world, model):
-    place = Workspace(tmp_path / "workspace")
-    place.save_import(world.crm, profile="generic")
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.save_import(world.crm, profile="generic")
     example = model.build_features(world.crm, pipeline(world.crm, world.crm.known_until))
-    log_training(place.folder, model, config=Config(), fingerprint="", example=example)
-    assert not loaded("score", "--workspace", str(place.folder), "--json") & NOT_FOR_SCORES
+    log_training(workspace.folder, model, config=Config(), fingerprint="", example=example)
+    assert not loaded("score", "--workspace", str(workspace.folder), "--json") & NOT_FOR_SCORES

@@ -29,10 +29,10 @@ def earlier(crm):
 def test_changes_add_up_for_every_deal(world, model, deals):
     scores = score(model, world.crm).set_index("deal_id")["win_probability"]
     for deal in deals:
-        found = changes(model, world.crm, deal, earlier(world.crm))
-        told = sum(reason.points for reason in found.reasons) + found.other_points
-        assert found.before + told == pytest.approx(found.after, abs=1e-9)
-        assert found.after == pytest.approx(scores[deal], abs=1e-9)
+        result = changes(model, world.crm, deal, earlier(world.crm))
+        told = sum(reason.points for reason in result.reasons) + result.other_points
+        assert result.before + told == pytest.approx(result.after, abs=1e-9)
+        assert result.after == pytest.approx(scores[deal], abs=1e-9)
 
 
 def test_changes_are_told_with_both_values(world, model, deals):
@@ -118,7 +118,9 @@ def test_similar_deals_were_closed_and_lived_as_long(world, model, deals):
 def test_closed_deals_of_an_age_need_no_rows_but_their_own(world, model):
     crm, age = world.crm, pd.Timedelta(weeks=5)
     whole = comparables(model, crm, age, crm.known_until, most=50)
-    own = comparables(model, crm, age, crm.known_until, company=DealScorer(model, crm).company, most=50)
+    own = comparables(
+        model, crm, age, crm.known_until, cross_deal_history=DealScorer(model, crm).cross_deal_history, most=50
+    )
     pd.testing.assert_frame_equal(own.deals, whole.deals)
     assert (own.by_theme == whole.by_theme).all()
 

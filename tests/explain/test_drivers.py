@@ -6,8 +6,8 @@ import pytest
 
 from winpredict import CRMData, WinPredictError, train
 from winpredict.errors import TooLittleDataError
-from winpredict.explain._evidence import LEAST_EACH
-from winpredict.explain.drivers import DEALS, _one_look_a_deal, drivers, top_drivers
+from winpredict.explain._evidence import MIN_EACH
+from winpredict.explain.drivers import DEALS, _one_snapshot_per_deal, drivers, top_drivers
 from winpredict.models.snapshots import pipeline
 from winpredict.simulate.world import simulate
 
@@ -82,12 +82,12 @@ def test_undated_deals_give_what_they_can(quick_config):
         }
     )  # fmt: skip
     crm = CRMData.from_tables(deals)
-    found = drivers(train(crm, quick_config), crm)
-    evidence = found.themes.set_index("theme")["evidence"]
+    result = drivers(train(crm, quick_config), crm)
+    evidence = result.themes.set_index("theme")["evidence"]
     assert evidence["product"]
     assert not evidence["noise"]
-    assert found.themes["stability"].isna().all()
-    assert any("no dates" in note for note in found.notes)
+    assert result.themes["stability"].isna().all()
+    assert any("no dates" in note for note in result.notes)
 
 
 def test_a_look_at_a_deal_is_as_likely_whether_it_lived_long_or_not():
@@ -100,12 +100,12 @@ def test_a_look_at_a_deal_is_as_likely_whether_it_lived_long_or_not():
             "created_at": created, "closed_at": created + pd.to_timedelta(life, unit="D"),
         }
     )  # fmt: skip
-    looks = _one_look_a_deal(CRMData.from_tables(deals))
-    assert len(looks) == DEALS
-    assert looks["deal_id"].is_unique
-    share_long = (looks["deal_id"].str[1:].astype(int) % 2 == 0).mean()
+    snapshots = _one_snapshot_per_deal(CRMData.from_tables(deals))
+    assert len(snapshots) == DEALS
+    assert snapshots["deal_id"].is_unique
+    share_long = (snapshots["deal_id"].str[1:].astype(int) % 2 == 0).mean()
     assert share_long == pytest.approx(0.5, abs=0.04)
-    ages = (looks["as_of"] - looks["deal_id"].map(deals.set_index("deal_id")["created_at"])).dt.days
+    ages = (snapshots["as_of"] - snapshots["deal_id"].map(deals.set_index("deal_id")["created_at"])).dt.days
     assert ages[ages < 7].value_counts().reindex(range(7)).gt(0).all()
 
 
@@ -133,9 +133,9 @@ def test_too_few_deals_for_drivers_is_said(world, model):
 
 def test_the_least_that_drivers_are_tested_on_is_enough(world, model):
     deals = world.crm.deals
-    few = pd.concat([deals[deals["outcome"] == ending].tail(LEAST_EACH + 3) for ending in ("won", "lost")])
-    found = drivers(
+    few = pd.concat([deals[deals["outcome"] == ending].tail(MIN_EACH + 3) for ending in ("won", "lost")])
+    result = drivers(
         dataclasses.replace(model, trained_as_of=None), dataclasses.replace(world.crm, deals=few.reset_index(drop=True))
     )
-    assert found.sentences()
-    assert found.themes["p_value"].between(0, 1).all()
+    assert result.sentences()
+    assert result.themes["p_value"].between(0, 1).all()

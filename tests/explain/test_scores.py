@@ -31,8 +31,8 @@ def test_one_row_an_open_deal_with_the_promised_columns(world, scores):
 
 
 def test_a_part_without_an_open_deal_has_columns_of_the_same_kinds(model, features, scores):
-    looks = pd.DataFrame({"deal_id": scores["deal_id"].iloc[:0], "as_of": scores["as_of"].iloc[:0]})
-    empty = score_rows(model, looks, features.iloc[:0], scores["as_of"].iloc[0])
+    snapshots = pd.DataFrame({"deal_id": scores["deal_id"].iloc[:0], "as_of": scores["as_of"].iloc[:0]})
+    empty = score_rows(model, snapshots, features.iloc[:0], scores["as_of"].iloc[0])
     assert empty.dtypes.equals(scores[list(empty)].dtypes)
 
 

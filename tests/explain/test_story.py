@@ -4,7 +4,7 @@ import pytest
 from winpredict import CRMData, WinPredictError, explain_deal
 from winpredict.explain.changes import changes, over_time
 from winpredict.explain.scores import DealScorer
-from winpredict.explain.story import MOST_STEPS, tell_story
+from winpredict.explain.story import MAX_STEPS, tell_story
 from winpredict.models.training import train
 
 WEEK = pd.Timedelta(days=7)
@@ -24,7 +24,9 @@ def open_deals(world):
 @pytest.fixture(scope="module")
 def stories(model, scorer, open_deals):
     ids = [open_deals[0], open_deals[len(open_deals) // 2], open_deals[-1]]
-    return [tell_story(model, scorer.tables_of(each), each, company=scorer.company) for each in ids]
+    return [
+        tell_story(model, scorer.tables_of(each), each, cross_deal_history=scorer.cross_deal_history) for each in ids
+    ]
 
 
 def test_a_story_says_what_its_parts_say_alone(world, model, stories):
@@ -51,7 +53,7 @@ def test_a_week_is_told_of_deals_that_are_older(world, model, stories):
 
 def test_steps_follow_each_other(stories):
     for story in stories:
-        assert len(story.steps) <= MOST_STEPS + 1
+        assert len(story.steps) <= MAX_STEPS + 1
         assert story.steps[0].change is None
         for before, after in zip(story.steps, story.steps[1:], strict=False):
             assert after.change == pytest.approx(after.win_probability - before.win_probability)
@@ -61,7 +63,7 @@ def test_young_deals_are_looked_at_every_day(model, scorer, open_deals, world):
     created = world.crm.deals.set_index("deal_id")["created_at"]
     ages = (world.crm.known_until - created[open_deals]) / WEEK
     for deal in (ages[ages < 4].idxmax(), ages[ages > 5].idxmin()):
-        story = tell_story(model, scorer.tables_of(deal), deal, company=scorer.company)
+        story = tell_story(model, scorer.tables_of(deal), deal, cross_deal_history=scorer.cross_deal_history)
         assert story.every_days == (1 if ages[deal] < 4 else 7)
         days = {after.as_of - before.as_of for before, after in zip(story.steps, story.steps[1:-1], strict=False)}
         assert days == {pd.Timedelta(days=story.every_days)}

@@ -17,11 +17,11 @@ def trained(leaves, seed, rounds=20, **more):
     X[:, 0] = np.nan_to_num(X[:, 0])
     logits = np.nan_to_num(X[:, 1]) * np.nan_to_num(X[:, 2]) + (X[:, 0] % 3 == 1) + np.isnan(X[:, 3])
     y = rng.random(800) < 1 / (1 + np.exp(-logits))
-    knobs = {
+    settings = {
         "objective": "binary", "num_leaves": leaves, "min_data_in_leaf": 5, "verbose": -1, "seed": seed,
         "num_threads": 1, "cat_smooth": 1.0, "min_data_per_group": 5, **more,
     }  # fmt: skip
-    booster = lgb.train(knobs, lgb.Dataset(X, y.astype(float), categorical_feature=[0]), rounds)
+    booster = lgb.train(settings, lgb.Dataset(X, y.astype(float), categorical_feature=[0]), rounds)
     asked = X[:200].copy()
     asked[:20, 0] = 40  # a category that training did not see
     asked[20:30, 0] = np.nan
@@ -61,7 +61,7 @@ def test_a_tree_without_a_split_gives_nothing():
     assert expected == pytest.approx(booster.predict(asked, raw_score=True)[0])
 
 
-@pytest.mark.parametrize("limit", ["MOST_FEATURES", "MOST_LEAVES", "MOST_NUMBERS"])
+@pytest.mark.parametrize("limit", ["MAX_FEATURES", "MAX_LEAVES", "MAX_NUMBERS"])
 def test_trees_too_large_for_tables_are_walked(monkeypatch, limit):
     booster, asked = trained(31, 7)
     monkeypatch.setattr(_tree_shap, limit, 2)
@@ -72,7 +72,7 @@ def test_trees_too_large_for_tables_are_walked(monkeypatch, limit):
 
 @pytest.mark.parametrize("most", [64, 1], ids=["by table", "walked"])
 def test_no_rows_have_no_contributions(monkeypatch, most):
-    monkeypatch.setattr(_tree_shap, "MOST_LEAVES", most)
+    monkeypatch.setattr(_tree_shap, "MAX_LEAVES", most)
     booster, asked = trained(7, 3)
     values, _, predicted = tree_contributions([booster], asked[:0], threads=1)
     assert values.shape == (0, 6)

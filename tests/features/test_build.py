@@ -22,8 +22,8 @@ AS_OF = START + pd.Timedelta(days=35)
 
 def frame(crm, snapshots, settled_on=None):
     """Features by builders that are settled on the whole of the data, as those of a model are."""
-    company = Past(settled_on or crm, snapshots, ATTRIBUTES).company
-    builders = [each.settled(company) for each in default_builders()]
+    cross_deal_history = Past(settled_on or crm, snapshots, ATTRIBUTES).cross_deal_history
+    builders = [each.settled(cross_deal_history) for each in default_builders()]
     return build_features(crm, snapshots, attributes=ATTRIBUTES, builders=builders).frame
 
 
@@ -128,17 +128,17 @@ def deals_of(*rows, **columns):
 
 def test_an_unknown_deal_or_attribute_is_named():
     crm = CRMData.from_tables(deals_of(("x", "ann", "2025-01-01", None, "open")))
-    look = pd.DataFrame({"deal_id": ["nope"], "as_of": pd.to_datetime(["2025-02-01"], utc=True)})
+    snapshot = pd.DataFrame({"deal_id": ["nope"], "as_of": pd.to_datetime(["2025-02-01"], utc=True)})
     with pytest.raises(TableError, match="'nope'"):
-        build_features(crm, look)
+        build_features(crm, snapshot)
     with pytest.raises(TableError, match="zzz"):
-        build_features(crm, look.assign(deal_id="x"), attributes=("zzz",))
+        build_features(crm, snapshot.assign(deal_id="x"), attributes=("zzz",))
 
 
 def test_a_moment_without_a_zone_is_utc():
     crm = CRMData.from_tables(deals_of(("x", "ann", "2025-01-01", None, "open")))
-    look = pd.DataFrame({"deal_id": ["x"], "as_of": pd.to_datetime(["2025-01-03"])})
-    assert build_features(crm, look).frame["days_open"].tolist() == [2.0]
+    snapshot = pd.DataFrame({"deal_id": ["x"], "as_of": pd.to_datetime(["2025-01-03"])})
+    assert build_features(crm, snapshot).frame["days_open"].tolist() == [2.0]
 
 
 def test_the_owner_s_open_deals_follow_those_handed_on():
@@ -152,8 +152,8 @@ def test_the_owner_s_open_deals_follow_those_handed_on():
     )
     crm = CRMData.from_tables(deals, deal_history=history)
     days = ["2025-01-15", "2025-02-05", "2025-02-20", "2025-03-02"]
-    looks = pd.DataFrame({"deal_id": "y", "as_of": pd.to_datetime(days, utc=True)})
-    assert build_features(crm, looks, builders=[TrackRecord(counts=True)]).frame["owner_load"].tolist() == [
+    snapshots = pd.DataFrame({"deal_id": "y", "as_of": pd.to_datetime(days, utc=True)})
+    assert build_features(crm, snapshots, builders=[TrackRecord(counts=True)]).frame["owner_load"].tolist() == [
         2.0,
         1.0,
         2.0,
@@ -163,10 +163,10 @@ def test_the_owner_s_open_deals_follow_those_handed_on():
 
 def test_owner_and_account_without_a_history_are_used_only_where_the_audit_kept_them():
     crm = CRMData.from_tables(deals_of(("x", "ann", "2025-01-01", None, "open"), account_id="acme"))
-    look = on_dates(crm, ["2025-02-01"])
+    snapshot = on_dates(crm, ["2025-02-01"])
     counts = [TrackRecord(counts=True)]
-    assert not {"owner_load", "account_wins"} & set(build_features(crm, look, builders=counts).frame)
-    used = build_features(crm, look, attributes=("owner_id", "account_id"), builders=counts)
+    assert not {"owner_load", "account_wins"} & set(build_features(crm, snapshot, builders=counts).frame)
+    used = build_features(crm, snapshot, attributes=("owner_id", "account_id"), builders=counts)
     assert {"owner_load", "account_wins"} <= set(used.frame)
 
 
@@ -175,8 +175,8 @@ def test_an_account_entered_later_says_nothing_yet():
         deals_of(("x", "ann", "2025-01-01", None, "open"), account_id="acme"),
         accounts=pd.DataFrame({"account_id": ["acme"], "industry": ["Media"], "created_at": ["2025-06-01"]}),
     )
-    found = build_features(crm, on_dates(crm, ["2025-04-01", "2025-07-01"]), attributes=("account_industry",)).frame
-    assert found["account_industry"].isna().tolist() == [True, False]
+    frame = build_features(crm, on_dates(crm, ["2025-04-01", "2025-07-01"]), attributes=("account_industry",)).frame
+    assert frame["account_industry"].isna().tolist() == [True, False]
 
 
 def test_closings_can_be_asked_for_several_values():
@@ -195,9 +195,9 @@ def test_names_that_come_out_alike_stay_apart():
     crm = random_crm(1)
     stages = ("Demo/Call", "Demo Call", "Demo-Call")
     crm = dataclasses.replace(crm, stage_order=stages)
-    found = build_features(crm, on_dates(crm, [AS_OF]))
-    assert [each.name for each in found.info] == list(found.frame.columns)
-    assert sum(each.sentence.startswith("days spent in Demo") for each in found.info) == 3
+    features = build_features(crm, on_dates(crm, [AS_OF]))
+    assert [each.name for each in features.info] == list(features.frame.columns)
+    assert sum(each.sentence.startswith("days spent in Demo") for each in features.info) == 3
 
 
 def test_a_history_without_rows_is_no_history():

@@ -14,8 +14,8 @@ from winpredict.errors import WorkspaceError
 from winpredict.features import dataset as dataset_module
 from winpredict.features.build import build_features
 from winpredict.features.builders import Feature, FeatureBuilder
-from winpredict.features.company import CompanyFacts
-from winpredict.features.dataset import Looks, build_dataset, gather_company, open_dataset
+from winpredict.features.cross_deal_history import CrossDealFacts
+from winpredict.features.dataset import SnapshotGrid, build_dataset, gather_cross_deal_history, open_dataset
 from winpredict.features.events import DealEvents
 from winpredict.features.snapshots import every, labelled
 from winpredict.tables.buckets import DealBuckets
@@ -24,9 +24,9 @@ ATTRIBUTES = ("account_id", "product", "region", "score", "account_industry")
 
 
 def whole(crm) -> pd.DataFrame:
-    looks = labelled(crm, every(crm, 7.0))
-    built = build_features(crm, looks, attributes=ATTRIBUTES).frame
-    return pd.concat([looks, built], axis=1).sort_values(["deal_id", "as_of"], ignore_index=True)
+    snapshots = labelled(crm, every(crm, 7.0))
+    built = build_features(crm, snapshots, attributes=ATTRIBUTES).frame
+    return pd.concat([snapshots, built], axis=1).sort_values(["deal_id", "as_of"], ignore_index=True)
 
 
 def together(dataset) -> pd.DataFrame:
@@ -59,7 +59,7 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same_bytes(tmp_path, monke
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_dataset(buckets, tmp_path / "stopped", attributes=ATTRIBUTES, steps=stop)
+        build_dataset(buckets, tmp_path / "stopped", attributes=ATTRIBUTES, progress=stop)
     built = []
     monkeypatch.setattr(
         dataset_module, "build_features", lambda *given, **named: built.append(1) or build_features(*given, **named)
@@ -72,7 +72,7 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same_bytes(tmp_path, monke
 def test_another_plan_starts_afresh_and_other_files_are_left_alone(tmp_path):
     buckets = DealBuckets.write(random_crm(3), tmp_path / "tables", 2)
     first = build_dataset(buckets, tmp_path / "features", attributes=ATTRIBUTES)
-    second = build_dataset(buckets, tmp_path / "features", looks=Looks(3.0))
+    second = build_dataset(buckets, tmp_path / "features", grid=SnapshotGrid(3.0))
     assert second.rows > first.rows or len(second.info) < len(first.info)
     assert len(open_dataset(tmp_path / "features").info) == len(second.info)
     (tmp_path / "mine").mkdir()
@@ -85,7 +85,7 @@ def test_another_plan_starts_afresh_and_other_files_are_left_alone(tmp_path):
     with pytest.raises(WorkspaceError, match="holds other files"):
         build_dataset(buckets, tmp_path / "mine")
     (tmp_path / "features" / "notes.txt").write_text("mine")
-    build_dataset(buckets, tmp_path / "features", looks=Looks(5.0))
+    build_dataset(buckets, tmp_path / "features", grid=SnapshotGrid(5.0))
     assert (tmp_path / "features" / "notes.txt").exists()
 
 
@@ -119,9 +119,9 @@ def test_history_of_all_buckets_is_kept_for_going_on(tmp_path):
     buckets = DealBuckets.write(random_crm(8), tmp_path / "tables", 3)
 
     def facts_of(crm):
-        return CompanyFacts.of(DealEvents(crm), ATTRIBUTES)
+        return CrossDealFacts.of(DealEvents(crm), ATTRIBUTES)
 
-    once, again = (gather_company(buckets, facts_of, keep=tmp_path / "company").facts for _ in range(2))
-    for name in ("deals", "ownerships", "won_stays", "occurrences", "item_values"):
+    once, again = (gather_cross_deal_history(buckets, facts_of, keep=tmp_path / "company").facts for _ in range(2))
+    for name in ("deals", "ownerships", "won_stage_durations", "occurrences", "item_values"):
         pd.testing.assert_frame_equal(getattr(once, name), getattr(again, name))
     assert (once.filled, once.results, once.of_accounts) == (again.filled, again.results, again.of_accounts)

@@ -147,9 +147,9 @@ LEAKS = {
 
 
 def test_honest_attributes_are_kept():
-    found = audit(HONEST)
-    assert found.dropped == {}
-    assert set(found.kept) == set(HONEST)
+    result = audit(HONEST)
+    assert result.dropped == {}
+    assert set(result.kept) == set(HONEST)
 
 
 @pytest.mark.parametrize("name", LEAKS)
@@ -177,10 +177,10 @@ def test_habits_that_changed_over_time_are_no_leak():
 
         return make
 
-    found = audit(
+    result = audit(
         {"form": since(330, "v1", "v2"), "field given up": since(250, "x", None), "new": since(300, None, "x")}
     )
-    assert found.dropped == {}
+    assert result.dropped == {}
 
 
 @pytest.mark.parametrize("number", [30, 100, 300])
@@ -196,16 +196,16 @@ def test_a_plain_leak_is_found_in_small_data():
 
 def test_the_config_overrules_and_the_audit_says_its_mind():
     columns = {"reason": when(["lost"]), "region": HONEST["region"]}
-    found = audit(columns, keep=["reason"], drop=["region"])
-    assert found.kept == ("reason",)
-    assert "the audit would keep it" in found.dropped["region"]
-    assert found.columns["decided_by"].tolist() == ["config", "config"]
-    assert "the config says so; the audit would drop it: changes at the close" in found.summary()
+    result = audit(columns, keep=["reason"], drop=["region"])
+    assert result.kept == ("reason",)
+    assert "the audit would keep it" in result.dropped["region"]
+    assert result.columns["decided_by"].tolist() == ["config", "config"]
+    assert "the config says so; the audit would drop it: changes at the close" in result.summary()
 
 
 def test_the_config_may_agree():
-    found = audit({"region": HONEST["region"]}, keep=["region"])
-    assert "as would the audit" in found.columns.loc[0, "reason"]
+    result = audit({"region": HONEST["region"]}, keep=["region"])
+    assert "as would the audit" in result.columns.loc[0, "reason"]
 
 
 def test_the_config_cannot_name_what_is_not_audited():
@@ -216,8 +216,8 @@ def test_the_config_cannot_name_what_is_not_audited():
 
 
 def test_the_summary_has_a_line_for_each_attribute():
-    found = audit({"reason": when(["lost"]), "region": HONEST["region"]})
-    lines = found.summary().splitlines()
+    result = audit({"reason": when(["lost"]), "region": HONEST["region"]})
+    lines = result.summary().splitlines()
     assert lines[0] == "Leakage audit: 1 attribute(s) kept, 1 dropped."
     assert lines[1].startswith("  drop reason: ")
     assert lines[2].startswith("  keep region: ")
@@ -357,7 +357,7 @@ def test_dates_written_as_text_and_odd_dtypes_are_read():
     def as_text(deals, random, fast):
         return deals["closed_at"].fillna(deals["created_at"] + pd.Timedelta("300D")).dt.strftime("%Y-%m-%d")
 
-    found = audit(
+    result = audit(
         {
             "finish": as_text,
             "flag": lambda deals, random, fast: pd.Series(random.random(len(deals)) < 0.5),
@@ -367,8 +367,8 @@ def test_dates_written_as_text_and_odd_dtypes_are_read():
             ),
         }
     )
-    assert found.kept == ("categorical", "flag", "nullable")
-    kinds = found.columns.set_index("column")["kind"].to_dict()
+    assert result.kept == ("categorical", "flag", "nullable")
+    kinds = result.columns.set_index("column")["kind"].to_dict()
     assert kinds == {"finish": "date", "flag": "category", "nullable": "number", "categorical": "category"}
 
 

@@ -54,8 +54,8 @@ def crm_of(tables: dict[str, pd.DataFrame]) -> CRMData:
 
 def frame(crm: CRMData, snapshots: pd.DataFrame, settled_on: CRMData | None = None) -> pd.DataFrame:
     attributes = (*KEPT, *STRICT)
-    company = Past(settled_on or crm, snapshots, attributes).company
-    builders = [each.settled(company) for each in default_builders()]
+    cross_deal_history = Past(settled_on or crm, snapshots, attributes).cross_deal_history
+    builders = [each.settled(cross_deal_history) for each in default_builders()]
     return build_features(crm, snapshots, attributes=attributes, builders=builders).frame
 
 
@@ -75,14 +75,15 @@ def test_what_was_observed_equals_a_loop(seed):
     tables = tables_of(seed)
     crm = crm_of(tables)
     past = Past(crm, every(crm, 5), (*KEPT, *STRICT))
-    looks = list(past.snapshots.itertuples(index=False))
+    snapshots = list(past.snapshots.itertuples(index=False))
     seen = tables["attribute_history"].sort_values("observed_at")
     rows = {deal_id: seen[seen["deal_id"] == deal_id].to_dict("records") for deal_id in crm.deals["deal_id"]}
     for name in KEPT:
         today = dict(zip(crm.deals["deal_id"], crm.deals[name], strict=True))
         for asked, strictly in ((name, False), (f"observed_{name}", True)):
             expected = [
-                by_loop(rows[look.deal_id], today[look.deal_id], name, look.as_of, strictly=strictly) for look in looks
+                by_loop(rows[snapshot.deal_id], today[snapshot.deal_id], name, snapshot.as_of, strictly=strictly)
+                for snapshot in snapshots
             ]
             found = past.attribute(asked)
             expected = pd.Series(expected, dtype=object).astype(found.dtype)
@@ -206,17 +207,17 @@ def test_training_and_scoring_see_the_same(synced, quick_config):
     assert "blocker" not in model.dropped_attributes
     assert "loss_reason" in model.dropped_attributes
     assert any(note.startswith("blocker is used as it was observed since 20") for note in model.notes)
-    looks = on_dates(synced, [synced.known_until])
-    seen = model.build_features(synced, looks)["observed_blocker"]
+    snapshots = on_dates(synced, [synced.known_until])
+    seen = model.build_features(synced, snapshots)["observed_blocker"]
     told = synced.attribute_history.sort_values("observed_at").drop_duplicates("deal_id", keep="last")
-    expected = told.set_index("deal_id")["blocker"].reindex(looks["deal_id"]).reset_index(drop=True)
+    expected = told.set_index("deal_id")["blocker"].reindex(snapshots["deal_id"]).reset_index(drop=True)
     pd.testing.assert_series_equal(seen, expected, check_names=False, check_dtype=False)
-    assert len(score(model, synced)) == len(looks)
+    assert len(score(model, synced)) == len(snapshots)
     without = CRMData.from_tables(
         **{name: table for name, table in synced.tables() if name != "attribute_history"},
         stage_order=synced.stage_order,
     )
-    assert model.build_features(without, looks)["observed_blocker"].isna().all()
+    assert model.build_features(without, snapshots)["observed_blocker"].isna().all()
 
 
 def test_fewer_observations_than_the_config_asks_for_are_not_used(synced, quick_config):

@@ -168,15 +168,15 @@ def test_the_word_of_a_subject_counts_strictly_after_its_touch(touched):
     assert text_columns(crm) == (SUBJECTS,)
     deals = crm.deals
 
-    def look(after):
+    def snapshot(after):
         return Past(crm, pd.DataFrame({"deal_id": deals["deal_id"], "as_of": deals["created_at"] + after}))
 
     second = pd.Timedelta(days=2)
-    later = look(second + pd.Timedelta("1us"))
+    later = snapshot(second + pd.Timedelta("1us"))
     mentions = telling_words(SUBJECTS, texts_before(later, SUBJECTS), (deals["outcome"] == "won").to_numpy())
     assert mentions == Mentions(SUBJECTS, ("contract",))
     assert mentions.info[0].sentence == 'mention of "contract" in the subject of the last touch'
-    at_the_touch = mentions.features_of(look(second))["touch_subject_mentions_contract"]
+    at_the_touch = mentions.features_of(snapshot(second))["touch_subject_mentions_contract"]
     assert at_the_touch.sum() == 0
     after_it = mentions.features_of(later)["touch_subject_mentions_contract"]
     assert after_it.tolist() == said.astype(float).tolist()

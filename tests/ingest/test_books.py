@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from winpredict.errors import WinPredictError
 from winpredict.ingest import import_files, load_profile
 from winpredict.ingest.files import read_files
-from winpredict.ingest.out_of_core import import_parted
+from winpredict.ingest.out_of_core import import_out_of_core
 from winpredict.ingest.profiles import Profile
 
 NOW = pd.Timestamp("2025-06-01", tz="UTC")
@@ -75,10 +75,10 @@ def test_books_balance_whatever_the_lines(tmp_path_factory, rows, touches, profi
     assert kept.get("merged", 0) == book["merged"]
     assert kept.get("left out", 0) == book["left_out"]
     assert len(imported.crm.deals) == book["accepted"]
-    parted = import_parted(read_files([folder]), profile, tmp_path_factory.mktemp("work"), 3, now=NOW)
-    assert parted.repairs == imported.repairs
+    partitioned = import_out_of_core(read_files([folder]), profile, tmp_path_factory.mktemp("work"), 3, now=NOW)
+    assert partitioned.repairs == imported.repairs
     books = {source["path"]: source["books"] for source in imported.sources}
-    assert {source["path"]: source["books"] for source in parted.sources} == books
+    assert {source["path"]: source["books"] for source in partitioned.sources} == books
 
 
 records = st.one_of(

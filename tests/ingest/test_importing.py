@@ -40,10 +40,10 @@ def same(one: Imported, other: Imported) -> None:
 
 
 def test_plain_files_come_in_whole(tmp_path):
-    found = imported(tmp_path, {"deals.csv": HEADER + ROWS})
-    assert found.repairs == {}
-    assert deals_of(found)["a"]["outcome"] == "won"
-    assert found.crm.known_until == pd.Timestamp("2025-02-01T09:00:00.000001Z")
+    result = imported(tmp_path, {"deals.csv": HEADER + ROWS})
+    assert result.repairs == {}
+    assert deals_of(result)["a"]["outcome"] == "won"
+    assert result.crm.known_until == pd.Timestamp("2025-02-01T09:00:00.000001Z")
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_spelling_of_a_file_does_not_matter(tmp_path, name, content):
 
 
 def test_windows_1252_is_read_and_said(tmp_path):
-    found = imported(tmp_path, {"deals.csv": (HEADER + ROWS).replace("u1", "Zoë").encode("cp1252")})
-    assert deals_of(found)["a"]["owner_id"] == "Zoë"
-    assert "Windows-1252" in found.sources[0]["remark"]
+    result = imported(tmp_path, {"deals.csv": (HEADER + ROWS).replace("u1", "Zoë").encode("cp1252")})
+    assert deals_of(result)["a"]["owner_id"] == "Zoë"
+    assert "Windows-1252" in result.sources[0]["remark"]
 
 
 def test_parquet_excel_json_and_zip_give_the_same(tmp_path):
@@ -117,30 +117,30 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path, files, message
 
 
 def test_of_two_columns_of_one_name_the_second_is_numbered(tmp_path):
-    found = imported(tmp_path, {"deals.csv": HEADER.replace("stage", "deal_id") + ROWS})
-    assert found.crm.deals["deal_id"].tolist() == ["a", "b"]
-    assert found.crm.deals["deal_id (2)"].tolist() == ["Won", "Demo"]
-    assert "deal_id" in found.sources[0]["remark"]
+    result = imported(tmp_path, {"deals.csv": HEADER.replace("stage", "deal_id") + ROWS})
+    assert result.crm.deals["deal_id"].tolist() == ["a", "b"]
+    assert result.crm.deals["deal_id (2)"].tolist() == ["Won", "Demo"]
+    assert "deal_id" in result.sources[0]["remark"]
 
 
 def test_files_with_a_header_alone_are_as_good_as_absent(tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     touches = {"activities.csv": "activity_id,deal_id,occurred_at\n", "contacts.csv": "deal_id,contact_id,added_at\n"}
-    found = imported(tmp_path / "one", {"deals.csv": HEADER + ROWS} | touches)
-    same(found, imported(tmp_path / "two", {"deals.csv": HEADER + ROWS}))
-    assert [each["rows"] for each in found.sources] == [0, 0, 2]
+    result = imported(tmp_path / "one", {"deals.csv": HEADER + ROWS} | touches)
+    same(result, imported(tmp_path / "two", {"deals.csv": HEADER + ROWS}))
+    assert [each["rows"] for each in result.sources] == [0, 0, 2]
     (tmp_path / "two" / "deals.csv").write_text(HEADER)  # nothing has changed since: what was there stays
-    again = import_files([tmp_path / "two"], load_profile("generic"), earlier=found.crm, now=NOW)
-    same(again, found)
+    again = import_files([tmp_path / "two"], load_profile("generic"), earlier=result.crm, now=NOW)
+    same(again, result)
 
 
 @pytest.mark.parametrize("flags", [("false", "true"), ("0", "1"), ("FALSE", "TRUE"), ("No", "Yes")])
 def test_flags_of_deleted_records_are_read_in_every_notation(tmp_path, flags):
     rows = "".join(f"006{each},2025-01-05,Prospecting,{each}\n" for each in flags)
     (tmp_path / "Opportunity.csv").write_text("Id,CreatedDate,StageName,IsDeleted\n" + rows)
-    found = import_files([tmp_path], load_profile("salesforce"), now=NOW)
-    assert found.crm.deals["deal_id"].tolist() == [f"006{flags[0]}"]
+    result = import_files([tmp_path], load_profile("salesforce"), now=NOW)
+    assert result.crm.deals["deal_id"].tolist() == [f"006{flags[0]}"]
 
 
 def test_a_broken_zip_and_a_missing_path_are_refused(tmp_path):
@@ -160,10 +160,10 @@ def test_a_missing_column_names_file_column_and_what_is_there(tmp_path):
 
 
 def test_lines_that_do_not_fit_are_kept_aside(tmp_path):
-    found = imported(tmp_path, {"deals.csv": HEADER + ROWS + "c,Demo,open,2025-01-07,,1,u1,too,many\n"})
-    assert len(found.crm.deals) == 2
-    assert found.repairs == {"deals: the line does not fit the header (rejected)": 1}
-    kept = found.quarantine["deals"]
+    result = imported(tmp_path, {"deals.csv": HEADER + ROWS + "c,Demo,open,2025-01-07,,1,u1,too,many\n"})
+    assert len(result.crm.deals) == 2
+    assert result.repairs == {"deals: the line does not fit the header (rejected)": 1}
+    kept = result.quarantine["deals"]
     assert (kept["row"].item(), kept["text"].item()) == (4, "c,Demo,open,2025-01-07,,1,u1,too,many")
 
 
@@ -178,10 +178,10 @@ def test_two_date_formats_in_one_column(tmp_path):
 
 def test_dates_in_both_orders_are_read_where_they_can_be_one_only(tmp_path):
     rows = "a,Demo,open,13/01/2025,,1,u\nb,Demo,open,01/14/2025,,1,u\nc,Demo,open,02/01/2025,,1,u\n"
-    found = imported(tmp_path, {"deals.csv": HEADER + rows})
-    created = {deal: row["created_at"] for deal, row in deals_of(found).items()}
+    result = imported(tmp_path, {"deals.csv": HEADER + rows})
+    created = {deal: row["created_at"] for deal, row in deals_of(result).items()}
     assert [str(created[deal])[:10] for deal in "abc"] == ["2025-01-13", "2025-01-14", "NaT"]
-    assert found.repairs == {
+    assert result.repairs == {
         "deals: created_at may start with the day or the month; write dates: day_first or dates: month_first into the "
         "profile, taken as missing (repaired)": 1
     }
@@ -191,8 +191,8 @@ def test_an_order_that_nothing_tells_must_be_said(tmp_path):
     rows = "a,Demo,open,03/04/2025,,1,u\n"
     with pytest.raises(ProfileError, match="dates: day_first"):
         imported(tmp_path, {"deals.csv": HEADER + rows})
-    found = imported(tmp_path, {"deals.csv": HEADER + rows}, changed(dates="month_first"))
-    assert deals_of(found)["a"]["created_at"] == pd.Timestamp("2025-03-04", tz="UTC")
+    result = imported(tmp_path, {"deals.csv": HEADER + rows}, changed(dates="month_first"))
+    assert deals_of(result)["a"]["created_at"] == pd.Timestamp("2025-03-04", tz="UTC")
 
 
 def test_local_times_become_utc_also_when_the_clock_changes(tmp_path):
@@ -217,14 +217,14 @@ AMOUNTS = ("-5", "9e15", "many", "inf")
 
 def test_impossible_amounts_are_taken_as_missing_and_counted(tmp_path):
     rows = "".join(f"{deal},Demo,open,2025-01-07,,{amount},u\n" for deal, amount in zip("cdef", AMOUNTS, strict=True))
-    found = imported(tmp_path, {"deals.csv": HEADER + ROWS + rows})
-    assert found.repairs == {
+    result = imported(tmp_path, {"deals.csv": HEADER + ROWS + rows})
+    assert result.repairs == {
         "deals: amount is not a number, taken as missing (repaired)": 2,
         "deals: impossibly large amount, taken as missing (repaired)": 1,
         "deals: negative amount, taken as missing (repaired)": 1,
     }
-    assert found.crm.deals["amount"].notna().sum() == 2
-    assert set(found.quarantine["deals"]["amount"].astype(str)) == {"-5.0", "9000000000000000.0", "many", "inf"}
+    assert result.crm.deals["amount"].notna().sum() == 2
+    assert set(result.quarantine["deals"]["amount"].astype(str)) == {"-5.0", "9000000000000000.0", "many", "inf"}
 
 
 @pytest.mark.parametrize(("text", "number"), [("1.234,50", 1234.5), ("12,5", 12.5)])
@@ -234,91 +234,91 @@ def test_decimal_commas(tmp_path, text, number):
 
 
 def test_closed_before_created(tmp_path):
-    found = imported(tmp_path, {"deals.csv": HEADER + ROWS + "c,Won,won,2025-03-01,2025-02-01,1,u\n"})
-    assert found.repairs == {"deals: closed before created, created_at taken as missing (repaired)": 1}
-    assert pd.isna(deals_of(found)["c"]["created_at"])
+    result = imported(tmp_path, {"deals.csv": HEADER + ROWS + "c,Won,won,2025-03-01,2025-02-01,1,u\n"})
+    assert result.repairs == {"deals: closed before created, created_at taken as missing (repaired)": 1}
+    assert pd.isna(deals_of(result)["c"]["created_at"])
 
 
 def test_a_close_dated_by_the_day_counts_from_its_end(tmp_path):
-    found = imported(tmp_path, {"deals.csv": HEADER + "c,Won,won,2025-02-01T10:00:00Z,2025-02-01,1,u\n"})
-    assert deals_of(found)["c"]["closed_at"] == pd.Timestamp("2025-02-01T23:59:59.999999Z")
-    assert found.repairs == {}
+    result = imported(tmp_path, {"deals.csv": HEADER + "c,Won,won,2025-02-01T10:00:00Z,2025-02-01,1,u\n"})
+    assert deals_of(result)["c"]["closed_at"] == pd.Timestamp("2025-02-01T23:59:59.999999Z")
+    assert result.repairs == {}
 
 
 def test_of_disagreeing_rows_the_last_modified_counts(tmp_path):
     header = HEADER.replace("owner_id", "owner_id,modified_at")
     rows = "a,Demo,open,2025-01-01,,1,new,2025-03-01\na,Demo,open,2025-01-01,,1,old,2025-02-01\n"
-    found = imported(tmp_path, {"deals.csv": header + rows})
-    assert deals_of(found)["a"]["owner_id"] == "new"
-    assert found.repairs == {"deals: the same id with other values, the later row counts (merged)": 1}
-    assert found.quarantine["deals"]["owner_id"].tolist() == ["old"]
+    result = imported(tmp_path, {"deals.csv": header + rows})
+    assert deals_of(result)["a"]["owner_id"] == "new"
+    assert result.repairs == {"deals: the same id with other values, the later row counts (merged)": 1}
+    assert result.quarantine["deals"]["owner_id"].tolist() == ["old"]
 
 
 def test_deals_without_an_id_are_rejected_where_others_have_one(tmp_path):
-    found = imported(tmp_path, {"deals.csv": HEADER + ROWS + ",Demo,open,2025-01-07,,1,u\n"})
-    assert found.repairs == {"deals: deal_id is missing (rejected)": 1}
+    result = imported(tmp_path, {"deals.csv": HEADER + ROWS + ",Demo,open,2025-01-07,,1,u\n"})
+    assert result.repairs == {"deals: deal_id is missing (rejected)": 1}
 
 
 def test_unknown_stages_are_counted(tmp_path):
     profile = changed(stage_order=("Demo",))
     rows = "c,Haggling,,2025-01-07,,1,u\nd,Haggling,lost,2025-01-07,2025-01-08,1,u\n"
-    found = imported(tmp_path, {"deals.csv": HEADER + ROWS + rows}, profile)
-    assert found.repairs == {
+    result = imported(tmp_path, {"deals.csv": HEADER + ROWS + rows}, profile)
+    assert result.repairs == {
         'deals: the profile lacks the stage "Haggling" (repaired)': 1,
         'deals: the profile lacks the stage "Haggling", taken as open (repaired)': 1,
     }
-    assert (deals_of(found)["c"]["outcome"], deals_of(found)["d"]["outcome"]) == ("open", "lost")
+    assert (deals_of(result)["c"]["outcome"], deals_of(result)["d"]["outcome"]) == ("open", "lost")
 
 
 ACTIVITIES = "activity_id,deal_id,occurred_at,recorded_at,activity_type\n1,a,2025-01-10,2025-01-10,call\n"
 
 
 def test_touches_of_unknown_deals_are_rejected_and_kept(tmp_path):
-    found = imported(
+    result = imported(
         tmp_path, {"deals.csv": HEADER + ROWS, "activities.csv": ACTIVITIES + "2,zz,2025-01-11,2025-01-11,call\n"}
     )
-    assert found.repairs == {"activities: belongs to no known deal (rejected)": 1}
-    assert found.quarantine["activities"]["activity_id"].tolist() == ["2"]
+    assert result.repairs == {"activities: belongs to no known deal (rejected)": 1}
+    assert result.quarantine["activities"]["activity_id"].tolist() == ["2"]
 
 
 def test_facts_recorded_in_the_future_cannot_be(tmp_path):
     deals = HEADER + ROWS + "c,Won,won,2025-03-01,2031-01-01,1,u\n"
     touches = ACTIVITIES + "2,a,2025-09-01,2025-01-11,meeting\n3,a,2025-01-12,2031-01-01,call\n"
-    found = imported(tmp_path, {"deals.csv": deals, "activities.csv": touches})
-    assert found.repairs == {
+    result = imported(tmp_path, {"deals.csv": deals, "activities.csv": touches})
+    assert result.repairs == {
         "activities: recorded_at lies in the future, taken as missing (repaired)": 1,
         "deals: closed_at lies in the future, taken as missing (repaired)": 1,
     }
     # a meeting booked for the future is a fact of the day it was entered
-    assert "2" in set(found.crm.activities["activity_id"])
-    assert found.crm.known_until < NOW
+    assert "2" in set(result.crm.activities["activity_id"])
+    assert result.crm.known_until < NOW
 
 
 def test_the_day_on_which_an_open_deal_is_expected_may_lie_ahead(tmp_path):
     rows = "Id,StageName,CreatedDate,CloseDate,IsClosed,IsWon\nx,Prospecting,2025-01-01,2031-01-01,false,false\n"
-    found = imported(tmp_path, {"Opportunity.csv": rows}, load_profile("salesforce"))
-    assert found.repairs == {}
-    assert found.crm.deals["expected_close_date"].tolist() == [pd.Timestamp("2031-01-01", tz="UTC")]
+    result = imported(tmp_path, {"Opportunity.csv": rows}, load_profile("salesforce"))
+    assert result.repairs == {}
+    assert result.crm.deals["expected_close_date"].tolist() == [pd.Timestamp("2031-01-01", tz="UTC")]
 
 
 def test_names_may_be_joined(tmp_path):
     users = {"users": [{"file": "people", "columns": {"user_id": "id", "name": ["first + last", "nick"]}}]}
     profile = Profile.model_validate({"tables": changed().model_dump()["tables"] | users})
     people = "id,first,last,nick\n1,Ann,Lee,a\n2,,Bo,b\n3,,,c\n"
-    found = imported(tmp_path, {"deals.csv": HEADER + ROWS, "people.csv": people}, profile)
-    assert found.crm.users["name"].fillna("").tolist() == ["Ann Lee", "Bo", ""]
+    result = imported(tmp_path, {"deals.csv": HEADER + ROWS, "people.csv": people}, profile)
+    assert result.crm.users["name"].fillna("").tolist() == ["Ann Lee", "Bo", ""]
 
 
 def test_touches_of_no_deal_at_all(tmp_path):
     (tmp_path / "notes.jsonl").write_text(json.dumps({"id": "1", "associations": {"deals": {"results": []}}}))
     deal = {"id": "d", "properties": {"dealstage": "contractsent", "createdate": "2025-01-01T00:00:00Z"}}
-    found = imported(tmp_path, {"deals.jsonl": json.dumps(deal)}, load_profile("hubspot"))
-    assert found.crm.activities is None
+    result = imported(tmp_path, {"deals.jsonl": json.dumps(deal)}, load_profile("hubspot"))
+    assert result.crm.activities is None
 
 
 def test_one_deal_is_enough_to_import(tmp_path):
-    found = imported(tmp_path, {"whatever.csv": HEADER + ROWS.splitlines()[0] + "\n"})
-    assert len(found.crm.deals) == 1
+    result = imported(tmp_path, {"whatever.csv": HEADER + ROWS.splitlines()[0] + "\n"})
+    assert len(result.crm.deals) == 1
 
 
 def test_importing_twice_changes_nothing(tmp_path):
@@ -379,8 +379,8 @@ def test_attributes_that_change_their_kind_between_exports_become_text(tmp_path)
     (tmp_path / "new").mkdir()
     first = imported(tmp_path, {"deals.csv": "deal_id,outcome,created_at,size\na,won,2025-01-01,5\n"})
     later = {"deals.csv": "deal_id,outcome,created_at,size\nb,lost,2025-02-01,big\n"}
-    found = imported(tmp_path / "new", later, earlier=first.crm)
-    assert found.crm.deals["size"].tolist() == ["5", "big"]
+    result = imported(tmp_path / "new", later, earlier=first.crm)
+    assert result.crm.deals["size"].tolist() == ["5", "big"]
 
 
 def test_rows_without_ids_get_ids_of_their_contents(tmp_path):
@@ -397,14 +397,14 @@ def test_the_close_is_dated_by_the_history(tmp_path):
         "deal_id,changed_at,stage\na,2025-01-01T10:00:00Z,Demo\na,2025-01-20T12:00:00Z,Won\n"
         "a,2025-01-21T12:00:00Z,Demo\na,2025-01-30T08:00:00Z,Won\na,2025-01-31T08:00:00Z,Closed Won\n"
     )
-    found = imported(tmp_path, {"deals.csv": HEADER + ROWS, "deal_history.csv": history})
-    assert deals_of(found)["a"]["closed_at"] == pd.Timestamp("2025-01-30T08:00:00Z")
+    result = imported(tmp_path, {"deals.csv": HEADER + ROWS, "deal_history.csv": history})
+    assert deals_of(result)["a"]["closed_at"] == pd.Timestamp("2025-01-30T08:00:00Z")
 
 
 def test_the_first_owner_is_written_where_the_history_has_owners(tmp_path):
     history = "deal_id,changed_at,owner_id\na,2025-01-15T00:00:00Z,u1\n"
-    found = imported(tmp_path, {"deals.csv": HEADER + ROWS, "deal_history.csv": history}).crm.deal_history
-    assert found[["deal_id", "owner_id"]].values.tolist() == [["a", "u1"], ["b", "u2"]]
+    result = imported(tmp_path, {"deals.csv": HEADER + ROWS, "deal_history.csv": history}).crm.deal_history
+    assert result[["deal_id", "owner_id"]].values.tolist() == [["a", "u1"], ["b", "u2"]]
 
 
 def test_ids_of_many_digits_beside_missing_ones(tmp_path):
@@ -414,5 +414,5 @@ def test_ids_of_many_digits_beside_missing_ones(tmp_path):
     touches = {"activity_id": ["a", "b", "c"], "deal_id": pd.array([many, many + 2, None], dtype="Int64")}
     touches |= {"occurred_at": "2024-01-02", "activity_type": "call"}
     pd.DataFrame(touches).to_parquet(tmp_path / "activities.parquet")
-    found = import_files([tmp_path], load_profile("generic"))
-    assert found.crm.activities["deal_id"].tolist() == [str(many), str(many + 2)]
+    result = import_files([tmp_path], load_profile("generic"))
+    assert result.crm.activities["deal_id"].tolist() == [str(many), str(many + 2)]

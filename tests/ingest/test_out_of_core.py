@@ -13,7 +13,7 @@ from winpredict.errors import InputFileError, ProfileError
 from winpredict.ingest import files as files_module
 from winpredict.ingest import import_files, load_profile
 from winpredict.ingest.files import holds_one_table, read_files
-from winpredict.ingest.out_of_core import buckets_for, import_parted, source_plan
+from winpredict.ingest.out_of_core import buckets_for, import_out_of_core, source_plan
 from winpredict.tables.buckets import DealBuckets
 
 NOW = pd.Timestamp("2024-09-01", tz="UTC")
@@ -49,8 +49,8 @@ def export(folder, kind, seed=0, deals=60):
     return folder
 
 
-def assert_same(parted: DealBuckets, crm) -> None:
-    whole = parted.whole()
+def assert_same(partitioned: DealBuckets, crm) -> None:
+    whole = partitioned.whole()
     assert (whole.stage_order, whole.known_until) == (crm.stage_order, crm.known_until)
     for name, frame in crm.tables():
         columns = list(frame.columns)
@@ -67,13 +67,13 @@ def test_it_equals_an_import_in_one_piece(tmp_path, in_parts, kind, number):
     expected = import_files([folder], profile, now=NOW)
     raw = list(read_files([folder], in_parts=True))
     assert len(raw) > 6  # in parts indeed
-    found = import_parted(raw, profile, tmp_path / "work", number, now=NOW)
-    assert_same(found.buckets, expected.crm)
-    assert found.repairs == expected.repairs
-    assert {each["path"]: each["rows"] for each in found.sources} == {
+    result = import_out_of_core(raw, profile, tmp_path / "work", number, now=NOW)
+    assert_same(result.buckets, expected.crm)
+    assert result.repairs == expected.repairs
+    assert {each["path"]: each["rows"] for each in result.sources} == {
         each["path"]: each["rows"] for each in expected.sources
     }
-    assert {name: len(rows) for name, rows in found.quarantine.items()} == {
+    assert {name: len(rows) for name, rows in result.quarantine.items()} == {
         name: len(rows) for name, rows in expected.quarantine.items()
     }
 
@@ -83,11 +83,11 @@ def test_a_later_export_updates_it_bucket_by_bucket(tmp_path, in_parts):
     first, second = (export(tmp_path / name, "parquet", seed) for name, seed in (("first", 1), ("second", 2)))
     one = import_files([first], profile, now=NOW)
     expected = import_files([second], profile, earlier=one.crm, now=NOW)
-    parts = import_parted(read_files([first]), profile, tmp_path / "a", 4, now=NOW)
-    found = import_parted(read_files([second]), profile, tmp_path / "b", 4, earlier=parts.buckets, now=NOW)
+    parts = import_out_of_core(read_files([first]), profile, tmp_path / "a", 4, now=NOW)
+    result = import_out_of_core(read_files([second]), profile, tmp_path / "b", 4, earlier=parts.buckets, now=NOW)
     for name in ("deals", "accounts", "contacts"):
-        assert found.buckets.rows[name] == expected.crm.rows[name]
-    same = import_parted(read_files([first]), profile, tmp_path / "c", 4, earlier=parts.buckets, now=NOW)
+        assert result.buckets.rows[name] == expected.crm.rows[name]
+    same = import_out_of_core(read_files([first]), profile, tmp_path / "c", 4, earlier=parts.buckets, now=NOW)
     assert_same(same.buckets, one.crm)
 
 
@@ -116,25 +116,27 @@ def test_news_of_some_deals_reach_all_buckets(tmp_path, seed, turned):
     first, second = folders[::-1] if turned else folders
     one = import_files([first], profile, now=NOW)
     expected = import_files([second], profile, earlier=one.crm, now=NOW)
-    parts = import_parted(read_files([first]), profile, tmp_path / "a", 16, now=NOW)
+    parts = import_out_of_core(read_files([first]), profile, tmp_path / "a", 16, now=NOW)
     assert_same(parts.buckets, one.crm)
     assert parts.repairs == one.repairs
-    found = import_parted(read_files([second]), profile, tmp_path / "b", 16, earlier=parts.buckets, now=NOW)
-    assert_same(found.buckets, expected.crm)
-    assert found.repairs == expected.repairs
+    result = import_out_of_core(read_files([second]), profile, tmp_path / "b", 16, earlier=parts.buckets, now=NOW)
+    assert_same(result.buckets, expected.crm)
+    assert result.repairs == expected.repairs
     for name, frame in expected.crm.tables():
-        assert list(getattr(found.buckets.whole(), name)) == list(frame), name
+        assert list(getattr(result.buckets.whole(), name)) == list(frame), name
 
 
 @pytest.mark.parametrize("stop_at", [2, 5, 7])
 def test_an_update_that_was_stopped_goes_on(tmp_path, stop_at):
     profile = load_profile("generic")
     first, second = export(tmp_path / "first", "parquet"), later_export(tmp_path / "second", 2)
-    earlier = import_parted(read_files([first]), profile, tmp_path / "work", 4, now=NOW).buckets
+    earlier = import_out_of_core(read_files([first]), profile, tmp_path / "work", 4, now=NOW).buckets
 
     def run(place, steps=None):
         raw = read_files([second])
-        return import_parted(raw, profile, place, 4, plan="it", earlier=earlier, now=NOW, steps=steps).buckets.folder
+        return import_out_of_core(
+            raw, profile, place, 4, plan="it", earlier=earlier, now=NOW, progress=steps
+        ).buckets.folder
 
     def stop(done, of):
         assert of == 8
@@ -166,7 +168,7 @@ def test_lists_and_columns_of_mixed_types(tmp_path):
     profile = profile.model_copy(update={"tables": {"deals": (source,)}})
     expected = import_files([folder], profile, now=NOW)
     assert expected.crm.deals["account_id"].dropna().tolist() == [f"c{number}" for number in range(1, 6)]
-    assert_same(import_parted(read_files([folder]), profile, tmp_path / "work", 3, now=NOW).buckets, expected.crm)
+    assert_same(import_out_of_core(read_files([folder]), profile, tmp_path / "work", 3, now=NOW).buckets, expected.crm)
     pd.json_normalize(deals).drop(columns=["amount", "tags"]).to_parquet(tmp_path / "deals.parquet")
     typed = import_files([tmp_path / "deals.parquet"], profile, now=NOW)
     assert typed.crm.deals["account_id"].equals(expected.crm.deals["account_id"])
@@ -178,8 +180,8 @@ def test_a_disk_without_hard_links(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", refuse)
     folder, profile = export(tmp_path / "export", "parquet"), load_profile("generic")
-    found = import_parted(read_files([folder]), profile, tmp_path / "work", 3, now=NOW)
-    assert_same(found.buckets, import_files([folder], profile, now=NOW).crm)
+    result = import_out_of_core(read_files([folder]), profile, tmp_path / "work", 3, now=NOW)
+    assert_same(result.buckets, import_files([folder], profile, now=NOW).crm)
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 4])
@@ -187,7 +189,9 @@ def test_an_import_that_was_stopped_goes_on_and_gives_the_same_bytes(tmp_path, s
     folder, profile = export(tmp_path / "export", "parquet"), load_profile("generic")
 
     def run(place, steps=None):
-        return import_parted(read_files([folder]), profile, place, 4, plan="it", now=NOW, steps=steps).buckets.folder
+        return import_out_of_core(
+            read_files([folder]), profile, place, 4, plan="it", now=NOW, progress=steps
+        ).buckets.folder
 
     def stop(done, of):
         if done == stop_at:
@@ -209,9 +213,11 @@ def test_lines_that_do_not_fit_are_kept_and_numbered(tmp_path, in_parts):
     lines[250] = "d250,Demo,open,2024-01-01,,,,,too,many"
     path = tmp_path / "deals.csv"
     path.write_text("\n".join(["deal_id,stage,outcome,created_at,closed_at,note", *lines]) + "\n")
-    found = import_parted(read_files([path], in_parts=True), load_profile("generic"), tmp_path / "work", 3, now=NOW)
-    assert found.buckets.rows["deals"] == 399
-    assert found.quarantine["deals"]["row"].tolist() == ["252"]
+    result = import_out_of_core(
+        read_files([path], in_parts=True), load_profile("generic"), tmp_path / "work", 3, now=NOW
+    )
+    assert result.buckets.rows["deals"] == 399
+    assert result.quarantine["deals"]["row"].tolist() == ["252"]
 
 
 def test_what_cannot_be_parted_is_said(tmp_path):
@@ -219,11 +225,11 @@ def test_what_cannot_be_parted_is_said(tmp_path):
     path = tmp_path / "accounts.json"
     path.write_text(json.dumps(records))
     with pytest.raises(InputFileError, match="no file holds deals"):
-        import_parted(read_files([path]), load_profile("generic"), tmp_path / "work", 2)
+        import_out_of_core(read_files([path]), load_profile("generic"), tmp_path / "work", 2)
     nameless = tmp_path / "deals.csv"
     nameless.write_text("stage,outcome,created_at,closed_at\nDemo,open,2024-01-01,\n")
     with pytest.raises(ProfileError, match="without --buckets"):
-        import_parted(read_files([nameless]), load_profile("generic"), tmp_path / "other", 2)
+        import_out_of_core(read_files([nameless]), load_profile("generic"), tmp_path / "other", 2)
 
 
 def test_only_large_files_are_parted_unasked(tmp_path, monkeypatch):
@@ -272,8 +278,8 @@ def test_files_with_a_header_alone_are_as_good_as_absent(tmp_path):
     (folder / "team_members.csv").write_text((folder / "team_members.csv").read_text().splitlines()[0] + "\n")
     whole = import_files([folder], load_profile("generic"), now=NOW)
     files = list(read_files([folder]))
-    found = import_parted(files, load_profile("generic"), tmp_path / "work", 3, plan="", now=NOW)
-    assert_same(found.buckets, whole.crm)
+    result = import_out_of_core(files, load_profile("generic"), tmp_path / "work", 3, plan="", now=NOW)
+    assert_same(result.buckets, whole.crm)
     (folder / "deals.csv").write_text((folder / "deals.csv").read_text().splitlines()[0] + "\n")
     with pytest.raises(InputFileError, match="no rows of deals"):
-        import_parted(list(read_files([folder])), load_profile("generic"), tmp_path / "none", 3, plan="", now=NOW)
+        import_out_of_core(list(read_files([folder])), load_profile("generic"), tmp_path / "none", 3, plan="", now=NOW)

@@ -101,16 +101,16 @@ def test_hubspot_objects(tmp_path):
     )
     call = {"hs_timestamp": "1736935200000", "hs_call_direction": "INBOUND", "hs_call_duration": "90000"}
     json_lines(tmp_path / "calls.jsonl", {"id": "77", "properties": call, "associations": link})
-    found = import_files([tmp_path], load_profile("hubspot"), now=NOW)
-    assert found.repairs == {}
-    won, still_open = found.crm.deals.to_dict("records")
+    result = import_files([tmp_path], load_profile("hubspot"), now=NOW)
+    assert result.repairs == {}
+    won, still_open = result.crm.deals.to_dict("records")
     assert (won["outcome"], won["stage"], won["deal_type"], won["account_id"]) == ("won", "Closed Won", "new", "88")
     assert won["closed_at"] == pd.Timestamp("2025-03-01T10:00:00Z")
     assert (still_open["outcome"], still_open["stage"]) == ("open", "Contract Sent")
-    assert found.crm.attributes == ("region",)
-    stages = found.crm.deal_history["stage"].dropna().tolist()
+    assert result.crm.attributes == ("region",)
+    stages = result.crm.deal_history["stage"].dropna().tolist()
     assert stages == ["Appointment Scheduled", "Contract Sent", "Closed Won"]
-    touches = found.crm.activities
+    touches = result.crm.activities
     assert touches["activity_id"].tolist() == ["77@1", "77@2"]
     assert touches["occurred_at"].iloc[0] == pd.Timestamp("2025-01-15T10:00:00Z")
     assert touches[["direction", "duration_s", "contact_id"]].iloc[0].tolist() == ["inbound", 90.0, "c9"]
@@ -122,10 +122,10 @@ def test_hubspot_csv_export(tmp_path):
         "1,A,Closed Won,Sales Pipeline,500,2025-03-01 10:00,2025-01-01 10:00,Ann\n"
         "2,B,Contract Sent (Sales Pipeline),Sales Pipeline,100,2025-06-01 10:00,2025-02-01 10:00,Bob\n"
     )
-    found = import_files([tmp_path], load_profile("hubspot"), now=NOW)
-    assert found.crm.deals["outcome"].tolist() == ["won", "open"]
-    assert found.crm.deals["stage"].tolist() == ["Closed Won", "Contract Sent"]
-    assert found.repairs == {}
+    result = import_files([tmp_path], load_profile("hubspot"), now=NOW)
+    assert result.crm.deals["outcome"].tolist() == ["won", "open"]
+    assert result.crm.deals["stage"].tolist() == ["Closed Won", "Contract Sent"]
+    assert result.repairs == {}
 
 
 def test_a_stay_in_a_stage_is_dated_by_its_beginning_unless_the_profile_says_its_end(tmp_path):
@@ -152,22 +152,22 @@ def test_a_stay_in_a_stage_is_dated_by_its_beginning_unless_the_profile_says_its
     call = {"Call_Type": "Missed", "Call_Duration_in_seconds": 30, "What_Id": {"id": "d1"}, "Who_Id": {"id": "c1"}}
     json_lines(tmp_path / "Calls.jsonl", {"id": "1", "Call_Start_Time": "2025-01-05T09:00:00+02:00"} | call)
     zoho = load_profile("zoho")
-    found = import_files([tmp_path], zoho, now=NOW)
-    assert found.repairs == {}
-    deal = found.crm.deals.iloc[0]
+    result = import_files([tmp_path], zoho, now=NOW)
+    assert result.repairs == {}
+    deal = result.crm.deals.iloc[0]
     assert (deal["owner_id"], deal["account_id"]) == ("u1", "a1")
     assert deal["closed_at"] == pd.Timestamp("2025-03-01T22:00:00Z")
     by_end = tuple(source.model_copy(update={"left_stages": True}) for source in zoho.tables["deal_history"])
     left = zoho.model_copy(update={"tables": zoho.tables | {"deal_history": by_end}})
-    found = import_files([tmp_path], left, now=NOW)
-    assert found.crm.deals["closed_at"].tolist() == [pd.Timestamp("2025-02-28T22:00:00Z")]
-    entered = found.crm.deal_history.dropna(subset="stage")
+    result = import_files([tmp_path], left, now=NOW)
+    assert result.crm.deals["closed_at"].tolist() == [pd.Timestamp("2025-02-28T22:00:00Z")]
+    entered = result.crm.deal_history.dropna(subset="stage")
     assert entered[["stage", "changed_at"]].astype(str).values.tolist() == [
         ["Qualification", "2025-01-01 08:00:00+00:00"],
         ["Needs Analysis", "2025-01-31 22:00:00+00:00"],
         ["Closed Won", "2025-02-28 22:00:00+00:00"],
     ]
-    assert found.crm.activities["direction"].tolist() == ["inbound"]
+    assert result.crm.activities["direction"].tolist() == ["inbound"]
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_scores_that_were_pushed_never_come_back_as_attributes(tmp_path, profile
     (tmp_path / "deals.csv").write_text(
         f"{columns},Region,{','.join(names)}\n7,2025-01-05T10:00:00Z,Closed Won,East{',1' * len(names)}\n"
     )
-    found = import_files([tmp_path], load_profile(profile), now=NOW)
-    assert found.crm.attributes == ("Region",)
+    result = import_files([tmp_path], load_profile(profile), now=NOW)
+    assert result.crm.attributes == ("Region",)
 
 
 def test_salesforce_tasks_on_accounts_and_open_ones_are_no_touches(tmp_path):
@@ -201,15 +201,15 @@ def test_salesforce_tasks_on_accounts_and_open_ones_are_no_touches(tmp_path):
         "00T2,001Z,Call,Completed,2025-05-01,2025-01-09T09:00:00.000Z,2025-01-08T09:00:00.000Z\n"
         "00T3,006A,Call,Not Started,2025-05-01,2025-01-09T09:00:00.000Z,\n"
     )
-    found = import_files([tmp_path], load_profile("salesforce"), now=NOW)
-    assert found.repairs == {
+    result = import_files([tmp_path], load_profile("salesforce"), now=NOW)
+    assert result.repairs == {
         "activities: Status is not Completed (left out)": 1,
         "activities: WhatId is not 006* (left out)": 1,
         "deals: IsDeleted is not false (left out)": 1,
     }
-    assert found.crm.deals["deal_id"].tolist() == ["006A", "006B"]
-    assert found.crm.attributes == ("Region__c",)
-    touch = found.crm.activities.iloc[0]
+    assert result.crm.deals["deal_id"].tolist() == ["006A", "006B"]
+    assert result.crm.attributes == ("Region__c",)
+    touch = result.crm.activities.iloc[0]
     assert (touch["activity_id"], touch["activity_type"]) == ("00T1", "call")
     assert touch["occurred_at"] == pd.Timestamp("2025-01-08T09:00:00Z")
 
@@ -252,8 +252,8 @@ def test_the_title_of_a_hubspot_touch_is_its_subject(tmp_path, kind, title):
     link = {"deals": {"results": [{"id": "1"}]}}
     touch = {"id": "7", "properties": done | {title: "Price was agreed"}, "associations": link}
     json_lines(tmp_path / f"{kind}.jsonl", touch)
-    found = import_files([tmp_path], load_profile("hubspot"), now=NOW)
-    assert found.crm.activities["subject"].tolist() == ["Price was agreed"]
+    result = import_files([tmp_path], load_profile("hubspot"), now=NOW)
+    assert result.crm.activities["subject"].tolist() == ["Price was agreed"]
 
 
 @pytest.mark.parametrize(
@@ -270,5 +270,5 @@ def test_the_title_of_a_zoho_touch_is_its_subject(tmp_path, module, time, title)
     json_lines(tmp_path / "Deals.jsonl", deal)
     touch = {"id": "7", "What_Id": {"id": "1"}, "Parent_Id": {"id": "1"}, "Status": "Completed"}
     json_lines(tmp_path / f"{module}.jsonl", touch | {time: "2025-02-02T00:00:00Z", title: "Price was agreed"})
-    found = import_files([tmp_path], load_profile("zoho"), now=NOW)
-    assert found.crm.activities["subject"].tolist() == ["Price was agreed"]
+    result = import_files([tmp_path], load_profile("zoho"), now=NOW)
+    assert result.crm.activities["subject"].tolist() == ["Price was agreed"]

@@ -33,10 +33,10 @@ def verdict(found) -> str:
 
 
 def test_sets_that_share_nothing_are_tested_as_they_are(deals, group):
-    found = compare(deals, {"Core": group, "Others": ~group})
+    result = compare(deals, {"Core": group, "Others": ~group})
     expected = difference([GROUP[0]], [GROUP[1]], [OTHERS[0]], [OTHERS[1]])
-    assert (found.change, found.low, found.high, found.p) == tuple(float(each[0]) for each in expected)
-    assert verdict(found) == "The difference of 10 points is beyond chance."
+    assert (result.change, result.low, result.high, result.p) == tuple(float(each[0]) for each in expected)
+    assert verdict(result) == "The difference of 10 points is beyond chance."
     alike = compare(table_of((40, 100), (42, 100)), {"Core": np.arange(200) < 100, "Others": np.arange(200) >= 100})
     assert verdict(alike) == "The difference is no more than chance."
 
@@ -64,33 +64,33 @@ def test_which_side_is_the_larger_turns_the_sign_and_nothing_else(deals, group):
 
 
 def test_a_part_that_is_like_the_rest_is_no_more_than_chance():
-    found = compare(table_of((41, 100), (80, 200)), {"Core": np.arange(300) < 100, "All": np.ones(300, dtype=bool)})
-    assert verdict(found).endswith("that are not in it, 40% of which were won: the difference is no more than chance.")
-    assert not found.differs
+    result = compare(table_of((41, 100), (80, 200)), {"Core": np.arange(300) < 100, "All": np.ones(300, dtype=bool)})
+    assert verdict(result).endswith("that are not in it, 40% of which were won: the difference is no more than chance.")
+    assert not result.differs
 
 
 def test_of_sets_that_overlap_in_part_nothing_is_said_about_chance(deals, group):
     later = np.arange(len(deals)) >= GROUP[1] - 50
-    found = compare(deals, {"Core": group, "Later": later})
-    assert np.isnan([found.change, found.p]).all()
-    assert not found.differs
-    assert verdict(found) == (
+    result = compare(deals, {"Core": group, "Later": later})
+    assert np.isnan([result.change, result.p]).all()
+    assert not result.differs
+    assert verdict(result) == (
         "50 deals are on both sides, so the difference is not tested for chance; for that, choose sides that share no "
         "deals."
     )
 
 
 def test_the_same_deals_are_not_tested(deals, group):
-    found = compare(deals, {"Core": group, "The same": group.copy()})
-    assert np.isnan(found.p)
-    assert verdict(found) == "Both sides are the same deals, so there is nothing to test."
+    result = compare(deals, {"Core": group, "The same": group.copy()})
+    assert np.isnan(result.p)
+    assert verdict(result) == "Both sides are the same deals, so there is nothing to test."
 
 
 def test_a_rest_without_closed_deals_is_not_tested(deals, group):
     deals.loc[~group, "outcome"] = "open"
-    found = compare(deals, {"Core": group, "All deals": np.ones(len(deals), dtype=bool)})
-    assert np.isnan(found.p)
-    assert "no other deal of that has closed, so there is nothing to test." in found.sentences()[0]
+    result = compare(deals, {"Core": group, "All deals": np.ones(len(deals), dtype=bool)})
+    assert np.isnan(result.p)
+    assert "no other deal of that has closed, so there is nothing to test." in result.sentences()[0]
 
 
 def test_sets_to_test_never_share_a_deal():

@@ -187,8 +187,8 @@ def test_nothing_recorded_later_is_used(found):
 
 
 def test_weeks_are_an_option():
-    found = changes(CRMData.from_tables(company(months=12)), period="week")
-    chart = found.charts["win_rate", "", "all"]
+    result = changes(CRMData.from_tables(company(months=12)), period="week")
+    chart = result.charts["win_rate", "", "all"]
     assert (chart.frame["period"].dt.day_of_week == 0).all()
     with pytest.raises(TableError, match="month or week"):
         changes(CRMData.from_tables(company(months=2)), period="day")
@@ -207,21 +207,21 @@ def test_companies_without_dates_deals_or_wins_get_sentences_instead_of_errors()
 
 
 def test_the_simulated_company_runs_through(world):
-    found = changes(world.crm)
-    assert set(found.frame["measure"]) == {"win_rate", "new_deals", "cycle_days", "touches"}
-    assert found.sentences()
+    result = changes(world.crm)
+    assert set(result.frame["measure"]) == {"win_rate", "new_deals", "cycle_days", "touches"}
+    assert result.sentences()
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the data folder is not beside the project")
 def test_the_product_that_fell_in_the_salesforce_export_is_named():
     from winpredict.ingest import import_files, load_profile
 
-    found = changes(import_files([DATA], load_profile("salesforce")).crm)
-    row = found.frame[(found.frame["measure"] == "win_rate") & (found.frame["group"] == "Core")].iloc[0]
+    result = changes(import_files([DATA], load_profile("salesforce")).crm)
+    row = result.frame[(result.frame["measure"] == "win_rate") & (result.frame["group"] == "Core")].iloc[0]
     assert row["verdict"] == "change"
     assert row["changed_at"] == pd.Timestamp("2024-12-01", tz="UTC")
     assert row["cause_group"] == "Core"
-    assert "product is Core changed in December 2024" in found.sentences()[0]
+    assert "product is Core changed in December 2024" in result.sentences()[0]
 
 
 def test_by_default_nothing_recorded_after_the_end_of_knowledge_is_used(world):

@@ -16,15 +16,15 @@ def deals(**groups):
 
 
 def test_parts_by_hand():
-    found = decompose(deals(A=(40, 100), B=(20, 100)), deals(A=(45, 150), B=(10, 50)), "product")
-    a, b = found.frame.set_index("group").loc["A"], found.frame.set_index("group").loc["B"]
+    result = decompose(deals(A=(40, 100), B=(20, 100)), deals(A=(45, 150), B=(10, 50)), "product")
+    a, b = result.frame.set_index("group").loc["A"], result.frame.set_index("group").loc["B"]
     # shares 50 to 75%, rates 40 to 30%; overall 30 and 27.5%, on average 28.75%
     assert a["rate"] == pytest.approx(0.625 * -0.1)
     assert a["mix"] == pytest.approx(0.25 * (0.35 - 0.2875))
     assert b["rate"] == pytest.approx(0)
     assert b["mix"] == pytest.approx(-0.25 * (0.2 - 0.2875))
-    assert found.change == pytest.approx(-0.025)
-    assert found.mix + found.rate == pytest.approx(found.change)
+    assert result.change == pytest.approx(-0.025)
+    assert result.mix + result.rate == pytest.approx(result.change)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -34,10 +34,10 @@ def test_parts_add_up_also_with_groups_of_one_period_only(seed):
     for names in ("ABC", "BCD"):
         n = random.integers(1, 60, 3)
         sides.append(deals(**{name: (random.integers(0, k + 1), k) for name, k in zip(names, n, strict=True)}))
-    found = decompose(*sides, "product", draws=50)
+    result = decompose(*sides, "product", draws=50)
     rates = [(side["outcome"] == "won").mean() for side in sides]
-    assert found.frame["total"].sum() == pytest.approx(rates[1] - rates[0])
-    assert found.frame.loc[found.frame["group"].isin(["A", "D"]), "rate"].tolist() == [0, 0]
+    assert result.frame["total"].sum() == pytest.approx(rates[1] - rates[0])
+    assert result.frame.loc[result.frame["group"].isin(["A", "D"]), "rate"].tolist() == [0, 0]
 
 
 def test_intervals_hold_the_truth_in_most_samples():
@@ -54,15 +54,15 @@ def test_missing_values_are_a_group_and_open_deals_are_ignored():
     before, after = deals(A=(5, 10), B=(5, 10)), deals(A=(5, 10), B=(5, 10))
     before["product"] = before["product"].where(before["product"] != "B")
     before.loc[len(before)] = ["open", "Z"]
-    found = decompose(before, after, "product", draws=10)
-    assert found.frame["group"].tolist() == ["(not recorded)", "A", "B"]
+    result = decompose(before, after, "product", draws=10)
+    assert result.frame["group"].tolist() == ["(not recorded)", "A", "B"]
 
 
 def test_a_period_without_deals_and_an_unknown_column():
     some = deals(A=(5, 10))
-    found = decompose(some, some.head(0), "product")
-    assert np.isnan(found.change)
-    assert "no closed deals" in found.sentences()[0]
+    result = decompose(some, some.head(0), "product")
+    assert np.isnan(result.change)
+    assert "no closed deals" in result.sentences()[0]
     assert explain(some, some.head(0), {"product": "product"}).cause is None
     assert explain(some.head(0), some.head(0), {"product": "product"}).sentences()
     with pytest.raises(TableError, match="no column 'colour'"):

@@ -98,20 +98,20 @@ def test_quotas_are_met_against(world, model):
     quarter = periods_at(crm.known_until)[2]
     quotas = pd.DataFrame({"user_id": users, "amount": [1e3, 1e12, 5e4]})
     quotas = quotas.assign(period_start=quarter.starts, period_end=quarter.ends - pd.Timedelta(days=1))
-    found = forecast(
+    result = forecast(
         model,
         CRMData.from_tables(
             **dict(crm.tables()), quotas=quotas, stage_order=crm.stage_order, known_until=crm.known_until
         ),
         draws=300,
     )
-    row = found.periods.set_index("period").loc["this quarter"]
+    row = result.periods.set_index("period").loc["this quarter"]
     assert row["quota"] == pytest.approx(quotas["amount"].sum())
     assert row["p_quota"] == 0.0
-    assert found.periods.set_index("period").loc["this month", "quota"] != row["quota"]
-    reps = found.by_rep[found.by_rep["period"] == "this quarter"].set_index("name")
+    assert result.periods.set_index("period").loc["this month", "quota"] != row["quota"]
+    reps = result.by_rep[result.by_rep["period"] == "this quarter"].set_index("name")
     assert reps["quota"].notna().sum() == 3
-    assert any("of quota" in sentence for sentence in found.sentences())
+    assert any("of quota" in sentence for sentence in result.sentences())
 
 
 def test_the_same_seed_gives_the_same_forecast_whatever_the_order_of_rows(world, model, found):
@@ -259,9 +259,9 @@ def test_a_quota_with_a_hole_is_none_nor_is_a_sum_with_it():
 def test_the_future_business_of_a_rep_is_less_sure_than_that_of_the_company(world, model):
     crm = world.crm
     closed = dataclasses.replace(crm, deals=crm.deals[crm.deals["outcome"] != "open"].reset_index(drop=True))
-    found = forecast(model, closed, draws=2000)
-    company = found.periods.set_index("period").loc["next quarter"]
-    reps = found.by_rep[found.by_rep["period"] == "next quarter"]
+    result = forecast(model, closed, draws=2000)
+    company = result.periods.set_index("period").loc["next quarter"]
+    reps = result.by_rep[result.by_rep["period"] == "next quarter"]
     spread = (reps["high"] - reps["low"]) / reps["expected"]
     assert spread.min() > 1.3 * (company["high"] - company["low"]) / company["expected"]
     assert reps["not_yet_created"].sum() == pytest.approx(company["not_yet_created"])
@@ -269,9 +269,9 @@ def test_the_future_business_of_a_rep_is_less_sure_than_that_of_the_company(worl
 
 def test_business_of_nobodys_team_is_not_handed_to_the_named_teams(world, model):
     users = world.crm.users.assign(team=world.crm.users["team"].mask(world.crm.users["user_id"].str[-1] < "5"))
-    found = forecast(model, dataclasses.replace(world.crm, users=users), draws=300)
-    teams = found.by_team.groupby("period")["not_yet_created"].sum()
-    company = found.periods.set_index("period")["not_yet_created"]
+    result = forecast(model, dataclasses.replace(world.crm, users=users), draws=300)
+    teams = result.by_team.groupby("period")["not_yet_created"].sum()
+    company = result.periods.set_index("period")["not_yet_created"]
     assert (teams[company.index] < 0.8 * company).all()
 
 
@@ -290,9 +290,9 @@ def test_what_is_expected_of_open_deals_is_their_odds_times_their_amounts(world,
     crm = dataclasses.replace(world.crm, deal_history=world.crm.deal_history.drop(columns="amount"))
     recipe = dataclasses.replace(model.recipe, attributes=(*model.attributes, "amount"))
     sure = dataclasses.replace(sure, recipe=recipe)
-    found = forecast(sure, crm)
-    row = found.periods.set_index("period").loc["this month"]
-    assert row["open_pipeline"] == pytest.approx(0.7 * found.deals["amount"].sum())
+    result = forecast(sure, crm)
+    row = result.periods.set_index("period").loc["this month"]
+    assert row["open_pipeline"] == pytest.approx(0.7 * result.deals["amount"].sum())
     # what is simulated lies around it
     assert row["expected"] == pytest.approx((row["commit"] + row["best_case"]) / 2, rel=0.05)
 
@@ -327,11 +327,11 @@ def test_reps_without_new_deals_keep_their_open_and_booked_ones(world, model):
     history = crm.deal_history.assign(
         owner_id=crm.deal_history["owner_id"].mask(crm.deal_history["deal_id"].isin([opened, won]))
     )
-    found = forecast(model, changed(crm, deals=deals, deal_history=history), draws=200)
-    reps = found.by_rep[found.by_rep["period"] == "this quarter"].set_index("name")
+    result = forecast(model, changed(crm, deals=deals, deal_history=history), draws=200)
+    reps = result.by_rep[result.by_rep["period"] == "this quarter"].set_index("name")
     assert reps.loc["keeper", "expected"] > 0
     assert reps.loc["closer", "booked"] > 0
-    assert len(found.by_rep) == 4 * len(reps)
+    assert len(result.by_rep) == 4 * len(reps)
 
 
 @pytest.mark.parametrize(("which", "said"), [(["won"], "the other open deals"), (["won", "open"], "count as nothing")])
@@ -343,11 +343,11 @@ def test_deals_without_amounts_are_forecast_from_others_and_never_as_nan(world, 
     history = crm.deal_history.assign(
         amount=crm.deal_history["amount"].mask(crm.deal_history["deal_id"].isin(nameless))
     )
-    found = forecast(model, dataclasses.replace(crm, deals=deals, deal_history=history), draws=200)
-    told = " ".join(found.sentences())
+    result = forecast(model, dataclasses.replace(crm, deals=deals, deal_history=history), draws=200)
+    told = " ".join(result.sentences())
     assert "nan" not in told
     assert said in told
-    assert found.periods["expected"].notna().all()
+    assert result.periods["expected"].notna().all()
 
 
 def test_amounts_of_zero_are_no_amounts(world, model):
@@ -357,8 +357,8 @@ def test_amounts_of_zero_are_no_amounts(world, model):
     zero = {deal: {"amount": 0.0} for deal in [*won["deal_id"].head(len(won) // 2), opened]}
     is_zero = crm.deal_history["deal_id"].isin(zero)
     history = crm.deal_history.assign(amount=crm.deal_history["amount"].mask(is_zero, 0.0))
-    found = forecast(model, changed(crm, deals=zero, deal_history=history), draws=200)
-    stood_in = found.deals.set_index("deal_id").loc[opened, "amount"]
+    result = forecast(model, changed(crm, deals=zero, deal_history=history), draws=200)
+    stood_in = result.deals.set_index("deal_id").loc[opened, "amount"]
     assert stood_in == pytest.approx(won["amount"].iloc[len(won) // 2 :].mean())
 
 

@@ -8,7 +8,7 @@ from random_crm import random_crm
 
 from winpredict import CRMData
 from winpredict.errors import TableError
-from winpredict.insights._funnel_stays import Passage, incidence, median_stay, open_stages, stays
+from winpredict.insights._stage_durations import Passage, incidence, median_duration, open_stages, stage_durations
 from winpredict.insights.funnel import funnel
 from winpredict.simulate.world import simulate
 
@@ -67,7 +67,7 @@ def test_aalen_johansen_and_kaplan_meier_by_hand():
     assert found["moved_on_60"] == pytest.approx(1 / 5 + 3 / 5 * 1 / 2)
     assert found["lost_finally"] == pytest.approx(1 / 5 + 3 / 10 * 1)
     # survival 0.8, 0.6, 0.3, 0: below one half after 40 days
-    assert median_stay(Passage(days, status, np.zeros(5, bool)))["median_days"] == 40.0
+    assert median_duration(Passage(days, status, np.zeros(5, bool)))["median_days"] == 40.0
 
 
 def test_what_nobody_was_watched_for_is_unknown():
@@ -75,35 +75,35 @@ def test_what_nobody_was_watched_for_is_unknown():
     found = incidence(passage)
     assert found["moved_on_30"] == pytest.approx(1 / 3)
     assert np.isnan(found["moved_on_60"])
-    assert np.isnan(median_stay(passage)["median_days"])
+    assert np.isnan(median_duration(passage)["median_days"])
 
 
 def test_without_censoring_conversions_are_plain_shares(world):
     closed = world.crm.deals["outcome"] != "open"
-    found = funnel(replace(world.crm, deals=world.crm.deals[closed].reset_index(drop=True))).conversion
-    np.testing.assert_allclose(found["moved_on_finally"].astype(float), found["share_moved_on"])
-    np.testing.assert_allclose(found["lost_finally"].astype(float), found["share_lost"])
+    result = funnel(replace(world.crm, deals=world.crm.deals[closed].reset_index(drop=True))).conversion
+    np.testing.assert_allclose(result["moved_on_finally"].astype(float), result["share_moved_on"])
+    np.testing.assert_allclose(result["lost_finally"].astype(float), result["share_lost"])
     won = (world.crm.deals.loc[closed, "outcome"] == "won").mean()
-    assert found["share_moved_on"].prod() == pytest.approx(won, abs=0.01)
+    assert result["share_moved_on"].prod() == pytest.approx(won, abs=0.01)
 
 
 def test_conversion_by_hand(six):
-    found = funnel(six).conversion.set_index("stage")
-    assert found.loc["Call", ["deals", "skipped", "moved_on", "lost", "still_there"]].tolist() == [6, 0, 4, 1, 1]
+    result = funnel(six).conversion.set_index("stage")
+    assert result.loc["Call", ["deals", "skipped", "moved_on", "lost", "still_there"]].tolist() == [6, 0, 4, 1, 1]
     # d went from Call to Offer: through Demo in no time
-    assert found.loc["Demo", ["deals", "skipped", "moved_on", "lost", "still_there"]].tolist() == [4, 1, 2, 1, 1]
-    assert found.loc["Offer", ["deals", "moved_on", "lost", "still_there"]].tolist() == [2, 2, 0, 0]
+    assert result.loc["Demo", ["deals", "skipped", "moved_on", "lost", "still_there"]].tolist() == [4, 1, 2, 1, 1]
+    assert result.loc["Offer", ["deals", "moved_on", "lost", "still_there"]].tolist() == [2, 2, 0, 0]
     # left Call after 10, 20, 10, 30 (lost), 30 days; c is still there after 10: survival 4/6, 4/9, 0
-    assert found.loc["Call", "median_days"] == 20.0
+    assert result.loc["Call", "median_days"] == 20.0
 
 
 def test_now_stalled_and_back_by_hand(six):
-    found = funnel(six)
-    assert found.now["deals"].tolist() == [1, 1, 0]
-    demo = found.now.set_index("stage").loc["Demo"]
+    result = funnel(six)
+    assert result.now["deals"].tolist() == [1, 1, 0]
+    demo = result.now.set_index("stage").loc["Demo"]
     assert demo[["amount", "median_age_days", "median_days_in_stage", "oldest_deal"]].tolist() == [1000, 80, 30, "f"]
-    assert not len(found.stalled)
-    back = found.moves_back.set_index("stage")
+    assert not len(result.stalled)
+    back = result.moves_back.set_index("stage")
     assert back.loc["Demo", ["deals", "went_back", "moves", "within_a_day"]].tolist() == [3, 1, 1, 0]
     assert back.loc["Demo", "share"] == pytest.approx(1 / 3)
 
@@ -111,32 +111,32 @@ def test_now_stalled_and_back_by_hand(six):
 def test_deals_that_stall_are_listed_by_amount():
     lives = {f"w{n}": ("won", 20, [(0, "Call"), (n + 1, "Demo")]) for n in range(12)}
     lives |= {"slow": ("open", None, [(50, "Call")]), "fresh": ("open", None, [(95, "Call")])}
-    found = funnel(crm_of(lives))
-    assert found.stalled["deal_id"].tolist() == ["slow"]
-    row = found.stalled.iloc[0]
+    result = funnel(crm_of(lives))
+    assert result.stalled["deal_id"].tolist() == ["slow"]
+    row = result.stalled.iloc[0]
     assert row["usual_days"] == 6.5
     assert row["long_days"] == pytest.approx(np.quantile(np.arange(1, 13), 0.9))
     assert (row["days_in_stage"], row["owner"]) == (50.0, "bob")
-    assert any("1 open deal, worth 1,000, has been in the present stage" in text for text in found.sentences())
+    assert any("1 open deal, worth 1,000, has been in the present stage" in text for text in result.sentences())
 
 
 def test_going_back_is_compared_with_deals_that_got_as_far():
     back = {f"b{n}": ("lost", 30, [(0, "Call"), (5, "Demo"), (10, "Call")]) for n in range(30)}
     straight = {f"s{n}": ("won", 30, [(0, "Call"), (5, "Demo")]) for n in range(30)}
     early = {f"e{n}": ("lost", 30, [(0, "Call")]) for n in range(30)}
-    found = funnel(crm_of(back | straight | early))
-    assert found.after_moving_back["n"].tolist() == [30, 30]
-    assert found.after_moving_back["win_rate"].tolist() == [0.0, 1.0]
-    assert found.after_moving_back["reached"].iloc[0] == "Demo"
+    result = funnel(crm_of(back | straight | early))
+    assert result.after_moving_back["n"].tolist() == [30, 30]
+    assert result.after_moving_back["win_rate"].tolist() == [0.0, 1.0]
+    assert result.after_moving_back["reached"].iloc[0] == "Demo"
 
 
 def test_history_is_what_was_known_at_each_month_end(world):
-    found = funnel(world.crm).history
-    assert found["month_end"].nunique() == 12
-    for moment in found["month_end"].unique()[[0, 5, 11]]:
+    result = funnel(world.crm).history
+    assert result["month_end"].nunique() == 12
+    for moment in result["month_end"].unique()[[0, 5, 11]]:
         known = world.crm.as_known_at(moment).deals.query("outcome == 'open'")
         wanted = known.groupby("stage").agg(deals=("deal_id", "size"), amount=("amount", "sum"))
-        rows = found[found["month_end"] == moment].set_index("stage")
+        rows = result[result["month_end"] == moment].set_index("stage")
         assert rows["deals"].to_dict() == wanted["deals"].reindex(rows.index, fill_value=0).to_dict()
         assert rows["amount"].sum() == pytest.approx(wanted["amount"].sum())
 
@@ -165,16 +165,16 @@ def test_coverage_overall_by_team_and_by_rep(six):
         }
     )
     crm = replace(six, users=users, quotas=CRMData.from_tables(six.deals, quotas=quotas).quotas)
-    found = funnel(crm).coverage.set_index(["level", "name"])
-    assert found.loc[("overall", "all"), ["quota", "won", "remaining", "open_amount"]].tolist() == [
+    result = funnel(crm).coverage.set_index(["level", "name"])
+    assert result.loc[("overall", "all"), ["quota", "won", "remaining", "open_amount"]].tolist() == [
         6000,
         2000,
         4000,
         2000,
     ]
-    assert found.loc[("team", "East"), "coverage"] == 0.5
-    assert found.loc[("rep", "Ann"), "coverage"] == pytest.approx(2000 / 3000)
-    assert found.loc[("rep", "Bob"), ["open_deals", "coverage"]].tolist() == [0, 0.0]
+    assert result.loc[("team", "East"), "coverage"] == 0.5
+    assert result.loc[("rep", "Ann"), "coverage"] == pytest.approx(2000 / 3000)
+    assert result.loc[("rep", "Bob"), ["open_deals", "coverage"]].tolist() == [0, 0.0]
     told = " ".join(funnel(crm).sentences())
     assert "Of the quota of 6,000" in told
     assert "0.5 times" in told
@@ -193,7 +193,7 @@ def test_a_quota_given_as_a_number_is_for_the_quarter(six):
 
 def test_stages_that_close_deals_and_unknown_ones_are_no_stays():
     crm = crm_of({"a": ("won", 30, [(0, "Call"), (10, "Old stage"), (15, "Call"), (20, "Demo"), (30, "Won")])})
-    assert stays(crm, ORDER)[["stage", "days"]].values.tolist() == [["Call", 20.0], ["Demo", 10.0]]
+    assert stage_durations(crm, ORDER)[["stage", "days"]].values.tolist() == [["Call", 20.0], ["Demo", 10.0]]
 
 
 def test_the_order_of_stages_is_read_from_the_history_where_it_is_not_given(world):
@@ -223,16 +223,16 @@ def test_the_order_of_rows_changes_nothing(seed):
 def test_a_few_deals_or_none_are_no_reason_to_fail(six, names):
     deals = six.deals[six.deals["deal_id"].isin(list(names))]
     for history in (six.deal_history[six.deal_history["deal_id"].isin(list(names))], None):
-        found = funnel(CRMData.from_tables(deals, deal_history=history if names else None, stage_order=ORDER))
-        assert found.sentences()
-        assert "nan" not in " ".join([*found.sentences(), *found.notes])
+        result = funnel(CRMData.from_tables(deals, deal_history=history if names else None, stage_order=ORDER))
+        assert result.sentences()
+        assert "nan" not in " ".join([*result.sentences(), *result.notes])
 
 
 def test_undated_deals_and_absent_tables_say_what_is_missing(world, six):
     undated = CRMData.from_tables(six.deals.assign(created_at=None, closed_at=None), stage_order=ORDER)
-    found = funnel(undated, as_of="2025-01-01")
-    assert found.now["deals"].tolist() == [1, 1, 0]
-    assert any("no dates" in note for note in found.notes)
+    result = funnel(undated, as_of="2025-01-01")
+    assert result.now["deals"].tolist() == [1, 1, 0]
+    assert any("no dates" in note for note in result.notes)
     without = funnel(replace(world.crm, deal_history=None, users=None))
     assert any("no history of stages" in note for note in without.notes)
     assert not len(without.conversion)

@@ -9,7 +9,7 @@ from winpredict import CRMData
 from winpredict.errors import ConfigError
 from winpredict.insights._rates import difference, groups_differ, shrunken
 from winpredict.insights.deals import SEGMENTS
-from winpredict.insights.winrates import FEWEST, closed_won
+from winpredict.insights.winrates import MIN_DEALS, closed_won
 from winpredict.simulate.world import simulate
 
 END = pd.Timestamp("2025-01-01", tz="UTC")
@@ -36,11 +36,11 @@ def two_products():
 
 
 def test_counts_rates_and_cycles_by_hand(two_products):
-    found = closed_won(two_products)
-    overall = found.overall.iloc[0]
+    result = closed_won(two_products)
+    overall = result.overall.iloc[0]
     assert overall[["n", "won", "lost", "n_before", "won_before"]].tolist() == [201, 81, 120, 200, 120]
     assert (overall["median_days_won"], overall["median_days_lost"]) == (30.0, 10.0)
-    core, plus, tiny = (found.segments.query("segment == 'product'").iloc[row] for row in range(3))
+    core, plus, tiny = (result.segments.query("segment == 'product'").iloc[row] for row in range(3))
     assert (core["group"], core["n"], core["won"], core["win_rate"], core["small"]) == ("Core", 100, 20, 0.2, False)
     # Wilson's interval of 20 out of 100
     assert core[["win_rate_low", "win_rate_high"]].tolist() == pytest.approx([0.1334, 0.2888], abs=1e-4)
@@ -65,7 +65,7 @@ def test_newcombes_interval_and_the_score_test():
     for numbers, low, high in (((56, 70, 48, 80), 0.0524, 0.3339), ((9, 10, 3, 10), 0.1705, 0.8090)):
         found = difference(*([number] for number in numbers))
         assert (found.low[0], found.high[0]) == pytest.approx((low, high), abs=1e-4)
-    assert difference([20], [100], [60], [100]).p[0] == pytest.approx(groups_differ(*_pair(20, 60), FEWEST)[2])
+    assert difference([20], [100], [60], [100]).p[0] == pytest.approx(groups_differ(*_pair(20, 60), MIN_DEALS)[2])
     nobody = difference([0], [10], [0], [10])
     assert (nobody.change[0], nobody.p[0]) == (0.0, 1.0)
 
@@ -76,8 +76,8 @@ def _pair(one, other):
 
 def test_small_groups_are_tested_together_and_alike_groups_shrink_to_one_rate():
     won, n = np.array([10.0, 30.0, 5.0, 6.0]), np.array([100.0, 100.0, 10.0, 10.0])
-    together = groups_differ(won, n, FEWEST)
-    assert together == groups_differ(np.array([10.0, 30.0, 11.0]), np.array([100.0, 100.0, 20.0]), FEWEST)
+    together = groups_differ(won, n, MIN_DEALS)
+    assert together == groups_differ(np.array([10.0, 30.0, 11.0]), np.array([100.0, 100.0, 20.0]), MIN_DEALS)
     assert together[1] == 2
     assert np.ptp(shrunken(np.full(5, 50.0), np.full(5, 100.0), 0.5)) < 1e-6
 
@@ -85,9 +85,9 @@ def test_small_groups_are_tested_together_and_alike_groups_shrink_to_one_rate():
 def test_no_segment_is_told_where_there_is_no_effect():
     rng = np.random.default_rng(3)
     crm = crm_of([(f"P{k}", "won" if rng.random() < 0.4 else "lost", 10 + k, 1) for k in range(8) for _ in range(60)])
-    found = closed_won(crm)
-    assert not found.tests.query("segment == 'product'")["differs"].any()
-    assert "No difference beyond chance by product" in " ".join(found.sentences())
+    result = closed_won(crm)
+    assert not result.tests.query("segment == 'product'")["differs"].any()
+    assert "No difference beyond chance by product" in " ".join(result.sentences())
 
 
 def test_a_change_that_the_mix_of_deals_hides_is_told():
@@ -107,34 +107,34 @@ def test_loss_reasons_are_found_by_name_and_counted():
     deals = crm_of(rows).deals
     deals["Closed lost reason"] = [*["Price"] * 4, None, "Timing", *[None] * 4, *["Timing"] * 4]
     deals["reason_for_contact"] = "any"
-    found = closed_won(CRMData.from_tables(deals, known_until=END)).loss_reasons
-    assert found["reason"].tolist() == ["Price", "(not recorded)", "Timing"]
-    assert found["n"].tolist() == [4, 1, 1]
-    assert found["share"].tolist() == pytest.approx([4 / 6, 1 / 6, 1 / 6])
-    assert found["share_before"].tolist() == [0.0, 0.0, 1.0]
+    result = closed_won(CRMData.from_tables(deals, known_until=END)).loss_reasons
+    assert result["reason"].tolist() == ["Price", "(not recorded)", "Timing"]
+    assert result["n"].tolist() == [4, 1, 1]
+    assert result["share"].tolist() == pytest.approx([4 / 6, 1 / 6, 1 / 6])
+    assert result["share_before"].tolist() == [0.0, 0.0, 1.0]
 
 
 def test_lost_amounts_are_those_before_the_close(world):
-    found = closed_won(world.crm)
-    assert set(found.loss_reasons["reason"]) >= {"Price", "Timing"}
-    assert (found.loss_reasons["amount"] > 0).all()
+    result = closed_won(world.crm)
+    assert set(result.loss_reasons["reason"]) >= {"Price", "Timing"}
+    assert (result.loss_reasons["amount"] > 0).all()
     typed = world.crm.deals.query("outcome == 'lost'")["amount"].sum()
-    assert found.loss_reasons["amount"].sum() > typed / 2
+    assert result.loss_reasons["amount"].sum() > typed / 2
 
 
 def test_every_segment_and_text_attribute_is_there(world):
-    found = closed_won(world.crm, attributes=("region", "campaign_code", "account_industry", "amount"))
-    assert set(found.segments["segment"]) == {*SEGMENTS, "region", "account_industry"}
-    assert any("campaign code" in note for note in found.notes)
-    per_segment = found.segments.groupby("segment")["n"].sum()
-    assert (per_segment <= found.overall["n"].iloc[0]).all()
-    assert per_segment["product"] == found.overall["n"].iloc[0]
-    assert any("grows while a deal lives" in sentence for sentence in found.sentences())
+    result = closed_won(world.crm, attributes=("region", "campaign_code", "account_industry", "amount"))
+    assert set(result.segments["segment"]) == {*SEGMENTS, "region", "account_industry"}
+    assert any("campaign code" in note for note in result.notes)
+    per_segment = result.segments.groupby("segment")["n"].sum()
+    assert (per_segment <= result.overall["n"].iloc[0]).all()
+    assert per_segment["product"] == result.overall["n"].iloc[0]
+    assert any("grows while a deal lives" in sentence for sentence in result.sentences())
 
 
 def test_what_has_no_effect_in_the_simulated_world_is_not_told():
-    found = closed_won(simulate(1500, seed=20).crm, attributes=("region",))
-    differs = found.tests.set_index("segment")["differs"]
+    result = closed_won(simulate(1500, seed=20).crm, attributes=("region",))
+    differs = result.tests.set_index("segment")["differs"]
     assert not differs["region"]
     assert differs[["customer", "size", "product", "lead_source"]].all()
 
@@ -155,11 +155,11 @@ def test_adjusted_p_values_count_all_groups_of_all_segments(world):
 
 def test_nothing_recorded_later_is_used(world):
     as_of = pd.Timestamp("2024-09-01", tz="UTC")
-    found = closed_won(world.crm, as_of=as_of)
+    result = closed_won(world.crm, as_of=as_of)
     again = closed_won(world.crm.as_known_at(as_of))
-    pd.testing.assert_frame_equal(found.segments, again.segments)
+    pd.testing.assert_frame_equal(result.segments, again.segments)
     closed = world.crm.deals["closed_at"]
-    assert found.overall["n"].iloc[0] == ((closed < as_of) & (closed >= as_of - pd.Timedelta(days=365))).sum()
+    assert result.overall["n"].iloc[0] == ((closed < as_of) & (closed >= as_of - pd.Timedelta(days=365))).sum()
 
 
 def test_the_order_of_rows_changes_nothing(world):
@@ -174,17 +174,17 @@ def test_the_order_of_rows_changes_nothing(world):
 @pytest.mark.parametrize("which", [slice(0, 0), slice(0, 1), slice(1, 2), slice(2, 3), slice(0, 3)])
 def test_a_few_deals_or_none_are_no_reason_to_fail(which):
     deals = crm_of([("A", "won", 20, 1), ("A", "lost", 20, 1), ("A", "open", 20, 1)]).deals[which]
-    found = closed_won(CRMData.from_tables(deals))
-    assert found.sentences()
-    assert found.overall["won"].iloc[0] == (deals["outcome"] == "won").sum()
+    result = closed_won(CRMData.from_tables(deals))
+    assert result.sentences()
+    assert result.overall["won"].iloc[0] == (deals["outcome"] == "won").sum()
 
 
 def test_undated_deals_count_all_and_say_so():
     deals = crm_of([("A", "won", 20, 30), ("B", "lost", 20, 30)]).deals.assign(created_at=None, closed_at=None)
-    found = closed_won(CRMData.from_tables(deals), as_of="2025-01-01")
-    assert found.overall["n"].iloc[0] == 60
-    assert any("no dates" in note for note in found.notes)
-    assert found.tests.query("segment == 'product'")["differs"].all()
+    result = closed_won(CRMData.from_tables(deals), as_of="2025-01-01")
+    assert result.overall["n"].iloc[0] == 60
+    assert any("no dates" in note for note in result.notes)
+    assert result.tests.query("segment == 'product'")["differs"].all()
 
 
 @pytest.mark.parametrize("table", ["users", "activities", "contacts", "team_members", "accounts", "deal_history"])
@@ -194,9 +194,9 @@ def test_absent_tables_are_no_reason_to_fail(world, table):
 
 def test_no_won_deal(world):
     deals = world.crm.deals[world.crm.deals["outcome"] != "won"]
-    found = closed_won(replace(world.crm, deals=deals.reset_index(drop=True)))
-    assert found.overall["win_rate"].iloc[0] == 0.0
-    assert "nan" not in " ".join(found.sentences())
+    result = closed_won(replace(world.crm, deals=deals.reset_index(drop=True)))
+    assert result.overall["win_rate"].iloc[0] == 0.0
+    assert "nan" not in " ".join(result.sentences())
 
 
 def test_many_deals_take_little_time():

@@ -56,9 +56,9 @@ def test_noise_is_called_noise(quick_config):
             "size": rng.normal(size=n),
         }
     )
-    found = backtest(CRMData.from_tables(deals), quick_config)
-    assert "No usable signal" in found.verdict
-    assert found.kind.startswith("grouped")
+    result = backtest(CRMData.from_tables(deals), quick_config)
+    assert "No usable signal" in result.verdict
+    assert result.kind.startswith("grouped")
 
 
 def test_duplicates_share_a_fold(quick_config):

@@ -7,14 +7,16 @@ from scipy.stats import beta
 from winpredict.models.deal_range import PARAMETERS, PRIOR_DEALS, PRIOR_SHARE, TIME_SHARE, DealRange
 
 
-def looks(rows):
+def snapshots(rows):
     frame = pd.DataFrame(rows, columns=["deal_id", "days_to_close", "outcome", "odds"])
     closed = pd.Timestamp("2025-06-01", tz="UTC")
     return frame.assign(as_of=closed - pd.to_timedelta(frame["days_to_close"], unit="D"))
 
 
 def test_the_share_is_what_a_part_of_the_usual_time_resolves():
-    rows = looks([("a", 60.0, "won", 0.5), ("a", 50.0, "won", 0.7), ("b", 60.0, "lost", 0.5), ("b", 50.0, "lost", 0.3)])
+    rows = snapshots(
+        [("a", 60.0, "won", 0.5), ("a", 50.0, "won", 0.7), ("b", 60.0, "lost", 0.5), ("b", 50.0, "lost", 0.3)]
+    )
     # half-way between 60 and 50 days the median is 55, and 0.18 of it 9.9 days: from 60 days 0.99 of the way to the
     # next look, and from 50 days 0.198 of the way to the outcome
     first, second = 0.99 * 0.2, 0.198 * 0.3
@@ -28,7 +30,7 @@ def test_the_share_is_what_a_part_of_the_usual_time_resolves():
 
 def test_the_order_of_looks_does_not_matter():
     chance = np.random.default_rng(0)
-    rows = looks([(f"d{n // 3}", float(60 - 20 * (n % 3)), "won" if n % 2 else "lost", 0.5) for n in range(60)])
+    rows = snapshots([(f"d{n // 3}", float(60 - 20 * (n % 3)), "won" if n % 2 else "lost", 0.5) for n in range(60)])
     log_odds = chance.normal(size=60)
     order = chance.permutation(60)
     assert DealRange.learned(rows, log_odds) == DealRange.learned(

@@ -32,14 +32,14 @@ def of(then, now, unit="count"):
 
 def test_wins_are_those_that_were_open_at_training(world, earlier, drift):
     deals = world.crm.deals.set_index("deal_id")
-    looks = pipeline(world.crm, DAY)
-    then = deals.loc[looks["deal_id"]]
+    snapshots = pipeline(world.crm, DAY)
+    then = deals.loc[snapshots["deal_id"]]
     assert (then["created_at"] < DAY).all()
     assert (then["closed_at"].isna() | (then["closed_at"] >= DAY)).all()
     assert drift.deals_then == len(then)
     assert drift.deals_now == (world.crm.deals["outcome"] == "open").sum()
     assert (drift.won, drift.lost) == tuple((then["outcome"] == each).sum() for each in ("won", "lost"))
-    features = earlier.build_features(world.crm, looks)
+    features = earlier.build_features(world.crm, snapshots)
     odds = earlier.odds(features)["win_probability"].to_numpy()
     by_now = earlier.win_by(features, drift.days, odds)
     assert drift.expected == pytest.approx(by_now.sum())
@@ -165,7 +165,7 @@ def test_false_alarms_are_as_rare_as_said():
 
 
 def test_words(drift):
-    assert replace(drift, expected=10.0, low=5.0, high=15.0, won=10).comes_true
+    assert replace(drift, expected=10.0, low=5.0, high=15.0, won=10).is_calibrated
     assert "fewer than chance explains: train again" in replace(drift, low=5.0, high=15.0, won=4).sentence
     assert "more than chance explains: train again" in replace(drift, low=5.0, high=15.0, won=16).sentence
 

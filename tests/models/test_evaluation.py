@@ -152,12 +152,12 @@ class TestIntervals:
 class TestCompare:
     def test_a_better_model_is_found(self) -> None:
         y, p = scored()
-        found = compare(y, p, np.full(y.size, y.mean()), np.arange(y.size))
-        assert found.beats_baseline
-        assert found.low_95 < found.difference < found.high_95 < 0
-        assert found.difference == pytest.approx(found.model - found.baseline)
-        assert "beats" in found.sentence
-        assert found.n_deals == 2000
+        result = compare(y, p, np.full(y.size, y.mean()), np.arange(y.size))
+        assert result.beats_baseline
+        assert result.low_95 < result.difference < result.high_95 < 0
+        assert result.difference == pytest.approx(result.model - result.baseline)
+        assert "beats" in result.sentence
+        assert result.n_deals == 2000
 
     def test_odds_are_told_apart_from_deals_where_they_differ(self) -> None:
         y, p = scored()
@@ -171,10 +171,10 @@ class TestCompare:
 
     def test_a_model_against_itself(self) -> None:
         y, p = scored()
-        found = compare(y, p, p, np.arange(y.size))
-        assert (found.difference, found.low_95, found.high_95) == (0.0, 0.0, 0.0)
-        assert not found.beats_baseline
-        assert "not shown" in found.sentence
+        result = compare(y, p, p, np.arange(y.size))
+        assert (result.difference, result.low_95, result.high_95) == (0.0, 0.0, 0.0)
+        assert not result.beats_baseline
+        assert "not shown" in result.sentence
 
     def test_the_interval_covers_the_true_difference(self) -> None:
         def study(seed: int) -> Comparison:

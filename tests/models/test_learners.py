@@ -81,5 +81,5 @@ def test_the_linear_model_does_not_run_on_beyond_the_bulk(rows):
 
 def test_leaves_may_hold_fewer_rows_where_deals_are_seldom_looked_at():
     usual = dataclasses.replace(learners(), min_rows_leaf=80)
-    assert [usual.min_rows(looks) for looks in (12.0, 8.0, 4.0, 1.0)] == [80, 80, 40, 20]
+    assert [usual.min_rows(snapshots) for snapshots in (12.0, 8.0, 4.0, 1.0)] == [80, 80, 40, 20]
     assert learners().min_rows(1.0) == 5  # never more than is set

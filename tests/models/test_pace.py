@@ -27,7 +27,7 @@ def data(world, weekly_config):
 @pytest.fixture(scope="module")
 def learned(world, data):
     """What a pace model is fitted on."""
-    past = Past(world.crm, data.snapshots, data.recipe.attributes, data.company)
+    past = Past(world.crm, data.snapshots, data.recipe.attributes, data.cross_deal_history)
     base = [each for each in data.features.info if each.builder != "Pace"]
     return data.features.frame, base, intervals_of(past, 7.0), moves_of(DealEvents(world.crm))
 
@@ -100,35 +100,40 @@ def test_snapshots_of_training_have_the_pace_that_a_recipe_gives_them_again(worl
     assert [name for name in again if name in PACE] == PACE
     pd.testing.assert_frame_equal(again, data.features.frame)
     pd.testing.assert_frame_equal(
-        data.recipe.build(world.crm, data.snapshots[["deal_id", "as_of"]], company=data.company), again
+        data.recipe.build(world.crm, data.snapshots[["deal_id", "as_of"]], cross_deal_history=data.cross_deal_history),
+        again,
     )
 
 
 def test_what_happens_later_changes_no_row(world, data):
     day = pd.Timestamp("2024-06-01", tz="UTC")
-    looks = open_at(world.crm, day)
-    now, then = data.recipe.build(world.crm, looks), data.recipe.build(world.crm.as_known_at(day), looks)
+    snapshots = open_at(world.crm, day)
+    now, then = data.recipe.build(world.crm, snapshots), data.recipe.build(world.crm.as_known_at(day), snapshots)
     assert len(now) > 20
     pd.testing.assert_frame_equal(now[PACE], then[PACE])
 
 
 def test_a_recipe_is_read_back_as_it_was(world, data, tmp_path):
     data.recipe.save(tmp_path)
-    looks = open_at(world.crm, world.crm.known_until)
+    snapshots = open_at(world.crm, world.crm.known_until)
     pd.testing.assert_frame_equal(
-        FeatureRecipe.load(tmp_path).build(world.crm, looks), data.recipe.build(world.crm, looks)
+        FeatureRecipe.load(tmp_path).build(world.crm, snapshots), data.recipe.build(world.crm, snapshots)
     )
 
 
 def test_given_facts_of_a_deal_stand_in_place_of_the_recorded_ones(world, data):
-    looks = open_at(world.crm, world.crm.known_until)
-    company = data.recipe.company_of(world.crm)
-    alone = world.crm.of_deals(looks["deal_id"])
-    recorded, given = (data.recipe.build(alone, looks, company=company, given=each) for each in (False, True))
+    snapshots = open_at(world.crm, world.crm.known_until)
+    cross_deal_history = data.recipe.cross_deal_history_of(world.crm)
+    alone = world.crm.of_deals(snapshots["deal_id"])
+    recorded, given = (
+        data.recipe.build(alone, snapshots, cross_deal_history=cross_deal_history, given=each) for each in (False, True)
+    )
     pd.testing.assert_frame_equal(recorded, given)
     # a history in which the deals never moved
     first = alone.deal_history.sort_values("changed_at").drop_duplicates("deal_id")
-    still = data.recipe.build(dataclasses.replace(alone, deal_history=first), looks, company=company, given=True)
+    still = data.recipe.build(
+        dataclasses.replace(alone, deal_history=first), snapshots, cross_deal_history=cross_deal_history, given=True
+    )
     assert (still["pace_deal"] <= 1).all()
     assert (recorded["pace_deal"] > 1).any()
 

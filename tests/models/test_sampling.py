@@ -5,7 +5,7 @@ import pytest
 
 from winpredict.config import Config
 from winpredict.models.sampling import learning_sample
-from winpredict.models.snapshots import training_looks
+from winpredict.models.snapshots import training_snapshots
 from winpredict.models.training import train
 from winpredict.tables.buckets import DealBuckets
 
@@ -25,18 +25,18 @@ def test_tables_in_one_piece_are_taken_whole(world):
 def test_more_snapshots_than_wanted_are_thinned_by_deal(world, quick_config):
     few = Config(snapshots={"most": 3_000})
     sample = learning_sample(world.crm, few)
-    looks = len(training_looks(sample.known, few))
-    assert 0.8 * 3_000 < looks < 1.2 * 3_000 < len(training_looks(world.crm, few))
+    snapshots = len(training_snapshots(sample.known, few))
+    assert 0.8 * 3_000 < snapshots < 1.2 * 3_000 < len(training_snapshots(world.crm, few))
     ids = set(sample.known.deals["deal_id"])
     assert ids == set(sample.exported.deals["deal_id"]) < set(world.crm.deals["deal_id"])
     assert set(sample.known.activities["deal_id"]) <= ids
     assert f"learned from {len(ids)} of {len(world.crm.deals)} deals" in sample.note
     # what others of the same owner and customer did is told of all deals
     model = train(world.crm, quick_config.model_copy(update={"snapshots": few.snapshots}))
-    company = sample.gather(model.recipe.company_facts)
-    assert len(company.facts.deals) == len(world.crm.deals)
+    cross_deal_history = sample.gather(model.recipe.cross_deal_facts)
+    assert len(cross_deal_history.facts.deals) == len(world.crm.deals)
     some = pd.DataFrame({"deal_id": sample.known.deals["deal_id"].head(50), "as_of": world.crm.known_until})
-    apart = model.build_features(sample.known, some, company=company)
+    apart = model.build_features(sample.known, some, cross_deal_history=cross_deal_history)
     pd.testing.assert_frame_equal(apart, model.build_features(world.crm, some))
 
 
@@ -52,8 +52,8 @@ def test_a_sample_is_learnt_with_the_history_of_all_deals(world, buckets, quick_
     model = train(buckets, few)
     assert any("learnt from 1 of 4 buckets" in note for note in model.notes)
     sample = learning_sample(buckets, few)
-    looks = pd.DataFrame({"deal_id": sample.known.deals["deal_id"].head(50), "as_of": world.crm.known_until})
-    company = sample.gather(model.recipe.company_facts)
-    parted = model.build_features(sample.known, looks, company=company)
-    whole = model.build_features(world.crm, looks)
-    pd.testing.assert_frame_equal(parted, whole)
+    snapshots = pd.DataFrame({"deal_id": sample.known.deals["deal_id"].head(50), "as_of": world.crm.known_until})
+    cross_deal_history = sample.gather(model.recipe.cross_deal_facts)
+    partitioned = model.build_features(sample.known, snapshots, cross_deal_history=cross_deal_history)
+    whole = model.build_features(world.crm, snapshots)
+    pd.testing.assert_frame_equal(partitioned, whole)

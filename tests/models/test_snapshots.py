@@ -4,7 +4,7 @@ import pandas as pd
 
 from winpredict import Config, CRMData
 from winpredict.features.snapshots import open_at
-from winpredict.models.snapshots import pipeline, training_looks
+from winpredict.models.snapshots import pipeline, training_snapshots
 
 
 def test_undated_deals_are_learnt_from_once_closed_and_scored_while_open():
@@ -15,11 +15,11 @@ def test_undated_deals_are_learnt_from_once_closed_and_scored_while_open():
         }
     )  # fmt: skip
     crm = CRMData.from_tables(deals)
-    looks = training_looks(crm, Config())
-    assert looks["deal_id"].tolist() == ["a", "c"]
-    assert looks["outcome"].tolist() == ["won", "lost"]
-    assert looks["look"].tolist() == [1.0, 1.0]
-    assert looks[["as_of", "days_to_close"]].isna().all().all()
+    snapshots = training_snapshots(crm, Config())
+    assert snapshots["deal_id"].tolist() == ["a", "c"]
+    assert snapshots["outcome"].tolist() == ["won", "lost"]
+    assert snapshots["look"].tolist() == [1.0, 1.0]
+    assert snapshots[["as_of", "days_to_close"]].isna().all().all()
     assert pipeline(crm, None)["deal_id"].tolist() == ["b"]
 
 

@@ -33,8 +33,8 @@ def test_a_later_export_may_lack_columns_and_bring_new_values(noise, quick_confi
     crm = CRMData.from_tables(noise)
     model = train(crm, quick_config)
     later = noise.drop(columns="amount").assign(lead_source=[f"source {number % 40}" for number in range(len(noise))])
-    looks = pipeline(crm, crm.known_until)
-    features = model.build_features(CRMData.from_tables(later, known_until=crm.known_until), looks)
+    snapshots = pipeline(crm, crm.known_until)
+    features = model.build_features(CRMData.from_tables(later, known_until=crm.known_until), snapshots)
     assert list(features) == [each.name for each in model.info]
     assert features["amount"].isna().all()
     assert features["lead_source"].notna().all()

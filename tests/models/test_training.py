@@ -25,9 +25,9 @@ def test_training_as_of_a_day_equals_training_on_the_data_of_that_day(world, qui
     crm = world.crm
     later = crm.deals["created_at"] >= day
     cut = dataclasses.replace(crm, deals=crm.deals[~later].reset_index(drop=True))
-    looks = pipeline(crm, day)
+    snapshots = pipeline(crm, day)
     odds = [train(each, quick_config, as_of=day) for each in (crm, cut)]
-    first, second = (each.odds(each.build_features(crm, looks)) for each in odds)
+    first, second = (each.odds(each.build_features(crm, snapshots)) for each in odds)
     pd.testing.assert_frame_equal(first, second)
 
 

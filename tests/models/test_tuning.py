@@ -106,9 +106,9 @@ def test_what_is_judged_is_the_model_that_training_fits(crm):
     then = crm.as_known_at(cutoff)
     data = training_set(then, config, exported=crm)
     model = fit_model(data, then, config)
-    looks = labelled(crm, pipeline(then, cutoff))
-    looks = looks[looks["outcome"] != "open"].reset_index(drop=True)
-    expected = model.odds(model.build_features(then, looks))["win_probability"]
+    snapshots = labelled(crm, pipeline(then, cutoff))
+    snapshots = snapshots[snapshots["outcome"] != "open"].reset_index(drop=True)
+    expected = model.odds(model.build_features(then, snapshots))["win_probability"]
     deals = data.snapshots.loc[data.closed, "deal_id"].nunique()
     np.testing.assert_array_equal(tuning._odds(config, exam, deals), expected)
 

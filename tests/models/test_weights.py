@@ -4,13 +4,13 @@ import pytest
 from winpredict import Config
 from winpredict.errors import TableError
 from winpredict.features.snapshots import labelled
-from winpredict.models.snapshots import training_looks
+from winpredict.models.snapshots import training_snapshots
 from winpredict.models.weights import censoring_weights, row_weights
 
 
 def test_a_look_weighs_by_its_number_so_far_and_not_by_how_long_the_deal_will_live(world):
     config = Config.model_validate({"censoring": {"method": "none"}})
-    snapshots = training_looks(world.crm, config)
+    snapshots = training_snapshots(world.crm, config)
     so_far = snapshots.groupby("deal_id")["as_of"].rank()
     assert so_far.max() > 20
     np.testing.assert_allclose(row_weights(snapshots, config), 1 / np.sqrt(so_far))

@@ -59,9 +59,9 @@ def test_words_that_help_on_later_deals_become_features(model):
 
 
 def test_words_raise_the_odds_of_open_deals_that_mention_them(model, telling, wishes):
-    looks = pipeline(telling, telling.known_until)
-    features = model.build_features(telling, looks)
-    mentioned = looks["deal_id"].map(wishes.set_axis(telling.deals["deal_id"])).str.contains("legacy").to_numpy()
+    snapshots = pipeline(telling, telling.known_until)
+    features = model.build_features(telling, snapshots)
+    mentioned = snapshots["deal_id"].map(wishes.set_axis(telling.deals["deal_id"])).str.contains("legacy").to_numpy()
     assert features["Wishes__c_mentions_legacy"].tolist() == mentioned.astype(float).tolist()
     found = contributions(model.classifier, features)
     assert found.log_odds == pytest.approx(model.classifier.bag_log_odds(features).mean(axis=0))
@@ -71,13 +71,13 @@ def test_words_raise_the_odds_of_open_deals_that_mention_them(model, telling, wi
 
 def test_a_reason_names_the_word(model, telling):
     scored = score(model, telling).set_index("deal_id")
-    looks = pipeline(telling, telling.known_until)
-    said = model.build_features(telling, looks)["Wishes__c_mentions_legacy"].to_numpy() == 1
-    deal_id = scored.loc[looks["deal_id"][said], "win_probability"].idxmax()
+    snapshots = pipeline(telling, telling.known_until)
+    said = model.build_features(telling, snapshots)["Wishes__c_mentions_legacy"].to_numpy() == 1
+    deal_id = scored.loc[snapshots["deal_id"][said], "win_probability"].idxmax()
     told = explain_deal(model, telling, deal_id, most=100).reasons
     (reason,) = (each for each in told if each.feature == "Wishes__c_mentions_legacy")
     assert reason.sentence == f'mention of "legacy" in the Wishes (+{100 * reason.points:.1f} pts)'
-    silent = looks["deal_id"][~said].iloc[0]
+    silent = snapshots["deal_id"][~said].iloc[0]
     told = explain_deal(model, telling, silent, most=100).reasons
     (reason,) = (each for each in told if each.feature == "Wishes__c_mentions_legacy")
     assert reason.sentence.startswith('no mention of "legacy" in the Wishes (-')

@@ -30,21 +30,21 @@ def both_days(world, model):
 
 def test_movers_are_told_with_their_reasons_the_strongest_first(world, model, both_days):
     earlier, scores = both_days
-    found = digest(model, world.crm, scores, earlier, Run(digest_deals=3))
+    result = digest(model, world.crm, scores, earlier, Run(digest_deals=3))
     moves = (scores.set_index("deal_id")["win_probability"] - earlier.set_index("deal_id")["win_probability"]).dropna()
-    parts = {part.title: part for part in found.parts}
+    parts = {part.title: part for part in result.parts}
     assert [each.deal_id for each in parts["Odds that rose"].items] == moves.nlargest(3).index.tolist()
     assert [each.deal_id for each in parts["Odds that fell"].items] == moves.nsmallest(3).index.tolist()
     first = parts["Odds that rose"].items[0]
     assert f"({100 * moves.max():+.1f} pts)" in first.text
     assert 0 < len(first.reasons) <= 3
-    assert f"{(moves >= 0.05).sum()} rose and {(moves <= -0.05).sum()} fell by 5 points or more" in found.subtitle
+    assert f"{(moves >= 0.05).sum()} rose and {(moves <= -0.05).sum()} fell by 5 points or more" in result.subtitle
 
 
 def test_risks_are_big_and_falling_or_silent(world, model, both_days):
     earlier, scores = both_days
-    found = digest(model, world.crm, scores, earlier, Run(digest_deals=100, big_share=0.5))
-    risks = next(part.items for part in found.parts if part.title == "Big deals at risk")
+    result = digest(model, world.crm, scores, earlier, Run(digest_deals=100, big_share=0.5))
+    risks = next(part.items for part in result.parts if part.title == "Big deals at risk")
     deals = world.crm.deals.set_index("deal_id")
     amounts = deals.loc[scores["deal_id"], "amount"]
     told = deals.loc[[each.deal_id for each in risks], "amount"]
@@ -58,17 +58,17 @@ def test_risks_are_big_and_falling_or_silent(world, model, both_days):
 
 
 def test_without_earlier_scores_only_silence_is_told(world, model, both_days):
-    found = digest(model, world.crm, both_days[1], None, Run(), problems=["3 deals have no amount"])
-    assert "no earlier scores" in found.subtitle
-    assert {part.title for part in found.parts} <= {"Big deals at risk"}
-    assert found.title.endswith("1 problem")
-    assert "- 3 deals have no amount" in found.markdown()
+    result = digest(model, world.crm, both_days[1], None, Run(), problems=["3 deals have no amount"])
+    assert "no earlier scores" in result.subtitle
+    assert {part.title for part in result.parts} <= {"Big deals at risk"}
+    assert result.title.endswith("1 problem")
+    assert "- 3 deals have no amount" in result.markdown()
 
 
 def test_another_model_is_told(world, model, both_days):
     earlier, scores = both_days
-    found = digest(model, world.crm, scores, earlier.assign(model_version="0"), Run())
-    assert "model 0 gave way to 1" in found.subtitle
+    result = digest(model, world.crm, scores, earlier.assign(model_version="0"), Run())
+    assert "model 0 gave way to 1" in result.subtitle
 
 
 def test_names_from_the_crm_are_no_markup():

@@ -43,11 +43,11 @@ def test_the_forecast_report(world, model, tmp_path):
 
 def test_the_model_card(world, model, quick_config, tmp_path):
     assert "No backtest is on record" in model_card(model).summary[2]
-    found = backtest(world.crm, quick_config, folds=2)
-    tables = {name: getattr(found, name).reset_index() for name in ("overall", "by_cutoff", "by_stage", "by_age")}
-    report = model_card(model, backtest={**tables, "reliability": found.reliability}, verdict=found.verdict)
+    result = backtest(world.crm, quick_config, folds=2)
+    tables = {name: getattr(result, name).reset_index() for name in ("overall", "by_cutoff", "by_stage", "by_age")}
+    report = model_card(model, backtest={**tables, "reliability": result.reliability}, verdict=result.verdict)
     text = write_report(report, tmp_path / "m.md")[0].read_text()
-    assert found.verdict in text
+    assert result.verdict in text
     assert "stage_win_rate" in text
 
 

@@ -17,10 +17,10 @@ def test_stages_whose_names_look_like_patterns_are_read_as_they_stand(tmp_path):
     names = [*(each.name for each in stages), "Nothing", "Why!"]
     rows = "".join(f"006{number},2025-01-05,2025-02-01,{name}\n" for number, name in enumerate(names))
     (tmp_path / "Opportunity.csv").write_text("Id,CreatedDate,CloseDate,StageName\n" + rows)
-    found = import_files([tmp_path / "Opportunity.csv"], load_profile(tmp_path / "my.yaml"))
-    assert found.crm.deals["stage"].tolist() == ["Offer 50", "Won EU", "Nope", "Asked", "Nothing", "Why!"]
-    assert found.crm.deals["outcome"].tolist() == ["open", "won", "lost", "open", "open", "open"]
-    assert found.repairs == {
+    result = import_files([tmp_path / "Opportunity.csv"], load_profile(tmp_path / "my.yaml"))
+    assert result.crm.deals["stage"].tolist() == ["Offer 50", "Won EU", "Nope", "Asked", "Nothing", "Why!"]
+    assert result.crm.deals["outcome"].tolist() == ["open", "won", "lost", "open", "open", "open"]
+    assert result.repairs == {
         'deals: the profile lacks the stage "Nothing", taken as open (repaired)': 1,
         'deals: the profile lacks the stage "Why!", taken as open (repaired)': 1,
     }

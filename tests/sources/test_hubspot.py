@@ -24,10 +24,10 @@ from winpredict.sources.source import FieldChange, ScoreField
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from winpredict.crm_servers._changes import AccountMerge, Closing, DealEdit, DealMerge, NewTouch, live_on
-from winpredict.crm_servers._faults import Faults
-from winpredict.crm_servers._serving import served
-from winpredict.crm_servers.hubspot import HubSpotServer
+from winpredict.fake_crms._changes import AccountMerge, Closing, DealEdit, DealMerge, NewTouch, apply_random_changes
+from winpredict.fake_crms._faults import Faults
+from winpredict.fake_crms._serving import served
+from winpredict.fake_crms.hubspot import HubSpotServer
 from winpredict.sources import _hubspot_api
 from winpredict.sources.hubspot import HubSpotSource, connect
 
@@ -50,14 +50,14 @@ def server(small_world):
 
 
 @contextmanager
-def connected(server, monkeypatch, app=None, waits=None, sync=None, **knobs):
+def connected(server, monkeypatch, app=None, waits=None, sync=None, **settings):
     """A client of a served account; waits are counted and not waited."""
-    monkeypatch.setenv("WINPREDICT_HUBSPOT_TOKEN", server.gate.private_token)
-    monkeypatch.setenv("WINPREDICT_HUBSPOT_CLIENT_SECRET", server.gate.client_secret)
-    monkeypatch.setenv("WINPREDICT_HUBSPOT_REFRESH_TOKEN", server.gate.refresh_token)
+    monkeypatch.setenv("WINPREDICT_HUBSPOT_TOKEN", server.rate_limiter.private_token)
+    monkeypatch.setenv("WINPREDICT_HUBSPOT_CLIENT_SECRET", server.rate_limiter.client_secret)
+    monkeypatch.setenv("WINPREDICT_HUBSPOT_REFRESH_TOKEN", server.rate_limiter.refresh_token)
     with served(app or server.app, server.clock) as address:
         quick = {"base_url": address, "searches_per_s": 1e6, "requests_per_10s": 10**6}
-        config = Config.model_validate({"crm": {"hubspot": quick | knobs, "sync": sync or {}}})
+        config = Config.model_validate({"crm": {"hubspot": quick | settings, "sync": sync or {}}})
         source = connect(config, sleep=([] if waits is None else waits).append)
         yield source
         source.close()
@@ -125,7 +125,7 @@ def test_sync_and_export_give_equal_tables_through_all_that_happens(server, sour
     assert_equal(kept.tables(server.clock.now), exported(server, tmp_path / "first"))
     for number in range(3):
         since, rng = server.clock.now, np.random.default_rng(number)
-        happened = Counter(type(each).__name__ for each in live_on(server, rng, 120))
+        happened = Counter(type(each).__name__ for each in apply_random_changes(server, rng, 120))
         assert happened["DealMerge"] + happened["AccountMerge"] > 0
         kept.sync(source, since)
         assert_equal(kept.tables(server.clock.now), exported(server, tmp_path / str(number)))
@@ -136,14 +136,14 @@ def test_small_pages_give_the_same(server, small_world, monkeypatch, tmp_path):
     kept, since = Kept(), server.clock.now
     with connected(server, monkeypatch, page_size=30, history_page_size=7, search_page_size=5) as source:
         kept.sync(source)
-        list(live_on(server, np.random.default_rng(5), 60))
+        list(apply_random_changes(server, np.random.default_rng(5), 60))
         kept.sync(source, since)
     assert_equal(kept.tables(server.clock.now), exported(server, tmp_path))
 
 
 def test_a_reading_that_was_stopped_goes_on_with_nothing_lost_or_doubled(server, monkeypatch):
     since = server.clock.now
-    list(live_on(server, np.random.default_rng(8), 80))
+    list(apply_random_changes(server, np.random.default_rng(8), 80))
     with connected(server, monkeypatch, page_size=30, search_page_size=7) as source:
         for name, start in (("deals", None), ("deals", since), ("emails", since), ("owners", None)):
             whole = records(source, name, start)
@@ -267,23 +267,26 @@ def test_tasks_and_notes_become_touches(server, source):
 
 
 def test_describe(source):
-    found = source.describe()
-    assert found.account == "62515"
-    assert (found.readable, found.missing, found.writable) == (source.objects, {}, True)
-    assert [stage.outcome for stage in found.stages] == ["open"] * 5 + ["won", "lost"]
-    assert (found.stages[0].name, found.stages[0].label) == ("appointmentscheduled", "Appointment Scheduled")
-    assert {each.name: each.kind for each in found.custom_fields}["contract_signed"] == "datetime"
-    assert found.records_history == ("dealstage", "amount", "closedate", "hubspot_owner_id")
+    description = source.describe()
+    assert description.account == "62515"
+    assert (description.readable, description.missing, description.writable) == (source.objects, {}, True)
+    assert [stage.outcome for stage in description.stages] == ["open"] * 5 + ["won", "lost"]
+    assert (description.stages[0].name, description.stages[0].label) == (
+        "appointmentscheduled",
+        "Appointment Scheduled",
+    )
+    assert {each.name: each.kind for each in description.custom_fields}["contract_signed"] == "datetime"
+    assert description.records_history == ("dealstage", "amount", "closedate", "hubspot_owner_id")
 
 
 def test_describe_names_the_scopes_that_are_missing(server, source):
-    server.gate.scopes -= {"sales-email-read", "crm.objects.deals.write"}
-    found = source.describe()
-    assert found.missing == {"emails": "grant the app the scope sales-email-read"}
-    server.gate.scopes.discard("crm.objects.line_items.read")
+    server.rate_limiter.scopes -= {"sales-email-read", "crm.objects.deals.write"}
+    description = source.describe()
+    assert description.missing == {"emails": "grant the app the scope sales-email-read"}
+    server.rate_limiter.scopes.discard("crm.objects.line_items.read")
     assert source.describe().missing["line_items"] == "grant the app the scope crm.objects.line_items.read"
-    assert "emails" not in found.readable
-    assert not found.writable
+    assert "emails" not in description.readable
+    assert not description.writable
     with pytest.raises(CRMSignInError, match="403"):
         records(source, "emails")
 
@@ -304,22 +307,22 @@ def test_line_items_come_with_their_deals(server, source, small_world):
 
 
 def test_deals_need_the_scopes_of_what_they_are_linked_to(server, source):
-    server.gate.scopes.discard("crm.objects.companies.read")
+    server.rate_limiter.scopes.discard("crm.objects.companies.read")
     wanted = "grant the app the scope crm.objects.companies.read"
     assert source.describe().missing == {"deals": wanted, "companies": wanted}
 
 
 def test_describe_where_nothing_may_be_read(server, source):
-    server.gate.scopes.clear()
-    found = source.describe()
-    assert (found.readable, found.stages, found.custom_fields) == ((), (), ())
-    assert "crm.objects.deals.read" in found.missing["deals"]
+    server.rate_limiter.scopes.clear()
+    description = source.describe()
+    assert (description.readable, description.stages, description.custom_fields) == ((), (), ())
+    assert "crm.objects.deals.read" in description.missing["deals"]
 
 
 def test_whether_deals_may_be_written_is_tried_where_the_token_is_not_told(server, source, monkeypatch):
     monkeypatch.setattr(HubSpotSource, "_scopes", lambda self: None)
     assert source.describe().writable
-    server.gate.scopes.discard("crm.objects.deals.write")
+    server.rate_limiter.scopes.discard("crm.objects.deals.write")
     assert not source.describe().writable
     assert server.writes == []
 
@@ -337,15 +340,17 @@ def test_a_wrong_token(server, monkeypatch):
 
 
 def test_access_tokens_are_renewed(server, monkeypatch):
-    server.gate.token_lasts = 3
-    with connected(server, monkeypatch, sign_in="oauth", client_id=server.gate.client_id, page_size=30) as source:
+    server.rate_limiter.token_lasts = 3
+    with connected(
+        server, monkeypatch, sign_in="oauth", client_id=server.rate_limiter.client_id, page_size=30
+    ) as source:
         assert source.describe().writable
         assert len(records(source, "deals")) == 120
     assert len(server.secrets) > 5
 
 
 def test_access_tokens_are_renewed_before_they_end(server, monkeypatch):
-    with connected(server, monkeypatch, sign_in="oauth", client_id=server.gate.client_id) as source:
+    with connected(server, monkeypatch, sign_in="oauth", client_id=server.rate_limiter.client_id) as source:
         source.describe()
         tokens = len(server.secrets)
         source._connection.sign_in._ends = 0.0
@@ -364,26 +369,26 @@ def test_an_oauth_app_that_is_not_known(server, monkeypatch, client_id, said):
 def test_waits_out_short_limits(server, monkeypatch):
     waits = []
     with connected(server, monkeypatch, waits=waits) as source:
-        server.gate.throttle("TEN_SECONDLY_ROLLING", times=2, retry_after=7)
+        server.rate_limiter.throttle("TEN_SECONDLY_ROLLING", times=2, retry_after=7)
         assert len(records(source, "deals")) == 120
-        server.gate.throttle("SECONDLY")
+        server.rate_limiter.throttle("SECONDLY")
         assert records(source, "deals", server.clock.now) == []
     assert len(waits) == 3
     assert min(waits[:2]) >= 7
 
 
 def test_stops_at_the_limit_of_the_day(server, source):
-    server.gate.throttle("DAILY")
+    server.rate_limiter.throttle("DAILY")
     with pytest.raises(CRMLimitError, match=r"daily requests .* used up"):
         records(source, "deals")
 
 
 def test_leaves_requests_to_others(server, monkeypatch):
-    server.gate.per_day = 20
+    server.rate_limiter.per_day = 20
     with connected(server, monkeypatch, daily_share=0.25, page_size=10) as source, pytest.raises(CRMLimitError) as stop:
         records(source, "emails")
     assert "crm.hubspot.daily_share allows 25%" in str(stop.value)
-    assert server.gate.used_today == 5
+    assert server.rate_limiter.used_today == 5
 
 
 def test_searches_keep_their_pace(server, monkeypatch):
@@ -405,7 +410,7 @@ def test_fields_are_made_once(server, source):
 
 
 def test_fields_that_may_not_be_made(server, source):
-    server.gate.scopes.discard("crm.schemas.deals.write")
+    server.rate_limiter.scopes.discard("crm.schemas.deals.write")
     assert "scopes" in source.create_fields(SCORES[:1])["WinPredict_Odds"]
 
 
@@ -476,7 +481,7 @@ def test_what_was_written_is_told_when_the_rest_cannot_be(server, source):
 
     def refuse(values):
         if len(server.writes) == 2:
-            server.gate.throttle("DAILY")
+            server.rate_limiter.throttle("DAILY")
         return "no" if values["dealname"] in names else ""
 
     server.changing.rules.append(refuse)
@@ -507,7 +512,7 @@ def test_faults_change_nothing_of_what_is_read(server, monkeypatch, tmp_path):
     kept, since = Kept(), server.clock.now
     with connected(server, monkeypatch, app=faulty, sync={"attempts": 20}) as source:
         kept.sync(source)
-        list(live_on(server, np.random.default_rng(2), 60))
+        list(apply_random_changes(server, np.random.default_rng(2), 60))
         kept.sync(source, since)
     assert len(faulty.happened) > 15
     assert_equal(kept.tables(server.clock.now), exported(server, tmp_path))
@@ -527,14 +532,14 @@ def test_the_clock_is_that_of_the_account(server, source):
 
 def test_no_secret_is_told(server, monkeypatch, caplog, capsys):
     caplog.set_level(logging.DEBUG)
-    knobs = {"sign_in": "oauth", "client_id": server.gate.client_id}
-    with connected(server, monkeypatch, sync={"attempts": 1}, **knobs) as source:
+    settings = {"sign_in": "oauth", "client_id": server.rate_limiter.client_id}
+    with connected(server, monkeypatch, sync={"attempts": 1}, **settings) as source:
         source.describe()
         server.apply(NewTouch(server.open_deals()[0], "call"))
         records(source, "calls", server.clock.now)
-        server.gate.scopes.clear()
-        server.gate.refresh_token = "changed-refresh-token"
-        server.gate.expire()
+        server.rate_limiter.scopes.clear()
+        server.rate_limiter.refresh_token = "changed-refresh-token"
+        server.rate_limiter.expire()
         with pytest.raises(CRMSignInError) as error:
             records(source, "deals")
     told = caplog.text + "".join(capsys.readouterr()) + str(error.value) + repr(error.value) + repr(vars(source))

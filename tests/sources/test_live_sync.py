@@ -10,9 +10,9 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from winpredict.config import Config
-from winpredict.crm_servers._changes import live_on
-from winpredict.crm_servers._faults import FAULTS, Faults
-from winpredict.crm_servers.stand_ins import connected, stand_in
+from winpredict.fake_crms._changes import apply_random_changes
+from winpredict.fake_crms._faults import FAULTS, Faults
+from winpredict.fake_crms.fake_servers import connected, fake_server
 from winpredict.ingest.importing import import_files
 from winpredict.ingest.profiles import load_profile
 from winpredict.simulate.world import simulate
@@ -53,18 +53,18 @@ def assert_same(found: CRMData, expected: CRMData) -> None:
 
 
 def live(server, rng, number: int) -> None:
-    list(live_on(server, rng, CHANGES))
+    list(apply_random_changes(server, rng, CHANGES))
     server.clock.advance(3600.0 * (number + 1))
 
 
 @pytest.mark.parametrize("name", CRMS)
 def test_increments_give_the_tables_of_the_export(name, company, tmp_path):
-    server, rng = stand_in(name, company, seed=1), np.random.default_rng(2)
+    server, rng = fake_server(name, company, seed=1), np.random.default_rng(2)
     store = RawStore(tmp_path / name)
     with connected(name, server) as config:
         for number in range(ROUNDS + 1):
-            found = sync(connect_to(name, config), store, config.crm.sync)
-            assert found.skipped == {} or set(found.skipped).isdisjoint(store.objects)
+            result = sync(connect_to(name, config), store, config.crm.sync)
+            assert result.skipped == {} or set(result.skipped).isdisjoint(store.objects)
             crm = replayed(store, load_profile(name)).crm
             assert_same(crm, exported(server, name, tmp_path / f"export-{number}"))
             assert crm.known_until >= server.clock.now.floor("s")
@@ -78,7 +78,7 @@ def test_increments_give_the_tables_of_the_export(name, company, tmp_path):
 
 @pytest.mark.parametrize("name", CRMS)
 def test_faults_change_nothing(name, company, tmp_path):
-    server, rng = stand_in(name, company, seed=1), np.random.default_rng(4)
+    server, rng = fake_server(name, company, seed=1), np.random.default_rng(4)
     faults = Faults(server.app, seed=3, share=0.2, delay_s=0.01)
     store = RawStore(tmp_path / name)
     with connected(name, server, faults, sync={"attempts": 15}) as config:
@@ -97,7 +97,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("name", CRMS)
 def test_kills_change_nothing(name, company, tmp_path, monkeypatch):
-    server, rng = stand_in(name, company, seed=1), np.random.default_rng(5)
+    server, rng = fake_server(name, company, seed=1), np.random.default_rng(5)
     left = list(rng.integers(1, 25, 25))
     place = 0
 
@@ -142,7 +142,7 @@ def test_kills_change_nothing(name, company, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", CRMS)
 def test_no_secret_is_in_the_workspace(name, company, tmp_path):
-    server = stand_in(name, company, seed=1)
+    server = fake_server(name, company, seed=1)
     with connected(name, server) as config:
         sync(connect_to(name, config), RawStore(tmp_path / name), config.crm.sync)
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

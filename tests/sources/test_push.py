@@ -127,19 +127,19 @@ def held(source):
 
 def test_a_dry_run_tells_and_writes_nothing(tmp_path):
     source = Memory({"a": {}, "b": {}})
-    found = run(source, table(["a", "b"]), tmp_path / "push")
-    assert found.counts == {"differs": 2}
-    assert found.changes[0].new[FIELDS.win_odds] == 50.0
-    assert found.changes[0].old == dict.fromkeys(KINDS)
+    output = run(source, table(["a", "b"]), tmp_path / "push")
+    assert output.counts == {"differs": 2}
+    assert output.changes[0].new[FIELDS.win_odds] == 50.0
+    assert output.changes[0].old == dict.fromkeys(KINDS)
     assert not source.writes
     assert not (tmp_path / "push").exists()
-    assert "2 deals would change (10 values)" in found.summary()
+    assert "2 deals would change (10 values)" in output.summary()
 
 
 def test_what_is_written_is_written_once_and_nothing_else(tmp_path):
     source = Memory({"a": {}, "b": {}})
-    found = run(source, table(["a", "b"], [0.5, 0.123456]), tmp_path, apply=True)
-    assert found.counts == {"written": 2}
+    output = run(source, table(["a", "b"], [0.5, 0.123456]), tmp_path, apply=True)
+    assert output.counts == {"written": 2}
     assert source.deals["b"][FIELDS.win_odds] == "12.30"
     assert source.deals["b"][FIELDS.reasons] == " reason 1\r\nreason 2"
     assert {name: source.deals["a"][name] for name in OTHERS} == OTHERS
@@ -171,9 +171,9 @@ def test_a_missing_moment_is_filled_in(tmp_path):
 def test_older_scores_are_refused(tmp_path):
     source = Memory({"a": {}, "b": {}})
     run(source, table(["a"]), tmp_path, apply=True)
-    found = run(source, table(["a", "b"], 0.9, NOON - pd.Timedelta("1s")), tmp_path, apply=True)
-    assert found.verdicts == {"a": "newer", "b": "written"}
-    assert found.to_dict()["newer"] == ["a"]
+    output = run(source, table(["a", "b"], 0.9, NOON - pd.Timedelta("1s")), tmp_path, apply=True)
+    assert output.verdicts == {"a": "newer", "b": "written"}
+    assert output.to_dict()["newer"] == ["a"]
     assert source.deals["a"][FIELDS.win_odds] == "50.00"
 
 
@@ -183,9 +183,9 @@ def test_deals_that_are_gone_are_told(tmp_path):
 
 def test_refused_records_are_named_and_the_others_written(tmp_path):
     source = Memory({deal: {} for deal in "abcd"}, refusing={"b": "FIELD_CUSTOM_VALIDATION_EXCEPTION: no, sir"})
-    found = run(source, table(list("abcd")), tmp_path, apply=True)
-    assert found.refused == {"b": "FIELD_CUSTOM_VALIDATION_EXCEPTION: no, sir"}
-    assert found.counts == {"written": 3, "refused": 1}
+    output = run(source, table(list("abcd")), tmp_path, apply=True)
+    assert output.refused == {"b": "FIELD_CUSTOM_VALIDATION_EXCEPTION: no, sir"}
+    assert output.counts == {"written": 3, "refused": 1}
     assert len([batch for batch in source.asked if any(each.deal_id == "b" for each in batch)]) == 1
 
 
@@ -199,8 +199,8 @@ def test_locked_rows_are_tried_again_so_many_times(tmp_path):
 @pytest.mark.parametrize("last", ["cut after", "cut before"])
 def test_a_last_write_of_unknown_outcome_is_looked_up(tmp_path, last):
     source = Memory({"a": {}}, faults=["cut before"] * (ROUNDS - 1) + [last])
-    found = run(source, table(["a"]), tmp_path, apply=True)
-    assert found.verdicts["a"] == ("written" if last == "cut after" else "refused")
+    output = run(source, table(["a"]), tmp_path, apply=True)
+    assert output.verdicts["a"] == ("written" if last == "cut after" else "refused")
     assert len(source.writes) == (5 if last == "cut after" else 0)
 
 
@@ -250,18 +250,18 @@ class Slow(Memory):
 def test_a_write_that_arrives_after_all_is_sent_twice_and_can_be_undone(tmp_path):
     source = Slow({"a": {FIELDS.band: "mine"}})
     before = held(source)
-    found = run(source, table(["a"]), tmp_path, apply=True)
-    assert found.verdicts == {"a": "written"}
+    output = run(source, table(["a"]), tmp_path, apply=True)
+    assert output.verdicts == {"a": "written"}
     assert len(source.writes) == 2 * len(KINDS)
     assert len(set(source.writes)) == len(KINDS)
-    assert undo(source, found.undo_file, tmp_path, apply=True).verdicts == {"a": "written"}
+    assert undo(source, output.undo_file, tmp_path, apply=True).verdicts == {"a": "written"}
     assert held(source) == before
 
 
 def test_only_so_many_are_changed_best_odds_first(tmp_path):
     source = Memory({deal: {} for deal in "abcdef"})
-    found = run(source, table(list("abcdef")), tmp_path, apply=True, limit=4)
-    assert [each.deal_id for each in found.changes] == list("abcd")
+    output = run(source, table(list("abcdef")), tmp_path, apply=True, limit=4)
+    assert [each.deal_id for each in output.changes] == list("abcd")
     assert len(source.writes) == 20
 
 

@@ -95,7 +95,7 @@ def test_changes_are_sought_from_the_last_one_seen_but_not_after_the_reading_beg
 
 
 def test_small_parts_are_put_together_and_nothing_changes(store, monkeypatch):
-    monkeypatch.setattr(raw_records, "MOST_SMALL_PARTS", 4)
+    monkeypatch.setattr(raw_records, "MAX_SMALL_PARTS", 4)
     monkeypatch.setattr(raw_records, "SMALL_ROWS", 6)
     for number in range(30):
         read(store, record(f"r{number % 7}", number, number), minute=number)

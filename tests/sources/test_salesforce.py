@@ -12,11 +12,11 @@ from pydantic import SecretStr
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from winpredict.crm_servers._changes import DealDeletion, DealEdit, TouchDeletion, live_on
-from winpredict.crm_servers._faults import FAULTS, Faults
-from winpredict.crm_servers._serving import served
-from winpredict.crm_servers.salesforce import SalesforceServer
 from winpredict.errors import CRMError, CRMSignInError
+from winpredict.fake_crms._changes import DealDeletion, DealEdit, TouchDeletion, apply_random_changes
+from winpredict.fake_crms._faults import FAULTS, Faults
+from winpredict.fake_crms._serving import served
+from winpredict.fake_crms.salesforce import SalesforceServer
 from winpredict.ingest.files import RawFile
 from winpredict.ingest.importing import import_files, import_raw
 from winpredict.ingest.profiles import load_profile
@@ -44,7 +44,7 @@ def world():
 @pytest.fixture
 def server(world):
     server = SalesforceServer.of(world, seed=1)
-    server.habits.page_rows = 50
+    server.behaviour.page_rows = 50
     return server
 
 
@@ -60,8 +60,8 @@ def source(server, address):
     return made(server, address)
 
 
-def made(server, address, sync=None, **knobs):
-    config = server.config(address, **knobs)
+def made(server, address, sync=None, **settings):
+    config = server.config(address, **settings)
     crm = config.crm.model_copy(update={"sync": config.crm.sync.model_copy(update=sync or {})})
     config = config.model_copy(update={"crm": crm})
     return SalesforceSource(config, SecretStr(server.client_secret), sleep=lambda seconds: None)
@@ -122,18 +122,18 @@ def values_of(pages):
 
 
 def test_the_organisation_is_described(source):
-    found = source.describe()
-    assert found.account == "Simulated Sales Ltd (00DDn0000000001)"
-    assert found.readable[0] == "Opportunity"
-    assert set(found.missing) == {"VoiceCall"}
-    assert found.writable
-    assert [each.outcome for each in found.stages] == ["open"] * 5 + ["won", "lost"]
-    assert "Region__c" in {each.name for each in found.custom_fields}
-    assert found.records_history == ("StageName", "Amount", "Probability", "CloseDate", "OwnerId")
+    description = source.describe()
+    assert description.account == "Simulated Sales Ltd (00DDn0000000001)"
+    assert description.readable[0] == "Opportunity"
+    assert set(description.missing) == {"VoiceCall"}
+    assert description.writable
+    assert [each.outcome for each in description.stages] == ["open"] * 5 + ["won", "lost"]
+    assert "Region__c" in {each.name for each in description.custom_fields}
+    assert description.records_history == ("StageName", "Amount", "Probability", "CloseDate", "OwnerId")
 
 
 def test_objects_that_are_missing_are_told_and_have_no_pages(server, source):
-    server.habits.absent = ("VoiceCall", "OpportunityTeamMember")
+    server.behaviour.absent = ("VoiceCall", "OpportunityTeamMember")
     assert "Team" in source.describe().missing["OpportunityTeamMember"]
     assert all_pages(source, "OpportunityTeamMember") == []
     with pytest.raises(CRMError, match="does not read Lead"):
@@ -141,7 +141,7 @@ def test_objects_that_are_missing_are_told_and_have_no_pages(server, source):
 
 
 def test_deals_that_may_not_be_read_are_an_error(server, source):
-    server.habits.absent = ("Opportunity",)
+    server.behaviour.absent = ("Opportunity",)
     with pytest.raises(CRMSignInError, match="may not read opportunities"):
         source.describe()
     with pytest.raises(CRMSignInError, match="may not read opportunities"):
@@ -150,7 +150,7 @@ def test_deals_that_may_not_be_read_are_an_error(server, source):
 
 @pytest.mark.parametrize("page_rows", [1, 40, 79, 80, 81])
 def test_every_record_comes_once_wherever_pages_end(server, source, page_rows):
-    server.habits.page_rows = page_rows
+    server.behaviour.page_rows = page_rows
     pages = all_pages(source, "Opportunity")
     assert sum(len(page.records) for page in pages) == len(values_of(pages)) == 80
     stamps = [each.modified_at for page in pages for each in page.records]
@@ -181,7 +181,7 @@ def test_increments_follow_every_change(server, address, tmp_path, bulk_from_row
         assert member in mirror.live("OpportunityTeamMember")
         server.clock.advance(86_400 * days)
         server.leave_team(member)
-        assert list(live_on(server, rng, 60))
+        assert list(apply_random_changes(server, rng, 60))
         server.clock.advance(3600)
         mirror.sync(source)
     for name in source.objects:
@@ -240,12 +240,12 @@ def test_deleted_records_are_told_apart(server, source):
 
 @pytest.mark.parametrize("bulk_from_rows", [0, 20_000])
 def test_a_killed_reading_goes_on_where_it_was(server, address, bulk_from_rows):
-    knobs = {"bulk_from_rows": bulk_from_rows, "bulk_page_rows": 30}
-    whole = values_of(all_pages(made(server, address, **knobs), "Task"))
+    settings = {"bulk_from_rows": bulk_from_rows, "bulk_page_rows": 30}
+    whole = values_of(all_pages(made(server, address, **settings), "Task"))
     pages, resume = [], ""
     for _ in range(1000):
         # a new process each time, which dies after the first page that was kept
-        page = next(iter(made(server, address, **knobs).read("Task", None, resume)), None)
+        page = next(iter(made(server, address, **settings).read("Task", None, resume)), None)
         if page is None:
             break
         pages.append(page)
@@ -260,7 +260,7 @@ def test_a_place_that_nobody_understands_is_the_start(source):
 
 
 def test_a_row_that_changes_while_pages_are_fetched_does_not_move_the_place(server, source):
-    server.habits.page_rows = 30
+    server.behaviour.page_rows = 30
     pages = source.read("Opportunity", None)
     kept = [next(pages)]
     # the last row of the next page is changed before that page is fetched, and the process dies after it
@@ -273,7 +273,7 @@ def test_a_row_that_changes_while_pages_are_fetched_does_not_move_the_place(serv
 
 
 def test_a_cursor_that_is_gone_is_made_up_for(server, source):
-    server.habits.page_rows = 30
+    server.behaviour.page_rows = 30
     pages = source.read("Opportunity", None)
     kept = [next(pages)]
     server.app.state.resources._cursors.clear()
@@ -282,7 +282,7 @@ def test_a_cursor_that_is_gone_is_made_up_for(server, source):
 
 
 def test_cursors_that_are_always_gone_are_an_error(server, source):
-    server.habits.cursors = 0
+    server.behaviour.cursors = 0
     # all was changed after whatever the connection knows to be past, so that no record tells of a place
     source.clock()
     server.clock.advance(60)
@@ -313,20 +313,20 @@ def test_an_expired_job_is_started_again(server, address):
 
 
 def test_jobs_that_vanish_again_and_again_are_an_error(server, address):
-    server.habits.job_lives = pd.Timedelta("-1s")
+    server.behaviour.job_lives = pd.Timedelta("-1s")
     with pytest.raises(CRMError, match="vanish before they are read"):
         all_pages(made(server, address, bulk_from_rows=0), "Account")
 
 
 @pytest.mark.parametrize(("ends", "told"), [("Failed", "failed: Internal"), ("Aborted", "aborted by somebody")])
 def test_a_lost_job_is_an_error_that_says_what_to_do(server, address, ends, told):
-    server.habits.job_ends = ends
+    server.behaviour.job_ends = ends
     with pytest.raises(CRMError, match=f"{told}.*run the command again|{told}.*Run the command again"):
         all_pages(made(server, address, bulk_from_rows=0), "Account")
 
 
 def test_objects_without_bulk_come_by_queries(server, address):
-    server.habits.without_bulk = ("Account",)
+    server.behaviour.without_bulk = ("Account",)
     found = values_of(all_pages(made(server, address, bulk_from_rows=0), "Account"))
     assert len(found) == len(server.accounts())
 
@@ -429,7 +429,7 @@ def test_faults_on_the_way_change_nothing(server, tmp_path, seed):
         mirror = Mirror()
         source = made(server, address, bulk_from_rows=300, bulk_page_rows=50)
         mirror.sync(source)
-        list(live_on(server, np.random.default_rng(seed), 30))
+        list(apply_random_changes(server, np.random.default_rng(seed), 30))
         server.clock.advance(3600)
         mirror.sync(source)
     assert len(faults.happened) > 5

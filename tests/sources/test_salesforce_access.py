@@ -7,11 +7,11 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from winpredict.config import Config
-from winpredict.crm_servers._changes import DealDeletion
-from winpredict.crm_servers._faults import Faults
-from winpredict.crm_servers._serving import served
-from winpredict.crm_servers.salesforce import SalesforceServer
 from winpredict.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError, CRMUncertainError
+from winpredict.fake_crms._changes import DealDeletion
+from winpredict.fake_crms._faults import Faults
+from winpredict.fake_crms._serving import served
+from winpredict.fake_crms.salesforce import SalesforceServer
 from winpredict.simulate.world import simulate
 from winpredict.sources.salesforce import SalesforceSource, connect
 from winpredict.sources.source import FieldChange, ScoreField
@@ -32,7 +32,7 @@ def world():
 @pytest.fixture
 def server(world):
     server = SalesforceServer.of(world, seed=1)
-    server.habits.page_rows = 50
+    server.behaviour.page_rows = 50
     return server
 
 
@@ -48,8 +48,8 @@ def source(server, address):
     return made(server, address)
 
 
-def made(server, address, sync=None, **knobs):
-    config = server.config(address, **knobs)
+def made(server, address, sync=None, **settings):
+    config = server.config(address, **settings)
     crm = config.crm.model_copy(update={"sync": config.crm.sync.model_copy(update=sync or {})})
     config = config.model_copy(update={"crm": crm})
     return SalesforceSource(config, SecretStr(server.client_secret), sleep=lambda seconds: None)
@@ -64,13 +64,13 @@ def values_of(pages):
 
 
 def test_a_token_that_expires_is_renewed(server, source):
-    server.habits.token_requests = 2
+    server.behaviour.token_requests = 2
     assert len(values_of(all_pages(source, "Task"))) == len(server.records.live("Task"))
     assert len(server.secrets) > 3
 
 
 def test_the_customer_keeps_a_share_of_the_requests(server, address):
-    server.habits.daily_limit = 10
+    server.behaviour.daily_limit = 10
     source = made(server, address, daily_share=0.5)
     pages = []
     with pytest.raises(CRMLimitError, match="5 of the organisation's 10 daily requests"):
@@ -106,7 +106,7 @@ def test_a_write_that_reaches_the_share_is_still_told(server, address):
     source = made(server, address, daily_share=0.5)
     deal = server.open_deals()[0]
     source.describe()
-    server.used_requests = server.habits.daily_limit // 2 - 1
+    server.used_requests = server.behaviour.daily_limit // 2 - 1
     assert source.write([FieldChange(deal, {"Region": "West"})])[0].done
     with pytest.raises(CRMLimitError):
         source.write([FieldChange(deal, {"Region": "East"})])
@@ -162,16 +162,16 @@ def test_assertions_that_are_refused_say_what_to_do(server, address, keys, priva
 
 
 @pytest.mark.parametrize(
-    ("knobs", "told"),
+    ("settings", "told"),
     [
         ({}, "client_id is empty"),
         ({"client_id": "x"}, "My Domain"),
         ({"client_id": "x", "sign_in": "jwt"}, "username is empty"),
     ],
 )
-def test_what_a_sign_in_lacks_is_told_before_anything_is_sent(knobs, told):
+def test_what_a_sign_in_lacks_is_told_before_anything_is_sent(settings, told):
     with pytest.raises(CRMSignInError, match=told):
-        SalesforceSource(Config.model_validate({"crm": {"salesforce": knobs}}), SecretStr("secret"))
+        SalesforceSource(Config.model_validate({"crm": {"salesforce": settings}}), SecretStr("secret"))
 
 
 def test_a_wrong_secret_is_told_without_it(server, address):
@@ -269,14 +269,14 @@ def test_fields_are_made_once_and_opened(server, source):
 
 
 def test_fields_that_stay_hidden_are_told(server, source):
-    server.habits.grants = False
+    server.behaviour.grants = False
     assert all("Set Field-Level Security" in each for each in source.create_fields(SCORES).values())
     again = source.create_fields(SCORES[:1])["WinPredict_Odds"]
     assert again.startswith("there already; nobody may read it yet")
 
 
 def test_fields_that_may_not_be_made_are_told(server, source):
-    server.habits.customizes = False
+    server.behaviour.customizes = False
     became = source.create_fields(SCORES)
     assert all("Customize Application" in each for each in became.values())
     assert "WinPredict_Odds__c" in became["WinPredict_Odds"]

@@ -55,7 +55,7 @@ def synced(crm: LivingCRM, folder: Path, **options: object) -> RawStore:
     while True:
         store = RawStore(folder)
         try:
-            sync(crm, store, options.get("knobs"), full=bool(options.get("full")))  # type: ignore[arg-type]
+            sync(crm, store, options.get("settings"), full=bool(options.get("full")))  # type: ignore[arg-type]
         except Killed:
             continue
         return RawStore(folder)
@@ -96,7 +96,7 @@ def test_changes_and_kills_leave_the_tables_of_a_single_reading(tmp_path_factory
 
         crm.during = during
         for full in rounds:
-            store = synced(crm, folder / "salesforce", full=full, knobs=Sync(overlap_minutes=0))
+            store = synced(crm, folder / "salesforce", full=full, settings=Sync(overlap_minutes=0))
             for _ in range(int(rng.integers(0, 12))):
                 crm.change()
         killing.left.clear()
@@ -162,8 +162,8 @@ def test_records_that_vanish_without_a_trace_are_found_by_reading_everything(tmp
 
 def test_what_may_not_be_read_is_left_out_with_a_word(tmp_path):
     crm, store = LivingCRM(missing={"Task": "grant Read on Task"}), RawStore(tmp_path / "salesforce")
-    found = sync(crm, store)
-    assert found.skipped == {"Task": "grant Read on Task"}
+    result = sync(crm, store)
+    assert result.skipped == {"Task": "grant Read on Task"}
     assert "activities" not in replayed(store, PROFILE).crm.rows
     crm.missing = {"Opportunity": "grant Read on Opportunity"}
     with pytest.raises(CRMSignInError, match="grant Read on Opportunity"):
@@ -192,9 +192,9 @@ def test_a_reading_that_cannot_be_gone_on_with_starts_again(tmp_path):
     with pytest.raises(Killed):
         sync(crm, RawStore(folder))
     crm.resumes_fail = True
-    found = sync(crm, RawStore(folder))
-    assert any("went on with a reading that was stopped" in each for each in found.remarks)
-    assert any("read from the start" in each for each in found.remarks)
+    result = sync(crm, RawStore(folder))
+    assert any("went on with a reading that was stopped" in each for each in result.remarks)
+    assert any("read from the start" in each for each in result.remarks)
     assert len(RawStore(folder).latest("Opportunity")) == 8
 
 
@@ -206,10 +206,10 @@ def test_deals_are_read_again_when_they_have_a_new_field(tmp_path):
     for record_id, record in crm.records["Opportunity"].items():  # as a field with a default comes: nothing is stamped
         values = {**record.values, "Blocker__c": "legal"}
         crm.records["Opportunity"][record_id] = raw_records.RawRecord(record_id, values, record.modified_at)
-    found = sync(crm, store)
-    assert found.read["Opportunity"].changed == 8
-    assert found.read["Account"].total == 0
-    assert any("Blocker__c" in each for each in found.remarks)
+    result = sync(crm, store)
+    assert result.read["Opportunity"].changed == 8
+    assert result.read["Account"].total == 0
+    assert any("Blocker__c" in each for each in result.remarks)
     assert sync(crm, store).total.total == 0
     assert sync(crm, store, Sync(custom_fields=("Region__c",))).total.total == 0
     history = replayed(store, PROFILE).crm.attribute_history
@@ -235,8 +235,8 @@ def test_a_field_that_is_made_while_the_first_reading_stands_still_is_read_of_al
     for record_id, record in crm.records["Opportunity"].items():
         values = {**record.values, "Blocker__c": "legal"}
         crm.records["Opportunity"][record_id] = raw_records.RawRecord(record_id, values, record.modified_at)
-    found = sync(crm, store)
-    assert any("for the new field(s) Blocker__c" in each for each in found.remarks)
+    result = sync(crm, store)
+    assert any("for the new field(s) Blocker__c" in each for each in result.remarks)
     assert store.latest("Opportunity")["record"].str.contains('"Blocker__c":"legal"').all()
     assert store.fields == ("Blocker__c", "Region__c")
 
@@ -253,8 +253,8 @@ def test_a_first_reading_that_is_gone_on_with_has_no_new_fields(tmp_path):
     with pytest.raises(Killed):
         sync(crm, RawStore(folder))
     crm.during = lambda name: None
-    found = sync(crm, RawStore(folder))
-    assert found.remarks == ["Opportunity: went on with a reading that was stopped"]
+    result = sync(crm, RawStore(folder))
+    assert result.remarks == ["Opportunity: went on with a reading that was stopped"]
 
 
 def test_an_organisation_that_takes_another_name_is_the_same(tmp_path):
@@ -272,7 +272,7 @@ def test_an_organisation_that_takes_another_name_is_the_same(tmp_path):
 
 def test_steps_tell_how_far_it_is(tmp_path):
     told = []
-    sync(LivingCRM(), RawStore(tmp_path / "salesforce"), steps=lambda *step: told.append(step))
+    sync(LivingCRM(), RawStore(tmp_path / "salesforce"), progress=lambda *step: told.append(step))
     assert told[0] == ("Opportunity", 0, 0, 4)
     assert ("Opportunity", 8, 0, 4) in told
     assert told[-1][2:] == (3, 4)

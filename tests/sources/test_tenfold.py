@@ -10,7 +10,7 @@ from winpredict.cli import app
 from winpredict.errors import InputFileError
 from winpredict.ingest.files import read_files
 from winpredict.ingest.importing import import_files
-from winpredict.ingest.out_of_core import import_parted
+from winpredict.ingest.out_of_core import import_out_of_core
 from winpredict.ingest.profiles import load_profile
 from winpredict.tables.buckets import DealBuckets
 from winpredict.workspace import Workspace
@@ -110,19 +110,19 @@ def test_calls_are_added_bucket_by_bucket(export, calls, tmp_path):
     before = salesforce(export).crm
     whole = tenfold(calls, before).crm
     buckets = DealBuckets.write(before, tmp_path / "buckets", 2)
-    parted = import_parted(
+    partitioned = import_out_of_core(
         read_files([calls]), load_profile("tenfold"), tmp_path / "work", 2, alone=True, earlier=buckets, now=NOW
     )
-    joined = parted.buckets.whole().activities.sort_values("activity_id", ignore_index=True)
+    joined = partitioned.buckets.whole().activities.sort_values("activity_id", ignore_index=True)
     pd.testing.assert_frame_equal(joined[whole.activities.columns], whole.activities)
-    assert parted.repairs == {"activities: belongs to no known deal (rejected)": 1}
+    assert partitioned.repairs == {"activities: belongs to no known deal (rejected)": 1}
 
 
 def test_calls_without_deals_say_what_to_import_first(calls, tmp_path):
     with pytest.raises(InputFileError, match="import or sync the CRM's deals first"):
         tenfold(calls, None)
     with pytest.raises(InputFileError, match="import or sync the CRM's deals first"):
-        import_parted(read_files([calls]), load_profile("tenfold"), tmp_path / "work", 2, alone=True, now=NOW)
+        import_out_of_core(read_files([calls]), load_profile("tenfold"), tmp_path / "work", 2, alone=True, now=NOW)
 
 
 def test_from_the_command_line(export, calls, tmp_path):

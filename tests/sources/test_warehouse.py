@@ -23,7 +23,7 @@ from winpredict.errors import InputFileError, TableError, WinPredictError, Works
 from winpredict.ingest import import_files, load_profile
 from winpredict.ingest.files import is_warehouse, read_files
 from winpredict.ingest.importing import import_raw
-from winpredict.ingest.out_of_core import import_parted
+from winpredict.ingest.out_of_core import import_out_of_core
 from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.sources import scores_table, warehouse
 from winpredict.sources.scores_table import COLUMNS, HISTORY, LATEST, ScoresWritten, scores_documentation, write_scores
@@ -149,15 +149,15 @@ def test_a_warehouse_gives_the_tables_that_files_give(place, export, tmp_path, m
     monkeypatch.setattr(warehouse, "_CHUNK", 50)  # several fetches a table
     path, tables = export
     place.fill("crm", tables | {"lead": tables["user"]}, typed=typed)
-    found = by_warehouse(place, "fivetran_salesforce")
-    same(found, by_files(tmp_path / "csv", tables, "fivetran_salesforce"))
+    result = by_warehouse(place, "fivetran_salesforce")
+    same(result, by_files(tmp_path / "csv", tables, "fivetran_salesforce"))
     plain = import_files([path], load_profile("salesforce"), now=NOW).crm
-    for (_, frame), (_, loaded) in zip(plain.tables(), found.crm.tables(), strict=True):
+    for (_, frame), (_, loaded) in zip(plain.tables(), result.crm.tables(), strict=True):
         pd.testing.assert_frame_equal(
             loaded.rename(columns=snake)[[*map(snake, frame.columns)]], frame.rename(columns=snake)
         )
-    assert {source["path"].rsplit(".", 1)[1] for source in found.sources} == {*tables}
-    assert not any(name.startswith("_") for name in found.crm.deals)
+    assert {source["path"].rsplit(".", 1)[1] for source in result.sources} == {*tables}
+    assert not any(name.startswith("_") for name in result.crm.deals)
 
 
 def test_dlt_tables_of_salesforce(place, export, tmp_path):
@@ -174,11 +174,11 @@ def test_dlt_tables_of_salesforce(place, export, tmp_path):
     )
     tables = {name: frame.assign(_dlt_id="x1", _dlt_load_id="1735725600.5") for name, frame in tables.items()}
     place.fill("crm", tables, typed=True)
-    found = by_warehouse(place, "dlt_salesforce")
-    same(found, by_files(tmp_path / "csv", tables, "dlt_salesforce"))
-    assert found.crm.line_items["product_id"].tolist() == ["p"]
-    assert len(found.crm.users) > 0
-    assert not any(name.startswith("_") for name in [*found.crm.deals, *found.crm.accounts])
+    result = by_warehouse(place, "dlt_salesforce")
+    same(result, by_files(tmp_path / "csv", tables, "dlt_salesforce"))
+    assert result.crm.line_items["product_id"].tolist() == ["p"]
+    assert len(result.crm.users) > 0
+    assert not any(name.startswith("_") for name in [*result.crm.deals, *result.crm.accounts])
 
 
 def test_a_warehouse_in_parts_gives_the_same_in_buckets(place, export, tmp_path, monkeypatch):
@@ -189,15 +189,15 @@ def test_a_warehouse_in_parts_gives_the_same_in_buckets(place, export, tmp_path,
     mapping = load_profile("fivetran_salesforce")
     raw = list(read_warehouse(place.url, mapping, schema="crm", in_parts=True))
     assert len({each.path for each in raw}) < len(raw) - 3
-    found = import_parted(raw, mapping, tmp_path / "work", 5, now=NOW)
-    assert [(each["path"], each["sha256"], each["rows"]) for each in found.sources] == [
+    result = import_out_of_core(raw, mapping, tmp_path / "work", 5, now=NOW)
+    assert [(each["path"], each["sha256"], each["rows"]) for each in result.sources] == [
         (each["path"], each["sha256"], each["rows"]) for each in whole.sources
     ]
     for name, frame in whole.crm.tables():
         columns = list(frame.columns)
-        parted = getattr(found.buckets.whole(), name)
+        partitioned = getattr(result.buckets.whole(), name)
         pd.testing.assert_frame_equal(
-            parted[columns].sort_values(columns, ignore_index=True), frame.sort_values(columns, ignore_index=True)
+            partitioned[columns].sort_values(columns, ignore_index=True), frame.sort_values(columns, ignore_index=True)
         )
 
 
@@ -214,9 +214,9 @@ def test_types_of_postgresql_that_files_have_not(postgres, tmp_path):
     assert sorted(whole.deals["deal_id"]) == ["7", "9007199254740993"]
     mapping = load_profile("generic")
     raw = read_warehouse(place.url, mapping, schema="crm", in_parts=True)
-    parted = import_parted(raw, mapping, tmp_path / "work", 3, now=NOW).buckets.whole()
+    partitioned = import_out_of_core(raw, mapping, tmp_path / "work", 3, now=NOW).buckets.whole()
     columns = list(whole.deals)
-    pd.testing.assert_frame_equal(parted.deals[columns].sort_values("deal_id", ignore_index=True), whole.deals)
+    pd.testing.assert_frame_equal(partitioned.deals[columns].sort_values("deal_id", ignore_index=True), whole.deals)
 
 
 def test_times_of_postgresql_that_are_none_elsewhere_are_told_and_taken_as_missing(postgres):
@@ -229,12 +229,12 @@ def test_times_of_postgresql_that_are_none_elsewhere_are_told_and_taken_as_missi
         " ('b', 'Demo', 'open', '-infinity', null, '2025-03-01'), ('c', 'Demo', 'open', '0044-03-15 BC', null, null)",
         "insert into crm.deals values ('d', 'Demo', 'open', '2025-01-02 10:00+00', null, null)",
     )
-    found = by_warehouse(place, "generic")
-    assert found.crm.deals["created_at"].tolist()[0] == pd.Timestamp("2025-01-01T10:00Z")
-    assert found.crm.deals["created_at"].isna().tolist() == [False, True, True, False]
-    assert found.crm.deals["expected_close_date"].notna().tolist() == [False, True, False, False]
-    assert found.repairs["deals: created_at is not a date, taken as missing (repaired)"] == 2
-    assert found.repairs["deals: expected_close_date is not a date, taken as missing (repaired)"] == 1
+    result = by_warehouse(place, "generic")
+    assert result.crm.deals["created_at"].tolist()[0] == pd.Timestamp("2025-01-01T10:00Z")
+    assert result.crm.deals["created_at"].isna().tolist() == [False, True, True, False]
+    assert result.crm.deals["expected_close_date"].notna().tolist() == [False, True, False, False]
+    assert result.repairs["deals: created_at is not a date, taken as missing (repaired)"] == 2
+    assert result.repairs["deals: expected_close_date is not a date, taken as missing (repaired)"] == 1
 
 
 DEALS = {
@@ -301,14 +301,14 @@ def test_fivetran_tables_of_hubspot(place):
     tables["engagement_contact"] = pd.DataFrame({"engagement_id": ["call50"], "contact_id": ["9"]})
     place.fill("crm", tables, typed=True)
     place.run(*map(in_schema, views()))
-    found = by_warehouse(place, "fivetran_hubspot")
-    deals = found.crm.deals.set_index("deal_id")
+    result = by_warehouse(place, "fivetran_hubspot")
+    deals = result.crm.deals.set_index("deal_id")
     assert deals["outcome"].to_dict() == {"1": "won", "2": "open"}
     assert deals["amount"].dropna().to_dict() == {"1": 100.5}
     assert deals.loc["1", "closed_at"] == pd.Timestamp("2025-01-20T10:00Z")
     assert "_fivetran_synced" not in deals
-    assert len(found.crm.deal_history) >= 6
-    touched = found.crm.activities.set_index("activity_id")
+    assert len(result.crm.deal_history) >= 6
+    touched = result.crm.activities.set_index("activity_id")
     assert sorted(touched.index) == ["call50@1", "call50@2", "email50@1", "meeting50@1", "note50@1", "task50@1"]
     call = touched.loc["call50@1"]
     assert (call["activity_type"], call["duration_s"], call["contact_id"]) == ("call", 60.0, "9")
@@ -326,10 +326,10 @@ def test_dlt_tables_of_hubspot(place):
         _dlt_id=lambda frame: frame.index.astype(str)
     )
     place.fill("crm", {"deals": deals.assign(_dlt_load_id="1.5"), "deals_property_history": history}, typed=True)
-    found = by_warehouse(place, "dlt_hubspot").crm
-    assert found.deals.set_index("deal_id")["outcome"].to_dict() == {"1": "won", "2": "open"}
-    assert found.deal_history["stage"].dropna().tolist() == ["Contract Sent", "Closed Won", "Contract Sent"]
-    assert not any(name.startswith("_dlt") for name in found.deals)
+    result = by_warehouse(place, "dlt_hubspot").crm
+    assert result.deals.set_index("deal_id")["outcome"].to_dict() == {"1": "won", "2": "open"}
+    assert result.deal_history["stage"].dropna().tolist() == ["Contract Sent", "Closed Won", "Contract Sent"]
+    assert not any(name.startswith("_dlt") for name in result.deals)
 
 
 def sample(folder: str, prefix: str) -> dict[str, pd.DataFrame]:
@@ -352,12 +352,12 @@ def test_the_samples_of_fivetran_for_salesforce(place, tmp_path):
     tables["opportunity_history"]["is_deleted"] = "false"
     tables["task"]["what_id"] = deals["id"].tolist()
     place.fill("crm", tables)
-    found = by_warehouse(place, "fivetran_salesforce")
-    same(found, by_files(tmp_path / "csv", tables, "fivetran_salesforce"))
+    result = by_warehouse(place, "fivetran_salesforce")
+    same(result, by_files(tmp_path / "csv", tables, "fivetran_salesforce"))
     live = set(deals["id"].iloc[[0, 2, 4, 6]])
-    assert set(found.crm.deals["deal_id"]) == live
-    assert set(found.crm.deal_history["deal_id"]) <= live
-    assert {source["path"].rsplit(".", 1)[1] for source in found.sources} == {
+    assert set(result.crm.deals["deal_id"]) == live
+    assert set(result.crm.deal_history["deal_id"]) <= live
+    assert {source["path"].rsplit(".", 1)[1] for source in result.sources} == {
         "account", "event", "opportunity", "opportunity_history", "opportunity_line_item", "task", "user",
     }  # fmt: skip
 
@@ -376,13 +376,13 @@ def test_the_samples_of_fivetran_for_hubspot(place, tmp_path):
     tables["engagement_task"]["property_hs_task_completion_date"] = "2023-03-04 10:00:00"
     place.fill("crm", tables)
     place.run(*map(in_schema, views()))
-    found = by_warehouse(place, "fivetran_hubspot")
+    result = by_warehouse(place, "fivetran_hubspot")
     mapped = {name: tables[name] for name in ("deal", "deal_stage", "deal_property_history", "company", "owner")}
     plain = by_files(tmp_path / "csv", mapped, "fivetran_hubspot")
     for name, frame in plain.crm.tables():
-        pd.testing.assert_frame_equal(dict(found.crm.tables())[name], frame, obj=name)
-    assert len(found.crm.deals) == len(deals) - 5
-    assert found.crm.activities["activity_type"].value_counts().to_dict() == {"meeting": 3, "task": 1}
+        pd.testing.assert_frame_equal(dict(result.crm.tables())[name], frame, obj=name)
+    assert len(result.crm.deals) == len(deals) - 5
+    assert result.crm.activities["activity_type"].value_counts().to_dict() == {"meeting": 3, "task": 1}
 
 
 def test_long_ids_beside_missing_ones_keep_their_digits(place):
@@ -390,8 +390,8 @@ def test_long_ids_beside_missing_ones_keep_their_digits(place):
     place.fill("crm", {"deals": rows}, typed=True)
     raw = next(read_warehouse(place.url, load_profile("generic"), schema="crm"))
     assert raw.frame["deal_id"].tolist() == [9007199254740993, None]
-    found = import_raw([raw], load_profile("generic"), now=NOW)
-    assert found.crm.deals["deal_id"].tolist() == ["9007199254740993"]
+    result = import_raw([raw], load_profile("generic"), now=NOW)
+    assert result.crm.deals["deal_id"].tolist() == ["9007199254740993"]
 
 
 def test_the_digest_tells_other_rows_and_not_another_order(place):
@@ -707,12 +707,12 @@ def test_from_a_warehouse_to_scores_in_it(place, tmp_path, monkeypatch, caplog):
         assert quote(PASSWORD, safe="") not in text
     run("train", *w, "--config", tmp_path / "quick.yaml")
     to = ["score", *w, "--to", "env:WAREHOUSE", "--to-schema", "analytics"]
-    found = json.loads(run(*to, "--json", "--out", tmp_path / "scores.parquet").output)
-    assert found["warehouse"] == {"new": found["deals"], "changed": 0, "unchanged": 0}
+    parsed = json.loads(run(*to, "--json", "--out", tmp_path / "scores.parquet").output)
+    assert parsed["warehouse"] == {"new": parsed["deals"], "changed": 0, "unchanged": 0}
     assert list(pd.read_parquet(tmp_path / "scores.parquet").columns) == list(COLUMNS)
-    assert f"0 new, 0 changed, {found['deals']:,} unchanged" in run(*to, "--dbt", tmp_path / "m" / "scores.yml").output
+    assert f"0 new, 0 changed, {parsed['deals']:,} unchanged" in run(*to, "--dbt", tmp_path / "m" / "scores.yml").output
     assert (tmp_path / "m" / "scores.yml").read_text() == scores_documentation()
-    assert len(place.rows(f"analytics.{LATEST}")) == found["deals"]
+    assert len(place.rows(f"analytics.{LATEST}")) == parsed["deals"]
     assert "cannot be opened" in run("score", *w, "--to", "duckdb:////nowhere/at/all.duckdb", code=2).stderr
 
 

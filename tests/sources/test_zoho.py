@@ -9,11 +9,11 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from winpredict.config import Config
-from winpredict.crm_servers._changes import DealDeletion, DealEdit, DealMerge, TouchDeletion, live_on
-from winpredict.crm_servers._faults import Faults
-from winpredict.crm_servers._serving import served
-from winpredict.crm_servers.zoho import ZohoServer
 from winpredict.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError
+from winpredict.fake_crms._changes import DealDeletion, DealEdit, DealMerge, TouchDeletion, apply_random_changes
+from winpredict.fake_crms._faults import Faults
+from winpredict.fake_crms._serving import served
+from winpredict.fake_crms.zoho import ZohoServer
 from winpredict.ingest.files import RawFile
 from winpredict.ingest.importing import import_files, import_raw
 from winpredict.ingest.profiles import load_profile
@@ -55,10 +55,10 @@ def source(server, address):
     return made(server, address)
 
 
-def made(server, address, sync=None, **knobs):
-    config = server.config(address, **{"page_size": 20} | knobs)
+def made(server, address, sync=None, **settings):
+    config = server.config(address, **{"page_size": 20} | settings)
     crm = config.crm.model_copy(update={"sync": config.crm.sync.model_copy(update=sync or {})})
-    secrets = SecretStr(server.gate.client_secret), SecretStr(server.gate.refresh_token)
+    secrets = SecretStr(server.rate_limiter.client_secret), SecretStr(server.rate_limiter.refresh_token)
     return ZohoSource(config.model_copy(update={"crm": crm}), *secrets, sleep=lambda seconds: None)
 
 
@@ -115,16 +115,16 @@ def ids_of(pages):
 
 
 def test_the_organisation_is_described(source):
-    found = source.describe()
-    assert found.account == "Zylker (60001234567)"
-    assert found.readable == source.objects
-    assert found.missing == {}
-    assert found.writable
-    assert [each.name for each in found.stages][:2] == ["Qualification", "Needs Analysis"]
-    assert [each.outcome for each in found.stages] == ["open"] * 5 + ["won", "lost", "lost"]
-    assert {each.pipeline for each in found.stages} == {"Standard"}
-    assert "Region" in {each.name for each in found.custom_fields}
-    assert found.records_history == ("Stage", "Amount", "Closing_Date", "Owner")
+    description = source.describe()
+    assert description.account == "Zylker (60001234567)"
+    assert description.readable == source.objects
+    assert description.missing == {}
+    assert description.writable
+    assert [each.name for each in description.stages][:2] == ["Qualification", "Needs Analysis"]
+    assert [each.outcome for each in description.stages] == ["open"] * 5 + ["won", "lost", "lost"]
+    assert {each.pipeline for each in description.stages} == {"Standard"}
+    assert "Region" in {each.name for each in description.custom_fields}
+    assert description.records_history == ("Stage", "Amount", "Closing_Date", "Owner")
 
 
 def test_without_pipelines_the_stages_are_told_all_the_same(server, source):
@@ -133,13 +133,13 @@ def test_without_pipelines_the_stages_are_told_all_the_same(server, source):
 
 
 def test_what_may_not_be_read_is_told_with_what_is_to_be_granted(server, source):
-    server.gate.scopes -= {"ZohoCRM.modules.calls.READ", "ZohoCRM.modules.deals.UPDATE"}
-    server.gate.no_permission = {"Notes"}
-    found = source.describe()
-    assert set(found.missing) == {"Calls", "Notes"}
-    assert "ZohoCRM.modules.calls.READ" in found.missing["Calls"]
-    assert "Profiles" in found.missing["Notes"]
-    assert not found.writable
+    server.rate_limiter.scopes -= {"ZohoCRM.modules.calls.READ", "ZohoCRM.modules.deals.UPDATE"}
+    server.rate_limiter.no_permission = {"Notes"}
+    description = source.describe()
+    assert set(description.missing) == {"Calls", "Notes"}
+    assert "ZohoCRM.modules.calls.READ" in description.missing["Calls"]
+    assert "Profiles" in description.missing["Notes"]
+    assert not description.writable
     # refusals for good cost no further token
     assert len(server.secrets) == 3
 
@@ -178,7 +178,7 @@ def test_increments_follow_edits_deletions_merges_and_reopened_deals(server, sou
     mirror.sync(source)
     for number in range(2):
         server.clock.advance(3600)
-        list(live_on(server, rng, 50))
+        list(apply_random_changes(server, rng, 50))
         mirror.sync(source)
         assert_same(mirror.imported(), exported(server, tmp_path / str(number)))
 
@@ -229,7 +229,7 @@ def test_page_tokens_end_and_lists_too(server, source, monkeypatch):
     pages = source.read("Calls", None)
     seen = ids_of([next(pages)])
     server.clock.advance(90_000)
-    server.gate.expire()
+    server.rate_limiter.expire()
     assert {*seen, *ids_of(pages)} == expected
 
 
@@ -295,37 +295,37 @@ def test_tokens_are_renewed_when_they_end_and_never_stand_in_addresses(server, s
     pages = source.read("Calls", None)
     next(pages)
     server.clock.advance(4000)
-    server.gate.expire()
+    server.rate_limiter.expire()
     assert ids_of(pages)
     assert len(server.secrets) == 4
 
 
 def test_too_many_tokens_are_a_limit_and_wrong_secrets_are_not(server, address):
-    server.gate.tokens_in_10_minutes = 0
+    server.rate_limiter.tokens_in_10_minutes = 0
     with pytest.raises(CRMLimitError, match="in ten minutes"):
         made(server, address).describe()
-    server.gate.tokens_in_10_minutes = None
-    for knobs, advice in (({"client_id": "1000.OTHER"}, "crm.zoho.data_centre"), ({"client_id": ""}, "is empty")):
+    server.rate_limiter.tokens_in_10_minutes = None
+    for settings, advice in (({"client_id": "1000.OTHER"}, "crm.zoho.data_centre"), ({"client_id": ""}, "is empty")):
         with pytest.raises(CRMSignInError, match=advice):
-            made(server, address, **knobs).describe()
-    server.gate.refresh_token = "1000.revoked"
+            made(server, address, **settings).describe()
+    server.rate_limiter.refresh_token = "1000.revoked"
     wrong = made(server, address)
-    server.gate.refresh_token = "1000.present"
-    with pytest.raises(CRMSignInError, match="the refresh token was revoked") as told:
+    server.rate_limiter.refresh_token = "1000.present"
+    with pytest.raises(CRMSignInError, match="the refresh token was revoked") as error:
         wrong.describe()
-    assert "1000.revoked" not in str(told.value)
+    assert "1000.revoked" not in str(error.value)
 
 
 def test_credits_are_left_for_others(server, address):
-    server.gate.credits = 60
+    server.rate_limiter.credits = 60
     source = made(server, address, credits_kept=20)
     with pytest.raises(CRMLimitError, match="20 for others"):
         Mirror().sync(source)
-    assert server.gate.used == 40
+    assert server.rate_limiter.used == 40
 
 
 def test_too_many_requests_at_a_time_are_waited_for(server, source):
-    server.gate.busy = 3
+    server.rate_limiter.busy = 3
     assert ids_of(source.read("Accounts", None))
 
 
@@ -347,7 +347,7 @@ def test_fields_are_made_five_at_a_time_and_only_once(server, source):
     server.changing.most_fields = 0
     found = source.create_fields((ScoreField("Other", "Other", "text"),))
     assert "FIELD_LIMIT_EXCEEDED" in found["Other"]
-    server.gate.scopes.discard("ZohoCRM.settings.fields.CREATE")
+    server.rate_limiter.scopes.discard("ZohoCRM.settings.fields.CREATE")
     with pytest.raises(CRMSignInError, match=r"ZohoCRM\.settings\.fields\.CREATE"):
         source.create_fields((ScoreField("Another", "Another", "text"),))
 
@@ -379,7 +379,7 @@ def test_unknown_fields_are_all_named(source):
 
 
 def test_writing_without_the_scope_says_which(server, source):
-    server.gate.scopes.discard("ZohoCRM.modules.deals.UPDATE")
+    server.rate_limiter.scopes.discard("ZohoCRM.modules.deals.UPDATE")
     with pytest.raises(CRMSignInError, match=r"ZohoCRM\.modules\.deals\.UPDATE"):
         source.write([FieldChange(server.open_deals()[0], {"Region": "East"})])
 
@@ -423,8 +423,8 @@ def test_a_contact_that_no_timeline_tells_of_counts_from_the_last_change_of_the_
 
 
 def test_secrets_come_from_where_the_user_keeps_them(monkeypatch, server, address):
-    monkeypatch.setenv("WINPREDICT_ZOHO_CLIENT_SECRET", server.gate.client_secret)
-    monkeypatch.setenv("WINPREDICT_ZOHO_REFRESH_TOKEN", server.gate.refresh_token)
+    monkeypatch.setenv("WINPREDICT_ZOHO_CLIENT_SECRET", server.rate_limiter.client_secret)
+    monkeypatch.setenv("WINPREDICT_ZOHO_REFRESH_TOKEN", server.rate_limiter.refresh_token)
     source = connect(server.config(address))
     assert source.describe().readable
     assert source.clock() >= server.now
@@ -434,7 +434,7 @@ def test_secrets_come_from_where_the_user_keeps_them(monkeypatch, server, addres
 def test_no_secret_is_told(server, address, caplog):
     caplog.set_level("DEBUG")
     source = made(server, address)
-    server.gate.scopes.clear()
+    server.rate_limiter.scopes.clear()
     told = []
     for call in (source.describe, lambda: list(source.read("Deals", None)), lambda: source.read_fields(["1"], ["x"])):
         with pytest.raises(CRMSignInError) as error:

@@ -34,8 +34,8 @@ def progress(title: str) -> Iterator[Progress]:
 
     Examples
     --------
-    >>> with progress("training") as say:
-    ...     say("building features")
+    >>> with progress("training") as report_progress:
+    ...     report_progress("building features")
     """
     if not sys.stderr.isatty():
         yield lambda words: None
@@ -67,8 +67,8 @@ def progress_bar(title: str) -> Iterator[Bar]:
 
     Examples
     --------
-    >>> with progress_bar("building features") as steps:
-    ...     steps(1, 2)
+    >>> with progress_bar("building features") as bar:
+    ...     bar(1, 2)
     """
     if not sys.stderr.isatty():
         yield lambda done, of, words="": None

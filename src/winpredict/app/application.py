@@ -16,9 +16,9 @@ from starlette.staticfiles import StaticFiles
 
 from winpredict.app.database import open_database
 from winpredict.app.desk import Desk, security_headers
-from winpredict.app.guard import Guard, problem
 from winpredict.app.identity import VISIT_COOKIE, NotSignedInError, cookie_name, over_tls
 from winpredict.app.openid import Provider
+from winpredict.app.security_middleware import SecurityMiddleware, problem
 from winpredict.config import Config
 from winpredict.errors import WinPredictError
 from winpredict.workspace import Workspace
@@ -69,14 +69,14 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
         same_site="lax",
         https_only=over_tls(desk),
     )
-    app.add_middleware(Guard, headers=security_headers(over_tls=over_tls(desk)), knobs=config.app)
+    app.add_middleware(SecurityMiddleware, headers=security_headers(over_tls=over_tls(desk)), settings=config.app)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    app.state.desk.drop_begun()
+    app.state.desk.cancel_pending()
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -85,32 +85,34 @@ def _handle_errors(app: FastAPI) -> None:
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, StarletteHTTPException)
-        return _told(request, error.status_code, str(error.detail), dict(error.headers or {}))
+        return _error_response(request, error.status_code, str(error.detail), dict(error.headers or {}))
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         faults = [{"where": ".".join(map(str, each["loc"])), "what": each["msg"]} for each in error.errors()]
         if _is_api(request):
             return problem(422, "some values are missing or impossible", errors=faults)
-        return _told(request, 422, "; ".join(f"{each['where']}: {each['what']}" for each in faults), {})
+        return _error_response(request, 422, "; ".join(f"{each['where']}: {each['what']}" for each in faults), {})
 
     async def wanting(request: Request, error: Exception) -> Response:
-        return _told(request, 409, str(error), {})
+        return _error_response(request, 409, str(error), {})
 
     async def impossible(request: Request, error: Exception) -> Response:
         _log.warning("a value that the database does not take: %s", error)
-        return _told(request, 422, "a value is too large, or holds a character that cannot be stored", {})
+        return _error_response(request, 422, "a value is too large, or holds a character that cannot be stored", {})
 
     async def unreachable(request: Request, error: Exception) -> Response:
         _log.error("the database does not answer: %s", error)
-        return _told(request, 503, "the database does not answer; try again in a minute", {"Retry-After": "60"})
+        return _error_response(
+            request, 503, "the database does not answer; try again in a minute", {"Retry-After": "60"}
+        )
 
     async def broken(request: Request, error: Exception) -> Response:
         # answers outside of all middleware, and the error is then raised again for the log; at that the server closes
         # the connection, and whoever is not told sends the next request into nothing
         told = "something went wrong on the server; try again, and tell your admin the time if it happens again"
         headers = {**security_headers(over_tls=over_tls(app.state.desk)), "Connection": "close"}
-        return _told(request, 500, told, headers)
+        return _error_response(request, 500, told, headers)
 
     app.add_exception_handler(NotSignedInError, not_signed_in)
     app.add_exception_handler(StarletteHTTPException, refused)
@@ -124,7 +126,7 @@ def _handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, broken)
 
 
-def _told(request: Request, status: int, detail: str, headers: dict[str, str]) -> Response:
+def _error_response(request: Request, status: int, detail: str, headers: dict[str, str]) -> Response:
     if _is_api(request):
         answer: Response = problem(status, detail)
     else:

@@ -10,28 +10,28 @@ from winpredict.app.visibility import latest_run, visible_scores
 from winpredict.config import Run
 
 
-def at_risk(person: Person, knobs: Run, as_of: datetime | None) -> ColumnElement[bool]:
+def at_risk(person: Person, settings: Run, as_of: datetime | None) -> ColumnElement[bool]:
     """A condition on `Score`: big among the deals that a person may see, and falling or silent.
 
     Parameters
     ----------
     person : Person
-    knobs : Run
+    settings : Run
         From which size, move and silence.
     as_of : datetime or None
         Of the scoring run; without it no deal is silent.
     """
-    return and_(Score.deal_id.in_(_big(person, knobs)), or_(falls(knobs), is_silent(knobs, as_of)))
+    return and_(Score.deal_id.in_(_big(person, settings)), or_(falls(settings), is_silent(settings, as_of)))
 
 
-def rises(knobs: Run) -> ColumnElement[bool]:
+def rises(settings: Run) -> ColumnElement[bool]:
     """Odds that went up since the week before by as much as is told."""
-    return Score.win_probability - Score.week_before >= knobs.moved_points / 100
+    return Score.win_probability - Score.week_before >= settings.moved_points / 100
 
 
-def falls(knobs: Run) -> ColumnElement[bool]:
+def falls(settings: Run) -> ColumnElement[bool]:
     """Odds that went down since the week before by as much as is told."""
-    return Score.win_probability - Score.week_before <= -knobs.moved_points / 100
+    return Score.win_probability - Score.week_before <= -settings.moved_points / 100
 
 
 def touches_known() -> ColumnElement[bool]:
@@ -41,18 +41,18 @@ def touches_known() -> ColumnElement[bool]:
     return shown.where(of_any.last_touch_at.is_not(None)).exists()
 
 
-def is_silent(knobs: Run, as_of: datetime | None) -> ColumnElement[bool]:
+def is_silent(settings: Run, as_of: datetime | None) -> ColumnElement[bool]:
     """Not touched for long, or since its creation, as far as touches are on record."""
     if as_of is None:
         return false()
     since = func.coalesce(Score.last_touch_at, Score.created_at)
-    return and_(touches_known(), since <= as_of - timedelta(days=knobs.silent_days))
+    return and_(touches_known(), since <= as_of - timedelta(days=settings.silent_days))
 
 
-def _big(person: Person, knobs: Run) -> Select[str]:
+def _big(person: Person, settings: Run) -> Select[str]:
     """Ids of the largest deals in each currency."""
     seen = visible_scores(person).subquery()
     # cume_dist is the share of deals that are not larger: rank(pct=True, method="max") of the rule in pandas
     place = func.cume_dist().over(partition_by=seen.c.currency, order_by=seen.c.amount)
     placed = select(seen.c.deal_id, place.label("place")).where(seen.c.amount.is_not(None)).subquery()
-    return select(placed.c.deal_id).where(placed.c.place > 1 - knobs.big_share)
+    return select(placed.c.deal_id).where(placed.c.place > 1 - settings.big_share)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from winpredict.models.trained import TrainedModel
     from winpredict.tables.crm import CRMData
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 _SIGNING_KEY = "signing key"
 #: Charts, reports and the like that are kept; beyond that the one that was asked for longest ago goes.
-_MOST_KEPT = 500
+_MAX_CACHED = 500
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Desk:
         self.signing_key = self._signing_key()
         self._loaded: Loaded | None = None
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, Future[Any]] = OrderedDict()
-        self._kept_lock = threading.Lock()
+        self._cache: OrderedDict[Hashable, Future[Any]] = OrderedDict()
+        self._cache_lock = threading.Lock()
         # one at a time: whoever waits for a report must not slow down those who turn pages
         self._long_work, self._short_work = _workers()
 
-    def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
+    def get_or_compute(self, key: Hashable, compute: Callable[[], Result]) -> Result:
         """What was made before under a key; made now, once, even if several ask at the same time.
 
         Parameters
@@ -74,7 +74,7 @@ class Desk:
         key : hashable
             All that it depends on: what it is, the state that it was made of (`Loaded.state`, the id of a scoring run),
             and what the caller may see. Whoever has the same key gets the same answer.
-        make : callable
+        compute : callable
             An error that it raises is not kept.
 
         Examples
@@ -84,68 +84,68 @@ class Desk:
         >>> from winpredict.app.database import open_database
         >>> folder = Path(tempfile.mkdtemp())
         >>> desk = Desk(Workspace(folder), Config(), open_database("", folder))
-        >>> desk.kept(("sum", "state 1"), lambda: 1 + 1), desk.kept(("sum", "state 1"), lambda: 7)
+        >>> desk.get_or_compute(("sum", "state 1"), lambda: 1 + 1), desk.get_or_compute(("sum", "state 1"), lambda: 7)
         (2, 2)
         """
-        promised, is_new = self._promised(key)
+        future, is_new = self._future_of(key)
         if is_new:
-            self._keep_promise(key, promised, make)
-        made: Made = promised.result()
-        return made
+            self._compute(key, future, compute)
+        result: Result = future.result()
+        return result
 
-    def begun(self, key: Hashable, make: Callable[[], Made], *, is_long: bool = True) -> "Future[Made]":
-        """What `kept` gives, but made beside the request: for what may take longer than people wait.
+    def submit(self, key: Hashable, compute: Callable[[], Result], *, is_long: bool = True) -> "Future[Result]":
+        """What `get_or_compute` gives, but made beside the request: for what may take longer than people wait.
 
         Parameters
         ----------
         key : hashable
-            As for `kept`, whose answers these are too.
-        make : callable
+            As for `get_or_compute`, whose answers these are too.
+        compute : callable
         is_long : bool
             Whether it takes more than a few seconds; such work is done one after the other and holds up no other.
         """
-        promised, is_new = self._promised(key)
+        future, is_new = self._future_of(key)
         if is_new:
-            (self._long_work if is_long else self._short_work).submit(self._keep_promise, key, promised, make)
-        return promised
+            (self._long_work if is_long else self._short_work).submit(self._compute, key, future, compute)
+        return future
 
-    def drop_begun(self) -> None:
+    def cancel_pending(self) -> None:
         """Do no more of what was begun and waits for its turn: a program that ends must not wait for it."""
         former = self._long_work, self._short_work
         self._long_work, self._short_work = _workers()
         for each in former:
             each.shutdown(wait=False, cancel_futures=True)
-        with self._kept_lock:
+        with self._cache_lock:
             # what is being made right now is not cancelled by this, and kept
-            for key in [key for key, promised in self._kept.items() if promised.cancel()]:
-                del self._kept[key]
+            for key in [key for key, future in self._cache.items() if future.cancel()]:
+                del self._cache[key]
 
     def forget(self, key: Hashable) -> None:
         """Let what was kept under a key be made anew when it is asked for again."""
-        with self._kept_lock:
-            self._kept.pop(key, None)
+        with self._cache_lock:
+            self._cache.pop(key, None)
 
-    def _promised(self, key: Hashable) -> "tuple[Future[Any], bool]":
+    def _future_of(self, key: Hashable) -> "tuple[Future[Any], bool]":
         """What is or will be kept under a key, and whether the caller has to see to it."""
-        with self._kept_lock:
-            there = self._kept.get(key)
-            promised: Future[Any] = Future() if there is None else there
-            self._kept[key] = promised
-            self._kept.move_to_end(key)
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-        return promised, there is None
+        with self._cache_lock:
+            there = self._cache.get(key)
+            future: Future[Any] = Future() if there is None else there
+            self._cache[key] = future
+            self._cache.move_to_end(key)
+            while len(self._cache) > _MAX_CACHED:
+                self._cache.popitem(last=False)
+        return future, there is None
 
-    def _keep_promise(self, key: Hashable, promised: "Future[Any]", make: Callable[[], Any]) -> None:
-        if not promised.set_running_or_notify_cancel():
+    def _compute(self, key: Hashable, future: "Future[Any]", compute: Callable[[], Any]) -> None:
+        if not future.set_running_or_notify_cancel():
             return
         try:
-            promised.set_result(make())
+            future.set_result(compute())
         except BaseException as error:
-            with self._kept_lock:
-                if self._kept.get(key) is promised:  # not what was promised anew since
-                    del self._kept[key]
-            promised.set_exception(error)
+            with self._cache_lock:
+                if self._cache.get(key) is future:  # not what was promised anew since
+                    del self._cache[key]
+            future.set_exception(error)
 
     def loaded(self) -> Loaded:
         """Tables and champion, read again when either has changed.
@@ -177,9 +177,9 @@ class Desk:
 
     def _forget_former(self) -> None:
         """Let go of all that was made: most of it was made of the former state, and nobody asks for that again."""
-        with self._kept_lock:
-            for key in [key for key, promised in self._kept.items() if promised.done()]:
-                del self._kept[key]
+        with self._cache_lock:
+            for key in [key for key, future in self._cache.items() if future.done()]:
+                del self._cache[key]
 
     def _load(self, state: str, version: str) -> Loaded:
         from winpredict.explain.scores import DealScorer
@@ -196,11 +196,11 @@ class Desk:
 
     def _signing_key(self) -> str:
         with self.database.writing() as session:
-            kept = session.get(Setting, _SIGNING_KEY)
-            if kept is None:
-                kept = Setting(name=_SIGNING_KEY, value=secrets.token_urlsafe(32))
-                session.add(kept)
-            return kept.value
+            setting = session.get(Setting, _SIGNING_KEY)
+            if setting is None:
+                setting = Setting(name=_SIGNING_KEY, value=secrets.token_urlsafe(32))
+                session.add(setting)
+            return setting.value
 
 
 def _workers() -> tuple[ThreadPoolExecutor, ThreadPoolExecutor]:

@@ -147,7 +147,7 @@ def set_cookie(response: Response, desk: Desk, key: str) -> None:
 
 
 def remember_browser(response: Response, desk: Desk, value: str) -> None:
-    """Let a browser be known as one in which a person has signed in; see `winpredict.app.guessing`."""
+    """Let a browser be known as one in which a person has signed in; see `winpredict.app.sign_in_throttle`."""
     _set(response, desk, BROWSER_COOKIE, value, _BROWSER_DAYS * 86_400)
 
 

@@ -30,7 +30,7 @@ class Shown:
     is_new: bool
 
 
-def publish_latest(database: Database, workspace: Workspace, knobs: App | None = None) -> Shown:
+def publish_latest(database: Database, workspace: Workspace, settings: App | None = None) -> Shown:
     """Show people the workspace's latest scores, unless they see these already.
 
     After an import without scoring the same odds are shown to whom the deals belong now.
@@ -42,7 +42,7 @@ def publish_latest(database: Database, workspace: Workspace, knobs: App | None =
     ----------
     database : Database
     workspace : Workspace
-    knobs : App, optional
+    settings : App, optional
 
     Returns
     -------
@@ -78,7 +78,7 @@ def publish_latest(database: Database, workspace: Workspace, knobs: App | None =
     # deals that were closed between scoring and now are no longer open ones
     closed = crm.deals.loc[crm.deals["outcome"] != "open", "deal_id"]
     shown = scores[~scores["deal_id"].isin(closed)].reset_index(drop=True)
-    run_id = publish(database, crm, shown, knobs)
+    run_id = publish(database, crm, shown, settings)
     with database.writing() as session:
         session.merge(Setting(name=_FROM, value=state))
     return Shown(run_id, len(shown), is_new=before is None or before.id != run_id)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from winpredict.app.at_risk import at_risk, falls, rises
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import CrmUser, Person, Score
-from winpredict.app.teams import of_whose
+from winpredict.app.teams import matches_owner_filter
 from winpredict.app.visibility import visible_scores
 from winpredict.config import Run
 
@@ -139,7 +139,7 @@ def find_deals(
     *,
     rows: int | None,
     with_names: bool,
-    knobs: Run | None = None,
+    settings: Run | None = None,
 ) -> Deals:
     """The deals that a person may see and asks for.
 
@@ -152,11 +152,11 @@ def find_deals(
         Rows a page; None for all at once.
     with_names : bool
         Whether names may be searched and sorted by: who may not read them must not be able to guess them.
-    knobs : Run, optional
+    settings : Run, optional
         What counts as a move and as a risk; by default as ``Run()`` has it.
     """
     wanted = _filtered(visible_scores(person), query, with_names=with_names)
-    wanted = _watched(session, person, wanted, query, knobs or Run())
+    wanted = _watched(session, person, wanted, query, settings or Run())
     of_all = wanted.order_by(None).subquery()
     count, *sums = session.execute(
         select(func.count(), func.sum(of_all.c.amount), func.sum(of_all.c.amount * of_all.c.win_probability))
@@ -209,16 +209,16 @@ def _filtered(wanted: Select[Score], query: DealQuery, *, with_names: bool) -> S
     for value, column in ((query.stage, Score.stage), (query.band, Score.band), (query.owner, Score.owner_id)):
         if value:
             wanted = wanted.where(column == value)
-    return wanted.where(of_whose(query.whose))
+    return wanted.where(matches_owner_filter(query.whose))
 
 
 def _watched(
-    session: DatabaseSession, person: Person, wanted: Select[Score], query: DealQuery, knobs: Run
+    session: DatabaseSession, person: Person, wanted: Select[Score], query: DealQuery, settings: Run
 ) -> Select[Score]:
     """Only deals that moved or that are at risk, where that is asked for."""
     if query.moved:
-        wanted = wanted.where(rises(knobs) if query.moved == "up" else falls(knobs))
+        wanted = wanted.where(rises(settings) if query.moved == "up" else falls(settings))
     if query.at_risk:
         run = shown_run(session)
-        wanted = wanted.where(at_risk(person, knobs, None if run is None else run.as_of))
+        wanted = wanted.where(at_risk(person, settings, None if run is None else run.as_of))
     return wanted

@@ -16,9 +16,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import Response
 
-from winpredict.app.guessing import AppSignInError
 from winpredict.app.people import audit
 from winpredict.app.records import Person
+from winpredict.app.sign_in_throttle import AppSignInError
 from winpredict.config import App
 from winpredict.errors import ConfigError
 from winpredict.sources.secrets import find_secret
@@ -57,7 +57,7 @@ class Provider:
 
     Parameters
     ----------
-    knobs : App
+    settings : App
         ``oidc_issuer``, ``oidc_client_id`` and ``public_url``; the client's secret is looked for under
         ``oidc_client_secret``, see `winpredict.sources.secrets`.
 
@@ -69,18 +69,18 @@ class Provider:
         When there is no secret.
     """
 
-    def __init__(self, knobs: App) -> None:
-        self.issuer, self.public_url = knobs.oidc_issuer.rstrip("/"), knobs.public_url.rstrip("/")
+    def __init__(self, settings: App) -> None:
+        self.issuer, self.public_url = settings.oidc_issuer.rstrip("/"), settings.public_url.rstrip("/")
         if not _is_safe(self.issuer):
             raise ConfigError("app.oidc_issuer must be an https:// address: who speaks for it lets anybody in")
-        if not knobs.oidc_client_id:
+        if not settings.oidc_client_id:
             raise ConfigError("app.oidc_issuer is set and app.oidc_client_id is not; the provider tells it")
         with warnings.catch_warnings():  # that httpx will have a successor is no news for who runs a desk
             warnings.simplefilter("ignore")
             from authlib.integrations.starlette_client import OAuth
         self._client: Any = OAuth().register(
             "company",
-            client_id=knobs.oidc_client_id,
+            client_id=settings.oidc_client_id,
             client_secret=find_secret(SECRET).get_secret_value(),
             server_metadata_url=f"{self.issuer}/.well-known/openid-configuration",
             client_kwargs={"scope": "openid email", "code_challenge_method": "S256", "timeout": _SECONDS},

@@ -25,7 +25,7 @@ _SHOWN = ("owner_id", "name", "stage", "pipeline", "product", "amount", "currenc
 _ODDS = ("win_probability", "low", "high", "p_win_30d", "p_win_quarter")
 
 
-def publish(database: Database, crm: CRMData, scores: pd.DataFrame, knobs: App | None = None) -> int:
+def publish(database: Database, crm: CRMData, scores: pd.DataFrame, settings: App | None = None) -> int:
     """Store a scoring run; people see the one before until this one is whole.
 
     Parameters
@@ -36,7 +36,7 @@ def publish(database: Database, crm: CRMData, scores: pd.DataFrame, knobs: App |
         who reports to whom are as they are now, since they decide who may look.
     scores : DataFrame
         Of `winpredict.explain.scores.score`.
-    knobs : App, optional
+    settings : App, optional
         How long runs are kept; by default as ``App()`` has it.
 
     Returns
@@ -69,7 +69,7 @@ def publish(database: Database, crm: CRMData, scores: pd.DataFrame, knobs: App |
         told = [{**row, "run_id": run.id, "week_before": before.get(row["deal_id"])} for row in rows]
         if told:
             session.execute(insert(Score), told)
-        forget_old_runs(session, knobs or App())
+        forget_old_runs(session, settings or App())
         return run.id
 
 
@@ -87,7 +87,7 @@ def shown_run(session: DatabaseSession) -> ScoringRun | None:
     return session.scalar(select(ScoringRun).where(ScoringRun.id == latest_run().scalar_subquery()))
 
 
-def forget_old_runs(session: DatabaseSession, knobs: App) -> int:
+def forget_old_runs(session: DatabaseSession, settings: App) -> int:
     """Delete old runs with their scores, so that the database does not grow for ever.
 
     All runs of the last ``every_run_days`` stay, of the time before the last one of each week, and none that is older
@@ -98,8 +98,8 @@ def forget_old_runs(session: DatabaseSession, knobs: App) -> int:
     int
         Runs that were deleted.
     """
-    found = session.execute(select(ScoringRun.id, ScoringRun.as_of, ScoringRun.published_at).order_by(ScoringRun.id))
-    moments = {run.id: run.as_of or run.published_at for run in found}
+    rows = session.execute(select(ScoringRun.id, ScoringRun.as_of, ScoringRun.published_at).order_by(ScoringRun.id))
+    moments = {run.id: run.as_of or run.published_at for run in rows}
     if not moments:
         return 0
     latest = max(moments)
@@ -109,8 +109,8 @@ def forget_old_runs(session: DatabaseSession, knobs: App) -> int:
         run
         for run, moment in moments.items()
         if run != latest
-        and (age := moments[latest] - moment) > timedelta(days=knobs.every_run_days)
-        and (age > timedelta(days=knobs.weekly_run_days) or one_a_week[moment.isocalendar()[:2]] != run)
+        and (age := moments[latest] - moment) > timedelta(days=settings.every_run_days)
+        and (age > timedelta(days=settings.weekly_run_days) or one_a_week[moment.isocalendar()[:2]] != run)
     ]
     for start in range(0, len(old), _IDS_A_STATEMENT):
         session.execute(delete(ScoringRun).where(ScoringRun.id.in_(old[start : start + _IDS_A_STATEMENT])))
@@ -192,8 +192,8 @@ def _a_week_before(session: DatabaseSession, scores: pd.DataFrame) -> dict[str, 
         .order_by(ScoringRun.as_of.desc(), ScoringRun.id.desc())
         .limit(1)
     )
-    found = session.execute(select(Score.deal_id, Score.win_probability).where(Score.run_id == older.scalar_subquery()))
-    return {row.deal_id: row.win_probability for row in found}
+    rows = session.execute(select(Score.deal_id, Score.win_probability).where(Score.run_id == older.scalar_subquery()))
+    return {row.deal_id: row.win_probability for row in rows}
 
 
 def _replace_users(session: DatabaseSession, crm: CRMData) -> None:

@@ -38,10 +38,11 @@ def story_of(desk: Desk, loaded: Loaded, deal_id: str, as_of: datetime | None) -
     from winpredict.explain.story import tell_story
 
     scorer = loaded.scorer
-    return desk.kept(
+    return desk.get_or_compute(
         ("story", loaded.state, as_of, deal_id),
         lambda: tell_story(
-            loaded.model, scorer.tables_of(deal_id), deal_id, as_of=_moment(as_of), company=scorer.company,
+            loaded.model, scorer.tables_of(deal_id), deal_id, as_of=_moment(as_of),
+            cross_deal_history=scorer.cross_deal_history,
             builders=scorer.builders,
         ),
     )  # fmt: skip
@@ -54,7 +55,7 @@ def chart_of(desk: Desk, loaded: Loaded, deal_id: str, as_of: datetime | None, *
     from winpredict.report.writing import drawn
 
     story = story_of(desk, loaded, deal_id, as_of)
-    return desk.kept(
+    return desk.get_or_compute(
         ("deal chart", loaded.state, as_of, deal_id, width),
         lambda: drawn(Picture(lambda pixels: deal_chart(story, pixels), ""), width),
     )
@@ -73,10 +74,15 @@ def alike(desk: Desk, loaded: Loaded, story: "DealStory", as_of: datetime | None
     created = loaded.scorer.tables_of(deal_id).deals["created_at"].iloc[0]
     weeks = round((story.explanation.as_of - created) / _WEEK)
     # several deals are of one age, and what they are compared with takes longer than comparing
-    among = desk.kept(
+    among = desk.get_or_compute(
         ("comparables", loaded.state, as_of, weeks),
         lambda: comparables(
-            loaded.model, loaded.crm, weeks * _WEEK, moment, company=loaded.scorer.company, most=_COMPARED
+            loaded.model,
+            loaded.crm,
+            weeks * _WEEK,
+            moment,
+            cross_deal_history=loaded.scorer.cross_deal_history,
+            most=_COMPARED,
         ),
     )
     return most_alike(loaded.model, story.features, deal_id, among)

@@ -14,7 +14,7 @@ OWNER, UNDER, TEAM = "owner", "under", "team"
 
 
 @dataclass(frozen=True)
-class Whose:
+class OwnerFilter:
     """A choice of owners.
 
     Parameters
@@ -30,24 +30,24 @@ class Whose:
 
 
 @dataclass(frozen=True)
-class WhoseChoices:
+class OwnerFilterChoices:
     """What a person can choose from."""
 
-    teams: Sequence[Whose]
-    owners: Sequence[Whose]
+    teams: Sequence[OwnerFilter]
+    owners: Sequence[OwnerFilter]
 
     def words(self, value: str) -> str | None:
         """The words for a choice; None where it is not offered."""
         return next((each.words for each in (*self.teams, *self.owners) if each.value == value), None)
 
 
-def of_whose(value: str) -> ColumnElement[bool]:
+def matches_owner_filter(value: str) -> ColumnElement[bool]:
     """A condition on `Score`, to be added to the one that says what a person may see.
 
     Parameters
     ----------
     value : str
-        As of `Whose`; empty for everybody, and nobody where it cannot be read.
+        As of `OwnerFilter`; empty for everybody, and nobody where it cannot be read.
     """
     kind, _, of = value.partition(":")
     match kind:
@@ -80,23 +80,23 @@ def owners_of(session: DatabaseSession, person: Person, value: str) -> frozenset
     return chosen if seen is None else chosen & seen
 
 
-def whose_choices(session: DatabaseSession, person: Person) -> WhoseChoices:
+def owner_filter_choices(session: DatabaseSession, person: Person) -> OwnerFilterChoices:
     """Teams and owners among those whose deals a person may see; nobody without an open deal is offered alone."""
     seen = visible_owners(session, person)
     users = session.execute(select(CrmUser.user_id, CrmUser.name, CrmUser.manager_id, CrmUser.team)).all()
     mine = [each for each in users if seen is None or each.user_id in seen]
     names = {each.user_id: each.name or each.user_id for each in mine}
     heads = {each.manager_id for each in mine if each.manager_id != each.user_id} & names.keys() - {person.crm_user_id}
-    teams = [Whose(f"{UNDER}:{head}", f"{names[head]} and reports") for head in heads]
-    teams += [Whose(f"{TEAM}:{team}", team) for team in {each.team for each in mine if each.team}]
+    teams = [OwnerFilter(f"{UNDER}:{head}", f"{names[head]} and reports") for head in heads]
+    teams += [OwnerFilter(f"{TEAM}:{team}", team) for team in {each.team for each in mine if each.team}]
     busy = session.scalars(visible_scores(person).with_only_columns(Score.owner_id).distinct())
-    owners = [Whose(f"{OWNER}:{owner}", names.get(owner, owner)) for owner in busy if owner is not None]
-    return WhoseChoices(_by_words(teams), _by_words(owners))
+    owners = [OwnerFilter(f"{OWNER}:{owner}", names.get(owner, owner)) for owner in busy if owner is not None]
+    return OwnerFilterChoices(_by_words(teams), _by_words(owners))
 
 
 def _members(team: str) -> Select[str]:
     return select(CrmUser.user_id).where(CrmUser.team == team)
 
 
-def _by_words(found: list[Whose]) -> list[Whose]:
+def _by_words(found: list[OwnerFilter]) -> list[OwnerFilter]:
     return sorted(found, key=lambda each: (each.words.lower(), each.value))

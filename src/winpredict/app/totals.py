@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from winpredict.app.at_risk import touches_known
 from winpredict.app.listing import DealQuery, Deals, Order, find_deals
 from winpredict.app.records import Person
-from winpredict.app.teams import of_whose
+from winpredict.app.teams import matches_owner_filter
 from winpredict.app.visibility import visible_scores
 from winpredict.config import Run
 
@@ -57,7 +57,7 @@ class Totals:
     touches_known: bool
 
 
-def totals(session: DatabaseSession, person: Person, whose: str, knobs: Run, *, with_names: bool) -> Totals:
+def totals(session: DatabaseSession, person: Person, whose: str, settings: Run, *, with_names: bool) -> Totals:
     """Sum up the deals of a choice of owners, as far as a person may see them.
 
     Parameters
@@ -65,8 +65,8 @@ def totals(session: DatabaseSession, person: Person, whose: str, knobs: Run, *, 
     session : DatabaseSession
     person : Person
     whose : str
-        As `winpredict.app.teams.of_whose` reads it.
-    knobs : Run
+        As `winpredict.app.teams.matches_owner_filter` reads it.
+    settings : Run
         What counts as a move and as a risk.
     with_names : bool
         Whether the person reads names.
@@ -74,9 +74,9 @@ def totals(session: DatabaseSession, person: Person, whose: str, knobs: Run, *, 
 
     def found(rows: int = SHOWN, **asked: object) -> Deals:
         query = DealQuery.model_validate({"whose": whose, **asked})
-        return find_deals(session, person, query, rows=rows, with_names=with_names, knobs=knobs)
+        return find_deals(session, person, query, rows=rows, with_names=with_names, settings=settings)
 
-    mine = visible_scores(person).where(of_whose(whose)).subquery()
+    mine = visible_scores(person).where(matches_owner_filter(whose)).subquery()
     sums = (func.count(), func.sum(mine.c.amount), func.sum(mine.c.amount * mine.c.win_probability))
     by_stage = session.execute(select(mine.c.stage, *sums).group_by(mine.c.stage)).all()
     wins = func.coalesce(func.sum(mine.c.win_probability), 0.0)

@@ -57,7 +57,7 @@ def import_(
         bool,
         typer.Option("--guess", help="Import nothing; print a profile for an unknown file, to be saved and edited."),
     ] = False,
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -77,11 +77,11 @@ def import_(
     if guess:
         _print_proposal(paths, limits, as_json=as_json)
         return
-    place = workspace_at(workspace)
-    chosen = profile or str(_accepted_proposal(place, paths, limits, yes=yes))
-    with place.writing():
-        imported = import_into(place, paths, chosen, schema=schema, buckets=buckets, limits=limits)
-    manifest = place.manifest
+    workspace = workspace_at(workspace_folder)
+    chosen = profile or str(_accepted_proposal(workspace, paths, limits, yes=yes))
+    with workspace.writing():
+        imported = import_into(workspace, paths, chosen, schema=schema, buckets=buckets, limits=limits)
+    manifest = workspace.manifest
     respond(
         {key: manifest[key] for key in ("profile", "fingerprint", "known_until", "rows")}
         | {
@@ -89,12 +89,12 @@ def import_(
             "quarantined": _quarantined(imported),
             "understood": imported.understood,
         },
-        lambda console: _show_import(console, place, imported, understood=profile is not None),
+        lambda console: _show_import(console, workspace, imported, understood=profile is not None),
         as_json=as_json,
     )
 
 
-def check(workspace: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def check(workspace_folder: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Tell data quality and leaks, in words and counts.
 
     Example: winpredict check --workspace my-project
@@ -105,7 +105,7 @@ def check(workspace: WorkspaceOption = None, config: ConfigOption = None, as_jso
     from winpredict.tables.quality import check_quality
 
     attributes = load_config(config).attributes
-    crm = workspace_at(workspace).crm()
+    crm = workspace_at(workspace_folder).crm()
     with progress("checking"):
         quality = check_quality(crm)
         audit = audit_attributes(crm, keep=attributes.keep, drop=attributes.drop)
@@ -119,7 +119,7 @@ def check(workspace: WorkspaceOption = None, config: ConfigOption = None, as_jso
 
 
 def import_into(
-    place: "Workspace",
+    workspace: "Workspace",
     paths: Sequence[Path | str],
     profile: str,
     *,
@@ -133,22 +133,24 @@ def import_into(
     from winpredict.ingest.files import is_warehouse
     from winpredict.ingest.importing import import_raw
     from winpredict.ingest.out_of_core import buckets_for
-    from winpredict.sources.additions import Additions
+    from winpredict.sources.supplementary_imports import SupplementaryImports
 
     mapping = load_profile(profile)
-    parted = place.buckets() if place.exists and not afresh else None
-    buckets = len(parted) if parted is not None else buckets or buckets_for(paths, mapping)
+    partitioned = workspace.buckets() if workspace.exists and not afresh else None
+    buckets = len(partitioned) if partitioned is not None else buckets or buckets_for(paths, mapping)
     if buckets:
         raw_files = _raw_files(paths, mapping, schema, limits, in_parts=True)
-        return _import_parted(place, paths, profile, mapping, raw_files, f"{schema}", buckets, limits, afresh=afresh)
-    earlier = place.crm() if place.exists and not afresh else None
+        return _import_out_of_core(
+            workspace, paths, profile, mapping, raw_files, f"{schema}", buckets, limits, afresh=afresh
+        )
+    earlier = workspace.crm() if workspace.exists and not afresh else None
     with progress("importing"):
         raw_files = _raw_files(paths, mapping, schema, limits)
-        imported = import_raw(raw_files, mapping, earlier=earlier, earlier_files=_files_of(place, earlier))
+        imported = import_raw(raw_files, mapping, earlier=earlier, earlier_files=_files_of(workspace, earlier))
     adds = "deals" not in mapping.tables and not any(is_warehouse(str(path)) for path in paths)
     if adds:
-        Additions(place.added_folder).keep(paths, mapping)
-    place.save_import(
+        SupplementaryImports(workspace.added_folder).keep(paths, mapping)
+    workspace.save_import(
         imported.crm,
         profile=profile,
         sources=imported.sources,
@@ -159,8 +161,8 @@ def import_into(
     return imported
 
 
-def _import_parted(
-    place: "Workspace",
+def _import_out_of_core(
+    workspace: "Workspace",
     paths: Sequence[Path | str],
     profile: str,
     mapping: "Profile",
@@ -173,24 +175,24 @@ def _import_parted(
 ) -> "ImportedParts":
     """Import bucket by bucket; what a stopped import finished is kept in the workspace and used."""
     from winpredict.ingest.files import holds_one_table
-    from winpredict.ingest.out_of_core import import_parted, source_plan
+    from winpredict.ingest.out_of_core import import_out_of_core, source_plan
 
     earlier = None
-    if place.exists and not afresh:
-        earlier = place.buckets() or place.part(buckets)
-    with progress_bar("importing") as steps:
-        imported = import_parted(
+    if workspace.exists and not afresh:
+        earlier = workspace.buckets() or workspace.part(buckets)
+    with progress_bar("importing") as bar:
+        imported = import_out_of_core(
             raw_files,
             mapping,
-            place.importing_folder,
+            workspace.importing_folder,
             buckets,
-            plan=f"{source_plan(paths)} {schema} {place.state}",
+            plan=f"{source_plan(paths)} {schema} {workspace.state}",
             alone=holds_one_table(paths, encoding=mapping.encoding, limits=limits),
             earlier=earlier,
-            earlier_files=_files_of(place, earlier),
-            steps=steps,
+            earlier_files=_files_of(workspace, earlier),
+            progress=bar,
         )
-    place.save_import(
+    workspace.save_import(
         imported.buckets,
         profile=profile,
         sources=imported.sources,
@@ -200,9 +202,9 @@ def _import_parted(
     return imported
 
 
-def _files_of(place: "Workspace", earlier: object) -> list[str]:
+def _files_of(workspace: "Workspace", earlier: object) -> list[str]:
     """The hashes of all files that the tables of a workspace were made of."""
-    imports = place.manifest["imports"] if earlier is not None else []
+    imports = workspace.manifest["imports"] if earlier is not None else []
     return [str(source["sha256"]) for each in imports for source in each["sources"] if source["tables"]]
 
 
@@ -238,9 +240,9 @@ def _proposal(paths: Sequence[str], limits: "InputLimits") -> "tuple[Guess, Impo
             "name a mapping profile with --profile; one is proposed for files only. Save the table of deals as CSV or "
             "Parquet, and import that without --profile"
         )
-    with progress("reading") as say:
+    with progress("reading") as report_progress:
         guess = propose(paths, limits=limits)
-        say("what would be understood")
+        report_progress("what would be understood")
         try:
             imported = import_raw(read_files(paths, limits=limits, encoding=guess.profile.encoding), guess.profile)
         except WinPredictError as error:
@@ -271,7 +273,7 @@ def _print_proposal(paths: Sequence[str], limits: "InputLimits", *, as_json: boo
     print("save this as my.yaml, look it through, then: winpredict import ... --profile my.yaml", file=sys.stderr)
 
 
-def _accepted_proposal(place: "Workspace", paths: Sequence[str], limits: "InputLimits", *, yes: bool) -> Path:
+def _accepted_proposal(workspace: "Workspace", paths: Sequence[str], limits: "InputLimits", *, yes: bool) -> Path:
     """Propose a profile, show what it understands, have it confirmed, and keep it in the workspace.
 
     Raises
@@ -301,8 +303,8 @@ def _accepted_proposal(place: "Workspace", paths: Sequence[str], limits: "InputL
                 "nothing was stored. Save the profile (`winpredict import PATH --guess > my.yaml`), correct it, and "
                 "name it with --profile"
             )
-    with place.writing():
-        return place.keep_profile(guess.profile.name or "proposed", text)
+    with workspace.writing():
+        return workspace.keep_profile(guess.profile.name or "proposed", text)
 
 
 def _quarantined(imported: "Imported | ImportedParts") -> dict[str, int]:
@@ -310,10 +312,10 @@ def _quarantined(imported: "Imported | ImportedParts") -> dict[str, int]:
 
 
 def _show_import(
-    console: "Console", place: "Workspace", imported: "Imported | ImportedParts", *, understood: bool
+    console: "Console", workspace: "Workspace", imported: "Imported | ImportedParts", *, understood: bool
 ) -> None:
     if understood:
         console.print(imported.understood.summary(), soft_wrap=True)
-    rows = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in place.manifest["rows"].items())
-    console.print(f"Stored: {rows} in {place.folder}", soft_wrap=True)
-    console.print(f"Next: winpredict check --workspace {place.folder}", soft_wrap=True)
+    rows = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in workspace.manifest["rows"].items())
+    console.print(f"Stored: {rows} in {workspace.folder}", soft_wrap=True)
+    console.print(f"Next: winpredict check --workspace {workspace.folder}", soft_wrap=True)

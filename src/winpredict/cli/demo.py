@@ -54,7 +54,7 @@ def demo(
     password: Annotated[
         str | None, typer.Option("--password", help="With --serve: password of all of them; by default a random one.")
     ] = None,
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Try it all on a simulated CRM, within a minute.
@@ -69,35 +69,35 @@ def demo(
 
     Example: winpredict demo --serve --workspace demo
     """
-    place, config = workspace_at(workspace), demo_config(seed)
+    workspace, config = workspace_at(workspace_folder), demo_config(seed)
     if serve and crm is not None:
         raise ConfigError("--serve shows a simulated company from files; leave --crm out")
     if serve:
-        _demo_desk(place, on_loopback(config, port), deals or _DEALS, password, as_json=as_json)
+        _demo_desk(workspace, on_loopback(config, port), deals or _DEALS, password, as_json=as_json)
     elif crm is not None:
-        _demo_live(place, crm, config, deals or _LIVE_DEALS, as_json=as_json)
+        _demo_live(workspace, crm, config, deals or _LIVE_DEALS, as_json=as_json)
     else:
-        _demo_files(place, config, deals or _DEALS, as_json=as_json)
+        _demo_files(workspace, config, deals or _DEALS, as_json=as_json)
 
 
-def _demo_files(place: "Workspace", config: "Config", deals: int, *, as_json: bool) -> None:
-    with place.writing():
-        _begin_afresh(place)
-        _import_simulated(place, deals, config.seed)
-        crm = place.crm()
-        model, version, drivers = train_workspace(place, crm, config)
-    found, run_id = backtest_workspace(place, crm, config)
-    scores = score_workspace(place, as_of=None, which=str(version.version))
+def _demo_files(workspace: "Workspace", config: "Config", deals: int, *, as_json: bool) -> None:
+    with workspace.writing():
+        _begin_afresh(workspace)
+        _import_simulated(workspace, deals, config.seed)
+        crm = workspace.crm()
+        model, version, drivers = train_workspace(workspace, crm, config)
+    found, run_id = backtest_workspace(workspace, crm, config)
+    scores = score_workspace(workspace, as_of=None, which=str(version.version))
 
     def show(console: "Console") -> None:
         show_backtest(console, found, details=False)
         console.print(scores_table(scores))
         deal_id = str(scores["deal_id"].iloc[0]) if len(scores) else "DEAL_ID"
-        console.print(_next_steps(place, version, deal_id), soft_wrap=True)
+        console.print(_next_steps(workspace, version, deal_id), soft_wrap=True)
 
     facts = {
-        "workspace": str(place.folder),
-        "rows": place.manifest["rows"],
+        "workspace": str(workspace.folder),
+        "rows": workspace.manifest["rows"],
         "training": training_facts(model, version, drivers),
         "backtest": backtest_facts(found, run_id),
         "scores": scores,
@@ -105,51 +105,53 @@ def _demo_files(place: "Workspace", config: "Config", deals: int, *, as_json: bo
     respond(facts, show, as_json=as_json)
 
 
-def _demo_desk(place: "Workspace", config: "Config", deals: int, password: str | None, *, as_json: bool) -> None:
+def _demo_desk(workspace: "Workspace", config: "Config", deals: int, password: str | None, *, as_json: bool) -> None:
     if password is not None:
         from winpredict.app.people import hash_password
 
         hash_password(password)  # one that is too short is refused before a minute's work
-    with place.writing():
-        _begin_afresh(place)
-        _import_simulated(place, deals, config.seed)
-        crm = place.crm()
-        model, version, drivers = train_workspace(place, crm, config, as_of=training_day(crm))
-    found, run_id = backtest_workspace(place, crm, config)
-    desk = populate(place, crm, config, version.version, password)
+    with workspace.writing():
+        _begin_afresh(workspace)
+        _import_simulated(workspace, deals, config.seed)
+        crm = workspace.crm()
+        model, version, drivers = train_workspace(workspace, crm, config, as_of=training_day(crm))
+    found, run_id = backtest_workspace(workspace, crm, config)
+    desk = populate(workspace, crm, config, version.version, password)
 
     def show(console: "Console") -> None:
         show_backtest(console, found, details=False)
         desk.show(console)
-        command = format_command(f"winpredict serve {_folder(place)}")
+        command = format_command(f"winpredict serve {_folder(workspace)}")
         console.print(f"once closed it opens again with: {command}", soft_wrap=True)
 
     facts = {
-        "workspace": str(place.folder),
-        "rows": place.manifest["rows"],
+        "workspace": str(workspace.folder),
+        "rows": workspace.manifest["rows"],
         "training": training_facts(model, version, drivers),
         "backtest": backtest_facts(found, run_id),
         "scores": desk.scores,
     }
     respond(facts | desk.facts(), show, as_json=as_json)
     sys.stdout.flush()
-    run_desk(place, config)
+    run_desk(workspace, config)
 
 
-def _demo_live(place: "Workspace", crm: str, config: "Config", deals: int, *, as_json: bool) -> None:
+def _demo_live(workspace: "Workspace", crm: str, config: "Config", deals: int, *, as_json: bool) -> None:
     from winpredict.sources.crms import require_known
 
     require_known(crm)
     require_installed()
-    with place.writing():
-        _begin_afresh(place)
-        done = play(place, crm, config, deals)
+    with workspace.writing():
+        _begin_afresh(workspace)
+        done = play(workspace, crm, config, deals)
 
     def show(console: "Console") -> None:
         done.show(console)
-        console.print(_format_steps(done.next_steps(_folder(place), _model(done.model))), soft_wrap=True)
+        console.print(_format_steps(done.next_steps(_folder(workspace), _model(done.model))), soft_wrap=True)
 
-    respond({"workspace": str(place.folder), "rows": place.manifest["rows"]} | done.facts(), show, as_json=as_json)
+    respond(
+        {"workspace": str(workspace.folder), "rows": workspace.manifest["rows"]} | done.facts(), show, as_json=as_json
+    )
 
 
 def demo_config(seed: int) -> "Config":
@@ -166,7 +168,7 @@ def demo_config(seed: int) -> "Config":
     )
 
 
-def _begin_afresh(place: "Workspace") -> None:
+def _begin_afresh(workspace: "Workspace") -> None:
     """Remove the tables and raw records that an earlier demo left; its models and scores stay.
 
     Raises
@@ -174,29 +176,30 @@ def _begin_afresh(place: "Workspace") -> None:
     WorkspaceError
         When there is anything else.
     """
-    _refuse_real_data(place)
-    if place.exists:
-        (place.folder / _MANIFEST).unlink()
-    shutil.rmtree(place.raw_folder, ignore_errors=True)
+    _refuse_real_data(workspace)
+    if workspace.exists:
+        (workspace.folder / _MANIFEST).unlink()
+    shutil.rmtree(workspace.raw_folder, ignore_errors=True)
 
 
-def _refuse_real_data(place: "Workspace") -> None:
+def _refuse_real_data(workspace: "Workspace") -> None:
     from winpredict.sources.crms import CRMS
     from winpredict.sources.raw_records import RawStore
 
-    imports = place.manifest["imports"] if place.exists else []
+    imports = workspace.manifest["imports"] if workspace.exists else []
     # a file in an archive goes by the archive's path and its own name
     files = [Path(str(each["path"])).parts for record in imports if "crm" not in record for each in record["sources"]]
-    played = played_accounts(place)
-    accounts = {name: RawStore(place.raw_folder / name).account for name in CRMS}
+    played = played_accounts(workspace)
+    accounts = {name: RawStore(workspace.raw_folder / name).account for name in CRMS}
     synced = {record["crm"] for record in imports if "crm" in record} | {name for name in CRMS if accounts[name]}
     if any(_EXPORT not in parts for parts in files) or any(accounts[name] != played.get(name) for name in synced):
         raise WorkspaceError(
-            f"{place.folder} holds data of your own, which the demo would replace; name another folder with --workspace"
+            f"{workspace.folder} holds data of your own, which the demo would replace; name another folder with "
+            "--workspace"
         )
 
 
-def _import_simulated(place: "Workspace", deals: int, seed: int) -> None:
+def _import_simulated(workspace: "Workspace", deals: int, seed: int) -> None:
     from winpredict.simulate.world import simulate, write_salesforce_export
 
     with tempfile.TemporaryDirectory() as folder:
@@ -204,17 +207,17 @@ def _import_simulated(place: "Workspace", deals: int, seed: int) -> None:
         with progress("simulating a CRM"):
             world = simulate(deals, seed)
             write_salesforce_export(world, export)
-        import_into(place, [export], "salesforce", afresh=True)
+        import_into(workspace, [export], "salesforce", afresh=True)
 
 
-def _next_steps(place: "Workspace", version: "ModelVersion", deal_id: str) -> str:
-    folder, model = _folder(place), _model(version)
+def _next_steps(workspace: "Workspace", version: "ModelVersion", deal_id: str) -> str:
+    folder, model = _folder(workspace), _model(version)
     return _format_steps(
         [
             f"winpredict explain {quote(deal_id)}{model} {folder}",
             f"winpredict check {folder}",
             f"winpredict report drivers --out drivers.html{model} {folder}",
-            f"mlflow ui --backend-store-uri {quote(f'sqlite:///{place.folder}/mlflow.db')}",
+            f"mlflow ui --backend-store-uri {quote(f'sqlite:///{workspace.folder}/mlflow.db')}",
             "winpredict import YOUR_EXPORT.csv --workspace my-project",
         ]
     )
@@ -224,8 +227,8 @@ def _format_steps(steps: list[str]) -> str:
     return "\n  ".join(["Next steps:", *map(format_command, steps)])
 
 
-def _folder(place: "Workspace") -> str:
-    return f"--workspace {quote(str(place.folder))}"
+def _folder(workspace: "Workspace") -> str:
+    return f"--workspace {quote(str(workspace.folder))}"
 
 
 def _model(version: "ModelVersion") -> str:

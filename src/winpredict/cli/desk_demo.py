@@ -85,12 +85,12 @@ def training_day(crm: "CRMData") -> "pd.Timestamp":
     return crm.known_until - pd.Timedelta(weeks=WEEKS)
 
 
-def populate(place: "Workspace", crm: "CRMData", config: "Config", version: int, password: str | None) -> DeskDemo:
+def populate(workspace: "Workspace", crm: "CRMData", config: "Config", version: int, password: str | None) -> DeskDemo:
     """Score week by week, publish, and let people sign in.
 
     Parameters
     ----------
-    place : Workspace
+    workspace : Workspace
     crm : CRMData
         Its tables.
     config : Config
@@ -103,16 +103,16 @@ def populate(place: "Workspace", crm: "CRMData", config: "Config", version: int,
     from winpredict.models.registry import promote
 
     password = password or secrets.token_urlsafe(12)
-    with place.writing():
-        promote(place.folder, version)
-    with open_desk_database(place, config) as database:
+    with workspace.writing():
+        promote(workspace.folder, version)
+    with open_desk_database(workspace, config) as database:
         for day in _days(crm):
-            scores = score_workspace(place, as_of=day, which=str(version))
+            scores = score_workspace(workspace, as_of=day, which=str(version))
             with progress("publishing"):
                 publish(database, crm.as_known_at(day), scores, config.app)
         with database.writing() as session:
             people = [_let_in(session, role, user, password) for role, user in _cast(crm).items()]
-            shown = tuple(_told(crm, each) for each in people)
+            shown = tuple(_account_facts(crm, each) for each in people)
     return DeskDemo(scores, shown, password)
 
 
@@ -150,7 +150,7 @@ def _let_in(session: "DatabaseSession", role: str, user: str | None, password: s
     return person
 
 
-def _told(crm: "CRMData", person: "Person") -> dict[str, str]:
+def _account_facts(crm: "CRMData", person: "Person") -> dict[str, str]:
     users = crm.users
     name = None if users is None else users.set_index("user_id")["name"].get(person.crm_user_id)
     return {"email": person.email, "role": str(person.role), "in_the_crm": str(name or person.crm_user_id or "")}

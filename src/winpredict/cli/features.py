@@ -12,7 +12,7 @@ from winpredict.cli.output import respond
 
 def features(
     out: Annotated[Path, typer.Option("--out", help="Folder for Parquet files, one a bucket of deals.")],
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -23,24 +23,24 @@ def features(
     Example: winpredict features --out features
     """
     from winpredict.config import load_config
-    from winpredict.features.dataset import Looks, build_dataset
+    from winpredict.features.dataset import SnapshotGrid, build_dataset
     from winpredict.features.leakage import audit_attributes
     from winpredict.models.recipe import all_builders
     from winpredict.models.sampling import learning_sample
 
-    knobs = load_config(config)
-    place = workspace_at(workspace)
-    buckets = place.buckets() or place.part(1)
-    sample = learning_sample(buckets, knobs).exported
-    audit = audit_attributes(sample, keep=knobs.attributes.keep, drop=knobs.attributes.drop)
-    with progress_bar("building features") as steps:
+    settings = load_config(config)
+    workspace = workspace_at(workspace_folder)
+    buckets = workspace.buckets() or workspace.part(1)
+    sample = learning_sample(buckets, settings).exported
+    audit = audit_attributes(sample, keep=settings.attributes.keep, drop=settings.attributes.drop)
+    with progress_bar("building features") as bar:
         made = build_dataset(
             buckets,
             out,
-            looks=Looks(knobs.snapshots.every_days, knobs.snapshots.longest_days),
+            grid=SnapshotGrid(settings.snapshots.every_days, settings.snapshots.longest_days),
             attributes=audit.kept,
-            builders=all_builders(knobs.builders),
-            steps=steps,
+            builders=all_builders(settings.builders),
+            progress=bar,
         )
     rows = made.rows
     respond(

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from winpredict.config import Config
     from winpredict.ingest import Profile
     from winpredict.ingest.importing import Imported
-    from winpredict.sources.additions import Additions
     from winpredict.sources.raw_records import RawStore
     from winpredict.sources.source import Description
+    from winpredict.sources.supplementary_imports import SupplementaryImports
     from winpredict.sources.sync import Synced
     from winpredict.tables.crm import CRMData
     from winpredict.workspace import Workspace
@@ -51,14 +51,14 @@ def connect(
         raise WorkspaceError(f"{out} is there already and may have been edited; name another file with --out")
     source = connect_to(crm, load_config(config))
     with progress(f"asking {crm}"):
-        found = source.describe()
-    proposal = account_profile(crm, load_profile(crm), found)
+        description = source.describe()
+    proposal = account_profile(crm, load_profile(crm), description)
     if out is not None:
         with replacing(out) as file:
             file.write_text(proposal, encoding="utf-8")
     respond(
-        {"crm": crm} | asdict(found) | {"profile": proposal, "written": None if out is None else str(out)},
-        lambda console: _show_account(console, crm, found, out),
+        {"crm": crm} | asdict(description) | {"profile": proposal, "written": None if out is None else str(out)},
+        lambda console: _show_account(console, crm, description, out),
         as_json=as_json,
     )
 
@@ -75,7 +75,7 @@ def sync(
     replay: Annotated[
         bool, typer.Option("--replay", help="Read nothing; map what is kept again, as after a change of the profile.")
     ] = False,
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,10 +91,10 @@ def sync(
 
     if full and replay:
         raise CRMError("--replay reads nothing and --full reads everything; leave one of them out")
-    place, knobs = workspace_at(workspace), load_config(config)
-    with place.writing():
-        done = sync_workspace(place, crm, knobs, profile=profile, full=full, replay=replay)
-    respond(done.facts(place), lambda console: _show_sync(console, place, done), as_json=as_json)
+    workspace, settings = workspace_at(workspace_folder), load_config(config)
+    with workspace.writing():
+        done = sync_workspace(workspace, crm, settings, profile=profile, full=full, replay=replay)
+    respond(done.facts(workspace), lambda console: _show_sync(console, workspace, done), as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ class WorkspaceSync:
     rewritten: bool = False
     replaced: bool = False
 
-    def facts(self, place: "Workspace") -> dict[str, Any]:
+    def facts(self, workspace: "Workspace") -> dict[str, Any]:
         """What ``--json`` prints."""
-        manifest = place.manifest
+        manifest = workspace.manifest
         read = {} if self.synced is None else {name: asdict(counts) for name, counts in self.synced.read.items()}
         quarantine = {} if self.imported is None else self.imported.quarantine
         return {
@@ -143,7 +143,7 @@ class WorkspaceSync:
 
 
 def sync_workspace(
-    place: "Workspace",
+    workspace: "Workspace",
     crm: str,
     config: "Config",
     *,
@@ -166,9 +166,9 @@ def sync_workspace(
     from winpredict.sources.raw_records import RawStore
     from winpredict.sources.sync import sync as read_source
 
-    store = RawStore(place.raw_folder / require_known(crm))
-    _refuse_others(place, crm)
-    wanted = profile or str(_last_sync(place, crm).get("profile", crm))
+    store = RawStore(workspace.raw_folder / require_known(crm))
+    _refuse_others(workspace, crm)
+    wanted = profile or str(_last_sync(workspace, crm).get("profile", crm))
     mapping = load_profile(wanted)
     synced = None
     if not replay:
@@ -179,42 +179,43 @@ def sync_workspace(
                 store,
                 config.crm.sync,
                 full=full,
-                steps=lambda name, records, done, of: bar(done, of, f"{name}, {records:,} records"),
+                progress=lambda name, records, done, of: bar(done, of, f"{name}, {records:,} records"),
             )
-    return _replay(place, store, wanted, mapping, synced)
+    return _replay(workspace, store, wanted, mapping, synced)
 
 
-def _refuse_others(place: "Workspace", crm: str) -> None:
-    if not place.exists:
+def _refuse_others(workspace: "Workspace", crm: str) -> None:
+    if not workspace.exists:
         return
-    if place.buckets() is not None:
+    if workspace.buckets() is not None:
         raise WorkspaceError(
-            f"the tables of {place.folder} are parted into buckets, which sync does not rebuild; name another folder "
-            "with --workspace"
+            f"the tables of {workspace.folder} are parted into buckets, which sync does not rebuild; name another "
+            "folder with --workspace"
         )
-    others = {each["crm"] for each in place.manifest["imports"] if each.get("crm", crm) != crm}
+    others = {each["crm"] for each in workspace.manifest["imports"] if each.get("crm", crm) != crm}
     if others:
         raise WorkspaceError(
-            f"{place.folder} is synced with {', '.join(sorted(others))}; name another folder for {crm} with --workspace"
+            f"{workspace.folder} is synced with {', '.join(sorted(others))}; name another folder for {crm} with "
+            "--workspace"
         )
 
 
-def _last_sync(place: "Workspace", crm: str) -> dict[str, Any]:
+def _last_sync(workspace: "Workspace", crm: str) -> dict[str, Any]:
     """The record of the last sync of the workspace; empty before the first."""
-    imports = place.manifest["imports"] if place.exists else []
+    imports = workspace.manifest["imports"] if workspace.exists else []
     return next((each for each in reversed(imports) if each.get("crm") == crm), {})
 
 
 def _replay(
-    place: "Workspace", store: "RawStore", profile: str, mapping: "Profile", synced: "Synced | None"
+    workspace: "Workspace", store: "RawStore", profile: str, mapping: "Profile", synced: "Synced | None"
 ) -> WorkspaceSync:
-    from winpredict.sources.additions import Additions
     from winpredict.sources.replay import replayed
+    from winpredict.sources.supplementary_imports import SupplementaryImports
     from winpredict.workspace import fingerprint
 
-    additions = Additions(place.added_folder)
-    made_of, last = _made_of(store, mapping, additions), _last_sync(place, store.crm)
-    files = [each for each in place.manifest["imports"] if "crm" not in each] if place.exists else []
+    supplementary_imports = SupplementaryImports(workspace.added_folder)
+    made_of, last = _made_of(store, mapping, supplementary_imports), _last_sync(workspace, store.crm)
+    files = [each for each in workspace.manifest["imports"] if "crm" not in each] if workspace.exists else []
     kept = [each for each in files if each.get("added") or not _tables_of(each) & set(mapping.tables)]
     with progress("mapping records"):
         if (
@@ -223,19 +224,19 @@ def _replay(
             and store.known_until is not None
             and not _will_change(last["repairs"])
         ):
-            place.know_until(store.known_until)
+            workspace.know_until(store.known_until)
             return WorkspaceSync(store.crm, profile, synced)
-        imported = additions.added_to(replayed(store, mapping))
-        crm = _with_unmapped(place, mapping, imported.crm)
-        earlier = place.crm() if place.exists else None
+        imported = supplementary_imports.added_to(replayed(store, mapping))
+        crm = _with_unmapped(workspace, mapping, imported.crm)
+        earlier = workspace.crm() if workspace.exists else None
         lasting = _lasting(profile)
         if earlier is not None and crm.known_until is not None and last.get("repairs") == imported.repairs:
             as_before = replace(crm, known_until=earlier.known_until)
             if fingerprint(as_before) == fingerprint(earlier):
                 made = last | {"profile": lasting, "made_of": made_of, "sources": imported.sources}
-                place.know_until(crm.known_until, [*kept, made])
+                workspace.know_until(crm.known_until, [*kept, made])
                 return WorkspaceSync(store.crm, profile, synced, imported)
-        place.save_import(
+        workspace.save_import(
             crm,
             profile=lasting,
             sources=imported.sources,
@@ -247,10 +248,10 @@ def _replay(
     return WorkspaceSync(store.crm, profile, synced, imported, rewritten=True, replaced=len(kept) < len(files))
 
 
-def _made_of(store: "RawStore", mapping: "Profile", additions: "Additions") -> str:
+def _made_of(store: "RawStore", mapping: "Profile", supplementary_imports: "SupplementaryImports") -> str:
     """A hash of all that decides what the tables hold, but for the time."""
     records = [(name, store.sha256(name)) for name in store.objects]
-    said = f"{version('winpredict')} {mapping.model_dump_json()} {records} {additions.sha256}"
+    said = f"{version('winpredict')} {mapping.model_dump_json()} {records} {supplementary_imports.sha256}"
     return hashlib.sha256(said.encode()).hexdigest()
 
 
@@ -263,13 +264,13 @@ def _tables_of(record: dict[str, Any]) -> set[str]:
     return {name for source in record["sources"] for name in source.get("tables", ())}
 
 
-def _with_unmapped(place: "Workspace", mapping: "Profile", crm: "CRMData") -> "CRMData":
+def _with_unmapped(workspace: "Workspace", mapping: "Profile", crm: "CRMData") -> "CRMData":
     """Tables that the profile does not map, such as quotas imported from a file, stay as they are."""
-    if not place.exists:
+    if not workspace.exists:
         return crm
     mapped = {"deals", "attribute_history", *mapping.tables}
     kept: dict[str, Any] = {}
-    for name, frame in place.crm().tables():
+    for name, frame in workspace.crm().tables():
         if name not in mapped and crm.rows.get(name) is None:
             known = frame["deal_id"].isin(crm.deals["deal_id"]) if "deal_id" in frame else slice(None)
             kept[name] = frame[known].reset_index(drop=True)
@@ -304,7 +305,7 @@ def _show_account(console: "Console", crm: str, found: "Description", out: Path 
         console.print(f"look {out} through, then: winpredict sync {crm} --profile {out}")
 
 
-def _show_sync(console: "Console", place: "Workspace", done: WorkspaceSync) -> None:
+def _show_sync(console: "Console", workspace: "Workspace", done: WorkspaceSync) -> None:
     import pandas as pd
 
     if done.synced is not None:
@@ -316,7 +317,7 @@ def _show_sync(console: "Console", place: "Workspace", done: WorkspaceSync) -> N
             console.print(f"left out: {name} ({need})")
         for remark in done.synced.remarks:
             console.print(remark)
-    manifest = place.manifest
+    manifest = workspace.manifest
     counts = pd.DataFrame(list(manifest["rows"].items()), columns=["table", "rows"])
     console.print(table(counts, "Tables", {"rows": ",d"}))
     repairs = manifest["imports"][-1]["repairs"]
@@ -327,4 +328,4 @@ def _show_sync(console: "Console", place: "Workspace", done: WorkspaceSync) -> N
         console.print("what was imported from files before has been replaced by what the CRM holds")
     if not done.rewritten:
         console.print("nothing has changed")
-    console.print(f"known until {manifest['known_until']}; stored in {place.folder}")
+    console.print(f"known until {manifest['known_until']}; stored in {workspace.folder}")

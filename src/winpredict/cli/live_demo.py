@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from winpredict.config import Config
-    from winpredict.crm_servers.stand_ins import Server
+    from winpredict.fake_crms.fake_servers import Server
     from winpredict.models.registry import ModelVersion
     from winpredict.models.trained import TrainedModel
     from winpredict.sources.push import Pushed
@@ -157,77 +157,79 @@ def require_installed() -> None:
         raise CRMError(f'playing a live CRM needs {needs}, which is not installed: pip install "winpredict[app,crm]"')
 
 
-def play(place: "Workspace", crm: str, config: "Config", deals: int) -> LiveDemo:
+def play(workspace: "Workspace", crm: str, config: "Config", deals: int) -> LiveDemo:
     """Serve a simulated company as a live CRM on loopback, and do with it what is done with a real one.
 
     Parameters
     ----------
-    place : Workspace
+    workspace : Workspace
         Its lock is held, and it holds nothing.
     crm : str
     config : Config
     deals : int
     """
-    from winpredict.crm_servers.stand_ins import connected, stand_in
+    from winpredict.fake_crms.fake_servers import connected, fake_server
     from winpredict.simulate.world import simulate
     from winpredict.sources.crms import connect_to
     from winpredict.sources.push import create_fields
 
     with progress("simulating a company"):
-        server = stand_in(crm, simulate(deals, config.seed), config.seed)
+        server = fake_server(crm, simulate(deals, config.seed), config.seed)
     with connected(crm, server) as reached:
-        knobs = config.model_copy(update={"crm": reached.crm})
-        source = connect_to(crm, knobs)
-        _note_played(place, crm, source.describe().account)
-        first = sync_workspace(place, crm, knobs)
-        training = train_workspace(place, place.crm(), knobs)
-        fields = create_fields(source, knobs.crm.push)
-        earlier, pushed = _scored_and_pushed(place, crm, knobs, str(training[1].version))
+        settings = config.model_copy(update={"crm": reached.crm})
+        source = connect_to(crm, settings)
+        _note_played(workspace, crm, source.describe().account)
+        first = sync_workspace(workspace, crm, settings)
+        training = train_workspace(workspace, workspace.crm(), settings)
+        fields = create_fields(source, settings.crm.push)
+        earlier, pushed = _scored_and_pushed(workspace, crm, settings, str(training[1].version))
         changes = _day_passes(server, config.seed, max(30, round(deals * _CHANGES_PER_DEAL)))
-        second = sync_workspace(place, crm, knobs)
-        scores, again = _scored_and_pushed(place, crm, knobs, str(training[1].version))
+        second = sync_workspace(workspace, crm, settings)
+        scores, again = _scored_and_pushed(workspace, crm, settings, str(training[1].version))
     account = first.synced.account if first.synced is not None else ""
     return LiveDemo(
         crm, account, training, fields, (first, second), (pushed, again), changes, earlier, scores, len(server.writes)
     )
 
 
-def played_accounts(place: "Workspace") -> Mapping[str, str]:
+def played_accounts(workspace: "Workspace") -> Mapping[str, str]:
     """The account that an earlier demo played in this workspace, by its CRM; empty where none did."""
     try:
-        told = json.loads((place.folder / _PLAYED).read_text(encoding="utf-8"))
+        told = json.loads((workspace.folder / _PLAYED).read_text(encoding="utf-8"))
         return {str(told["crm"]): str(told["account"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def _note_played(place: "Workspace", crm: str, account: str) -> None:
+def _note_played(workspace: "Workspace", crm: str, account: str) -> None:
     """Before anything is read, so that a demo that was stopped is known for one."""
     from winpredict._internal.atomic import replacing
 
-    with replacing(place.folder / _PLAYED) as file:
+    with replacing(workspace.folder / _PLAYED) as file:
         file.write_text(json.dumps({"crm": crm, "account": account}) + "\n", encoding="utf-8")
 
 
-def _scored_and_pushed(place: "Workspace", crm: str, knobs: "Config", version: str) -> "tuple[pd.DataFrame, Pushed]":
+def _scored_and_pushed(
+    workspace: "Workspace", crm: str, settings: "Config", version: str
+) -> "tuple[pd.DataFrame, Pushed]":
     from winpredict.sources.crms import connect_to
     from winpredict.sources.push import push
 
-    scores = score_workspace(place, as_of=None, which=version)
-    with progress_bar(f"pushing to {crm}") as steps:
-        source, folder = connect_to(crm, knobs), place.folder / "push"
-        return scores, push(source, scores, knobs.crm.push, folder, apply=True, steps=steps)
+    scores = score_workspace(workspace, as_of=None, which=version)
+    with progress_bar(f"pushing to {crm}") as bar:
+        source, folder = connect_to(crm, settings), workspace.folder / "push"
+        return scores, push(source, scores, settings.crm.push, folder, apply=True, progress=bar)
 
 
 def _day_passes(server: "Server", seed: int, changes: int) -> dict[str, int]:
     """Let the company live on for a day; how many changes of each kind happened."""
     import numpy as np
 
-    from winpredict.crm_servers._changes import live_on
+    from winpredict.fake_crms._changes import apply_random_changes
 
     happened: Counter[str] = Counter()
     with progress("a day passes"):
-        for change in live_on(server, np.random.default_rng([seed, 1]), changes):
+        for change in apply_random_changes(server, np.random.default_rng([seed, 1]), changes):
             happened[type(change).__name__] += 1
             server.clock.advance(_DAY_S / changes)
     return dict(happened.most_common())

@@ -35,7 +35,7 @@ _FORMATS = {
 
 
 def train(
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     as_of: AsOfOption = None,
     config: ConfigOption = None,
     tune: Annotated[
@@ -51,27 +51,27 @@ def train(
     """
     from winpredict.config import load_config
 
-    knobs = load_config(config)
-    place = workspace_at(workspace)
-    tables = place.tables()
+    settings = load_config(config)
+    workspace = workspace_at(workspace_folder)
+    tables = workspace.tables()
     day = moment(as_of)
-    with place.writing():
+    with workspace.writing():
         if tune:
-            knobs = _tuned(tables, knobs, day)
-        model, version, drivers = train_workspace(place, tables, knobs, as_of=day)
+            settings = _tuned(tables, settings, day)
+        model, version, drivers = train_workspace(workspace, tables, settings, as_of=day)
 
     def show(console: "Console") -> None:
         console.print(model.summary())
         for name, reason in model.dropped_attributes.items():
             console.print(f"- attribute {name} is not used: {reason}")
         console.print(table(drivers.head(_SHOWN_DRIVERS), "Top drivers", {"points": ".1%"}))
-        console.print(f"registered as version {version.version} ({', '.join(version.aliases)}) in {place.folder}")
+        console.print(f"registered as version {version.version} ({', '.join(version.aliases)}) in {workspace.folder}")
 
     respond(training_facts(model, version, drivers), show, as_json=as_json)
 
 
 def backtest(
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     folds: Annotated[
         int | None, typer.Option("--folds", min=1, help="Number of cut-offs; default: the config's.")
     ] = None,
@@ -86,13 +86,15 @@ def backtest(
     """
     from winpredict.config import load_config
 
-    knobs = load_config(config)
-    place = workspace_at(workspace)
-    found, run_id = backtest_workspace(place, place.tables(), knobs, folds=folds)
+    settings = load_config(config)
+    workspace = workspace_at(workspace_folder)
+    found, run_id = backtest_workspace(workspace, workspace.tables(), settings, folds=folds)
     respond(backtest_facts(found, run_id), lambda console: show_backtest(console, found), as_json=as_json)
 
 
-def learning_curve(workspace: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def learning_curve(
+    workspace_folder: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
     """Tell whether more deals would give better odds.
 
     Train on growing shares of the deals, and judge each model on the same later ones.
@@ -102,14 +104,14 @@ def learning_curve(workspace: WorkspaceOption = None, config: ConfigOption = Non
     from winpredict.config import load_config
     from winpredict.models.learning_curve import learning_curve as learn
 
-    tables = workspace_at(workspace).tables()
-    with progress("learning curve") as say:
-        found = learn(tables, load_config(config), progress=say)
+    tables = workspace_at(workspace_folder).tables()
+    with progress("learning curve") as report_progress:
+        found = learn(tables, load_config(config), progress=report_progress)
     respond(found.to_dict(), lambda console: console.print(found.summary(), soft_wrap=True), as_json=as_json)
 
 
 def train_workspace(
-    place: "Workspace",
+    workspace: "Workspace",
     tables: "CRMData | DealBuckets",
     config: "Config",
     *,
@@ -122,38 +124,38 @@ def train_workspace(
     from winpredict.explain.drivers import top_drivers
     from winpredict.models.registry import log_training
     from winpredict.models.sampling import learning_sample
-    from winpredict.models.snapshots import pipeline, training_looks
+    from winpredict.models.snapshots import pipeline, training_snapshots
     from winpredict.models.training import train_on
     from winpredict.workspace import fingerprint
 
-    with progress("training") as say:
+    with progress("training") as report_progress:
         sample = learning_sample(tables, config, as_of)
         known = sample.known
-        model = train_on(sample, config, say)
-        say("recording the run in MLflow")
-        looks = pipeline(known, known.known_until)
-        company = None if sample.gather is None else sample.gather(model.recipe.company_facts)
-        looks = looks if len(looks) else training_looks(known, config)
-        features = model.build_features(known, looks, company=company)
+        model = train_on(sample, config, report_progress)
+        report_progress("recording the run in MLflow")
+        snapshots = pipeline(known, known.known_until)
+        cross_deal_history = None if sample.gather is None else sample.gather(model.recipe.cross_deal_facts)
+        snapshots = snapshots if len(snapshots) else training_snapshots(known, config)
+        features = model.build_features(known, snapshots, cross_deal_history=cross_deal_history)
         drivers = top_drivers(model, features)
         version = log_training(
-            place.folder, model, config=config, fingerprint=fingerprint(known), example=features, drivers=drivers
+            workspace.folder, model, config=config, fingerprint=fingerprint(known), example=features, drivers=drivers
         )
     return model, version, drivers
 
 
 def backtest_workspace(
-    place: "Workspace", tables: "CRMData | DealBuckets", config: "Config", *, folds: int | None = None
+    workspace: "Workspace", tables: "CRMData | DealBuckets", config: "Config", *, folds: int | None = None
 ) -> "tuple[Backtest, str]":
     """Backtest on a workspace's tables and record the run."""
     from winpredict.models.backtest import backtest as backtest_model
     from winpredict.models.backtest_record import log_backtest
     from winpredict.workspace import fingerprint
 
-    with progress("backtest") as say:
-        found = backtest_model(tables, config, folds=folds, progress=say)
-        say("recording the run in MLflow")
-        run_id = log_backtest(place.folder, found, config=config, fingerprint=fingerprint(tables))
+    with progress("backtest") as report_progress:
+        found = backtest_model(tables, config, folds=folds, progress=report_progress)
+        report_progress("recording the run in MLflow")
+        run_id = log_backtest(workspace.folder, found, config=config, fingerprint=fingerprint(tables))
     return found, run_id
 
 
@@ -209,5 +211,5 @@ def _tuned(tables: "CRMData | DealBuckets", config: "Config", as_of: "pd.Timesta
     from winpredict.models.sampling import learning_sample
     from winpredict.models.tuning import tune
 
-    with progress("tuning") as say:
-        return tune(learning_sample(tables, config, as_of).exported, config, as_of=as_of, progress=say)
+    with progress("tuning") as report_progress:
+        return tune(learning_sample(tables, config, as_of).exported, config, as_of=as_of, progress=report_progress)

@@ -22,18 +22,18 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def list_(workspace_folder: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List the trained models, the latest first.
 
     Example: winpredict models list --workspace my-project
     """
     from winpredict.models.registry import list_models
 
-    place = existing_workspace(workspace)
-    found = list_models(place.folder)
+    workspace = existing_workspace(workspace_folder)
+    found = list_models(workspace.folder)
 
     def show(console: "Console") -> None:
-        console.print(table(_overview(found), "Models") if found else f"{place.folder} has no trained model yet")
+        console.print(table(_overview(found), "Models") if found else f"{workspace.folder} has no trained model yet")
 
     respond({"models": found}, show, as_json=as_json)
 
@@ -41,7 +41,7 @@ def list_(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> Non
 @app.command("show")
 def show_(
     model: Annotated[str, typer.Argument(help="champion, challenger or a version number.")] = "champion",
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one model.
@@ -52,26 +52,26 @@ def show_(
     """
     from winpredict.models.registry import find_model, read_drivers
 
-    place = existing_workspace(workspace)
-    found = find_model(place.folder, model)
-    drivers = read_drivers(place.folder, found)
+    workspace = existing_workspace(workspace_folder)
+    version = find_model(workspace.folder, model)
+    drivers = read_drivers(workspace.folder, version)
 
     def show(console: "Console") -> None:
-        console.print(table(_overview([found]), f"Model {found.version}"))
-        for figures, title in ((found.metrics, "Figures"), (found.params, "Knobs")):
+        console.print(table(_overview([version]), f"Model {version.version}"))
+        for figures, title in ((version.metrics, "Figures"), (version.params, "Knobs")):
             console.print(table(_pairs(figures), title, {"value": ",.4g"}))
         if not drivers.empty:
             console.print(table(drivers, "Top drivers", {"points": ".1%"}))
-        for note in found.notes:
+        for note in version.notes:
             console.print(f"- {note}")
 
-    respond(asdict(found) | {"drivers": drivers}, show, as_json=as_json)
+    respond(asdict(version) | {"drivers": drivers}, show, as_json=as_json)
 
 
 @app.command("promote")
 def promote_(
     version: Annotated[int, typer.Argument(help="Version number of the model to use from now on.")],
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a model the champion.
@@ -82,9 +82,9 @@ def promote_(
     """
     from winpredict.models.registry import promote
 
-    place = existing_workspace(workspace)
-    with place.writing():
-        champion = promote(place.folder, version)
+    workspace = existing_workspace(workspace_folder)
+    with workspace.writing():
+        champion = promote(workspace.folder, version)
     respond(
         asdict(champion), lambda console: console.print(f"model {champion.version} is champion now"), as_json=as_json
     )

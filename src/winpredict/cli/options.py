@@ -38,9 +38,9 @@ def existing_workspace(folder: Path | None) -> Workspace:
     WorkspaceError
         When nothing was imported there.
     """
-    place = workspace_at(folder)
-    _ = place.manifest
-    return place
+    workspace = workspace_at(folder)
+    _ = workspace.manifest
+    return workspace
 
 
 def moment(text: str | None) -> "pd.Timestamp | None":

@@ -41,7 +41,7 @@ def add(
         bool, typer.Option("--no-password", help="For who signs in with the company's account (OpenID Connect) only.")
     ] = False,
     password_stdin: Annotated[bool, _FROM_STDIN] = False,
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Let somebody sign in; the password is asked for, and is never an argument.
@@ -54,7 +54,9 @@ def add(
     from winpredict.app.people import add_person, knows_user, normal_email
 
     address, chosen = normal_email(email), _role(role)
-    with _people(workspace, config, asked=lambda: None if no_password else _password(address, password_stdin)) as (
+    with _people(
+        workspace_folder, config, asked=lambda: None if no_password else _password(address, password_stdin)
+    ) as (
         session,
         password,
     ):
@@ -68,7 +70,7 @@ def add(
 
 
 @app.command("list")
-def list_(workspace: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def list_(workspace_folder: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List who may sign in.
 
     Example: winpredict people list --workspace my-project
@@ -77,7 +79,7 @@ def list_(workspace: WorkspaceOption = None, config: ConfigOption = None, as_jso
     import pandas as pd
     from sqlalchemy import select
 
-    with _people(workspace, config) as (session, _):
+    with _people(workspace_folder, config) as (session, _):
         from winpredict.app.records import Person
 
         found = [_facts(each) for each in session.scalars(select(Person).order_by(Person.email))]
@@ -89,12 +91,12 @@ def list_(workspace: WorkspaceOption = None, config: ConfigOption = None, as_jso
 
 
 @app.command("deactivate")
-def deactivate_(email: EmailArgument, workspace: WorkspaceOption = None, config: ConfigOption = None) -> None:
+def deactivate_(email: EmailArgument, workspace_folder: WorkspaceOption = None, config: ConfigOption = None) -> None:
     """Shut somebody out at once: sessions end, and keys for the API are revoked.
 
     Example: winpredict people deactivate ann@example.com
     """
-    with _people(workspace, config) as (session, _):
+    with _people(workspace_folder, config) as (session, _):
         from winpredict.app.people import deactivate
 
         person = _person(session, email)
@@ -106,14 +108,14 @@ def deactivate_(email: EmailArgument, workspace: WorkspaceOption = None, config:
 def reset_password(
     email: EmailArgument,
     password_stdin: Annotated[bool, _FROM_STDIN] = False,
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Give somebody another password, which is asked for; their sessions end and their keys are revoked.
 
     Example: winpredict people reset-password ann@example.com
     """
-    with _people(workspace, config, asked=lambda: _password(email, password_stdin)) as (session, password):
+    with _people(workspace_folder, config, asked=lambda: _password(email, password_stdin)) as (session, password):
         from winpredict.app.people import change_password
 
         person = _person(session, email)
@@ -123,14 +125,14 @@ def reset_password(
 
 @contextmanager
 def _people(
-    workspace: "Path | None", config: "Path | None", asked: "Callable[[], str | None]" = lambda: None
+    workspace_folder: "Path | None", config: "Path | None", asked: "Callable[[], str | None]" = lambda: None
 ) -> "Iterator[tuple[DatabaseSession, str | None]]":
     """A writing session, and a password that was asked for before: nobody else could write meanwhile."""
     from winpredict.config import load_config
 
     require_app()
-    place, knobs = existing_workspace(workspace), load_config(config)
-    with open_desk_database(place, knobs) as database:
+    workspace, settings = existing_workspace(workspace_folder), load_config(config)
+    with open_desk_database(workspace, settings) as database:
         password = asked()
         with database.writing() as session:
             yield session, password

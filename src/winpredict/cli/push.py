@@ -33,7 +33,7 @@ def push(
         Path | None, typer.Option("--undo", help="Put back what an earlier push replaced, by its undo file.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most deals to change, best odds first.")] = None,
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,23 +49,23 @@ def push(
     from winpredict.sources import push as pushing
     from winpredict.sources.crms import connect_to
 
-    place, knobs = existing_workspace(workspace), load_config(config)
-    source, folder = connect_to(crm, knobs), place.folder / "push"
+    workspace, settings = existing_workspace(workspace_folder), load_config(config)
+    source, folder = connect_to(crm, settings), workspace.folder / "push"
     made: dict[str, str] = {}
-    with place.writing(), progress_bar(f"pushing to {crm}") as steps:
+    with workspace.writing(), progress_bar(f"pushing to {crm}") as bar:
         if undo is not None:
-            found = pushing.undo(source, undo, folder, apply=apply, steps=steps)
+            found = pushing.undo(source, undo, folder, apply=apply, progress=bar)
         else:
             if create_fields:
-                made = pushing.create_fields(source, knobs.crm.push)
-            scores = latest_scores(place)
-            found = pushing.push(source, scores, knobs.crm.push, folder, apply=apply, limit=limit, steps=steps)
+                made = pushing.create_fields(source, settings.crm.push)
+            scores = latest_scores(workspace)
+            found = pushing.push(source, scores, settings.crm.push, folder, apply=apply, limit=limit, progress=bar)
     respond(found.to_dict() | {"fields": made}, lambda console: _show(console, found, made), as_json=as_json)
     if found.refused:
         raise typer.Exit(SOME_REFUSED)
 
 
-def latest_scores(place: "Workspace") -> "pd.DataFrame":
+def latest_scores(workspace: "Workspace") -> "pd.DataFrame":
     """The scores of the latest day, of the deals that are open still.
 
     Raises
@@ -75,10 +75,10 @@ def latest_scores(place: "Workspace") -> "pd.DataFrame":
     """
     from winpredict.tables.crm import CRMData
 
-    scores = place.latest_scores()
+    scores = workspace.latest_scores()
     if scores is None:
-        raise WinPredictError(f"{place.folder} holds no scores yet; run `winpredict score` first")
-    tables = place.tables()
+        raise WinPredictError(f"{workspace.folder} holds no scores yet; run `winpredict score` first")
+    tables = workspace.tables()
     parts = [tables] if isinstance(tables, CRMData) else tables
     closed = {deal for part in parts for deal in part.deals.loc[part.deals["outcome"] != "open", "deal_id"]}
     return scores[~scores["deal_id"].isin(closed)]

@@ -44,7 +44,7 @@ class Kind(StrEnum):
 def report(
     kind: Annotated[Kind, typer.Argument(help="What the report is about.")],
     out: Annotated[Path, typer.Option("--out", help="File to write: .html, .pdf or .md; tables go beside it as CSV.")],
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     segment: Annotated[
         str | None, typer.Option("--segment", help="Tell it by segment too: customer, size, product, team, ...")
     ] = None,
@@ -74,21 +74,31 @@ def report(
     from winpredict.report.writing import require_writable, write_report
 
     require_writable(out, locale)
-    place = existing_workspace(workspace)
-    found = find_model(place.folder, model)
-    trained = load_model(place.folder, str(found.version))
+    workspace = existing_workspace(workspace_folder)
+    version = find_model(workspace.folder, model)
+    trained = load_model(workspace.folder, str(version.version))
     day = moment(as_of)
-    knobs = None
+    settings = None
     if kind is Kind.FORECAST and judged:
-        knobs = _knobs_of(found) if config is None else load_config(config)
-    with progress("report") as say:
-        made = made_report(kind, place, trained, found, say, segment=segment, day=day, knobs=knobs, locale=locale)
-        say("drawing")
-        written = write_report(made, out, locale=locale)
+        settings = _settings_of(version) if config is None else load_config(config)
+    with progress("report") as report_progress:
+        report = build_report(
+            kind,
+            workspace,
+            trained,
+            version,
+            report_progress,
+            segment=segment,
+            day=day,
+            settings=settings,
+            locale=locale,
+        )
+        report_progress("drawing")
+        written = write_report(report, out, locale=locale)
     respond(
-        {"report": str(written[0]), "tables": [str(path) for path in written[1:]], "summary": list(made.summary)},
+        {"report": str(written[0]), "tables": [str(path) for path in written[1:]], "summary": list(report.summary)},
         lambda console: console.print(
-            *[f"- {sentence}" for sentence in made.summary[:5]],
+            *[f"- {sentence}" for sentence in report.summary[:5]],
             f"written to {written[0]}, with {len(written) - 1} files beside it",
             sep="\n",
             soft_wrap=True,
@@ -97,40 +107,40 @@ def report(
     )
 
 
-def made_report(
+def build_report(
     kind: Kind,
-    place: "Workspace",
+    workspace: "Workspace",
     model: "TrainedModel",
     version: "ModelVersion",
-    say: "Callable[[str], None]",
+    report_progress: "Callable[[str], None]",
     *,
     segment: str | None = None,
     day: "pd.Timestamp | None" = None,
-    knobs: "Config | None" = None,
+    settings: "Config | None" = None,
     locale: str = "en_US",
 ) -> "Report":
     """A report on a workspace; with knobs for models of past days, past forecasts are judged too."""
     if kind is Kind.MODEL_CARD:
-        return _model_card(place, model, _title(version.version, version.aliases), locale)
-    crm = place.crm()
+        return _model_card(workspace, model, _title(version.version, version.aliases), locale)
+    crm = workspace.crm()
     if kind is Kind.DRIVERS:
         from winpredict.report.drivers import drivers_report
 
         model.refuse_hindsight(day)
         known = crm if day is None else crm.as_known_at(day)
-        return drivers_report(model, known, segment=segment, locale=locale, progress=say)
+        return drivers_report(model, known, segment=segment, locale=locale, progress=report_progress)
     if kind is Kind.PIPELINE:
         from winpredict.report.pipeline import pipeline_report
 
         return pipeline_report(model, crm, segment=segment, as_of=day, locale=locale)
-    return _forecast(model, crm, day, knobs, locale, say)
+    return _forecast(model, crm, day, settings, locale, report_progress)
 
 
-def _model_card(place: "Workspace", model: "TrainedModel", title: str, locale: str) -> "Report":
+def _model_card(workspace: "Workspace", model: "TrainedModel", title: str, locale: str) -> "Report":
     from winpredict.models.backtest_record import read_backtest
     from winpredict.report.model_card import model_card
 
-    verdict, tables = read_backtest(place.folder) or ("", {})
+    verdict, tables = read_backtest(workspace.folder) or ("", {})
     return model_card(model, name=title, backtest=tables, verdict=verdict, locale=locale)
 
 
@@ -138,9 +148,9 @@ def _forecast(
     model: "TrainedModel",
     crm: "CRMData",
     day: "pd.Timestamp | None",
-    knobs: "Config | None",
+    settings: "Config | None",
     locale: str,
-    say: "Callable[[str], None]",
+    report_progress: "Callable[[str], None]",
 ) -> "Report":
     """The forecast; with knobs for models of past days, past forecasts are judged too."""
     from winpredict.insights.forecast_backtest import backtest_forecast
@@ -148,12 +158,12 @@ def _forecast(
 
     model.refuse_hindsight(day)
     past = None
-    if knobs is not None:
-        past = backtest_forecast(crm if day is None else crm.as_known_at(day), knobs, progress=say)
+    if settings is not None:
+        past = backtest_forecast(crm if day is None else crm.as_known_at(day), settings, progress=report_progress)
     return forecast_report(model, crm, as_of=day, judged=past, locale=locale)
 
 
-def _knobs_of(model: "ModelVersion") -> "Config":
+def _settings_of(model: "ModelVersion") -> "Config":
     """The knobs that a model was trained with, as they were recorded: name with dots to JSON, or plain text.
 
     Raises
@@ -169,11 +179,11 @@ def _knobs_of(model: "ModelVersion") -> "Config":
     values: dict[str, Any] = {}
     for name, text in model.params.items():
         # no deeper: a third part is the name of a feature, which may have dots itself
-        *sections, knob = name.split(".", 2)
+        *sections, setting = name.split(".", 2)
         place = values
         for section in sections:
             place = place.setdefault(section, {})
-        place[knob] = _from_json(text)
+        place[setting] = _from_json(text)
     try:
         return Config.model_validate(values)
     except ValidationError:

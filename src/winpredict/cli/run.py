@@ -11,7 +11,7 @@ from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.live import CRMArgument, sync_workspace
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond, table
-from winpredict.cli.report import Kind, made_report
+from winpredict.cli.report import Kind, build_report
 from winpredict.cli.scoring import score_workspace
 from winpredict.cli.serve import has_desk, open_desk_database, publish_into, require_app
 from winpredict.errors import WorkspaceBusyError
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from winpredict.config import Config
-    from winpredict.daily import Found, Run, Step, StepDone
     from winpredict.report.digest import Digest
+    from winpredict.scheduled_run import Run, Step, StepDone, StepResult
     from winpredict.workspace import Workspace
 
 _CHAMPION = "champion"
 
 
 def run(
-    crm: CRMArgument, workspace: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False
+    crm: CRMArgument, workspace_folder: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """Sync, check the data, score; publish, push, report and send a digest as the config says.
 
@@ -42,13 +42,13 @@ def run(
     Example: winpredict run hubspot --workspace my-project --config my.yaml
     """
     from winpredict.config import load_config
-    from winpredict.daily import BUSY, run_steps
+    from winpredict.scheduled_run import BUSY, run_steps
     from winpredict.sources.crms import require_known
 
-    place, knobs = workspace_at(workspace), load_config(config)
+    workspace, settings = workspace_at(workspace_folder), load_config(config)
     require_known(crm)
     try:
-        found = run_steps(place, crm, lambda done: _Day(place, crm, knobs, done).steps())
+        found = run_steps(workspace, crm, lambda done: _ScheduledRun(workspace, crm, settings, done).steps())
     except WorkspaceBusyError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(BUSY) from None
@@ -57,114 +57,114 @@ def run(
         raise typer.Exit(found.code)
 
 
-class _Day:
+class _ScheduledRun:
     """The steps of one run, and what they hand on."""
 
-    def __init__(self, place: "Workspace", crm: str, knobs: "Config", done: "list[StepDone]") -> None:
-        self._place, self._crm, self._knobs, self._done = place, crm, knobs, done
+    def __init__(self, workspace: "Workspace", crm: str, settings: "Config", done: "list[StepDone]") -> None:
+        self._workspace, self._crm, self._settings, self._done = workspace, crm, settings, done
         self._scores: pd.DataFrame | None = None
 
     def steps(self) -> "list[Step]":
         """Sync, check and score always, publish where there is a win desk, the others as the config says."""
-        from winpredict.daily import Step
+        from winpredict.scheduled_run import Step
 
-        knobs = self._knobs.run
+        settings = self._settings.run
         steps = [
             Step("sync", self._sync, needed=True),
             Step("check", self._check),
             Step("score", self._score, needed=True),
         ]
-        if has_desk(self._place, self._knobs):
+        if has_desk(self._workspace, self._settings):
             steps.append(Step("publish", self._publish))
-        if knobs.push:
+        if settings.push:
             steps.append(Step("push", self._push))
-        steps += [Step(f"report {name}", partial(self._report, Kind(name))) for name in knobs.reports]
-        if knobs.digest:
+        steps += [Step(f"report {name}", partial(self._report, Kind(name))) for name in settings.reports]
+        if settings.digest:
             steps.append(Step("digest", self._digest, always=True))
         return steps
 
-    def _sync(self) -> "Found":
-        from winpredict.daily import Found
+    def _sync(self) -> "StepResult":
+        from winpredict.scheduled_run import StepResult
 
-        done = sync_workspace(self._place, self._crm, self._knobs)
+        done = sync_workspace(self._workspace, self._crm, self._settings)
         if done.synced is None:
-            return Found()
+            return StepResult()
         counts = asdict(done.synced.total) | {"rewritten": done.rewritten, "left_out": done.synced.skipped}
-        return Found(counts | {"remarks": done.synced.remarks})
+        return StepResult(counts | {"remarks": done.synced.remarks})
 
-    def _check(self) -> "Found":
-        from winpredict.daily import Found
+    def _check(self) -> "StepResult":
+        from winpredict.scheduled_run import StepResult
         from winpredict.tables.quality import check_quality
 
         with progress("checking"):
-            findings = check_quality(self._place.crm()).findings
+            findings = check_quality(self._workspace.crm()).findings
         counts = {str(name): int(count) for name, count in findings["severity"].value_counts().items()}
-        told = {"serious": ["serious"], "warning": ["serious", "warning"], "none": []}[self._knobs.run.problems]
+        told = {"serious": ["serious"], "warning": ["serious", "warning"], "none": []}[self._settings.run.problems]
         wrong = findings[findings["severity"].isin(told)]
         sentences = [f"{what} ({advice})" for what, advice in zip(wrong["what"], wrong["advice"], strict=True)]
-        return Found(counts, sentences)
+        return StepResult(counts, sentences)
 
-    def _score(self) -> "Found":
-        from winpredict.daily import Found
+    def _score(self) -> "StepResult":
+        from winpredict.scheduled_run import StepResult
 
-        self._scores = score_workspace(self._place, as_of=None, which=_CHAMPION)
+        self._scores = score_workspace(self._workspace, as_of=None, which=_CHAMPION)
         versions = self._scores["model_version"].unique().tolist()
-        return Found({"deals": len(self._scores), "model": versions[0] if versions else None})
+        return StepResult({"deals": len(self._scores), "model": versions[0] if versions else None})
 
-    def _publish(self) -> "Found":
-        from winpredict.daily import Found
+    def _publish(self) -> "StepResult":
+        from winpredict.scheduled_run import StepResult
 
         require_app()
-        with progress("publishing"), open_desk_database(self._place, self._knobs) as database:
-            shown = publish_into(database, self._place, self._knobs)
-        return Found({"deals": shown.deals, "new": shown.is_new})
+        with progress("publishing"), open_desk_database(self._workspace, self._settings) as database:
+            shown = publish_into(database, self._workspace, self._settings)
+        return StepResult({"deals": shown.deals, "new": shown.is_new})
 
-    def _push(self) -> "Found":
-        from winpredict.daily import Found
+    def _push(self) -> "StepResult":
+        from winpredict.scheduled_run import StepResult
         from winpredict.sources.crms import connect_to
         from winpredict.sources.push import push
 
         assert self._scores is not None
-        source, fields = connect_to(self._crm, self._knobs), self._knobs.crm.push
-        with progress_bar(f"pushing to {self._crm}") as steps:
-            found = push(source, self._scores, fields, self._place.folder / "push", apply=True, steps=steps)
+        source, fields = connect_to(self._crm, self._settings), self._settings.crm.push
+        with progress_bar(f"pushing to {self._crm}") as bar:
+            found = push(source, self._scores, fields, self._workspace.folder / "push", apply=True, progress=bar)
         undo_file = None if found.undo_file is None else str(found.undo_file)
         refused = [f"{self._crm} refused {deal_id}: {said}" for deal_id, said in found.refused.items()]
-        return Found(found.counts | {"undo_file": undo_file}, refused)
+        return StepResult(found.counts | {"undo_file": undo_file}, refused)
 
-    def _report(self, kind: Kind) -> "Found":
-        from winpredict.daily import Found
+    def _report(self, kind: Kind) -> "StepResult":
         from winpredict.models.registry import find_model, load_model
         from winpredict.report.writing import write_report
+        from winpredict.scheduled_run import StepResult
 
-        version = find_model(self._place.folder, _CHAMPION)
-        model = load_model(self._place.folder, str(version.version))
-        out = self._place.folder / "reports" / f"{kind}.{self._knobs.run.report_suffix}"
-        with progress(f"report {kind}") as say:
-            written = write_report(made_report(kind, self._place, model, version, say), out)
-        return Found({"written": str(written[0])})
+        version = find_model(self._workspace.folder, _CHAMPION)
+        model = load_model(self._workspace.folder, str(version.version))
+        out = self._workspace.folder / "reports" / f"{kind}.{self._settings.run.report_suffix}"
+        with progress(f"report {kind}") as report_progress:
+            written = write_report(build_report(kind, self._workspace, model, version, report_progress), out)
+        return StepResult({"written": str(written[0])})
 
-    def _digest(self) -> "Found":
-        from winpredict.daily import Found
+    def _digest(self) -> "StepResult":
         from winpredict.report.sending import send
+        from winpredict.scheduled_run import StepResult
         from winpredict.sources.secrets import find_secret
 
-        addresses = {name: find_secret(name) for name in self._knobs.run.digest}
+        addresses = {name: find_secret(name) for name in self._settings.run.digest}
         with progress("digest"):
-            made = self._made_digest([f"{each.step}: {said}" for each in self._done for said in each.problems])
+            made = self._build_digest([f"{each.step}: {said}" for each in self._done for said in each.problems])
             send(made.title, made.markdown(), addresses)
-        return Found({"title": made.title, "sent_to": list(addresses)})
+        return StepResult({"title": made.title, "sent_to": list(addresses)})
 
-    def _made_digest(self, problems: list[str]) -> "Digest":
+    def _build_digest(self, problems: list[str]) -> "Digest":
         from winpredict.models.registry import load_version
         from winpredict.report.digest import Digest, digest
 
         if self._scores is None:
             return Digest("winpredict: not done", "Today's run did not get as far as scores.", problems=tuple(problems))
-        _, model = load_version(self._place.folder, _CHAMPION)
+        _, model = load_version(self._workspace.folder, _CHAMPION)
         moment = self._scores["as_of"].max() if len(self._scores) else None
-        earlier = None if moment is None else self._place.latest_scores(before=moment)
-        return digest(model, self._place.crm(), self._scores, earlier, self._knobs.run, problems)
+        earlier = None if moment is None else self._workspace.latest_scores(before=moment)
+        return digest(model, self._workspace.crm(), self._scores, earlier, self._settings.run, problems)
 
 
 def _show(console: "Console", found: "Run") -> None:

@@ -32,7 +32,7 @@ def score(
     dbt: Annotated[
         Path | None, typer.Option("--dbt", help="File for a description of the warehouse's tables, for dbt: .yml.")
     ] = None,
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     as_of: AsOfOption = None,
     model: ModelOption = "champion",
     as_json: JsonOption = False,
@@ -49,12 +49,12 @@ def score(
 
     if out is not None:
         require_suffix(out)
-    place = workspace_at(workspace)
-    scores = score_workspace(place, as_of=moment(as_of), which=model)
+    workspace = workspace_at(workspace_folder)
+    scores = score_workspace(workspace, as_of=moment(as_of), which=model)
     if out is not None:
         write_table(scores, out)
     done = {} if to is None and dbt is None else _into_warehouse(scores, to, to_schema, dbt)
-    written = str(out or place.scores_folder)
+    written = str(out or workspace.scores_folder)
     respond(
         {"deals": len(scores), "written": written} | done | {"scores": scores},
         lambda console: console.print(
@@ -92,7 +92,7 @@ def _into_warehouse(scores: "pd.DataFrame", to: str | None, schema: str | None, 
 
 def explain(
     deal_id: Annotated[str, typer.Argument(help="Id of the deal, as the CRM has it.")],
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     as_of: AsOfOption = None,
     since: Annotated[
         str | None, typer.Option("--since", help="Earlier day: tell also what moved the odds from then on.")
@@ -117,8 +117,8 @@ def explain(
     from winpredict.explain.what_if import what_if as ask
     from winpredict.models.registry import load_model
 
-    place = workspace_at(workspace)
-    crm, trained, day = place.crm(), load_model(place.folder, model), moment(as_of)
+    workspace = workspace_at(workspace_folder)
+    crm, trained, day = workspace.crm(), load_model(workspace.folder, model), moment(as_of)
     why = explain_deal(trained, crm, deal_id, as_of=day)
     facts, lines = why.to_dict(), [why.summary()]
     if (start := moment(since)) is not None:
@@ -148,17 +148,17 @@ def _figures(asked: list[str]) -> dict[str, float]:
     return figures
 
 
-def score_workspace(place: "Workspace", *, as_of: "pd.Timestamp | None", which: str) -> "pd.DataFrame":
+def score_workspace(workspace: "Workspace", *, as_of: "pd.Timestamp | None", which: str) -> "pd.DataFrame":
     """Score a workspace's open deals with one of its models and keep the scores in it."""
     from winpredict.explain.scores import score as score_deals
     from winpredict.models.registry import load_version
 
-    tables = place.tables()
-    version, model = load_version(place.folder, which)
-    with progress_bar("scoring") as steps:
-        scores = score_deals(model, tables, as_of=as_of, model_version=str(version), steps=steps)
+    tables = workspace.tables()
+    version, model = load_version(workspace.folder, which)
+    with progress_bar("scoring") as bar:
+        scores = score_deals(model, tables, as_of=as_of, model_version=str(version), progress=bar)
     day = as_of if as_of is not None else tables.known_until
-    place.keep_scores(scores, day)
+    workspace.keep_scores(scores, day)
     return scores
 
 

@@ -24,7 +24,7 @@ _NEEDED = ("alembic", "authlib", "fastapi", "itsdangerous", "multipart", "pwdlib
 
 
 def serve(
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     host: Annotated[
         str | None, typer.Option("--host", help="Address to listen on; by default the config's, this machine alone.")
     ] = None,
@@ -47,15 +47,15 @@ def serve(
     from winpredict.config import load_config
 
     require_app()
-    place, knobs = existing_workspace(workspace), load_config(config)
+    workspace, settings = existing_workspace(workspace_folder), load_config(config)
     named = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    knobs = knobs.model_copy(update={"app": knobs.app.model_copy(update=named)})
-    for said in _prepared(place, knobs, workers):
+    settings = settings.model_copy(update={"app": settings.app.model_copy(update=named)})
+    for said in _prepared(workspace, settings, workers):
         _say(said)
-    run_desk(place, knobs, workers)
+    run_desk(workspace, settings, workers)
 
 
-def publish(workspace: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def publish(workspace_folder: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show the latest scores in the win desk.
 
     `winpredict score` keeps scores in the workspace, where a challenger or a past day can be tried out; this brings the
@@ -66,53 +66,53 @@ def publish(workspace: WorkspaceOption = None, config: ConfigOption = None, as_j
     from winpredict.config import load_config
 
     require_app()
-    place, knobs = existing_workspace(workspace), load_config(config)
-    with open_desk_database(place, knobs) as database:
-        shown = publish_into(database, place, knobs)
-    respond(asdict(shown), lambda console: console.print(told(shown)), as_json=as_json)
+    workspace, settings = existing_workspace(workspace_folder), load_config(config)
+    with open_desk_database(workspace, settings) as database:
+        shown = publish_into(database, workspace, settings)
+    respond(asdict(shown), lambda console: console.print(format_shown(shown)), as_json=as_json)
 
 
-def publish_into(database: "Database", place: "Workspace", knobs: "Config") -> "Shown":
+def publish_into(database: "Database", workspace: "Workspace", settings: "Config") -> "Shown":
     """Show a workspace's latest scores in the desk with this database."""
     from winpredict.app.latest import publish_latest
 
-    return publish_latest(database, place, knobs.app)
+    return publish_latest(database, workspace, settings.app)
 
 
-def told(shown: "Shown") -> str:
+def format_shown(shown: "Shown") -> str:
     """What became of publishing, in words."""
     if shown.is_new:
         return f"the win desk shows the scores of {shown.deals:,} open deals now"
     return f"the win desk shows these scores already, of {shown.deals:,} open deals"
 
 
-def run_desk(place: "Workspace", knobs: "Config", workers: int = 1) -> None:
+def run_desk(workspace: "Workspace", settings: "Config", workers: int = 1) -> None:
     """Serve until Ctrl-C, and say where."""
     from winpredict.app.serving import serve as listen
 
     def listening(address: str) -> None:
-        seen = knobs.app.public_url
+        seen = settings.app.public_url
         _say(f"the win desk is at {address}{f', for browsers at {seen}' if seen else ''}; Ctrl-C closes it")
 
-    listen(place, knobs, workers=workers, listening=listening)
+    listen(workspace, settings, workers=workers, listening=listening)
     _say("the win desk is closed")
 
 
 @contextmanager
-def open_desk_database(place: "Workspace", knobs: "Config") -> "Iterator[Database]":
+def open_desk_database(workspace: "Workspace", settings: "Config") -> "Iterator[Database]":
     """The desk's database, let go of afterwards."""
     from winpredict.app.database import open_database
 
-    database = open_database(knobs.app.database, place.folder)
+    database = open_database(settings.app.database, workspace.folder)
     try:
         yield database
     finally:
         database.close()
 
 
-def has_desk(place: "Workspace", knobs: "Config") -> bool:
+def has_desk(workspace: "Workspace", settings: "Config") -> bool:
     """Whether there is a win desk to be kept up to date: a database that the config names, or one in the workspace."""
-    return bool(knobs.app.database) or (place.folder / "app.db").exists()
+    return bool(settings.app.database) or (workspace.folder / "app.db").exists()
 
 
 def require_app() -> None:
@@ -127,25 +127,25 @@ def require_app() -> None:
         raise ConfigError(f'the win desk needs {needs}, which is not installed: pip install "winpredict[app]"')
 
 
-def _prepared(place: "Workspace", knobs: "Config", workers: int) -> Iterator[str]:
+def _prepared(workspace: "Workspace", settings: "Config", workers: int) -> Iterator[str]:
     """Bring the database up to date; yields what whoever starts the desk should know."""
     from winpredict.app.serving import is_loopback, require_database_for
 
-    require_database_for(workers, knobs)
-    with open_desk_database(place, knobs) as database:
+    require_database_for(workers, settings)
+    with open_desk_database(workspace, settings) as database:
         try:
-            yield told(publish_into(database, place, knobs))
+            yield format_shown(publish_into(database, workspace, settings))
         except WinPredictError as error:
             yield f"no new scores are shown: {error}"
-        yield from _about_sign_in(database, place, knobs)
-    if not is_loopback(knobs.app.host) and not knobs.app.public_url.startswith("https://"):
+        yield from _about_sign_in(database, workspace, settings)
+    if not is_loopback(settings.app.host) and not settings.app.public_url.startswith("https://"):
         yield (
-            f"warning: {knobs.app.host} can be reached from other machines, and passwords go over the network as plain "
-            "text; put a proxy with TLS in front, and its https:// address into `app.public_url` of the config"
+            f"warning: {settings.app.host} can be reached from other machines, and passwords go over the network as "
+            "plain text; put a proxy with TLS in front, and its https:// address into `app.public_url` of the config"
         )
 
 
-def _about_sign_in(database: "Database", place: "Workspace", knobs: "Config") -> Iterator[str]:
+def _about_sign_in(database: "Database", workspace: "Workspace", settings: "Config") -> Iterator[str]:
     from sqlalchemy import select
 
     from winpredict.app.records import Person, Role
@@ -155,7 +155,7 @@ def _about_sign_in(database: "Database", place: "Workspace", knobs: "Config") ->
     if admin is None:
         yield (
             "there is no admin yet, who lets the others in: winpredict people add you@example.com --role admin "
-            f"--workspace {place.folder}"
+            f"--workspace {workspace.folder}"
         )
 
 

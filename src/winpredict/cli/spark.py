@@ -54,11 +54,11 @@ def features(
     Example: winpredict spark features s3a://crm/tables --out s3a://crm/features --attribute product
     """
     from winpredict import spark as engine
-    from winpredict.features.dataset import Looks
+    from winpredict.features.dataset import SnapshotGrid
 
     with engine.plain_errors():
         found = engine.SparkTables.read(engine.session(), tables)
-        rows = engine.build_dataset(found, attributes=tuple(attributes or ()), looks=Looks(every_days))
+        rows = engine.build_dataset(found, attributes=tuple(attributes or ()), grid=SnapshotGrid(every_days))
         rows.write.mode("overwrite").partitionBy("bucket").parquet(out)
     respond({"written": out}, lambda console: console.print(f"feature rows written to {out}"), as_json=as_json)
 
@@ -67,7 +67,7 @@ def features(
 def score(
     tables: TablesArgument,
     out: Annotated[str, typer.Option("--out", help="Folder or URI for the scores.")],
-    workspace: WorkspaceOption = None,
+    workspace_folder: WorkspaceOption = None,
     as_of: AsOfOption = None,
     model: ModelOption = "champion",
     as_json: JsonOption = False,
@@ -79,9 +79,9 @@ def score(
     from winpredict import spark as engine
     from winpredict.models.registry import find_model, load_model
 
-    place = workspace_at(workspace)
-    version = str(find_model(place.folder, model).version)
-    trained = load_model(place.folder, version)
+    workspace = workspace_at(workspace_folder)
+    version = str(find_model(workspace.folder, model).version)
+    trained = load_model(workspace.folder, version)
     with engine.plain_errors():
         found = engine.SparkTables.read(engine.session(), tables)
         scores = engine.score(found, trained, as_of=moment(as_of), model_version=version)

@@ -13,7 +13,7 @@ from winpredict.errors import TooLittleDataError
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes
 from winpredict.explain.themes import theme_name
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.snapshots import every, labelled
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.snapshots import undated_snapshots
@@ -24,11 +24,11 @@ Floats = NDArray[np.float64]
 
 #: Closed deals that the test rests on, the latest first, and looks at each.
 DEALS = 8000
-LOOKS = 2
+SNAPSHOTS_PER_DEAL = 2
 FALSE_DISCOVERIES = 0.05
 _FOLDS = 4
 #: Won and lost deals that the test needs at the least, so that every fold has some of either.
-LEAST_EACH = 2 * _FOLDS
+MIN_EACH = 2 * _FOLDS
 _PAST_SHARES = (0.4, 0.55, 0.7, 0.85)
 _INTERACTION_ROWS = 150
 _PAIRS = 8
@@ -62,7 +62,9 @@ class _Exam:
     threads: int | None
 
 
-def evidence_of(model: TrainedModel, crm: CRMData, *, company: Company | None = None, seed: int) -> Evidence:
+def evidence_of(
+    model: TrainedModel, crm: CRMData, *, cross_deal_history: CrossDealHistory | None = None, seed: int
+) -> Evidence:
     """Test every theme of a model on deals that small models, fitted anew, did not see.
 
     Parameters
@@ -70,18 +72,18 @@ def evidence_of(model: TrainedModel, crm: CRMData, *, company: Company | None = 
     model : TrainedModel
         Its features and themes are tested.
     crm : CRMData
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them.
     seed : int
 
     Raises
     ------
     TooLittleDataError
-        With fewer than `LEAST_EACH` won or lost deals to test on.
+        With fewer than `MIN_EACH` won or lost deals to test on.
     """
     from statsmodels.stats.multitest import multipletests  # late, here and below: a second that only this test is worth
 
-    exam = _exam(model, crm, company)
+    exam = _exam(model, crm, cross_deal_history)
     log_odds, by_theme, fitted = _held_out(exam, seed)
     p_values = np.array([_p_value(exam, log_odds, by_theme[:, place]) for place in range(by_theme.shape[1])])
     found, adjusted, _, _ = multipletests(p_values, FALSE_DISCOVERIES, method="fdr_bh")
@@ -91,30 +93,32 @@ def evidence_of(model: TrainedModel, crm: CRMData, *, company: Company | None = 
     return Evidence(table, _interactions(exam, fitted, log_odds), notes)
 
 
-def _exam(model: TrainedModel, crm: CRMData, company: Company | None) -> _Exam:
+def _exam(model: TrainedModel, crm: CRMData, cross_deal_history: CrossDealHistory | None) -> _Exam:
     """A few looks at each of the latest closed deals, with their endings."""
-    looks = labelled(crm, every(crm, _EVERY_DAYS) if crm.dated else undated_snapshots(crm))
-    looks = looks[looks["outcome"] != "open"]
-    looks = looks.assign(draw=pd.util.hash_pandas_object(looks[["deal_id", "as_of"]], index=False).to_numpy())
-    looks = looks.sort_values(["deal_id", "draw"]).groupby("deal_id", sort=False).head(LOOKS)
+    snapshots = labelled(crm, every(crm, _EVERY_DAYS) if crm.dated else undated_snapshots(crm))
+    snapshots = snapshots[snapshots["outcome"] != "open"]
+    snapshots = snapshots.assign(
+        draw=pd.util.hash_pandas_object(snapshots[["deal_id", "as_of"]], index=False).to_numpy()
+    )
+    snapshots = snapshots.sort_values(["deal_id", "draw"]).groupby("deal_id", sort=False).head(SNAPSHOTS_PER_DEAL)
     closed_at = crm.deals.set_index("deal_id")["closed_at"]
-    looks = looks.assign(closed_at=looks["deal_id"].map(closed_at))
-    latest = looks.drop_duplicates("deal_id").sort_values(["closed_at", "deal_id"])["deal_id"].tail(DEALS)
-    rows = looks[looks["deal_id"].isin(latest)].reset_index(drop=True)
+    snapshots = snapshots.assign(closed_at=snapshots["deal_id"].map(closed_at))
+    latest = snapshots.drop_duplicates("deal_id").sort_values(["closed_at", "deal_id"])["deal_id"].tail(DEALS)
+    rows = snapshots[snapshots["deal_id"].isin(latest)].reset_index(drop=True)
     _require_enough(rows)
     rows["weight"] = 1.0 / rows.groupby("deal_id")["deal_id"].transform("size")
     won = np.asarray(rows["outcome"] == "won", dtype=np.int64)
-    features = model.build_features(crm, rows[["deal_id", "as_of"]], company=company)
+    features = model.build_features(crm, rows[["deal_id", "as_of"]], cross_deal_history=cross_deal_history)
     return _Exam(rows, features, won, Themes(model.info), model.classifier.threads)
 
 
 def _require_enough(rows: pd.DataFrame) -> None:
     ended = rows.drop_duplicates("deal_id")["outcome"].value_counts()
     won, lost = int(ended.get("won", 0)), int(ended.get("lost", 0))
-    if min(won, lost) < LEAST_EACH:
+    if min(won, lost) < MIN_EACH:
         raise TooLittleDataError(
             f"only {won} won and {lost} lost deals of these data were ever seen open, and drivers are tested on "
-            f"{LEAST_EACH} of each at the least; import a longer history, or name a later day with --as-of"
+            f"{MIN_EACH} of each at the least; import a longer history, or name a later day with --as-of"
         )
 
 

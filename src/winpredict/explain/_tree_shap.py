@@ -15,11 +15,11 @@ from winpredict.explain import _tree_kernels
 Floats = NDArray[np.float64]
 
 #: A leaf that depends on more features has too many patterns, and a tree with more leaves too many conditions.
-MOST_FEATURES, MOST_LEAVES = 12, 64
+MAX_FEATURES, MAX_LEAVES = 12, 64
 #: A tree of so few nodes is looked up whole, by its nodes' answers.
 DIRECT_NODES = 7
 #: Numbers in all tables; more would leave the caches, where walking the trees is no slower.
-MOST_NUMBERS = 40_000_000
+MAX_NUMBERS = 40_000_000
 _CATEGORICAL = 1
 
 
@@ -98,11 +98,11 @@ def _forest(booster: lgb.Booster) -> Forest | None:
 def read_forest(booster: lgb.Booster) -> Forest | None:
     """A booster's trees with their tables; None where they would be too large, or the trees are of another kind."""
     trees = [_Tree(text) for text in booster.model_to_string().split("\nTree=")[1:]]
-    if any(tree.leaves > MOST_LEAVES or tree.linear for tree in trees):
+    if any(tree.leaves > MAX_LEAVES or tree.linear for tree in trees):
         return None
     by_tree = [tree.paths() for tree in trees]
     sizes = [len(path.features) for paths in by_tree for path in paths]
-    if max(sizes, default=0) > MOST_FEATURES or sum(size << size for size in sizes) > MOST_NUMBERS:
+    if max(sizes, default=0) > MAX_FEATURES or sum(size << size for size in sizes) > MAX_NUMBERS:
         return None
     units = [_units(tree, paths) for tree, paths in zip(trees, by_tree, strict=True)]
     flat = [unit for of_tree in units for unit in of_tree]

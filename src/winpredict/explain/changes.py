@@ -11,9 +11,9 @@ from scipy.special import expit
 
 from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import Contributions, contributions, shared_out
-from winpredict.explain.reasons import Reason, Themes, look_at
+from winpredict.explain.reasons import Reason, Themes, snapshot_of
 from winpredict.explain.themes import amount, in_points
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.models.snapshots import pipeline
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
@@ -73,7 +73,7 @@ def changes(
     end: pd.Timestamp | str | None = None,
     *,
     most: int = 10,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
 ) -> DealChanges:
     """What moved the odds of an open deal from one day to another.
 
@@ -90,7 +90,7 @@ def changes(
         The later day, by default the end of the data.
     most : int
         Reasons at the most.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them, as `DealScorer` keeps it.
 
     Returns
@@ -109,8 +109,8 @@ def changes(
     probabilities by the slope of the chord between them.
     """
     first, last = _days_between(model, crm, start, end)
-    looks = [look_at(crm, deal_id, moment) for moment in (first, last)]
-    return _told(model, crm, looks[0], looks[1], most, company)[0]
+    snapshots = [snapshot_of(crm, deal_id, moment) for moment in (first, last)]
+    return _changes_between(model, crm, snapshots[0], snapshots[1], most, cross_deal_history)[0]
 
 
 def changes_of(
@@ -144,7 +144,9 @@ def changes_of(
     ids = [each for each in map(str, deal_ids) if each in before.index and each in after.index]
     if not ids:
         return []
-    return _told(model, crm, before.loc[ids].reset_index(drop=True), after.loc[ids].reset_index(drop=True), most)
+    return _changes_between(
+        model, crm, before.loc[ids].reset_index(drop=True), after.loc[ids].reset_index(drop=True), most
+    )
 
 
 def over_time(
@@ -154,7 +156,7 @@ def over_time(
     *,
     every_days: float = 7.0,
     as_of: pd.Timestamp | str | None = None,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
 ) -> pd.DataFrame:
     """The odds of an open deal from its creation on, all by the same model, each with what was known then.
 
@@ -167,7 +169,7 @@ def over_time(
         Days between two looks; the last is at the end.
     as_of : Timestamp or str, optional
         The end, by default that of the data.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         As `changes` has it.
 
     Returns
@@ -184,12 +186,12 @@ def over_time(
     if not crm.dated or moment is None:
         raise WinPredictError("these deals carry no dates, so nothing is known of an earlier day")
     model.refuse_hindsight(moment)
-    looks = looks_over_time(crm, look_at(crm, deal_id, moment), every_days)
-    odds = model.odds(model.build_features(crm, looks, company=company))
-    return pd.concat([looks[["as_of"]], odds], axis=1)
+    snapshots = snapshots_over_time(crm, snapshot_of(crm, deal_id, moment), every_days)
+    odds = model.odds(model.build_features(crm, snapshots, cross_deal_history=cross_deal_history))
+    return pd.concat([snapshots[["as_of"]], odds], axis=1)
 
 
-def looks_over_time(crm: CRMData, last: pd.DataFrame, every_days: float) -> pd.DataFrame:
+def snapshots_over_time(crm: CRMData, last: pd.DataFrame, every_days: float) -> pd.DataFrame:
     """Snapshots of a deal from its creation on, a step apart; the last one is given."""
     deal_id, end = str(last["deal_id"].iloc[0]), last["as_of"].iloc[0]
     created = crm.deals.loc[crm.deals["deal_id"] == deal_id, "created_at"].iloc[0]
@@ -211,17 +213,19 @@ def _days_between(
     return first, last
 
 
-def _told(
+def _changes_between(
     model: TrainedModel,
     crm: CRMData,
     before: pd.DataFrame,
     after: pd.DataFrame,
     most: int,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
 ) -> list[DealChanges]:
     """Changes between two looks at each of some deals, which stand in the same order."""
     count = len(before)
-    features = model.build_features(crm, pd.concat([before, after], ignore_index=True), company=company)
+    features = model.build_features(
+        crm, pd.concat([before, after], ignore_index=True), cross_deal_history=cross_deal_history
+    )
     found = contributions(model.classifier, features)
     pairs = range(count), range(count, 2 * count)
     odds = log_odds_of(found)

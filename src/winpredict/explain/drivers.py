@@ -16,7 +16,7 @@ from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes
 from winpredict.explain.themes import influence, theme, theme_name
 from winpredict.features.build import FeatureInfo
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.snapshots import every
 from winpredict.models.snapshots import undated_snapshots
 from winpredict.models.splits import known_before
@@ -30,8 +30,8 @@ DEALS = 3000
 BOOTSTRAPS = 400
 #: Rank correlation between a figure and its effect from which more of it is called better or worse.
 CLEAR = 0.3
-LEAST_IN_GROUP = 50
-_TOLD = 5
+MIN_IN_GROUP = 50
+_MAX_DRIVERS = 5
 _BINS = 8
 #: Figures that stand for their theme where the data have them, since people count them.
 _COUNTED = ("touches", "team_members", "active_users", "contacts", "contacts_touched", "senior_contacts", "stage_rank")
@@ -80,32 +80,34 @@ class Drivers:
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def proven(self) -> pd.DataFrame:
+    def significant(self) -> pd.DataFrame:
         """The themes with evidence."""
         return self.themes[self.themes["evidence"]].reset_index(drop=True)
 
     def sentences(self) -> list[str]:
         """The drivers in words, most important first."""
-        proven = self.proven
-        if proven.empty:
+        significant = self.significant
+        if significant.empty:
             return ["No figure or attribute tells won from lost deals beyond chance.", *self.notes]
-        told = [_told(row, place) for place, row in enumerate(proven.head(_TOLD).to_dict("records"))]
-        ours = proven[proven["influence"] == "in our hands"]
+        told = [
+            _format_driver(row, place) for place, row in enumerate(significant.head(_MAX_DRIVERS).to_dict("records"))
+        ]
+        ours = significant[significant["influence"] == "in our hands"]
         if len(ours):
             told.append(f"In our own hands are {_listed(ours['name'].tolist())}.")
-        unproven = self.themes.loc[~self.themes["evidence"], "name"].tolist()
-        if unproven:
-            told.append(f"No evidence that it matters was found for {_listed(unproven)}.")
+        not_significant = self.themes.loc[~self.themes["evidence"], "name"].tolist()
+        if not_significant:
+            told.append(f"No evidence that it matters was found for {_listed(not_significant)}.")
         return [*told, *self.notes]
 
 
 @dataclass(frozen=True)
-class DealLooks:
+class DealContributions:
     """How far each theme moves the odds of each deal, by one look at each.
 
     Parameters
     ----------
-    looks : DataFrame
+    snapshots : DataFrame
         deal_id and as_of.
     features : DataFrame
     points : DataFrame of shape (n_deals, n_features)
@@ -113,7 +115,7 @@ class DealLooks:
     grouped : Themes
     """
 
-    looks: pd.DataFrame
+    snapshots: pd.DataFrame
     features: pd.DataFrame
     points: pd.DataFrame
     grouped: Themes
@@ -133,22 +135,24 @@ class DealLooks:
         seed : int
             Of the bootstrap.
         """
-        return _groups(self.looks, groups, self.by_theme, self.grouped, seed)
+        return _groups(self.snapshots, groups, self.by_theme, self.grouped, seed)
 
 
-def look_at_deals(model: TrainedModel, crm: CRMData, *, company: Company | None = None) -> DealLooks:
+def explain_deals(
+    model: TrainedModel, crm: CRMData, *, cross_deal_history: CrossDealHistory | None = None
+) -> DealContributions:
     """Look at every deal once, on a day that chance has chosen.
 
     Parameters
     ----------
     model : TrainedModel
     crm : CRMData
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them.
 
     Returns
     -------
-    DealLooks
+    DealContributions
 
     Raises
     ------
@@ -159,10 +163,10 @@ def look_at_deals(model: TrainedModel, crm: CRMData, *, company: Company | None 
     """
     model.refuse_hindsight(crm.known_until)
     known = known_before(crm) if crm.dated else crm
-    looks = _one_look_a_deal(known)
-    features = model.build_features(known, looks, company=company)
+    snapshots = _one_snapshot_per_deal(known)
+    features = model.build_features(known, snapshots, cross_deal_history=cross_deal_history)
     points = contributions(model.classifier, features).in_points()
-    return DealLooks(looks, features, points, Themes(model.info))
+    return DealContributions(snapshots, features, points, Themes(model.info))
 
 
 def top_drivers(model: TrainedModel, features: pd.DataFrame) -> pd.DataFrame:
@@ -188,8 +192,8 @@ def drivers(
     crm: CRMData,
     *,
     groups: pd.Series | None = None,
-    company: Company | None = None,
-    seen: DealLooks | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
+    seen: DealContributions | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Drivers:
@@ -202,10 +206,10 @@ def drivers(
         What it was trained on, or later data. Nothing dated at or after its end of knowledge is looked at.
     groups : Series, optional
         A group a deal, indexed by deal_id, such as the product or the team.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them.
-    seen : DealLooks, optional
-        What `look_at_deals` gave for the same deals already.
+    seen : DealContributions, optional
+        What `explain_deals` gave for the same deals already.
     seed : int
         Of the bootstrap and the folds.
     progress : callable, optional
@@ -230,42 +234,42 @@ def drivers(
     beyond all other contributions (Wald test of their coefficient in a logistic regression, errors clustered by deal,
     false discovery rate 5% by Benjamini and Hochberg 1995).
     """
-    say = progress or (lambda words: None)
+    report_progress = progress or (lambda words: None)
     model.refuse_hindsight(crm.known_until)
     known = known_before(crm) if crm.dated else crm
-    say("looking at every deal once")
-    seen = seen or look_at_deals(model, known, company=company)
+    report_progress("looking at every deal once")
+    seen = seen or explain_deals(model, known, cross_deal_history=cross_deal_history)
     features, by_theme, grouped = seen.features, seen.by_theme, seen.grouped
-    say("testing each driver on deals that were not learnt from")
-    evidence = evidence_of(model, known, company=company, seed=seed)
+    report_progress("testing each driver on deals that were not learnt from")
+    evidence = evidence_of(model, known, cross_deal_history=cross_deal_history, seed=seed)
     by_feature = _by_feature(seen.points, model)
     table = _themes(model, features, by_feature, by_theme, grouped, evidence, seed)
-    say("reading off shapes and segments")
+    report_progress("reading off shapes and segments")
     return Drivers(
         table,
         by_feature,
         _dependence(table, model, features, by_theme, grouped),
         evidence.interactions,
         seen.strengths(groups, seed=seed),
-        len(seen.looks),
+        len(seen.snapshots),
         evidence.notes,
     )
 
 
-def _one_look_a_deal(crm: CRMData) -> pd.DataFrame:
+def _one_snapshot_per_deal(crm: CRMData) -> pd.DataFrame:
     """A day of each of some deals; every deal is as likely to be among them, however long it lived."""
-    looks = every(crm, _EVERY_DAYS) if crm.dated and len(crm.deals) else undated_snapshots(crm)
-    if looks.empty:
+    snapshots = every(crm, _EVERY_DAYS) if crm.dated and len(crm.deals) else undated_snapshots(crm)
+    if snapshots.empty:
         raise TooLittleDataError(
             "no deal of these data was open on any day that is looked at, so there is nothing to read drivers off; "
             "import a longer history, or name a later day with --as-of"
         )
-    draw = pd.util.hash_pandas_object(looks[["deal_id", "as_of"]], index=False).to_numpy()
-    looks = looks.assign(_draw=draw).sort_values("_draw").drop_duplicates("deal_id")
+    draw = pd.util.hash_pandas_object(snapshots[["deal_id", "as_of"]], index=False).to_numpy()
+    snapshots = snapshots.assign(_draw=draw).sort_values("_draw").drop_duplicates("deal_id")
     # not by the draw again: the smallest of many draws is smaller, and long deals would be chosen for that
-    place = pd.util.hash_pandas_object(looks["deal_id"], index=False, hash_key=_CHOICE).to_numpy()
-    looks = looks.assign(_place=place).sort_values("_place").head(DEALS)
-    return looks.sort_values("deal_id", ignore_index=True)[["deal_id", "as_of"]]
+    place = pd.util.hash_pandas_object(snapshots["deal_id"], index=False, hash_key=_CHOICE).to_numpy()
+    snapshots = snapshots.assign(_place=place).sort_values("_place").head(DEALS)
+    return snapshots.sort_values("deal_id", ignore_index=True)[["deal_id", "as_of"]]
 
 
 def _by_feature(points: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
@@ -318,7 +322,7 @@ def _direction(info: FeatureInfo, values: pd.Series, points: Floats) -> str:
     if info.unit == "category":
         return "by value"
     known = values.notna().to_numpy()
-    if known.sum() < LEAST_IN_GROUP or values[known].nunique() < 2 or np.ptp(points[known]) == 0:
+    if known.sum() < MIN_IN_GROUP or values[known].nunique() < 2 or np.ptp(points[known]) == 0:
         return "depends"
     correlation = spearmanr(values[known], points[known]).statistic
     if abs(correlation) < CLEAR:
@@ -362,16 +366,16 @@ def _binned(info: FeatureInfo, values: pd.Series) -> pd.Series:
 
 
 def _groups(
-    looks: pd.DataFrame, groups: pd.Series | None, by_theme: Floats, grouped: Themes, seed: int
+    snapshots: pd.DataFrame, groups: pd.Series | None, by_theme: Floats, grouped: Themes, seed: int
 ) -> pd.DataFrame:
     none = pd.DataFrame(columns=list(_GROUP_COLUMNS)).astype(_GROUP_COLUMNS)
     if groups is None:
         return none
-    mine = looks["deal_id"].map(groups).to_numpy(dtype=object)
+    mine = snapshots["deal_id"].map(groups).to_numpy(dtype=object)
     parts = []
     for group in pd.unique(pd.Series(mine).dropna().sort_values()):
         rows = mine == group
-        if rows.sum() < LEAST_IN_GROUP:
+        if rows.sum() < MIN_IN_GROUP:
             continue
         strength, low, high = _strengths(by_theme[rows], seed)
         part = pd.DataFrame({"theme": grouped.names, "strength": strength, "low": low, "high": high})
@@ -379,7 +383,7 @@ def _groups(
     return pd.concat(parts, ignore_index=True)[list(_GROUP_COLUMNS)] if parts else none
 
 
-def _told(row: Mapping[Hashable, Any], place: int) -> str:
+def _format_driver(row: Mapping[Hashable, Any], place: int) -> str:
     ways = {"more is better": "the more the better", "less is better": "the less the better"}
     way = ways.get(row["direction"])
     told = f", {way} ({row['sentence']})" if way else ""

@@ -24,10 +24,10 @@ Floats = NDArray[np.float64]
 #: Days since creation in which a treatment counts; deals closed by then are left out.
 LANDMARK_DAYS = 14
 #: Fewest deals with and without the treatment.
-LEAST_DEALS = 60
+MIN_DEALS = 60
 #: Chances of treatment outside which no like deals are to be found on the other side.
 OVERLAP = (0.05, 0.95)
-LEAST_OVERLAP = 0.5
+MIN_OVERLAP = 0.5
 LEVEL = 0.90
 
 _FOLDS = 5
@@ -137,7 +137,7 @@ def adjusted_effects(
         return empty
     within = _time_to_win(known)
     deals = _compared(known, known.known_until, landmark_days, within)
-    if len(deals) < 2 * LEAST_DEALS:
+    if len(deals) < 2 * MIN_DEALS:
         return empty
     nature = _nature(known, deals, attributes)
     won = np.asarray((deals["outcome"] == "won") & (deals["life"] <= within), dtype=np.float64)
@@ -166,37 +166,37 @@ def _compared(crm: CRMData, now: pd.Timestamp, landmark: int, within: int) -> pd
 
 
 def _nature(crm: CRMData, deals: pd.DataFrame, attributes: tuple[str, ...]) -> pd.DataFrame:
-    looks = _looks(deals, pd.Timedelta(hours=1))
+    snapshots = _snapshots(deals, pd.Timedelta(hours=1))
     usable = [name for name in attributes if name in crm.deals]
-    return build_features(crm, looks, attributes=usable, builders=_NATURE).frame
+    return build_features(crm, snapshots, attributes=usable, builders=_NATURE).frame
 
 
-def _looks(deals: pd.DataFrame, later: pd.Timedelta) -> pd.DataFrame:
+def _snapshots(deals: pd.DataFrame, later: pd.Timedelta) -> pd.DataFrame:
     return pd.DataFrame({"deal_id": deals["deal_id"], "as_of": (deals["created_at"] + later).astype(TIME_DTYPE)})
 
 
 def _treatments(crm: CRMData, deals: pd.DataFrame, landmark: int) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    looks = _looks(deals, pd.Timedelta(days=landmark))
-    found = build_features(crm, looks, builders=(Touches(windows=()), Team(), Contacts())).frame
-    if "touches" in found:
-        touches = found["touches"].to_numpy(np.float64)
+    snapshots = _snapshots(deals, pd.Timedelta(days=landmark))
+    frame = build_features(crm, snapshots, builders=(Touches(windows=()), Team(), Contacts())).frame
+    if "touches" in frame:
+        touches = frame["touches"].to_numpy(np.float64)
         least = max(1.0, float(np.floor(np.median(touches))) + 1)
         yield "touches", f"{least:.0f} or more touches", touches >= least
-        wait = found["days_to_first_touch"].to_numpy(np.float64)
+        wait = frame["days_to_first_touch"].to_numpy(np.float64)
         yield "speed", "a first touch within 2 days", wait <= 2
     for name, source, sentence in (
         ("people", "active_users", "two or more people of ours"),
         ("contacts", "contacts", "two or more contacts"),
     ):
-        if source in found:
-            yield name, sentence, found[source].to_numpy(np.float64) >= 2
-    if "senior_contacts" in found:
-        yield "senior contact", "a senior contact", found["senior_contacts"].to_numpy(np.float64) >= 1
+        if source in frame:
+            yield name, sentence, frame[source].to_numpy(np.float64) >= 2
+    if "senior_contacts" in frame:
+        yield "senior contact", "a senior contact", frame["senior_contacts"].to_numpy(np.float64) >= 1
 
 
 def _effect(nature: pd.DataFrame, treated: NDArray[np.bool_], won: Floats, seed: int) -> dict[str, object]:
     out: dict[str, object] = {"treated": int(treated.sum()), "control": int((~treated).sum())}
-    if min(treated.sum(), (~treated).sum()) < LEAST_DEALS or len(np.unique(won)) < 2:
+    if min(treated.sum(), (~treated).sum()) < MIN_DEALS or len(np.unique(won)) < 2:
         return out | {"verdict": "too few deals"}
     z = norm.ppf(0.5 + LEVEL / 2)
     raw = won[treated].mean() - won[~treated].mean()
@@ -205,7 +205,7 @@ def _effect(nature: pd.DataFrame, treated: NDArray[np.bool_], won: Floats, seed:
     chance, with_it, without_it = _cross_fitted(nature, treated, won, seed)
     inside = (chance >= OVERLAP[0]) & (chance <= OVERLAP[1])
     out["overlap"] = float(inside.mean())
-    if inside.mean() < LEAST_OVERLAP:
+    if inside.mean() < MIN_OVERLAP:
         return out | {"verdict": "no like deals"}
     t, y, e, m1, m0 = (each[inside] for each in (treated.astype(float), won, chance, with_it, without_it))
     influence = m1 - m0 + t * (y - m1) / e - (1 - t) * (y - m0) / (1 - e)

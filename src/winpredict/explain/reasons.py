@@ -12,16 +12,16 @@ from scipy.special import expit
 
 from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import Contributions, contributions
-from winpredict.explain.themes import fact, in_points, theme, usually
+from winpredict.explain.themes import fact, in_points, reference_text, theme
 from winpredict.features.build import FeatureInfo
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.models.snapshots import pipeline
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
 Floats = NDArray[np.float64]
 
-LEAST_POINTS = 0.005
+MIN_POINTS = 0.005
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def explain_deal(
     *,
     as_of: pd.Timestamp | str | None = None,
     most: int = 10,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
 ) -> DealExplanation:
     """Explain the odds of one open deal.
 
@@ -116,7 +116,7 @@ def explain_deal(
         By default the end of the data.
     most : int
         Reasons at the most.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them, as `DealScorer` keeps it.
 
     Returns
@@ -130,14 +130,14 @@ def explain_deal(
     """
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
-    look = look_at(crm, deal_id, moment)
-    features = model.build_features(crm, look, company=company)
+    snapshot = snapshot_of(crm, deal_id, moment)
+    features = model.build_features(crm, snapshot, cross_deal_history=cross_deal_history)
     found = contributions(model.classifier, features)
     odds = model.odds_of(found.by_bag).iloc[0]
     reasons, other = reasons_of_rows(found, features, model, most=most)[0]
     return DealExplanation(
         deal_id=str(deal_id),
-        as_of=look["as_of"].iloc[0],
+        as_of=snapshot["as_of"].iloc[0],
         win_probability=float(odds["win_probability"]),
         low=float(odds["low"]),
         high=float(odds["high"]),
@@ -147,7 +147,7 @@ def explain_deal(
     )
 
 
-def look_at(crm: CRMData, deal_id: str, moment: pd.Timestamp | None) -> pd.DataFrame:
+def snapshot_of(crm: CRMData, deal_id: str, moment: pd.Timestamp | None) -> pd.DataFrame:
     """The snapshot of one open deal, a frame of one row.
 
     Raises
@@ -155,11 +155,11 @@ def look_at(crm: CRMData, deal_id: str, moment: pd.Timestamp | None) -> pd.DataF
     WinPredictError
         When the deal is unknown or was not open then.
     """
-    looks = pipeline(crm, moment)
-    look = looks[looks["deal_id"] == str(deal_id)].reset_index(drop=True)
-    if look.empty:
+    snapshots = pipeline(crm, moment)
+    snapshot = snapshots[snapshots["deal_id"] == str(deal_id)].reset_index(drop=True)
+    if snapshot.empty:
         raise WinPredictError(_why_absent(crm, str(deal_id), moment))
-    return look
+    return snapshot
 
 
 def reasons_of_rows(
@@ -185,10 +185,10 @@ def reasons_of_rows(
     """
     chosen = themes_of(model.info).choose(found.points, most)
     told = sentences(chosen, features, model)
-    return [(reasons_told(chosen, told, model, row), float(chosen.other[row])) for row in range(len(features))]
+    return [(reasons_of_row(chosen, told, model, row), float(chosen.other[row])) for row in range(len(features))]
 
 
-def reasons_told(chosen: "Chosen", told: NDArray[np.object_], model: TrainedModel, row: int) -> tuple[Reason, ...]:
+def reasons_of_row(chosen: "Chosen", told: NDArray[np.object_], model: TrainedModel, row: int) -> tuple[Reason, ...]:
     """The chosen reasons of one row, from their figures and their `sentences`."""
     return tuple(
         Reason(model.info[speaker].name, told[row, place], float(chosen.points[row, place]))
@@ -217,8 +217,8 @@ def sentences(chosen: "Chosen", features: pd.DataFrame, model: TrainedModel) -> 
         for row, place, value, points in zip(rows, places, values, chosen.points[rows, places].tolist(), strict=True):
             key = (None if value != value else value, stages[row])
             if key not in words:
-                usual = usually(info, stages[row], model.usual)
-                words[key] = fact(info, value) + (f"; {usual}" if usual else "")
+                reference = reference_text(info, stages[row], model.reference_ranges)
+                words[key] = fact(info, value) + (f"; {reference}" if reference else "")
             out[row, place] = f"{words[key]} ({in_points(points)})"
     return out
 
@@ -278,7 +278,7 @@ class Themes:
         sums = self.sums(points)
         by_theme = [self._speakers(points, number, sums[:, number]) for number in range(len(self.names))]
         speakers = np.column_stack(by_theme)
-        untold = (np.abs(sums) < LEAST_POINTS) | (speakers < 0)
+        untold = (np.abs(sums) < MIN_POINTS) | (speakers < 0)
         order = np.argsort(np.where(untold, np.inf, -np.abs(sums)), axis=1, kind="stable")[:, :most]
         told = ~np.take_along_axis(untold, order, axis=1)
         fewer = ((0, 0), (0, max(most - order.shape[1], 0)))  # there may be fewer themes than are asked for

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import Chosen, Reason, look_at, reasons_told, sentences, themes_of
-from winpredict.features.company import Company
-from winpredict.features.dataset import Steps, gather_company
+from winpredict.explain.reasons import Chosen, Reason, reasons_of_row, sentences, snapshot_of, themes_of
+from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.features.dataset import StepProgress, gather_cross_deal_history
 from winpredict.models.snapshots import pipeline
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.buckets import DealBuckets
@@ -33,7 +33,7 @@ def score(
     as_of: pd.Timestamp | str | None = None,
     model_version: str = "",
     scored_at: pd.Timestamp | str | None = None,
-    steps: Steps | None = None,
+    progress: StepProgress | None = None,
 ) -> pd.DataFrame:
     """Score every deal that is open at a moment.
 
@@ -48,7 +48,7 @@ def score(
         Written into every row.
     scored_at : Timestamp or str, optional
         Written into every row; by default now.
-    steps : callable, optional
+    progress : callable, optional
         Called with the number of buckets done and the number of all, twice: history is gathered first.
 
     Returns
@@ -66,29 +66,29 @@ def score(
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
     scored = pd.Timestamp.now("UTC") if scored_at is None else utc(scored_at)
-    parts = [score_rows(model, *part, moment) for part in _parts(model, crm, moment, steps)]
+    parts = [score_rows(model, *part, moment) for part in _parts(model, crm, moment, progress)]
     out = pd.concat(parts, ignore_index=True).assign(model_version=model_version, scored_at=scored)
     return out.sort_values(["win_probability", "deal_id"], ascending=[False, True], ignore_index=True)
 
 
 def score_rows(
-    model: TrainedModel, looks: pd.DataFrame, features: pd.DataFrame, moment: pd.Timestamp | None
+    model: TrainedModel, snapshots: pd.DataFrame, features: pd.DataFrame, moment: pd.Timestamp | None
 ) -> pd.DataFrame:
     """Odds, odds by date, band and reasons of snapshots; one pass over the models gives odds and contributions.
 
     Parameters
     ----------
     model : TrainedModel
-    looks : DataFrame
+    snapshots : DataFrame
         deal_id and as_of.
     features : DataFrame
         Of these snapshots, from `TrainedModel.build_features`.
     moment : Timestamp or None
         The day, for the odds by the end of its quarter.
     """
-    scored = scored_rows(model, looks, features, np.array([30.0, days_to_quarter_end(moment)]))
+    scored = scored_rows(model, snapshots, features, np.array([30.0, days_to_quarter_end(moment)]))
     # of the dtype of texts also where there is no row
-    told = [pd.array(texts, dtype=text_dtype()) for texts in scored.told.T]
+    told = [pd.array(texts, dtype=text_dtype()) for texts in scored.reason_texts.T]
     return scored.odds.assign(**dict(zip(_REASON_COLUMNS, told, strict=True)))
 
 
@@ -111,22 +111,22 @@ class ScoredRows:
     odds: pd.DataFrame
     base_probability: float
     chosen: Chosen
-    told: NDArray[np.object_]
+    reason_texts: NDArray[np.object_]
 
     def reasons(self, model: TrainedModel, row: int) -> tuple[Reason, ...]:
         """The strongest reasons of a row; base + their points + ``chosen.other`` of the row = win probability."""
-        return reasons_told(self.chosen, self.told, model, row)
+        return reasons_of_row(self.chosen, self.reason_texts, model, row)
 
 
 def scored_rows(
-    model: TrainedModel, looks: pd.DataFrame, features: pd.DataFrame, horizons: NDArray[np.float64]
+    model: TrainedModel, snapshots: pd.DataFrame, features: pd.DataFrame, horizons: NDArray[np.float64]
 ) -> ScoredRows:
     """As `score_rows`, with the figures behind the reasons.
 
     Parameters
     ----------
     model : TrainedModel
-    looks, features : DataFrame
+    snapshots, features : DataFrame
     horizons : array of shape (2,) or (n_rows, 2)
         Days to p_win_30d and to p_win_quarter.
     """
@@ -135,8 +135,8 @@ def scored_rows(
     by_date = model.win_by(features, horizons, odds["win_probability"].to_numpy())
     chosen = themes_of(model.info).choose(found.points, REASONS)
     columns = {
-        "deal_id": looks["deal_id"].array,
-        "as_of": looks["as_of"].array,
+        "deal_id": snapshots["deal_id"].array,
+        "as_of": snapshots["as_of"].array,
         **{name: odds[name].to_numpy() for name in ("win_probability", "low", "high")},
         "p_win_30d": by_date[:, 0],
         "p_win_quarter": by_date[:, 1],
@@ -147,19 +147,24 @@ def scored_rows(
 
 
 def _parts(
-    model: TrainedModel, tables: CRMData | DealBuckets, moment: pd.Timestamp | None, steps: Steps | None
+    model: TrainedModel, tables: CRMData | DealBuckets, moment: pd.Timestamp | None, progress: StepProgress | None
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """Snapshots and features, bucket by bucket."""
     if isinstance(tables, CRMData):
-        looks = pipeline(tables, moment)
-        yield looks, model.build_features(tables, looks)
+        snapshots = pipeline(tables, moment)
+        yield snapshots, model.build_features(tables, snapshots)
         return
-    tell = steps or (lambda done, of: None)
+    tell = progress or (lambda done, of: None)
     every = 2 * len(tables)
-    company = gather_company(tables, model.recipe.company_facts, steps=lambda done: tell(done, every))
+    cross_deal_history = gather_cross_deal_history(
+        tables, model.recipe.cross_deal_facts, progress=lambda done: tell(done, every)
+    )
     for number, crm in enumerate(tables):
-        looks = pipeline(crm, moment)
-        yield looks, model.build_features(crm.of_deals(looks["deal_id"]), looks, company=company)
+        snapshots = pipeline(crm, moment)
+        yield (
+            snapshots,
+            model.build_features(crm.of_deals(snapshots["deal_id"]), snapshots, cross_deal_history=cross_deal_history),
+        )
         tell(len(tables) + number + 1, every)
 
 
@@ -186,7 +191,7 @@ class DealScorer:
     model : TrainedModel
     crm : CRMData
         All deals.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of still more deals; by default that of `crm`.
 
     Examples
@@ -201,10 +206,10 @@ class DealScorer:
     ['as_of', 'band', 'deal_id', 'high']
     """
 
-    def __init__(self, model: TrainedModel, crm: CRMData, company: Company | None = None) -> None:
+    def __init__(self, model: TrainedModel, crm: CRMData, cross_deal_history: CrossDealHistory | None = None) -> None:
         self.model = model
         self.crm = crm
-        self.company = company or model.company_of(crm)
+        self.cross_deal_history = cross_deal_history or model.cross_deal_history_of(crm)
         self.builders = model.builders
         self._sorted = {name: _by_deal(frame) for name, frame in crm.tables() if "deal_id" in frame}
         accounts = () if crm.accounts is None else crm.accounts["account_id"]
@@ -229,22 +234,24 @@ class DealScorer:
         alone = self.tables_of(deal_id)
         place = self._open_now[1].get(deal_id) if moment == self.crm.known_until else None
         if place is None:
-            look = look_at(alone if len(alone.deals) else self.crm, deal_id, moment)
+            snapshot = snapshot_of(alone if len(alone.deals) else self.crm, deal_id, moment)
         else:
-            look = _slice(self._open_now[0], place, place + 1)
-        features = self.model.build_features(alone, look, company=self.company, builders=self.builders)
-        scored = scored_rows(self.model, look, features, np.array([30.0, days_to_quarter_end(moment)]))
+            snapshot = _slice(self._open_now[0], place, place + 1)
+        features = self.model.build_features(
+            alone, snapshot, cross_deal_history=self.cross_deal_history, builders=self.builders
+        )
+        scored = scored_rows(self.model, snapshot, features, np.array([30.0, days_to_quarter_end(moment)]))
         figures = {str(name): scored.odds[name].iloc[0] for name in scored.odds}
-        return figures | dict(zip(_REASON_COLUMNS, scored.told[0].tolist(), strict=True))
+        return figures | dict(zip(_REASON_COLUMNS, scored.reason_texts[0].tolist(), strict=True))
 
-    def score_tables(self, tables: CRMData, looks: pd.DataFrame) -> ScoredRows:
+    def score_tables(self, tables: CRMData, snapshots: pd.DataFrame) -> ScoredRows:
         """Score deals whose tables are given, beside the history of all the others.
 
         Parameters
         ----------
         tables : CRMData
             Of these deals, with the columns that the tables of `crm` have.
-        looks : DataFrame
+        snapshots : DataFrame
             deal_id and as_of.
 
         Raises
@@ -252,19 +259,21 @@ class DealScorer:
         WinPredictError
             When the model was trained on later facts.
         """
-        moments = [None if pd.isna(each) else each for each in looks["as_of"]]
+        moments = [None if pd.isna(each) else each for each in snapshots["as_of"]]
         for moment in dict.fromkeys(moments):
             self.model.refuse_hindsight(moment)
-        features = self.model.build_features(tables, looks, company=self.company, builders=self.builders, given=True)
+        features = self.model.build_features(
+            tables, snapshots, cross_deal_history=self.cross_deal_history, builders=self.builders, given=True
+        )
         ends = {moment: days_to_quarter_end(moment) for moment in dict.fromkeys(moments)}
         horizons = np.array([[30.0, ends[moment]] for moment in moments])
-        return scored_rows(self.model, looks, features, horizons)
+        return scored_rows(self.model, snapshots, features, horizons)
 
     @cached_property
     def _open_now(self) -> tuple[pd.DataFrame, dict[str, int]]:
         """The snapshots of all deals that are open at the end of the data, and the place of each deal's."""
-        looks = pipeline(self.crm, self.crm.known_until)
-        return looks, {deal_id: place for place, deal_id in enumerate(looks["deal_id"])}
+        snapshots = pipeline(self.crm, self.crm.known_until)
+        return snapshots, {deal_id: place for place, deal_id in enumerate(snapshots["deal_id"])}
 
     def tables_of(self, deal_id: str) -> CRMData:
         """The tables of one deal; with `company`, all that explaining it needs."""

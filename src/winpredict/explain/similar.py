@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from winpredict._internal.times import days
 from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import Themes, look_at
-from winpredict.features.company import Company
+from winpredict.explain.reasons import Themes, snapshot_of
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.models.splits import known_before
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
@@ -18,7 +18,7 @@ from winpredict.tables.crm import CRMData, utc
 #: Closed deals that are compared, the latest first.
 CANDIDATES = 2000
 #: Fewest candidates in the deal's own stage for the others to be left out.
-LEAST_IN_STAGE = 40
+MIN_IN_STAGE = 40
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,16 @@ def similar(
         raise WinPredictError("these deals carry no dates, so deals cannot be compared at the same age")
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
-    own = look_at(crm, deal_id, moment)
+    own = snapshot_of(crm, deal_id, moment)
     created = crm.deals.loc[crm.deals["deal_id"] == str(deal_id), "created_at"].iloc[0]
     known = known_before(crm, as_of)
-    company = model.company_of(known)
-    at_its_age = comparables(model, known, own["as_of"].iloc[0] - created, moment, company=company)
-    return most_alike(model, model.build_features(known, own, company=company), deal_id, at_its_age, most=most)
+    cross_deal_history = model.cross_deal_history_of(known)
+    at_its_age = comparables(
+        model, known, own["as_of"].iloc[0] - created, moment, cross_deal_history=cross_deal_history
+    )
+    return most_alike(
+        model, model.build_features(known, own, cross_deal_history=cross_deal_history), deal_id, at_its_age, most=most
+    )
 
 
 def comparables(
@@ -114,7 +118,7 @@ def comparables(
     age: pd.Timedelta,
     moment: pd.Timestamp | None,
     *,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
     most: int = CANDIDATES,
 ) -> Comparables:
     """Closed deals, looked at when they were of an age; those that did not live so long are left out.
@@ -126,17 +130,18 @@ def comparables(
     age : Timedelta
     moment : Timestamp or None
         Deals closed at or after it are not looked at.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where it was gathered before.
     most : int
         Deals at the most, the last closed ones.
     """
-    looks = _at_age(crm, age, moment, most)
-    if company is not None:  # then their own rows are enough, and sorting everybody's takes twenty times as long
-        crm = crm.of_deals(looks["deal_id"])
-    features = model.build_features(crm, looks[["deal_id", "as_of"]], company=company)
+    snapshots = _at_age(crm, age, moment, most)
+    # then their own rows are enough, and sorting everybody's takes twenty times as long
+    if cross_deal_history is not None:
+        crm = crm.of_deals(snapshots["deal_id"])
+    features = model.build_features(crm, snapshots[["deal_id", "as_of"]], cross_deal_history=cross_deal_history)
     found = contributions(model.classifier, features)
-    deals = looks.assign(
+    deals = snapshots.assign(
         amount=features["amount"].to_numpy() if "amount" in features else np.nan,
         win_probability=model.odds_of(found.by_bag)["win_probability"].to_numpy(),
     )
@@ -166,7 +171,7 @@ def most_alike(
     found = among.deals.assign(distance=np.sqrt(((among.by_theme - own) ** 2).sum(axis=1)))
     if among.stages is not None:
         same = among.stages == features["stage"].iloc[0]
-        found = found[same] if same.sum() >= LEAST_IN_STAGE else found
+        found = found[same] if same.sum() >= MIN_IN_STAGE else found
     ranked = found.sort_values(["distance", "deal_id"], ignore_index=True).head(most)
     return SimilarDeals(str(deal_id), ranked[_COLUMNS])
 

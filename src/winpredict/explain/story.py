@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from scipy.special import expit
 
-from winpredict.explain.changes import DealChanges, looks_over_time, moves
+from winpredict.explain.changes import DealChanges, moves, snapshots_over_time
 from winpredict.explain.contributions import Contributions, contributions
-from winpredict.explain.reasons import DealExplanation, Reason, look_at, reasons_of_rows
+from winpredict.explain.reasons import DealExplanation, Reason, reasons_of_rows, snapshot_of
 from winpredict.features.builders.base import FeatureBuilder
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import TIME_DTYPE
 
 #: Steps of the odds over time at the most; an older deal is looked at more seldom.
-MOST_STEPS = 53
+MAX_STEPS = 53
 #: Deals that are this young are looked at every day: by the week there would be next to nothing to see.
 _YOUNG_WEEKS = 4
 #: Moves of fewer points are not pointed out.
-LEAST_MOVE = 0.03
+MIN_MOVE = 0.03
 _WEEK = pd.Timedelta(days=7)
 _REASONS, _REASONS_A_STEP = 10, 3
 _KINDS = ("call", "email", "meeting")
@@ -77,7 +77,7 @@ class DealStory:
 
     def largest_moves(self, most: int = 4) -> list[Step]:
         """The steps that moved the odds most, in the order of time."""
-        moved = [step for step in self.steps if step.change is not None and abs(step.change) >= LEAST_MOVE]
+        moved = [step for step in self.steps if step.change is not None and abs(step.change) >= MIN_MOVE]
         largest = sorted(moved, key=lambda step: -abs(step.change or 0.0))[:most]
         return sorted(largest, key=lambda step: step.as_of)
 
@@ -88,7 +88,7 @@ def tell_story(
     deal_id: str,
     *,
     as_of: pd.Timestamp | str | None = None,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
     builders: Sequence[FeatureBuilder] | None = None,
 ) -> DealStory:
     """Tell all of one open deal.
@@ -100,7 +100,7 @@ def tell_story(
     deal_id : str
     as_of : Timestamp or str, optional
         By default the end of the data.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them, as `DealScorer` keeps it.
     builders : sequence of FeatureBuilder, optional
         Those of the model, where they were made before.
@@ -112,26 +112,26 @@ def tell_story(
     """
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
-    last = look_at(crm, deal_id, moment)
-    every_days, looks = _steps_of(crm, last)
-    steps = len(looks)
+    last = snapshot_of(crm, deal_id, moment)
+    every_days, snapshots = _steps_of(crm, last)
+    steps = len(snapshots)
     if _older_than_a_week(crm, last):
-        looks = pd.concat([looks, last.assign(as_of=last["as_of"] - _WEEK)], ignore_index=True)
-    features = model.build_features(crm, looks, company=company, builders=builders)
+        snapshots = pd.concat([snapshots, last.assign(as_of=last["as_of"] - _WEEK)], ignore_index=True)
+    features = model.build_features(crm, snapshots, cross_deal_history=cross_deal_history, builders=builders)
     found = contributions(model.classifier, features)
-    told = _Told(model, features, found, model.odds_of(found.by_bag))
+    told = _ExplainedRows(model, features, found, model.odds_of(found.by_bag))
     return DealStory(
         features=features.iloc[[steps - 1]].reset_index(drop=True),
-        explanation=told.explanation(str(deal_id), looks["as_of"], steps - 1),
-        week=told.week(str(deal_id), looks["as_of"], steps) if len(looks) > steps else None,
-        steps=told.steps(looks["as_of"], steps) if crm.dated else (),
+        explanation=told.explanation(str(deal_id), snapshots["as_of"], steps - 1),
+        week=told.week(str(deal_id), snapshots["as_of"], steps) if len(snapshots) > steps else None,
+        steps=told.steps(snapshots["as_of"], steps) if crm.dated else (),
         every_days=every_days,
         events=_events(crm, str(deal_id), moment),
     )
 
 
 @dataclass(frozen=True)
-class _Told:
+class _ExplainedRows:
     """Rows of one deal with all that the model says of them."""
 
     model: TrainedModel
@@ -171,8 +171,8 @@ def _steps_of(crm: CRMData, last: pd.DataFrame) -> tuple[int, pd.DataFrame]:
     if not crm.dated:
         return 7, last[["deal_id", "as_of"]]
     weeks = -(-_age(crm, last) // _WEEK)
-    every_days = 1 if weeks <= _YOUNG_WEEKS else 7 * max(1, -(-weeks // MOST_STEPS))
-    return every_days, looks_over_time(crm, last, every_days)
+    every_days = 1 if weeks <= _YOUNG_WEEKS else 7 * max(1, -(-weeks // MAX_STEPS))
+    return every_days, snapshots_over_time(crm, last, every_days)
 
 
 def _older_than_a_week(crm: CRMData, last: pd.DataFrame) -> bool:

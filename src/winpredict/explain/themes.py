@@ -7,7 +7,7 @@ import numpy as np
 
 from winpredict.features import wording
 from winpredict.features.build import FeatureInfo
-from winpredict.models.usual import UsualRanges
+from winpredict.models.reference_ranges import ReferenceRanges
 
 Influence = Literal["in our hands", "the deal's nature", "the customer's"]
 
@@ -147,9 +147,9 @@ def amount(info: FeatureInfo, value: Any) -> str:
     return f"{number:,.0f}" if abs(number) >= 10 or number == round(number) else f"{number:.1f}"
 
 
-def usually(info: FeatureInfo, stage: object, usual: UsualRanges) -> str:
+def reference_text(info: FeatureInfo, stage: object, ranges: ReferenceRanges) -> str:
     """What won deals have of it: "won deals at this stage: 2 to 4"; empty where that cannot be said."""
-    found = usual.of_won(info.name, stage)
+    found = ranges.of_won(info.name, stage)
     if found is None or info.unit in ("category", "points", wording.UNIT) or _BEYOND in info.sentence:
         return ""  # points and what lies beyond are compared with others already
     low, high, at_stage = found

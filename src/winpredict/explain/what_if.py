@@ -8,10 +8,10 @@ import pandas as pd
 
 from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import look_at
+from winpredict.explain.reasons import snapshot_of
 from winpredict.explain.themes import amount, in_points, influence, theme
 from winpredict.features.build import FeatureInfo
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
@@ -76,7 +76,7 @@ def what_if(
     figures: Mapping[str, float],
     *,
     as_of: pd.Timestamp | str | None = None,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
 ) -> WhatIf:
     """The odds of a deal under another touch count, team or the like.
 
@@ -90,7 +90,7 @@ def what_if(
         speed), and only inside the range that the training data cover.
     as_of : Timestamp or str, optional
         By default the end of the data.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them, as `DealScorer` keeps it.
 
     Returns
@@ -106,7 +106,10 @@ def what_if(
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
     return what_if_of(
-        model, model.build_features(crm, look_at(crm, deal_id, moment), company=company), deal_id, figures
+        model,
+        model.build_features(crm, snapshot_of(crm, deal_id, moment), cross_deal_history=cross_deal_history),
+        deal_id,
+        figures,
     )
 
 
@@ -120,7 +123,7 @@ def figures_of(model: TrainedModel, features: pd.DataFrame) -> list[Figure]:
         One row, of the deal.
     """
     return [
-        Figure(each.name, each.sentence, float(features[each.name].iloc[0]), *model.usual.covered[each.name])
+        Figure(each.name, each.sentence, float(features[each.name].iloc[0]), *model.reference_ranges.covered[each.name])
         for each in _possible(model).values()
     ]
 
@@ -163,7 +166,7 @@ def what_if_of(model: TrainedModel, features: pd.DataFrame, deal_id: str, figure
 
 
 def _askable(model: TrainedModel, info: FeatureInfo) -> bool:
-    return info.name in model.usual.covered and influence(theme(info)) == "in our hands"
+    return info.name in model.reference_ranges.covered and influence(theme(info)) == "in our hands"
 
 
 def _possible(model: TrainedModel) -> dict[str, FeatureInfo]:
@@ -181,7 +184,7 @@ def check_figure(model: TrainedModel, name: str, value: float) -> None:
     possible = _possible(model)
     if name not in possible:
         raise WinPredictError(f"what if {name}: that cannot be asked; ask about {', '.join(sorted(possible))}")
-    low, high = model.usual.covered[name]
+    low, high = model.reference_ranges.covered[name]
     if not low <= float(value) <= high:
         raise WinPredictError(
             f"what if {name} were {value:g}: the data cover {low:g} to {high:g} ({possible[name].sentence}); beyond "

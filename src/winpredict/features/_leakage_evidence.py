@@ -12,7 +12,7 @@ from scipy.stats import binom
 from winpredict._internal.times import days
 from winpredict.features._leakage_population import (
     CAUTION,
-    FEWEST,
+    MIN_DEALS,
     RARE,
     Comparison,
     Outcome,
@@ -258,7 +258,7 @@ def _pure_value(coded: pd.Categorical, population: Population) -> PureValue | No
     """The value whose closed deals' odds of one outcome lie farthest from those of all closed deals."""
     codes = np.asarray(coded.codes, dtype=np.intp)[population.closed]
     won = population.of("won")[population.closed]
-    if min(won.sum(), (~won).sum()) < FEWEST:
+    if min(won.sum(), (~won).sum()) < MIN_DEALS:
         return None
     deals = np.bincount(codes, minlength=len(coded.categories))
     best: PureValue | None = None
@@ -298,7 +298,7 @@ def _first_half_created(population: Population) -> NDArray[np.bool_]:
 def _rank_correlation_low(values: NDArray[np.float64], age: NDArray[np.float64]) -> float:
     """Lower bound of Spearman's rank correlation (by Fisher's transformation)."""
     both = ~np.isnan(values) & ~np.isnan(age)
-    if both.sum() < FEWEST or np.ptp(values[both]) == 0 or np.ptp(age[both]) == 0:
+    if both.sum() < MIN_DEALS or np.ptp(values[both]) == 0 or np.ptp(age[both]) == 0:
         return np.nan
     correlation = pd.Series(values[both]).corr(pd.Series(age[both]), method="spearman")
     inside = np.clip(correlation, -0.999999, 0.999999)
@@ -307,7 +307,7 @@ def _rank_correlation_low(values: NDArray[np.float64], age: NDArray[np.float64])
 
 def _difference_low(larger: NDArray[np.bool_], smaller: NDArray[np.bool_]) -> float:
     """Lower bound of the difference of two shares."""
-    if min(len(larger), len(smaller)) < FEWEST:
+    if min(len(larger), len(smaller)) < MIN_DEALS:
         return np.nan
     spread = sum(max(0.01, side.mean() * (1 - side.mean())) / len(side) for side in (larger, smaller))
     return float(larger.mean() - smaller.mean() - CAUTION * np.sqrt(spread))

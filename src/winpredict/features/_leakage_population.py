@@ -14,7 +14,7 @@ from winpredict.tables.crm import CRMData, utc
 Outcome = Literal["won", "lost"]
 
 #: Fewest deals on either side of a comparison.
-FEWEST = 20
+MIN_DEALS = 20
 #: Standard errors between an estimate and the bound that is held against a threshold; generous, as many are tried.
 CAUTION = 3.0
 #: Values seen less often than this are pooled.
@@ -100,11 +100,11 @@ class Population:
     def _alike(self, measure: NDArray[np.float64], outcome: Outcome) -> Comparison | None:
         aged = ~np.isnan(self.age)
         still_open, ended = self.of("open") & aged, self.of(outcome) & aged
-        if min(still_open.sum(), ended.sum()) < FEWEST:
+        if min(still_open.sum(), ended.sum()) < MIN_DEALS:
             return None
         weight = _weights_to_open(measure, still_open, ended)
         rows = np.flatnonzero(weight > 0)
-        enough = min(effective(weight[ended]), effective(weight[still_open])) >= FEWEST
+        enough = min(effective(weight[ended]), effective(weight[still_open])) >= MIN_DEALS
         return Comparison(rows, ended[rows], weight[rows]) if enough else None
 
     def separation(
@@ -112,7 +112,7 @@ class Population:
     ) -> Separation:
         """Cross-validated AUC of the smoothed share of positives per code, with a lower bound."""
         sizes = effective(weight[positive]), effective(weight[~positive])
-        if min(sizes) < FEWEST:
+        if min(sizes) < MIN_DEALS:
             return Separation()
         auc = _cross_validated_auc(codes[rows], positive, weight, self._fold[rows])
         return Separation(auc, auc - CAUTION * _auc_error(auc, *sizes))

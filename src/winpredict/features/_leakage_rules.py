@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from winpredict.features._leakage_evidence import NO_VALUE, Evidence
-from winpredict.features._leakage_population import FEWEST, Separation
+from winpredict.features._leakage_population import MIN_DEALS, Separation
 
 #: Lower bound of the AUC of closed against open deals of the same age from which a column is out.
 SEPARATES = 0.75
@@ -235,7 +235,7 @@ def _typed_over(e: Evidence) -> str | None:
 
 
 def _identifies(e: Evidence) -> str | None:
-    if e.kind == "date" or e.distinct < IDENTIFIES or e.filled * e.deals < FEWEST:
+    if e.kind == "date" or e.distinct < IDENTIFIES or e.filled * e.deals < MIN_DEALS:
         return None
     if e.kind == "number" and not (e.whole and words(e.column) & _IDENTIFIER):
         return None

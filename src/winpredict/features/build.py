@@ -14,7 +14,7 @@ import pandas as pd
 from winpredict._internal.threads import loops_for
 from winpredict.errors import ConfigError, TableError
 from winpredict.features.builders import Feature, FeatureBuilder, default_builders
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.past import Past
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import text_dtype
@@ -55,7 +55,7 @@ def build_features(
     *,
     attributes: Collection[str] = (),
     builders: Sequence[FeatureBuilder] | None = None,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
 ) -> Features:
     """Compute every builder's figures at each snapshot, from facts recorded strictly before it.
 
@@ -70,7 +70,7 @@ def build_features(
         they were observed (`winpredict.features.observations.Observations.usable`).
     builders : sequence of FeatureBuilder, optional
         By default the shipped ones and those of installed plug-ins (see `installed_builders`).
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them; by default that of `crm`.
 
     Returns
@@ -94,7 +94,7 @@ def build_features(
     [45.0, 14.0]
     """
     builders = default_builders() + installed_builders() if builders is None else builders
-    return features_of(Past(crm, snapshots.reset_index(drop=True), attributes, company), builders)
+    return features_of(Past(crm, snapshots.reset_index(drop=True), attributes, cross_deal_history), builders)
 
 
 def features_of(past: Past, builders: Sequence[FeatureBuilder]) -> Features:

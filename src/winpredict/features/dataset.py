@@ -20,19 +20,19 @@ from winpredict._internal.atomic import replacing
 from winpredict.errors import WorkspaceError
 from winpredict.features.build import FeatureInfo, Features, build_features
 from winpredict.features.builders import FeatureBuilder
-from winpredict.features.company import Company, CompanyFacts
+from winpredict.features.cross_deal_history import CrossDealFacts, CrossDealHistory
 from winpredict.features.events import DealEvents
 from winpredict.features.snapshots import every, labelled
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData
 
 #: Tells how far it is: so many of so many steps done.
-Steps = Callable[[int, int], None]
+StepProgress = Callable[[int, int], None]
 _PLAN, _INFO, _PART = "plan.json", "info.json", "part-0.parquet"
 
 
 @dataclass(frozen=True)
-class Looks:
+class SnapshotGrid:
     """Which days of a deal's life are looked at; see `winpredict.features.snapshots.every`.
 
     Parameters
@@ -78,17 +78,17 @@ class FeatureDataset:
         return (pd.read_parquet(path, partitioning=None) for path in self.parts)
 
 
-DEFAULT_LOOKS = Looks()
+DEFAULT_GRID = SnapshotGrid()
 
 
 def build_dataset(
     buckets: DealBuckets,
     folder: Path,
     *,
-    looks: Looks = DEFAULT_LOOKS,
+    grid: SnapshotGrid = DEFAULT_GRID,
     attributes: Sequence[str] = (),
     builders: Sequence[FeatureBuilder] | None = None,
-    steps: Steps | None = None,
+    progress: StepProgress | None = None,
 ) -> FeatureDataset:
     """Build the features of every bucket's snapshots, in the memory that one bucket needs.
 
@@ -99,13 +99,13 @@ def build_dataset(
     buckets : DealBuckets
     folder : Path
         Made if absent. What another plan (other data, attributes or builders) left there is removed.
-    looks : Looks
+    grid : SnapshotGrid
         By default every deal each seven days.
     attributes : sequence of str
         Static attributes that may be used (`LeakageAudit.kept`).
     builders : sequence of FeatureBuilder, optional
         See `build_features`.
-    steps : callable, optional
+    progress : callable, optional
         Called with the number of steps done and the number of all.
 
     Returns
@@ -125,18 +125,22 @@ def build_dataset(
     12
     """
     folder = Path(folder)
-    _same_plan(folder, _plan(buckets, attributes, builders, looks))
+    _same_plan(folder, _plan(buckets, attributes, builders, grid))
     places = [folder / "rows" / f"bucket={number}" for number in range(len(buckets))]
     if all((place / _INFO).exists() for place in places):
         return open_dataset(folder)
     facts_of = partial(_facts_of, attributes=attributes)
-    company = gather_company(buckets, facts_of, keep=folder / "company", steps=_share(steps, buckets, 0))
-    tell = _share(steps, buckets, len(buckets))
+    cross_deal_history = gather_cross_deal_history(
+        buckets, facts_of, keep=folder / "company", progress=_share(progress, buckets, 0)
+    )
+    tell = _share(progress, buckets, len(buckets))
     for number, place in enumerate(places):
         if not (place / _INFO).exists():
             crm = buckets.bucket(number)
-            snapshots = looks.of(crm)
-            built = build_features(crm, snapshots, attributes=attributes, builders=builders, company=company)
+            snapshots = grid.of(crm)
+            built = build_features(
+                crm, snapshots, attributes=attributes, builders=builders, cross_deal_history=cross_deal_history
+            )
             _write(place, snapshots, built)
         tell(number + 1)
     shutil.rmtree(folder / "company", ignore_errors=True)
@@ -158,13 +162,13 @@ def open_dataset(folder: Path) -> FeatureDataset:
     return FeatureDataset(Path(folder), info)
 
 
-def gather_company(
+def gather_cross_deal_history(
     buckets: DealBuckets,
-    facts_of: Callable[[CRMData], CompanyFacts],
+    facts_of: Callable[[CRMData], CrossDealFacts],
     *,
     keep: Path | None = None,
-    steps: Callable[[int], None] | None = None,
-) -> Company:
+    progress: Callable[[int], None] | None = None,
+) -> CrossDealHistory:
     """Cross-deal history of all buckets, gathered one bucket at a time.
 
     Parameters
@@ -174,25 +178,25 @@ def gather_company(
         Gives the facts of one bucket.
     keep : Path, optional
         Folder in which the facts of finished buckets are kept, for going on after a kill.
-    steps : callable, optional
+    progress : callable, optional
         Called with the number of buckets done.
     """
     parts = []
     for number in range(len(buckets)):
         place = None if keep is None else keep / f"bucket={number}"
         if place is not None and (place / "done.json").exists():
-            parts.append(CompanyFacts.load(place))
+            parts.append(CrossDealFacts.load(place))
         else:
             parts.append(facts_of(buckets.bucket(number)))
             if place is not None:
                 parts[-1].save(place)
-        if steps is not None:
-            steps(number + 1)
-    return Company(CompanyFacts.joined(parts))
+        if progress is not None:
+            progress(number + 1)
+    return CrossDealHistory(CrossDealFacts.joined(parts))
 
 
-def _facts_of(crm: CRMData, attributes: Sequence[str]) -> CompanyFacts:
-    return CompanyFacts.of(DealEvents(crm), attributes)
+def _facts_of(crm: CRMData, attributes: Sequence[str]) -> CrossDealFacts:
+    return CrossDealFacts.of(DealEvents(crm), attributes)
 
 
 def _write(place: Path, snapshots: pd.DataFrame, built: Features) -> None:
@@ -207,7 +211,7 @@ def _write(place: Path, snapshots: pd.DataFrame, built: Features) -> None:
 
 
 def _plan(
-    buckets: DealBuckets, attributes: Sequence[str], builders: Sequence[FeatureBuilder] | None, looks: Looks
+    buckets: DealBuckets, attributes: Sequence[str], builders: Sequence[FeatureBuilder] | None, grid: SnapshotGrid
 ) -> str:
     """What the rows depend on, as a hash: the data, what is computed of them, and on which days."""
     files = sorted(path for path in buckets.folder.rglob("*") if path.is_file())
@@ -219,7 +223,7 @@ def _plan(
         "attributes": list(attributes),
         "version": version("winpredict"),
         "builders": [(each.name, repr(vars(each)), _code(each)) for each in builders or ()],
-        "looks": repr(looks),
+        "looks": repr(grid),
     }
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -246,6 +250,6 @@ def _same_plan(folder: Path, plan: str) -> None:
         temporary.write_text(plan)
 
 
-def _share(steps: Steps | None, buckets: DealBuckets, before: int) -> Callable[[int], None]:
+def _share(progress: StepProgress | None, buckets: DealBuckets, before: int) -> Callable[[int], None]:
     """Steps of one of two passes over the buckets."""
-    return lambda done: None if steps is None else steps(before + done, 2 * len(buckets))
+    return lambda done: None if progress is None else progress(before + done, 2 * len(buckets))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from winpredict.features.leakage import LeakageAudit
 
 #: Fewest won and fewest lost deals that must have been seen while they were open.
-LEAST_OF_EITHER = 20
+MIN_OF_EITHER = 20
 #: Different texts per deal from which an attribute is an identifier, and nothing that a second deal could share.
 _IDENTIFIES = 0.9
 
@@ -69,7 +69,7 @@ class Observations:
         audit : LeakageAudit
             Attributes that it dropped come into question, unless the config dropped them.
         least : int
-            So many deals must have been seen while open that ended since, at least `LEAST_OF_EITHER` of them won and as
+            So many deals must have been seen while open that ended since, at least `MIN_OF_EITHER` of them won and as
             many lost.
 
         Returns
@@ -79,7 +79,7 @@ class Observations:
         """
         wanted = audit.columns[(audit.columns["verdict"] == "drop") & (audit.columns["decided_by"] == "audit")]
         of = self.columns[self.columns["column"].isin(wanted["column"])]
-        enough = (of["won"] + of["lost"] >= least) & (of[["won", "lost"]].min(axis=1) >= LEAST_OF_EITHER)
+        enough = (of["won"] + of["lost"] >= least) & (of[["won", "lost"]].min(axis=1) >= MIN_OF_EITHER)
         return tuple(f"{OBSERVED}{name}" for name in of.loc[enough & of["varied"].astype(bool), "column"])
 
     def summary(self, audit: "LeakageAudit", least: int) -> str:
@@ -106,7 +106,7 @@ class Observations:
 def _tells_apart(values: pd.Series) -> bool:
     """Whether values differ, and are not as good as different on every deal."""
     named = values.dropna()
-    if isinstance(values.dtype, pd.StringDtype) and named.nunique() >= _IDENTIFIES * max(len(named), LEAST_OF_EITHER):
+    if isinstance(values.dtype, pd.StringDtype) and named.nunique() >= _IDENTIFIES * max(len(named), MIN_OF_EITHER):
         return False
     return len(named) > 0 and (len(named) < len(values) or not bool((named == named.iloc[0]).all()))
 
@@ -116,4 +116,4 @@ def _said(name: str, kept: Collection[str], usable: Collection[str], least: int)
         return "used, before the first observation as that saw it"
     if f"{OBSERVED}{name}" in usable:
         return "used as observed, missing before"
-    return f"not used (from {least:,} such deals on, {LEAST_OF_EITHER} of either outcome, if it tells deals apart)"
+    return f"not used (from {least:,} such deals on, {MIN_OF_EITHER} of either outcome, if it tells deals apart)"

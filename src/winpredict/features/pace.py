@@ -219,11 +219,11 @@ class _Moves:
     @classmethod
     def of(cls, spans: _Spans, moves: pd.DataFrame) -> "_Moves":
         """Moves of deals that were looked at before; where nothing was expected, nothing counts as observed."""
-        looks = pd.DataFrame(
+        snapshots = pd.DataFrame(
             {"deal": spans.deal, "since": spans.since, "place": np.arange(len(spans.deal), dtype=float)}
         )
         deal, moment = moves["deal"].to_numpy(np.int64), microseconds(moves["at"])
-        place = AsOfTable(looks, "deal", "since").at(deal, moment).last("place").to_numpy(np.float64)
+        place = AsOfTable(snapshots, "deal", "since").at(deal, moment).last("place").to_numpy(np.float64)
         seen = ~np.isnan(place)
         row = place[seen].astype(np.int64)
         number = moves["moves"].to_numpy(np.float64)[seen]

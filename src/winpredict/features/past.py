@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from winpredict._internal.times import days
 from winpredict.errors import TableError
 from winpredict.features.asof import AsOfTable, AsOfView, find_places, gathered, microseconds, taken
-from winpredict.features.company import ALL, Company, CompanyFacts, account_places
+from winpredict.features.cross_deal_history import ALL, CrossDealFacts, CrossDealHistory, account_places
 from winpredict.features.events import DealEvents
 from winpredict.features.observed import ObservedAttributes, observed_column
 from winpredict.tables.crm import VERSIONED, CRMData
@@ -34,7 +34,7 @@ class Past:
     attributes : collection of str
         The static attributes that may be used: those that the leakage audit kept; and as ``observed_<column>`` those
         that may be used only as they were observed.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them; by default that of `crm`.
 
     Raises
@@ -54,7 +54,7 @@ class Past:
         crm: CRMData,
         snapshots: pd.DataFrame,
         attributes: Collection[str] = (),
-        company: Company | None = None,
+        cross_deal_history: CrossDealHistory | None = None,
     ) -> None:
         self.crm = crm
         self.snapshots = _conformed(snapshots)
@@ -62,7 +62,7 @@ class Past:
         self._row = find_places(crm.deals["deal_id"], self.snapshots["deal_id"])
         self._refuse_unknown()
         self._events = DealEvents(crm)
-        self._given_company = company
+        self._given_history = cross_deal_history
         self._cache: dict[str, Any] = {}
 
     def __len__(self) -> int:
@@ -74,11 +74,11 @@ class Past:
         return len(self) + sum(self.crm.rows.values())
 
     @cached_property
-    def company(self) -> Company:
+    def cross_deal_history(self) -> CrossDealHistory:
         """What deals tell of each other."""
-        if self._given_company is not None:
-            return self._given_company
-        return Company(CompanyFacts.of(self._events, self.attributes))
+        if self._given_history is not None:
+            return self._given_history
+        return CrossDealHistory(CrossDealFacts.of(self._events, self.attributes))
 
     def _refuse_unknown(self) -> None:
         if (self._row < 0).any():
@@ -114,9 +114,9 @@ class Past:
         return microseconds(self.as_of)
 
     @property
-    def known_to_company(self) -> bool:
+    def known_to_cross_deal_history(self) -> bool:
         """Whether the cross-deal history holds the deals of all snapshots."""
-        return self.company.holds(self.snapshots["deal_id"])
+        return self.cross_deal_history.holds(self.snapshots["deal_id"])
 
     @cached_property
     def days_open(self) -> NDArray[np.float64]:
@@ -130,11 +130,11 @@ class Past:
 
     def has(self, table: str, column: str | None = None) -> bool:
         """Whether a table is there, holds rows and (if asked) a column that is not all missing."""
-        return self.company.has(table, column)
+        return self.cross_deal_history.has(table, column)
 
     def has_touches(self, kind: str) -> bool:
         """Whether any touch of any deal is of a kind."""
-        return self.company.has_touches(kind)
+        return self.cross_deal_history.has_touches(kind)
 
     def has_link(self, column: str) -> bool:
         """Whether the owner or the account of deals may be used: by its history, or because the audit kept it."""
@@ -163,11 +163,11 @@ class Past:
 
         Columns change (1.0, or -1.0 for one taken off), and value and list_value, negative for one taken off.
         """
-        return self.company.item_values.at(accounts, self._moments)
+        return self.cross_deal_history.item_values.at(accounts, self._moments)
 
-    def won_stays(self, stages: pd.Series) -> AsOfView:
+    def won_stage_durations(self, stages: pd.Series) -> AsOfView:
         """Stays of won deals in each snapshot's stage (column days), known once the stage was left and the deal won."""
-        return self.company.won_stays.at(stages, self._moments)
+        return self.cross_deal_history.won_stage_durations.at(stages, self._moments)
 
     def versioned(self, column: str) -> pd.Series:
         """A versioned column's last value recorded before as_of."""
@@ -215,11 +215,11 @@ class Past:
 
     def number_of_values(self, name: str) -> int:
         """How many different values an attribute has over all deals."""
-        return self.company.number_of_values(name)
+        return self.cross_deal_history.number_of_values(name)
 
     def number_of_results(self) -> int:
         """How many different results touches have over all deals."""
-        return self.company.number_of_results
+        return self.cross_deal_history.number_of_results
 
     def account_id(self) -> pd.Series:
         """The deal's account (no history: today's)."""
@@ -240,7 +240,7 @@ class Past:
         AsOfView
             Events with the columns won (boolean), amount, log_amount (missing unless above 0), cycle_days and deal_id.
         """
-        return self._looked_at(f"closings {key}", lambda: self.company.closings(key), values)
+        return self._looked_at(f"closings {key}", lambda: self.cross_deal_history.closings(key), values)
 
     def closings_of_all(self) -> AsOfView:
         """All deals closed before as_of; see `closings`."""
@@ -249,14 +249,14 @@ class Past:
 
     def creations(self, key: str, values: pd.Series) -> AsOfView:
         """Deals created before as_of that share each snapshot's value of a static column; see `closings`."""
-        return self._looked_at(f"creations {key}", lambda: self.company.creations(key), values)
+        return self._looked_at(f"creations {key}", lambda: self.cross_deal_history.creations(key), values)
 
     def ownerships(self, owners: pd.Series) -> AsOfView:
         """Moments at which each owner got a deal (``change`` 1.0) or was rid of it, closed or handed on (-1.0).
 
         Their sum is the number of open deals that the owner has.
         """
-        return self._looked_at("ownerships", lambda: self.company.ownerships, owners)
+        return self._looked_at("ownerships", lambda: self.cross_deal_history.ownerships, owners)
 
     def _looked_at(self, name: str, make: Callable[[], AsOfTable], values: pd.Series) -> AsOfView:
         """A table looked at by keys; the last look is kept, as several builders ask the same."""

@@ -76,9 +76,9 @@ def every(crm: CRMData, days: float, *, longest_days: float = 730.0) -> pd.DataF
     deals = _dated_deals(crm)
     offset = pd.util.hash_pandas_object(deals["deal_id"], index=False).to_numpy() / 2.0**64
     life = np.minimum(days_of(_end(crm, deals) - deals["created_at"]), longest_days)
-    looks = np.maximum(np.ceil(life / days - offset), 0).astype(np.int64)
-    row = np.repeat(np.arange(len(deals)), looks)
-    number = np.arange(row.size) - np.repeat(np.cumsum(looks) - looks, looks)
+    counts = np.maximum(np.ceil(life / days - offset), 0).astype(np.int64)
+    row = np.repeat(np.arange(len(deals)), counts)
+    number = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
     age = pd.to_timedelta((number + offset[row]) * days * 86_400e6, unit="us").round("1us")
     as_of = deals["created_at"].take(row).reset_index(drop=True) + age
     kept = as_of.to_numpy() > deals["created_at"].to_numpy()[row]

@@ -44,9 +44,9 @@ from winpredict.tables.buckets import OF_DEALS, DealBuckets, bucket_of, kinds_of
 from winpredict.tables.crm import CRMData, utc, write_description
 from winpredict.tables.schema import TABLES, text_dtype
 
-Steps = Callable[[int, int], None]
+StepProgress = Callable[[int, int], None]
 #: Files that are larger together are parted, into buckets of about so many bytes.
-LARGE_BYTES, BYTES_A_BUCKET, MOST_BUCKETS = 10**9, 25 * 10**6, 1024
+LARGE_BYTES, BYTES_A_BUCKET, MAX_BUCKETS = 10**9, 25 * 10**6, 1024
 _PLAN, _ROUTED, _DONE = "plan.json", "routed.json", "done.json"
 #: Of the folder of the work; what another version of winpredict left is not gone on with.
 _LAYOUT = 3
@@ -102,7 +102,7 @@ class _Routed:
         return stage_names(spellings, profile)
 
 
-def import_parted(
+def import_out_of_core(
     raw_files: Iterable[RawFile],
     profile: Profile,
     folder: Path,
@@ -113,7 +113,7 @@ def import_parted(
     earlier: DealBuckets | None = None,
     earlier_files: Collection[str] = (),
     now: pd.Timestamp | None = None,
-    steps: Steps | None = None,
+    progress: StepProgress | None = None,
 ) -> ImportedParts:
     """Import tables in the memory of one bucket.
 
@@ -138,7 +138,7 @@ def import_parted(
         As `winpredict.ingest.importing.import_raw` has it.
     now : Timestamp, optional
         The moment of the import, by default the present; a resumed import keeps that of its start.
-    steps : callable, optional
+    progress : callable, optional
         Called with the number of steps done and the number of all: one a bucket, or with `earlier` two.
 
     Returns
@@ -172,7 +172,7 @@ def import_parted(
         refuse_no_deals(profile, list(routed.files.values()))
     at_once = earlier is None or adds
     of_all = buckets if at_once else 2 * buckets
-    tell = steps or (lambda done, of: None)
+    tell = progress or (lambda done, of: None)
     for number in range(buckets):
         place = folder / (_FINISHED if at_once else _NEW) / str(number)
         if not (place / _DONE).exists():
@@ -206,7 +206,7 @@ def buckets_for(paths: Sequence[Path | str], profile: Profile) -> int | None:
     if with_lists and not all(each.suffix.lower() in (".csv", ".tsv") for each in files if each.is_file()):
         return None
     size = sum(each.stat().st_size for each in files if each.is_file())
-    return None if size < LARGE_BYTES else min(math.ceil(size / BYTES_A_BUCKET), MOST_BUCKETS)
+    return None if size < LARGE_BYTES else min(math.ceil(size / BYTES_A_BUCKET), MAX_BUCKETS)
 
 
 def source_plan(paths: Sequence[Path | str]) -> str:
@@ -403,20 +403,20 @@ def said_of(crm: CRMData) -> dict[str, Any]:
     }
 
 
-def _told(place: Path, buckets: int) -> list[dict[str, Any]]:
+def _bucket_summaries(place: Path, buckets: int) -> list[dict[str, Any]]:
     """What was said of every bucket."""
     return [json.loads((place / str(number) / _DONE).read_text()) for number in range(buckets)]
 
 
 def _known_until(place: Path, buckets: int) -> pd.Timestamp | None:
     """The end of knowledge of all buckets."""
-    return _last_known(_told(place, buckets))
+    return _last_known(_bucket_summaries(place, buckets))
 
 
 def _joined_quarantine(routed: _Routed, place: Path, buckets: int) -> Quarantine:
     """What was noted of all rows, but for the rows themselves."""
     quarantine = Quarantine()
-    quarantine.join([routed.quarantine, *(said["quarantine"] for said in _told(place, buckets))])
+    quarantine.join([routed.quarantine, *(said["quarantine"] for said in _bucket_summaries(place, buckets))])
     return quarantine
 
 
@@ -458,7 +458,7 @@ def _finished(
     folder: Path, buckets: int, stage_order: tuple[str, ...], shared: Mapping[str, pd.DataFrame]
 ) -> DealBuckets:
     """Put the tables of all buckets together, by renaming; everything else is small."""
-    said = _told(folder / _FINISHED, buckets)
+    said = _bucket_summaries(folder / _FINISHED, buckets)
     description = described(said, stage_order, buckets)
     columns = description["columns"]
     with replacing_folder(folder / "tables") as tables:

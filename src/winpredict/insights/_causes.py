@@ -10,7 +10,7 @@ from scipy.special import expit, softmax
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 #: Groups with fewer deals in both periods together are not named as a cause.
-FEWEST = 20
+MIN_DEALS = 20
 NOT_RECORDED, OTHERS = "(not recorded)", "(others)"
 #: Candidates beside the groups of segments.
 ALL_ALIKE, MIX_ONLY = "all deals alike", "the mix of deals only"
@@ -25,7 +25,7 @@ def grouped(values: pd.Series) -> pd.Series:
     """The group of each deal; those with few deals are one."""
     names = texts(values)
     sizes = names.map(names.value_counts())
-    return names.where(sizes >= FEWEST, OTHERS)
+    return names.where(sizes >= MIN_DEALS, OTHERS)
 
 
 def members(groups: Mapping[str, pd.Series], deals: int) -> tuple[dict[tuple[str, str], Flags], Flags]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from winpredict.insights._control_sentences import change, named, stood_out, wobble
+from winpredict.insights._control_sentences import change, named, normal_variation, stood_out
 from winpredict.insights._phrases import counted, percent
 from winpredict.insights.decomposition import points
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from winpredict.insights.decomposition import Explanation
 
 #: So many sentences about what changed at most.
-_MOST = 6
+_MAX_SENTENCES = 6
 
 
 def of_all(
@@ -28,13 +28,13 @@ def of_all(
     if judged.empty:
         return []
     told = judged[judged["verdict"] != "wobble"]
-    wobbles = judged[(judged["verdict"] == "wobble") & (judged["segment"] == "")]
-    said = [_told(row, charts, explanations) for row in _ordered(told)]
-    more = len(said) - _MOST
-    said = [*said[:_MOST], *_along(told)]
+    unchanged = judged[(judged["verdict"] == "wobble") & (judged["segment"] == "")]
+    said = [_format_change(row, charts, explanations) for row in _ordered(told)]
+    more = len(said) - _MAX_SENTENCES
+    said = [*said[:_MAX_SENTENCES], *_along(told)]
     if more > 0:
         said.append(f"{counted(more, 'further chart')} told a change.")
-    said += [f"Wobble: {wobble(charts[_key(row)])}." for _, row in wobbles.iterrows()]
+    said += [f"Wobble: {normal_variation(charts[_key(row)])}." for _, row in unchanged.iterrows()]
     return [*said, _chance(judged, family_rate)]
 
 
@@ -56,7 +56,9 @@ def _ordered(told: pd.DataFrame) -> list[pd.Series]:
     return [told.loc[place] for place in places.index]
 
 
-def _told(row: pd.Series, charts: Mapping["Key", "ControlChart"], explanations: Mapping["Key", "Explanation"]) -> str:
+def _format_change(
+    row: pd.Series, charts: Mapping["Key", "ControlChart"], explanations: Mapping["Key", "Explanation"]
+) -> str:
     chart = charts[_key(row)]
     if row["verdict"] == "stands out" or chart.change is None:
         return f"The {chart.name} stood out {stood_out(chart)}; there is no lasting change."

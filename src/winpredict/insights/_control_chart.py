@@ -10,13 +10,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from winpredict.errors import TableError
-from winpredict.insights import _control_sentences as say
+from winpredict.insights import _control_sentences as wording
 from winpredict.insights._control_limits import LATEST, RULES, Floats, Measured, Process, WonOfClosed, statistics
 from winpredict.insights._control_marks import Split, marked, splits
 from winpredict.insights._phrases import counted
 
 #: Fewer periods carry no limits.
-FEWEST_PERIODS = 6
+MIN_PERIODS = 6
 #: Rules that say that the level is another one; the others may be about single periods.
 _LASTING = ("run", "latest", "level")
 _CHANGES = ("period", "earliest", "latest", "before", "after", "n_before", "n_after", "strength")
@@ -73,7 +73,7 @@ class ControlChart:
 
     def sentences(self) -> list[str]:
         """What a sales manager must know, the most important first."""
-        return [*say.of_chart(self), *self.notes]
+        return [*wording.of_chart(self), *self.notes]
 
 
 def control_chart(
@@ -189,7 +189,7 @@ def _frame(values: ArrayLike | pd.Series, kind: Kind, counts: ArrayLike | None, 
 
 def _process(rows: pd.DataFrame, kind: Kind, log: bool) -> Process | None:
     """The series with its scores; None where it is short or nothing varies."""
-    if len(rows) < FEWEST_PERIODS:
+    if len(rows) < MIN_PERIODS:
         return None
     raw = rows["raw"].to_numpy()
     if kind == "p":
@@ -206,8 +206,8 @@ def _values(frame: pd.DataFrame, kind: Kind) -> Floats:
 
 def _without_limits(frame: pd.DataFrame, words: _Words) -> ControlChart:
     usable = int(frame["usable"].sum())
-    if usable < FEWEST_PERIODS:
-        note = f"{counted(usable, words.period or 'period')} with data; {FEWEST_PERIODS} are needed for limits."
+    if usable < MIN_PERIODS:
+        note = f"{counted(usable, words.period or 'period')} with data; {MIN_PERIODS} are needed for limits."
     else:
         note = "every value is the same, so there is no noise to compare with."
     shown = frame[["period"]].assign(value=_values(frame, words.kind), n=frame["n"])

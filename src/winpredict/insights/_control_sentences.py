@@ -80,7 +80,7 @@ def of_chart(chart: "ControlChart") -> list[str]:
     single = chart.frame[chart.frame["signal"] != ""]
     if len(single):
         return [f"{name} stood out {stood_out(chart)}; there is no lasting change."]
-    return [f"Wobble: {wobble(chart)}."]
+    return [f"Wobble: {normal_variation(chart)}."]
 
 
 def _earlier(chart: "ControlChart") -> list[tuple[Any, pd.Series]]:
@@ -113,7 +113,7 @@ def stood_out(chart: "ControlChart") -> str:
     return f"{', '.join(told)} against a usual {value_in_words(rows['centre'].iloc[0], chart.unit)}"
 
 
-def wobble(chart: "ControlChart") -> str:
+def normal_variation(chart: "ControlChart") -> str:
     """The range of a series in which nothing changed."""
     low, high = chart.frame["value"].min(), chart.frame["value"].max()
     return (

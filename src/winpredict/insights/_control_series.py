@@ -14,7 +14,7 @@ from winpredict.tables.crm import CRMData
 #: Segments that are known before a deal ends; those that grow with its life would explain a change by itself.
 SEGMENTS_BEFORE_THE_END = ("customer", "product", "team", "lead_source", "size")
 #: A group has charts when so many of its deals close in a period on average.
-FEWEST_A_PERIOD = 5
+MIN_PER_PERIOD = 5
 #: Share of deals that are older than the time after which all lengths of deals are among those that close.
 _STEADY = 0.95
 #: A period counts as complete when the data end within this share of it from its end.
@@ -126,7 +126,7 @@ def groups_with_enough(found: DealsByPeriod, segments: Mapping[str, str]) -> Ite
     """Segment, group and which deals belong to it; first all deals, with an empty segment."""
     deals, ended = found.deals, found.ended
     yield "", "all", pd.Series(True, index=deals.index)
-    fewest = FEWEST_A_PERIOD * len(found.closed)
+    fewest = MIN_PER_PERIOD * len(found.closed)
     for segment in segments:
         values = deals[segment].astype(object)
         sizes = values.reindex(ended.index).value_counts()

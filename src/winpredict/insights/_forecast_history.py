@@ -23,7 +23,7 @@ USUAL_SHOCK, USUAL_WINDOWS = 0.5, 12
 RECENT_DAYS = 120
 _AGES = np.array([0.0, 14.0, 30.0, 60.0, 120.0])
 _LEAD_DAYS = 30.0
-_FEWEST_RATIOS = 20
+_MIN_RATIOS = 20
 _PRIOR_DEALS = 5.0
 #: An amount that moved by more than this factor before the win was no price but a placeholder, such as 1; what moved
 #: less is counted as at most so much, as one deal must not multiply the whole forecast.
@@ -151,19 +151,19 @@ def amount_ratios(crm: CRMData, history: History) -> Floats:
     won = history.deals[history.deals["won"] & (history.deals["amount"] > 0)]
     # a deal without a creation, or entered after its close, has no moment before the win to look at
     won = won[won["closed_at"] > won["created_at"]]
-    if not crm.records_changes_of("amount") or len(won) < _FEWEST_RATIOS:
+    if not crm.records_changes_of("amount") or len(won) < _MIN_RATIOS:
         return np.ones(1)
     ratio = won["amount"].to_numpy(np.float64) / _amounts_before(crm, won)
     ratio = np.sort(ratio[(ratio >= 1 / _PLACEHOLDER) & (ratio <= _PLACEHOLDER)])
-    return np.clip(ratio, 1 / _LARGEST_MOVE, _LARGEST_MOVE) if len(ratio) >= _FEWEST_RATIOS else np.ones(1)
+    return np.clip(ratio, 1 / _LARGEST_MOVE, _LARGEST_MOVE) if len(ratio) >= _MIN_RATIOS else np.ones(1)
 
 
 def _amounts_before(crm: CRMData, won: pd.DataFrame) -> Floats:
     """Amount of each won deal a month before the win, or at half its life; NaN where it had none above 0."""
     life = pd.to_timedelta(np.minimum(days(won["closed_at"] - won["created_at"]) / 2, _LEAD_DAYS), unit="D")
-    looks = pd.DataFrame({"deal_id": won["deal_id"].to_numpy(), "as_of": (won["closed_at"] - life).to_numpy()})
-    looks["as_of"] = looks["as_of"].dt.as_unit("us")
-    before = build_features(crm, looks, builders=(Amount(),)).frame["amount"].to_numpy(np.float64)
+    snapshots = pd.DataFrame({"deal_id": won["deal_id"].to_numpy(), "as_of": (won["closed_at"] - life).to_numpy()})
+    snapshots["as_of"] = snapshots["as_of"].dt.as_unit("us")
+    before = build_features(crm, snapshots, builders=(Amount(),)).frame["amount"].to_numpy(np.float64)
     return np.where(before > 0, before, np.nan)
 
 
@@ -223,7 +223,7 @@ def new_business(history: History, now: pd.Timestamp) -> NewBusiness:
     rate_won, rate = np.repeat(rate_won, _AGE_BIN), np.repeat(rate, _AGE_BIN)
     still_open = np.exp(-np.append(0.0, np.cumsum(rate)[:-1]))
     amounts = deals.loc[deals["won"] & (deals["closed_at"] >= recent) & (deals["amount"] > 0), "amount"]
-    if len(amounts) < _FEWEST_RATIOS:
+    if len(amounts) < _MIN_RATIOS:
         amounts = deals.loc[deals["won"] & (deals["amount"] > 0), "amount"]
     span = min(RECENT_DAYS, max(float((now - created.min()) / pd.Timedelta(days=1)), 1.0))
     return NewBusiness(

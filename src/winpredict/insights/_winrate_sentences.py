@@ -8,7 +8,7 @@ from winpredict.insights._phrases import counted, duration, money, percent, poin
 #: Segments that count something which grows while a deal lives.
 _GROWING = ("touches_band", "people_band", "contacts_band")
 _FEW_GROUPS = 6
-_MOST_CHANGES = 5
+_MAX_CHANGES = 5
 #: Groups as a sentence names them; others are "where the product is Core".
 _OF = {
     "customer": "with {} customers",
@@ -56,7 +56,7 @@ def changes(segments: pd.DataFrame) -> list[str]:
     told = _plain(segments[segments["changed"].astype(bool) & ~segments["small"].astype(bool)])
     told = told[told["n_before"] >= 20]
     told = told.assign(deals=-(told["change"] * told["n"]).abs()).sort_values(["deals", "segment", "group"])
-    out = [_change(row) for _, row in told.head(_MOST_CHANGES).iterrows()]
+    out = [_change(row) for _, row in told.head(_MAX_CHANGES).iterrows()]
     more = len(told) - len(out)
     return [*out, f"{counted(more, 'further group')} changed beyond chance."] if more > 0 else out
 

@@ -8,7 +8,7 @@ from winpredict._internal.times import days
 from winpredict.config import Run
 
 
-def deals_at_risk(deals: pd.DataFrame, knobs: Run) -> pd.DataFrame:
+def deals_at_risk(deals: pd.DataFrame, settings: Run) -> pd.DataFrame:
     """The big ones among some open deals whose odds fall or that nobody touches, the largest first.
 
     Parameters
@@ -16,7 +16,7 @@ def deals_at_risk(deals: pd.DataFrame, knobs: Run) -> pd.DataFrame:
     deals : DataFrame
         amount (none above zero counts as unknown), currency (if there are several), move (of the odds lately; missing
         where unknown) and silent (days since the last touch; likewise). A deal is big among those of its currency.
-    knobs : Run
+    settings : Run
         From which size, move and silence.
 
     Returns
@@ -32,9 +32,10 @@ def deals_at_risk(deals: pd.DataFrame, knobs: Run) -> pd.DataFrame:
     """
     amount = deals["amount"].where(deals["amount"] > 0)
     same_money = amount.groupby(deals["currency"], dropna=False) if "currency" in deals else amount
-    big = same_money.rank(pct=True, method="max") > 1 - knobs.big_share
+    big = same_money.rank(pct=True, method="max") > 1 - settings.big_share
     told = deals.assign(
-        falls=deals["move"].fillna(0.0) <= -knobs.moved_points / 100, is_silent=deals["silent"] >= knobs.silent_days
+        falls=deals["move"].fillna(0.0) <= -settings.moved_points / 100,
+        is_silent=deals["silent"] >= settings.silent_days,
     )
     return told[big & (told["falls"] | told["is_silent"])].sort_values("amount", ascending=False, kind="stable")
 

@@ -9,8 +9,8 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from winpredict.errors import TableError
-from winpredict.insights import _changes_sentences as say
-from winpredict.insights._control_chart import FEWEST_PERIODS, ControlChart, Kind, control_chart
+from winpredict.insights import _changes_sentences as wording
+from winpredict.insights._control_chart import MIN_PERIODS, ControlChart, Kind, control_chart
 from winpredict.insights._control_sentences import where
 from winpredict.insights._control_series import (
     MEASURES,
@@ -76,7 +76,7 @@ class Changes:
 
     def sentences(self) -> list[str]:
         """What a sales manager must know, the most important first."""
-        return [*say.of_all(self.frame, self.charts, self.explanations, self.family_rate), *self.notes]
+        return [*wording.of_all(self.frame, self.charts, self.explanations, self.family_rate), *self.notes]
 
 
 def changes(
@@ -134,7 +134,7 @@ def changes(
     told = frame[(frame["verdict"] == "change") & (frame["measure"] == "win_rate")]
     keys: list[Key] = [(row["measure"], row["segment"], row["group"]) for _, row in told.iterrows()]
     explanations = {key: _explained(found, segments, charts[key], seed) for key in keys}
-    notes = tuple(notes_on(crm, found, FEWEST_PERIODS, period))
+    notes = tuple(notes_on(crm, found, MIN_PERIODS, period))
     return Changes(_with_causes(frame, explanations), charts, explanations, family_rate, period, notes)
 
 

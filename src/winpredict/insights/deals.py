@@ -79,15 +79,15 @@ def deals_at_end(crm: CRMData, attributes: Sequence[str] = ()) -> pd.DataFrame:
     """
     deals = crm.deals
     end = deals["closed_at"].fillna(crm.known_until) if crm.known_until is not None else deals["closed_at"]
-    looks = pd.DataFrame({"deal_id": deals["deal_id"], "as_of": end.astype(TIME_DTYPE)}).reset_index(drop=True)
+    snapshots = pd.DataFrame({"deal_id": deals["deal_id"], "as_of": end.astype(TIME_DTYPE)}).reset_index(drop=True)
     usable = [name for name in attributes if name in deals]
     links = [name for name in LINKS if name in deals]
-    found = build_features(crm, looks, attributes={*usable, *links}, builders=_BUILDERS).frame
+    frame = build_features(crm, snapshots, attributes={*usable, *links}, builders=_BUILDERS).frame
     out = deals[["deal_id", "outcome", "created_at", "closed_at"]].reset_index(drop=True)
-    out["days"] = np.asarray(days(looks["as_of"] - out["created_at"]), dtype=np.float64)
+    out["days"] = np.asarray(days(snapshots["as_of"] - out["created_at"]), dtype=np.float64)
     for name, sources in _FIGURES.items():
-        present = [source for source in sources if source in found]
-        out[name] = found[present[0]].to_numpy() if present else (np.nan if name != "stage" else None)
+        present = [source for source in sources if source in frame]
+        out[name] = frame[present[0]].to_numpy() if present else (np.nan if name != "stage" else None)
     out["stage"] = out["stage"].astype(text_dtype())
     for name, values in _segments(crm, out).items():
         out[name] = values

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.insights._forecast_history import History, amount_ratios, new_business, shared_shock
 from winpredict.insights._forecast_quota import quotas_of
 from winpredict.insights._forecast_shock import middle_log_odds
@@ -21,7 +21,7 @@ from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
 Floats = NDArray[np.float64]
-Whose = NDArray[np.bool_] | slice
+DealSelection = NDArray[np.bool_] | slice
 
 LEVEL = 0.8
 #: Quantiles of the simulated bookings that are called commit (reached four times in five) and best case.
@@ -91,7 +91,7 @@ class Forecast:
         """What a sales manager must know, the nearest first."""
         if self.periods.empty:
             return list(self.notes)
-        return [_told(row) for _, row in self.periods.iterrows()] + list(self.notes)
+        return [_format_period(row) for _, row in self.periods.iterrows()] + list(self.notes)
 
 
 def forecast(
@@ -99,7 +99,7 @@ def forecast(
     crm: CRMData,
     *,
     as_of: pd.Timestamp | str | None = None,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
     draws: int = 4000,
     seed: int = 0,
 ) -> Forecast:
@@ -111,7 +111,7 @@ def forecast(
     crm : CRMData
     as_of : Timestamp or str, optional
         By default the end of the data; nothing recorded at or after it is used.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them.
     draws : int
         Simulated futures.
@@ -148,9 +148,9 @@ def forecast(
     history = History.of(known, table, now)
     if not (history.deals["amount"] > 0).any():
         return _empty(now, "No deal has an amount, so there are no bookings to forecast.")
-    looks = pipeline(known, now).sort_values("deal_id", ignore_index=True)  # draws go by this order
-    features = model.build_features(known, looks, company=company)
-    return _Simulation(model, known, table, history, looks, features, now, draws, seed).forecast()
+    snapshots = pipeline(known, now).sort_values("deal_id", ignore_index=True)  # draws go by this order
+    features = model.build_features(known, snapshots, cross_deal_history=cross_deal_history)
+    return _Simulation(model, known, table, history, snapshots, features, now, draws, seed).forecast()
 
 
 def periods_at(now: pd.Timestamp) -> list[Period]:
@@ -179,9 +179,9 @@ class _Bookings:
     expected: Floats
     drawn: NDArray[np.floating]
 
-    def of(self, whose: Whose) -> tuple[float, Floats]:
+    def of(self, selection: DealSelection) -> tuple[float, Floats]:
         """Both, added up over some of them."""
-        return float(self.expected[whose].sum()), self.drawn[whose].sum(axis=0).astype(np.float64)
+        return float(self.expected[selection].sum()), self.drawn[selection].sum(axis=0).astype(np.float64)
 
 
 class _Simulation:
@@ -193,7 +193,7 @@ class _Simulation:
         crm: CRMData,
         table: pd.DataFrame,
         history: History,
-        looks: pd.DataFrame,
+        snapshots: pd.DataFrame,
         features: pd.DataFrame,
         now: pd.Timestamp,
         draws: int,
@@ -203,7 +203,7 @@ class _Simulation:
             model, crm, history, features, now, draws, seed,
         )  # fmt: skip
         self.odds = model.odds(features)["win_probability"].to_numpy(np.float64)
-        of_deal = table.set_index("deal_id").reindex(looks["deal_id"])
+        of_deal = table.set_index("deal_id").reindex(snapshots["deal_id"])
         self.notes = several_currencies(crm)
         self.amount = self._amounts(of_deal["amount"].to_numpy(np.float64))
         self.ratios = amount_ratios(crm, history)
@@ -212,7 +212,7 @@ class _Simulation:
             self.notes.append("No won deal has an amount, so deals not yet created are left out of the forecast.")
         self.owners = _owners(history, now)
         self.deals = of_deal[["rep", "team"]].reset_index().assign(amount=self.amount, win_probability=self.odds)
-        self.expected_close = _expected_close(crm, looks)
+        self.expected_close = _expected_close(crm, snapshots)
         self.periods = periods_at(now)
         self.booked = history.deals[history.won_between(min(period.starts for period in self.periods), now)]
 
@@ -239,11 +239,11 @@ class _Simulation:
         if not missing.any():
             return amounts
         won = self.history.deals.loc[self.history.deals["won"], "amount"].to_numpy(np.float64)
-        for others, whose in ((won, "the won deals"), (amounts, "the other open deals")):
+        for others, selection in ((won, "the won deals"), (amounts, "the other open deals")):
             if (known := others[others > 0]).size:
                 mean = float(known.mean())
                 self.notes.append(
-                    f"{counted(missing.sum(), 'open deal')} without an amount: the mean of {whose} ({money(mean)}) "
+                    f"{counted(missing.sum(), 'open deal')} without an amount: the mean of {selection} ({money(mean)}) "
                     "stands in."
                 )
                 return np.where(missing, mean, amounts)
@@ -317,7 +317,7 @@ class _Simulation:
         booked: float,
         won: tuple[float, Floats],
         to_come: tuple[float, Floats],
-        mine: Whose,
+        mine: DealSelection,
         quota: float,
     ) -> dict[str, object]:
         expected = float(booked) + won[0] + to_come[0]
@@ -380,10 +380,10 @@ def days_to(moment: pd.Timestamp, now: pd.Timestamp) -> float:
     return float((moment - now) / pd.Timedelta(days=1))
 
 
-def _expected_close(crm: CRMData, looks: pd.DataFrame) -> pd.Series | None:
+def _expected_close(crm: CRMData, snapshots: pd.DataFrame) -> pd.Series | None:
     if "expected_close_date" not in crm.deals:
         return None
-    found = crm.deals.set_index("deal_id")["expected_close_date"].reindex(looks["deal_id"])
+    found = crm.deals.set_index("deal_id")["expected_close_date"].reindex(snapshots["deal_id"])
     return found.reset_index(drop=True) if found.notna().any() else None
 
 
@@ -394,7 +394,7 @@ def _empty(now: pd.Timestamp | None, note: str) -> Forecast:
     return Forecast(pd.DataFrame(columns=_COLUMNS), named, named, deals, booked, now, (note,))
 
 
-def _told(row: pd.Series) -> str:
+def _format_period(row: pd.Series) -> str:
     booked = f", {money(row['booked'])} of it booked already" if row["booked"] > 0 else ""
     quota = ""
     if row["quota"] > 0:

@@ -16,7 +16,7 @@ from winpredict.tables.crm import CRMData, utc
 
 #: Columns of the forecasts that are compared.
 RIVALS = {"expected": "winpredict", "stage_weighted": "stage-weighted", "last_year": "same period last year"}
-_LEAST_EACH = 20
+_MIN_EACH = 20
 _CUTOFFS = 6
 
 
@@ -92,7 +92,7 @@ def backtest_forecast(
     for cutoff in _month_beginnings(until, cutoffs) if isinstance(cutoffs, int) else [utc(each) for each in cutoffs]:
         known = crm.as_known_at(cutoff)
         counts = known.deals["outcome"].value_counts()
-        if min(counts.get("won", 0), counts.get("lost", 0)) < 2 * _LEAST_EACH:
+        if min(counts.get("won", 0), counts.get("lost", 0)) < 2 * _MIN_EACH:
             continue
         if progress:
             progress(f"forecast as of {cutoff:%Y-%m-%d}")
@@ -103,7 +103,7 @@ def backtest_forecast(
                 rows.append(_compared(row, known, won, cutoff))
     if not rows:
         raise TooLittleDataError(
-            f"no cut-off leaves {2 * _LEAST_EACH} won and lost deals before it and a whole month after it; a backtest "
+            f"no cut-off leaves {2 * _MIN_EACH} won and lost deals before it and a whole month after it; a backtest "
             "of forecasts needs a longer history"
         )
     forecasts = pd.DataFrame(rows)

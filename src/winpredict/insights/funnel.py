@@ -8,10 +8,18 @@ import pandas as pd
 
 from winpredict.features.past import Past
 from winpredict.features.snapshots import open_at
-from winpredict.insights import _funnel_sentences as say
+from winpredict.insights import _funnel_sentences as wording
 from winpredict.insights._funnel_coverage import coverage, quota_rows
-from winpredict.insights._funnel_stays import HORIZONS, Stages, incidence, median_stay, open_stages, passages, stays
 from winpredict.insights._rates import difference, share, wilson
+from winpredict.insights._stage_durations import (
+    HORIZONS,
+    Stages,
+    incidence,
+    median_duration,
+    open_stages,
+    passages,
+    stage_durations,
+)
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.winrates import PERIOD_DAYS, several_currencies
 from winpredict.models.splits import known_before
@@ -19,7 +27,7 @@ from winpredict.tables.crm import CRMData, utc
 
 MONTHS = 12
 #: A stay is unusually long beyond this quantile of the stays of won deals, of which there must be so many.
-LONG_STAY, FEWEST_STAYS = 0.9, 10
+LONG_DURATION, MIN_VISITS = 0.9, 10
 _FEW_GO_BACK_BEFORE = 0.05
 UNKNOWN_STAGE = "(unknown)"
 
@@ -66,7 +74,7 @@ class Funnel:
         By stage: deals that reached it, of which skipped it, moved_on (beyond it, or won), lost, still_there, their
         shares (share_moved_on, ...), the Aalen-Johansen shares moved_on_30 ... moved_on_180, moved_on_finally and
         lost_30 ... lost_finally after so many days, with deals still there censored, and the Kaplan-Meier median_days
-        in the stage with its 95% interval (NaN where not reached). See `_funnel_stays.passages`.
+        in the stage with its 95% interval (NaN where not reached). See `_stage_durations.passages`.
     stalled : DataFrame
         Open deals longer in their stage than nine in ten stays of won deals, the largest amount first: deal_id, stage,
         days_in_stage, usual_days (median of won deals), long_days (their 90th percentile), amount, owner.
@@ -100,12 +108,12 @@ class Funnel:
     def sentences(self) -> list[str]:
         """What a sales manager must know, the most important first."""
         return [
-            *say.now(self.now, self.history),
-            *say.coverage(self.coverage),
-            *say.velocity(self.velocity),
-            *say.stalled(self.stalled),
-            *say.conversion(self.conversion),
-            *say.moves_back(self.moves_back, self.after_moving_back),
+            *wording.now(self.now, self.history),
+            *wording.coverage(self.coverage),
+            *wording.velocity(self.velocity),
+            *wording.stalled(self.stalled),
+            *wording.conversion(self.conversion),
+            *wording.moves_back(self.moves_back, self.after_moving_back),
         ]
 
 
@@ -144,7 +152,7 @@ def funnel(
     latest = as_of is None or crm.known_until is None or utc(as_of) >= crm.known_until
     cut = known_before(crm, as_of) if crm.dated else crm
     stages = open_stages(cut)
-    visits, quotas = stays(cut, stages.order), quota_rows(cut, quota)
+    visits, quotas = stage_durations(cut, stages.order), quota_rows(cut, quota)
     table = _deals(cut, visits, latest)
     return Funnel(
         _now(table, stages),
@@ -211,7 +219,7 @@ def _now(table: pd.DataFrame, stages: Stages) -> pd.DataFrame:
     at = table[table["outcome"] == "open"].sort_values(["days", "deal_id"], ascending=[False, True])
     at = at.assign(stage=at["stage"].astype(object).where(at["stage"].notna(), UNKNOWN_STAGE))
     groups = at.groupby("stage", sort=True)
-    found = pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "deals": groups.size(),
             "amount": groups["amount"].sum(min_count=1),
@@ -221,11 +229,11 @@ def _now(table: pd.DataFrame, stages: Stages) -> pd.DataFrame:
             "oldest_deal": groups["deal_id"].first(),
         }
     )
-    further = [name for name in found.index if name not in stages.order]
-    found = found.reindex([*stages.order, *further])
-    found["amount"] = found["amount"].mask(found["deals"].isna(), 0.0)
-    found["deals"] = found["deals"].fillna(0).astype(np.int64)
-    return found.rename_axis("stage").reset_index()[list(_NOW)]
+    further = [name for name in frame.index if name not in stages.order]
+    frame = frame.reindex([*stages.order, *further])
+    frame["amount"] = frame["amount"].mask(frame["deals"].isna(), 0.0)
+    frame["deals"] = frame["deals"].fillna(0).astype(np.int64)
+    return frame.rename_axis("stage").reset_index()[list(_NOW)]
 
 
 def _history(crm: CRMData, visits: pd.DataFrame, stages: Stages) -> pd.DataFrame:
@@ -236,15 +244,15 @@ def _history(crm: CRMData, visits: pd.DataFrame, stages: Stages) -> pd.DataFrame
         parts.append(visits.loc[there, ["deal_id", "stage"]].assign(as_of=moment))
     if not parts:
         return pd.DataFrame(columns=list(_HISTORY))
-    looks = pd.concat(parts, ignore_index=True)
-    looks["amount"] = Past(crm, looks[["deal_id", "as_of"]]).versioned("amount").to_numpy(np.float64)
-    groups = looks.groupby(["as_of", "stage"])
-    found = pd.DataFrame({"deals": groups.size(), "amount": groups["amount"].sum(min_count=1)})
+    snapshots = pd.concat(parts, ignore_index=True)
+    snapshots["amount"] = Past(crm, snapshots[["deal_id", "as_of"]]).versioned("amount").to_numpy(np.float64)
+    groups = snapshots.groupby(["as_of", "stage"])
+    frame = pd.DataFrame({"deals": groups.size(), "amount": groups["amount"].sum(min_count=1)})
     every = pd.MultiIndex.from_product([_month_ends(crm), stages.order], names=["month_end", "stage"])
-    found = found.reindex(every)
-    if looks["amount"].notna().any():
-        found["amount"] = found["amount"].mask(found["deals"].isna(), 0.0)
-    return found.fillna({"deals": 0}).astype({"deals": np.int64}).reset_index()[list(_HISTORY)]
+    frame = frame.reindex(every)
+    if snapshots["amount"].notna().any():
+        frame["amount"] = frame["amount"].mask(frame["deals"].isna(), 0.0)
+    return frame.fillna({"deals": 0}).astype({"deals": np.int64}).reset_index()[list(_HISTORY)]
 
 
 def _month_ends(crm: CRMData) -> list[pd.Timestamp]:
@@ -264,14 +272,14 @@ def _conversion(crm: CRMData, visits: pd.DataFrame, stages: Stages) -> pd.DataFr
             figures = {"moved_on": counts[1], "lost": counts[2], "still_there": counts[0]}
             shares = {f"share_{name}": count / whole if whole else np.nan for name, count in figures.items()}
             entered = {"stage": stage, "deals": whole, "skipped": int(passage.skipped.sum())}
-            rows.append({**entered, **figures, **shares, **incidence(passage), **median_stay(passage)})
+            rows.append({**entered, **figures, **shares, **incidence(passage), **median_duration(passage)})
     return pd.DataFrame(rows, columns=list(_CONVERSION))
 
 
 def _stalled(table: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
     won = visits[visits["outcome"] == "won"].groupby("stage")["days"]
-    usual = pd.DataFrame({"usual_days": won.median(), "long_days": won.quantile(LONG_STAY), "n": won.size()})
-    usual = usual[usual["n"] >= FEWEST_STAYS]
+    usual = pd.DataFrame({"usual_days": won.median(), "long_days": won.quantile(LONG_DURATION), "n": won.size()})
+    usual = usual[usual["n"] >= MIN_VISITS]
     found = table[table["outcome"] == "open"].join(usual, on="stage")
     found = found[found["days_in_stage"] > found["long_days"]]
     return found.sort_values(["amount", "deal_id"], ascending=[False, True])[list(_STALLED)].reset_index(drop=True)
@@ -281,7 +289,7 @@ def _moves_back(visits: pd.DataFrame, stages: Stages) -> pd.DataFrame:
     if not len(visits):
         return pd.DataFrame(columns=list(_BACK))
     back = visits[visits["next_rank"] < visits["rank"]]
-    found = pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "deals": visits.groupby("stage")["deal_id"].nunique(),
             "went_back": back.groupby("stage")["deal_id"].nunique(),
@@ -289,9 +297,9 @@ def _moves_back(visits: pd.DataFrame, stages: Stages) -> pd.DataFrame:
             "within_a_day": (back["days"] < 1.0).groupby(back["stage"]).sum(),
         }
     )
-    found = found.reindex(list(stages.order)).fillna(0).astype(np.int64)
-    found["share"] = share(found["went_back"], found["deals"])
-    return found.rename_axis("stage").reset_index()[list(_BACK)]
+    frame = frame.reindex(list(stages.order)).fillna(0).astype(np.int64)
+    frame["share"] = share(frame["went_back"], frame["deals"])
+    return frame.rename_axis("stage").reset_index()[list(_BACK)]
 
 
 def _after_moving_back(visits: pd.DataFrame) -> pd.DataFrame:

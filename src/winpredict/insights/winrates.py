@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from winpredict.errors import ConfigError
-from winpredict.insights import _winrate_sentences as say
+from winpredict.insights import _winrate_sentences as wording
 from winpredict.insights._loss_reasons import loss_reason_column, loss_reasons
 from winpredict.insights._phrases import as_they_stand
 from winpredict.insights._rates import adjusted, difference, groups_differ, share, shrunken, wilson
@@ -17,7 +17,7 @@ from winpredict.tables.crm import CRMData, utc
 
 PERIOD_DAYS = 365
 #: A group with fewer closed deals is marked as small, and nothing is told about it.
-FEWEST = 20
+MIN_DEALS = 20
 #: A segment with more groups is compared only when most of its deals are in groups that are not small.
 MANY_GROUPS = 100
 #: A difference counts as beyond chance below this p-value, adjusted for the number of comparisons.
@@ -39,7 +39,7 @@ class ClosedWon:
     ----------
     overall : DataFrame
         One row: n (closed deals), won, lost (int), win_rate, win_rate_low, win_rate_high (Wilson, 95%),
-        shrunken_win_rate, small (fewer than `FEWEST` closed), amount_won, mean_won_amount, median_days_won,
+        shrunken_win_rate, small (fewer than `MIN_DEALS` closed), amount_won, mean_won_amount, median_days_won,
         median_days_lost (from creation to close), n_before, won_before, win_rate_before, change, change_low,
         change_high (Newcombe, 95%; shares, not points), excludes_zero (that interval), p (score test), p_adjusted
         (Benjamini-Hochberg over all groups of all segments) and changed (excludes_zero and p_adjusted below `LEVEL`).
@@ -70,11 +70,11 @@ class ClosedWon:
         if not overall["n"]:
             return ["No closed deals in this period, so there are no win rates."]
         return [
-            *say.overall(overall, self.start, self.end),
-            *say.mix(self.segments, overall),
-            *say.changes(self.segments),
-            *say.differences(self.segments, self.tests),
-            *say.reasons(self.loss_reasons, overall),
+            *wording.overall(overall, self.start, self.end),
+            *wording.mix(self.segments, overall),
+            *wording.changes(self.segments),
+            *wording.differences(self.segments, self.tests),
+            *wording.reasons(self.loss_reasons, overall),
         ]
 
 
@@ -229,7 +229,7 @@ def _segments(
     for name, text in words.items():
         sizes = now[name].value_counts()
         sizes = sizes[sizes > 0]
-        if len(sizes) > MANY_GROUPS and sizes[sizes >= FEWEST].sum() < sizes.sum() / 2:
+        if len(sizes) > MANY_GROUPS and sizes[sizes >= MIN_DEALS].sum() < sizes.sum() / 2:
             notes.append(f"There are {len(sizes):,} values of {text}, too many to compare.")
         elif len(sizes):
             out[name] = (text, table[name])
@@ -260,7 +260,7 @@ def _compared(
         part.insert(0, "segment", name)
         part.insert(1, "words", words)
         parts.append(part)
-        chi_square, degrees, p = groups_differ(part["won"].to_numpy(float), part["n"].to_numpy(float), FEWEST)
+        chi_square, degrees, p = groups_differ(part["won"].to_numpy(float), part["n"].to_numpy(float), MIN_DEALS)
         tests.append((name, words, len(part), chi_square, degrees, p, np.nan, False))
     columns = ["segment", "words", "group", *_FIGURES]
     table = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
@@ -286,7 +286,7 @@ def _figures(now: pd.DataFrame, before: pd.DataFrame, groups: pd.Series, groups_
         win_rate_low=low,
         win_rate_high=high,
         shrunken_win_rate=shrunken(won, n, float(won.sum() / n.sum())) if n.sum() else np.nan,
-        small=n < FEWEST,
+        small=n < MIN_DEALS,
         n_before=earlier["n"],
         won_before=earlier["won"],
         win_rate_before=share(earlier["won"], earlier["n"]),

@@ -22,14 +22,14 @@ _BY_ALIAS = f"""{_VERSIONS}
 _SECONDS_TO_WAIT = 1.0
 
 
-class Place(NamedTuple):
+class ModelLocation(NamedTuple):
     """A registered model's version, and the folder of what was saved."""
 
     version: int
     data: Path
 
 
-def look_up(folder: Path, which: str) -> Place | None:
+def look_up(folder: Path, which: str) -> ModelLocation | None:
     """Find a model without MLflow.
 
     Parameters
@@ -48,7 +48,7 @@ def look_up(folder: Path, which: str) -> Place | None:
     if len(rows) != 1 or not (isinstance(rows[0][0], int) and isinstance(rows[0][1], str)):
         return None
     data = data_of(folder, rows[0][1])
-    return None if data is None else Place(rows[0][0], data)
+    return None if data is None else ModelLocation(rows[0][0], data)
 
 
 def data_of(folder: Path, source: str) -> Path | None:

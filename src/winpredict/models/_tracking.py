@@ -94,7 +94,7 @@ def _experiment(client: Any, place: str) -> str:
     return str(returned.experiment_id)
 
 
-def knobs_of(config: Config) -> dict[str, str]:
+def settings_of(config: Config) -> dict[str, str]:
     """Every knob that a model or its backtest depends on, as parameters of a run."""
     # how a CRM is reached, what a day's run does and how the app is served have no part in a model
     return dict(_flattened(config.model_dump(mode="json", exclude={"crm", "run", "app"})))

@@ -16,7 +16,7 @@ from winpredict.features.snapshots import labelled
 from winpredict.models.baselines import baselines
 from winpredict.models.calibration import reliability
 from winpredict.models.evaluation import Comparison, compare, evaluate_odds, evaluate_segments, metric_intervals
-from winpredict.models.minimums import LEAST_EACH, require_enough
+from winpredict.models.minimums import MIN_EACH, require_enough
 from winpredict.models.sampling import LearningSample, learning_sample
 from winpredict.models.snapshots import pipeline
 from winpredict.models.splits import cutoffs, duplicate_groups, held_out
@@ -150,7 +150,7 @@ def backtest(
     parts = list(_rolling(sample, config, folds, progress) if crm.dated else _grouped(crm, config, folds, progress))
     if not parts:
         raise TooLittleDataError(
-            f"no cut-off leaves {LEAST_EACH} won and {LEAST_EACH} lost deals before it and any after it; "
+            f"no cut-off leaves {MIN_EACH} won and {MIN_EACH} lost deals before it and any after it; "
             "a backtest needs a longer history"
         )
     scored = pd.concat(parts, ignore_index=True)
@@ -167,13 +167,13 @@ def _rolling(sample: LearningSample, config: Config, folds: int, progress: Progr
         known = crm.as_known_at(cutoff)
         data = training_set(known, config, exported=crm, gather=sample.gather)
         model = fit_model(data, known, config)
-        looks = pipeline(known, cutoff)
-        features = model.build_features(known, looks, company=data.company)
+        snapshots = pipeline(known, cutoff)
+        features = model.build_features(known, snapshots, cross_deal_history=data.cross_deal_history)
         odds = {
             MODEL: model.odds(features)["win_probability"].to_numpy(),
             **_baseline_odds(data, known, config, features),
         }
-        yield _scored(labelled(crm, looks), features, odds).assign(cutoff=cutoff)
+        yield _scored(labelled(crm, snapshots), features, odds).assign(cutoff=cutoff)
 
 
 def _grouped(crm: CRMData, config: Config, folds: int, progress: Progress | None) -> Iterator[pd.DataFrame]:
@@ -181,7 +181,7 @@ def _grouped(crm: CRMData, config: Config, folds: int, progress: Progress | None
     data = training_set(crm, config)
     frame = data.features.frame
     alike = duplicate_groups(frame)
-    splitter = StratifiedGroupKFold(n_splits=min(max(folds, 5), LEAST_EACH), shuffle=True, random_state=config.seed)
+    splitter = StratifiedGroupKFold(n_splits=min(max(folds, 5), MIN_EACH), shuffle=True, random_state=config.seed)
     for number, (train, test) in enumerate(splitter.split(frame, data.won, alike)):
         if progress:
             progress(f"fold {number + 1}")
@@ -209,8 +209,8 @@ def _baseline_odds(
     return out
 
 
-def _scored(looks: pd.DataFrame, features: pd.DataFrame, odds: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
-    out = looks[["deal_id", "outcome"]].copy()
+def _scored(snapshots: pd.DataFrame, features: pd.DataFrame, odds: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
+    out = snapshots[["deal_id", "outcome"]].copy()
     for name in ("stage", "days_open", "amount"):
         out[name] = features[name].to_numpy() if name in features else np.nan
     for name, values in odds.items():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winpredict.config import Config
-from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, knobs_of, log_charts, mlflow_at, run_at
+from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, log_charts, mlflow_at, run_at, settings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def log_backtest(folder: Path, found: "Backtest", *, config: Config, fingerprint
     from winpredict.models.charts import quality_charts
 
     with run_at(folder, "backtest") as mlflow:
-        mlflow.log_params(knobs_of(config))
+        mlflow.log_params(settings_of(config))
         mlflow.set_tags({"data_fingerprint": fingerprint, "verdict": found.verdict, "evaluation": found.kind})
         mlflow.log_metrics(_backtest_metrics(found.overall))
         for name in (*BACKTEST_TABLES, "intervals", "predictions"):

@@ -49,19 +49,19 @@ class DealRange:
     deals: int | None = None
 
     @classmethod
-    def learned(cls, looks: pd.DataFrame, log_odds: Floats, deals: int | None = None) -> "DealRange":
+    def learned(cls, snapshots: pd.DataFrame, log_odds: Floats, deals: int | None = None) -> "DealRange":
         """Learn from looks at closed deals that the odds were not fitted on.
 
         Parameters
         ----------
-        looks : DataFrame of shape (n_looks, ...)
+        snapshots : DataFrame of shape (n_looks, ...)
             deal_id, as_of, days_to_close and outcome.
         log_odds : ndarray of shape (n_looks,)
             Of winning, as of each look.
         deals : int, optional
             Closed deals that the final odds are learned from.
         """
-        rows = looks.assign(odds=expit(log_odds), place=np.arange(len(looks)))
+        rows = snapshots.assign(odds=expit(log_odds), place=np.arange(len(snapshots)))
         rows = rows.sort_values(["deal_id", "as_of"], kind="stable")
         days = rows["days_to_close"].to_numpy(np.float64)
         horizon = TIME_SHARE * float(np.median(days))

@@ -13,7 +13,7 @@ from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData
 
 #: Fewest open deals on either day for a comparison.
-LEAST_DEALS = 20
+MIN_DEALS = 20
 #: Shifts below this are small, however sure.
 SMALL = 0.2
 #: Of the shifts that are called clear, the share that chance may have made.
@@ -70,7 +70,7 @@ class Drift:
         return int((self.until - self.since) / _DAY)
 
     @property
-    def comes_true(self) -> bool:
+    def is_calibrated(self) -> bool:
         """Whether as many deals were won as the model said, give or take chance."""
         return self.low <= self.won <= self.high
 
@@ -81,7 +81,7 @@ class Drift:
             f"Of {self.deals_then:,} deals that were open at training the model expected {self.expected:.1f} to be won "
             f"by now ({self.low:.0f} to {self.high:.0f} with chance); {self.won:,} were, and {self.lost:,} were lost"
         )
-        if self.comes_true:
+        if self.is_calibrated:
             return f"{told}. That is within chance."
         return f"{told}. That is {'more' if self.won > self.high else 'fewer'} than chance explains: train again."
 
@@ -114,15 +114,16 @@ def drift_since_training(model: TrainedModel, crm: CRMData) -> Drift:
         raise TooLittleDataError("the data have no dates, so nothing can be said of the time since training")
     if until - since < _DAY:
         raise TooLittleDataError("the model was trained on all that is known; drift shows once there are newer data")
-    looks, looks_now = pipeline(crm, since), pipeline(crm, until)
-    if min(len(looks), len(looks_now)) < LEAST_DEALS:
+    snapshots, snapshots_now = pipeline(crm, since), pipeline(crm, until)
+    if min(len(snapshots), len(snapshots_now)) < MIN_DEALS:
         raise TooLittleDataError(
-            f"{len(looks)} deals were open at training and {len(looks_now)} are now; a comparison needs {LEAST_DEALS}"
+            f"{len(snapshots)} deals were open at training and {len(snapshots_now)} are now; a comparison needs "
+            f"{MIN_DEALS}"
         )
-    then, now = model.build_features(crm, looks), model.build_features(crm, looks_now)
+    then, now = model.build_features(crm, snapshots), model.build_features(crm, snapshots_now)
     odds, odds_now = (model.odds(each)["win_probability"].to_numpy() for each in (then, now))
     expected, spread = _wins(model, then, odds, (until - since) / _DAY)
-    ended = crm.deals.set_index("deal_id")["outcome"].reindex(looks["deal_id"])
+    ended = crm.deals.set_index("deal_id")["outcome"].reindex(snapshots["deal_id"])
     return Drift(
         since=since,
         until=until,
@@ -158,11 +159,11 @@ def shifts(model: TrainedModel, then: pd.DataFrame, now: pd.DataFrame) -> pd.Dat
         for each in model.info
         if _can_move(each.unit, then[each.name], now[each.name])
     ]
-    found = pd.DataFrame(rows, columns=_COLUMNS)
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
     if rows:
-        found["p_value"] = false_discovery_control(found["p_value"])
-    found["is_clear"] = (found["p_value"] < LEVEL) & (found["shift"] >= SMALL)
-    return found.sort_values(["is_clear", "shift"], ascending=False, kind="stable", ignore_index=True)
+        frame["p_value"] = false_discovery_control(frame["p_value"])
+    frame["is_clear"] = (frame["p_value"] < LEVEL) & (frame["shift"] >= SMALL)
+    return frame.sort_values(["is_clear", "shift"], ascending=False, kind="stable", ignore_index=True)
 
 
 def _can_move(unit: str, then: pd.Series, now: pd.Series) -> bool:

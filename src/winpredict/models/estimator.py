@@ -41,7 +41,7 @@ from winpredict.models.learners import (
 from winpredict.models.linear import LinearLogOdds
 
 #: A tree may look at no fewer features than this.
-_LEAST_FEATURES = 8
+_MIN_FEATURES = 8
 
 
 class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -364,7 +364,7 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _size(self, features: int) -> TreeSize:
         """The trees as they are set, for so many features."""
-        share = max(self.feature_share, min(1.0, _LEAST_FEATURES / features))
+        share = max(self.feature_share, min(1.0, _MIN_FEATURES / features))
         return TreeSize(self.leaves, self.trees, self.learning_rate, share)
 
     def _learners(self) -> Learners:

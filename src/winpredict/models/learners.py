@@ -134,10 +134,10 @@ class Learners:
 
         return run_parallel([partial(fit, weight) for weight, _ in self._draws(rows, bags)], self.threads)
 
-    def min_rows(self, looks: float) -> int:
+    def min_rows(self, snapshots: float) -> int:
         """Least rows in a leaf where deals have so many looks each, weighed as for the linear model."""
         fewest = min(_FEWEST_ROWS_LEAF, self.min_rows_leaf)
-        return int(np.clip(self.min_rows_leaf * looks / _USUAL_LOOKS, fewest, self.min_rows_leaf))
+        return int(np.clip(self.min_rows_leaf * snapshots / _USUAL_LOOKS, fewest, self.min_rows_leaf))
 
     def distil(self, rows: Rows, log_odds: Floats) -> lgb.Booster:
         """Trees that give the log-odds of another model, shape (n_rows,)."""

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from winpredict._internal.progress import Progress
 from winpredict.config import Config
 from winpredict.errors import ConfigError, TooLittleDataError, WinPredictError
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.snapshots import labelled
 from winpredict.models.evaluation import METRICS, evaluate_odds
-from winpredict.models.minimums import LEAST_EACH
+from winpredict.models.minimums import MIN_EACH
 from winpredict.models.sampling import LearningSample, learning_sample
 from winpredict.models.snapshots import pipeline
 from winpredict.models.splits import cutoffs
@@ -84,7 +84,7 @@ class LearningCurve:
         """Whether more data would help, in plain words."""
         if len(self.figures) < 2:
             return (
-                f"Whether more data would help cannot be told: only one size leaves {LEAST_EACH} won and {LEAST_EACH} "
+                f"Whether more data would help cannot be told: only one size leaves {MIN_EACH} won and {MIN_EACH} "
                 "lost deals. Import a longer history, or ask for larger sizes."
             )
         before, last = self.figures["deals"].iloc[-2:]
@@ -175,14 +175,14 @@ def learning_curve(
     config = config or Config()
     seed = config.seed if seed is None else seed
     shares = _checked(sizes)
-    say = progress or (lambda words: None)
+    report_progress = progress or (lambda words: None)
     sample = learning_sample(tables, config)
     cutoff = _latest_cutoff(sample.known, config)
     known = sample.known.as_known_at(cutoff)
-    data = training_set(known, config, say, exported=sample.known, gather=sample.gather)
+    data = training_set(known, config, report_progress, exported=sample.known, gather=sample.gather)
     parts, skipped = _parts(data, shares, seed)
-    models, learnt = _learn(parts, known, config, say)
-    exam = _exam(models[max(models)], data.company, sample, known, cutoff)
+    models, learnt = _learn(parts, known, config, report_progress)
+    exam = _exam(models[max(models)], data.cross_deal_history, sample, known, cutoff)
     odds = {share: model.odds(exam.features)["win_probability"].to_numpy() for share, model in models.items()}
     exam_columns = pd.DataFrame({"deal_id": exam.deal_id, "won": exam.won})
     predictions = pd.concat([exam_columns, pd.DataFrame(odds)], axis=1)
@@ -218,7 +218,7 @@ def _latest_cutoff(crm: CRMData, config: Config) -> pd.Timestamp:
     days = cutoffs(crm, 2, config)  # the first and the last that the history allows
     if not days:
         raise TooLittleDataError(
-            f"no cut-off leaves {LEAST_EACH} won and {LEAST_EACH} lost deals before it and any after it; "
+            f"no cut-off leaves {MIN_EACH} won and {MIN_EACH} lost deals before it and any after it; "
             "a learning curve needs a longer history"
         )
     return days[-1]
@@ -232,11 +232,11 @@ def _parts(data: TrainingSet, shares: Sequence[float], seed: int) -> tuple[dict[
         part = data.take(np.flatnonzero(in_share(data.snapshots["deal_id"], share, seed)))
         counts = _counts(part)
         won, lost = counts["won"], counts["deals"] - counts["won"]
-        if min(won, lost) >= LEAST_EACH:
+        if min(won, lost) >= MIN_EACH:
             parts[share] = part
         else:
             skipped.append(
-                f"left out: {share:.0%} of the deals, {won} won and {lost} lost; {LEAST_EACH} of each are needed"
+                f"left out: {share:.0%} of the deals, {won} won and {lost} lost; {MIN_EACH} of each are needed"
             )
     if not parts:
         raise TooLittleDataError("; ".join(skipped) + ". Import a longer history, or ask for larger sizes")
@@ -250,31 +250,37 @@ def _counts(part: TrainingSet) -> dict[str, int]:
 
 
 def _learn(
-    parts: Mapping[float, TrainingSet], known: CRMData, config: Config, say: Progress
+    parts: Mapping[float, TrainingSet], known: CRMData, config: Config, report_progress: Progress
 ) -> tuple[dict[float, TrainedModel], pd.DataFrame]:
     """A model of each size; and its share, counts and seconds."""
     models, rows = {}, []
     for share, part in parts.items():
         counts = _counts(part)
-        say(f"learning from {counts['deals']:,} closed deals")
+        report_progress(f"learning from {counts['deals']:,} closed deals")
         start = time.perf_counter()
         models[share] = fit_model(part, known, config)
         rows.append({"share": share, **counts, "seconds": time.perf_counter() - start})
     return models, pd.DataFrame(rows)
 
 
-def _exam(model: TrainedModel, company: Company, sample: LearningSample, known: CRMData, cutoff: pd.Timestamp) -> _Exam:
+def _exam(
+    model: TrainedModel,
+    cross_deal_history: CrossDealHistory,
+    sample: LearningSample,
+    known: CRMData,
+    cutoff: pd.Timestamp,
+) -> _Exam:
     """What was open at the cut-off and has closed since; the features are the same for a model of any size."""
-    looks = labelled(sample.known, pipeline(known, cutoff))
-    looks = looks[looks["outcome"] != "open"].reset_index(drop=True)
-    won = np.asarray(looks["outcome"] == "won", dtype=np.int64)
+    snapshots = labelled(sample.known, pipeline(known, cutoff))
+    snapshots = snapshots[snapshots["outcome"] != "open"].reset_index(drop=True)
+    won = np.asarray(snapshots["outcome"] == "won", dtype=np.int64)
     if not 0 < won.sum() < won.size:
         raise TooLittleDataError(
             f"of the deals open on {cutoff:%Y-%m-%d} {won.size} have closed and {won.sum()} of them were won; both won "
             "and lost ones are needed to judge by. Wait for more to close, or import a longer history"
         )
-    features = model.build_features(known, looks[["deal_id", "as_of"]], company=company)
-    return _Exam(features, looks["deal_id"].to_numpy(dtype=object), won)
+    features = model.build_features(known, snapshots[["deal_id", "as_of"]], cross_deal_history=cross_deal_history)
+    return _Exam(features, snapshots["deal_id"].to_numpy(dtype=object), won)
 
 
 def _judged(

@@ -6,11 +6,11 @@ from winpredict.errors import TooLittleDataError
 from winpredict.tables.crm import CRMData
 
 #: Won, and lost, deals.
-LEAST_EACH = 20
+MIN_EACH = 20
 #: Won, and lost, deals that were open on a day that is looked at.
-LEAST_SEEN = 10
+MIN_SEEN = 10
 #: Closed deals that the full model wants; a logistic regression stands in for it below that.
-LEAST_FOR_TREES = 200
+MIN_FOR_TREES = 200
 
 
 def require_enough(crm: CRMData) -> None:
@@ -23,20 +23,20 @@ def require_enough(crm: CRMData) -> None:
     """
     outcomes = crm.deals["outcome"].value_counts()
     won, lost = int(outcomes.get("won", 0)), int(outcomes.get("lost", 0))
-    if min(won, lost) < LEAST_EACH:
+    if min(won, lost) < MIN_EACH:
         raise TooLittleDataError(
-            f"there are {won} won and {lost} lost deals; {LEAST_EACH} of each are the least to learn from. "
+            f"there are {won} won and {lost} lost deals; {MIN_EACH} of each are the least to learn from. "
             "Import a longer history, or check that the profile's won and lost stages are right"
         )
 
 
-def require_looks(snapshots: pd.DataFrame) -> None:
+def require_snapshots(snapshots: pd.DataFrame) -> None:
     """Refuse deals that were never seen open: entered on the day they closed, say."""
     seen = snapshots.drop_duplicates("deal_id")["outcome"].value_counts()
     won, lost = int(seen.get("won", 0)), int(seen.get("lost", 0))
-    if min(won, lost) < LEAST_SEEN:
+    if min(won, lost) < MIN_SEEN:
         raise TooLittleDataError(
-            f"only {won} won and {lost} lost deals were open on any day that is looked at; {LEAST_SEEN} of each are "
+            f"only {won} won and {lost} lost deals were open on any day that is looked at; {MIN_SEEN} of each are "
             "the least to learn from. Deals entered when already closed teach nothing about open ones; import a "
             "longer history, or set snapshots.every_days lower"
         )

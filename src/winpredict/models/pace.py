@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from winpredict._internal.threads import run_parallel, threads_for
 from winpredict.features.build import FeatureInfo, features_of
 from winpredict.features.builders import FeatureBuilder
-from winpredict.features.company import Company, CompanyFacts
+from winpredict.features.cross_deal_history import CrossDealFacts, CrossDealHistory
 from winpredict.features.events import DealEvents
 from winpredict.features.pace import PaceFacts, hashed, moves_of, observed_moves
 from winpredict.features.past import Past
@@ -167,7 +167,7 @@ class PaceModel:
         crm: CRMData,
         attributes: Sequence[str],
         builders: Sequence[FeatureBuilder],
-        company: Company | None = None,
+        cross_deal_history: CrossDealHistory | None = None,
     ) -> PaceFacts:
         """What the deals of a CRM, or of one bucket of it, tell about pace.
 
@@ -178,16 +178,16 @@ class PaceModel:
             Static attributes of the model that these data have.
         builders : sequence of FeatureBuilder
             Those of the model.
-        company : Company, optional
+        cross_deal_history : CrossDealHistory, optional
             Cross-deal history, where it is known already.
         """
         if not crm.dated or not crm.records_changes_of("stage"):
             return PaceFacts.none()
-        looks = every(crm, self.every_days, longest_days=self.longest_days)
+        snapshots = every(crm, self.every_days, longest_days=self.longest_days)
         events = DealEvents(crm)
-        company = company or Company(CompanyFacts.of(events, attributes))
+        cross_deal_history = cross_deal_history or CrossDealHistory(CrossDealFacts.of(events, attributes))
         wanted = [each for each in builders if each.name in _STATE]
-        past = Past(crm, looks, attributes, company)
+        past = Past(crm, snapshots, attributes, cross_deal_history)
         built = features_of(past, wanted).frame
         intervals = intervals_of(past, self.every_days)
         rate = self.rates(built.reindex(columns=list(self.columns)), intervals)
@@ -212,7 +212,7 @@ class PaceModel:
         """
         who = _who(past)
         rate = self.rates(features, who)
-        return past.company.pace.at(who, past.as_of, rate, own)
+        return past.cross_deal_history.pace.at(who, past.as_of, rate, own)
 
     def save(self, folder: Path) -> None:
         """Write LightGBM text files and ``pace.json``; reading them runs no code."""
@@ -255,9 +255,9 @@ def intervals_of(past: Past, every_days: float) -> pd.DataFrame:
     DataFrame
         In the order of the looks, without rate.
     """
-    looks = past.snapshots[["deal_id", "as_of"]].reset_index(drop=True)
-    order = looks.sort_values(["deal_id", "as_of"], kind="stable").index.to_numpy()
-    ids, since = looks["deal_id"].iloc[order], looks["as_of"].iloc[order]
+    snapshots = past.snapshots[["deal_id", "as_of"]].reset_index(drop=True)
+    order = snapshots.sort_values(["deal_id", "as_of"], kind="stable").index.to_numpy()
+    ids, since = snapshots["deal_id"].iloc[order], snapshots["as_of"].iloc[order]
     following = since.shift(-1).where(ids.eq(ids.shift(-1)))
     deals = past.crm.deals.set_index("deal_id")
     closed = deals["closed_at"].reindex(ids).set_axis(ids.index)
@@ -267,7 +267,7 @@ def intervals_of(past: Past, every_days: float) -> pd.DataFrame:
     known_until = past.crm.known_until
     if known_until is not None:
         until = until.where(until <= known_until)
-    return _who(past).assign(since=looks["as_of"], until=until.sort_index().astype(TIME_DTYPE))
+    return _who(past).assign(since=snapshots["as_of"], until=until.sort_index().astype(TIME_DTYPE))
 
 
 def _who(past: Past) -> pd.DataFrame:

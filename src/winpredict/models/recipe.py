@@ -12,7 +12,7 @@ import pandas as pd
 
 from winpredict.features.build import FeatureInfo, builders_from_paths, features_of, installed_builders
 from winpredict.features.builders import Attributes, FeatureBuilder, Touches, default_builders
-from winpredict.features.company import Company, CompanyFacts
+from winpredict.features.cross_deal_history import CrossDealFacts, CrossDealHistory
 from winpredict.features.events import DealEvents
 from winpredict.features.observed import observed_column
 from winpredict.features.past import Past
@@ -67,7 +67,7 @@ class FeatureRecipe:
         crm: CRMData,
         snapshots: pd.DataFrame,
         *,
-        company: Company | None = None,
+        cross_deal_history: CrossDealHistory | None = None,
         builders: Sequence[FeatureBuilder] | None = None,
         given: bool = False,
     ) -> pd.DataFrame:
@@ -78,8 +78,8 @@ class FeatureRecipe:
         crm : CRMData
         snapshots : DataFrame
             deal_id and as_of.
-        company : Company, optional
-            The cross-deal history of all deals (see `company_of`), where `crm` holds only some of them.
+        cross_deal_history : CrossDealHistory, optional
+            The cross-deal history of all deals (see `cross_deal_history_of`), where `crm` holds only some of them.
         builders : sequence of FeatureBuilder, optional
             Those of the recipe, where they were made before.
         given : bool
@@ -87,8 +87,10 @@ class FeatureRecipe:
         """
         crm = self.prepared(crm)
         builders = self.builders if builders is None else builders
-        company = self.company_of(crm, builders) if company is None else company
-        past = Past(crm, snapshots.reset_index(drop=True), self.attributes_in(crm), company)
+        cross_deal_history = (
+            self.cross_deal_history_of(crm, builders) if cross_deal_history is None else cross_deal_history
+        )
+        past = Past(crm, snapshots.reset_index(drop=True), self.attributes_in(crm), cross_deal_history)
         frame = features_of(past, builders).frame
         if self.pace is not None:
             pace = pd.DataFrame(self._pace_columns(self.pace, past, frame, builders, given), index=frame.index)
@@ -99,18 +101,20 @@ class FeatureRecipe:
             return frame
         return pd.DataFrame({each.name: _column_of(frame, each) for each in self.info}, index=frame.index)
 
-    def company_of(self, crm: CRMData, builders: Sequence[FeatureBuilder] | None = None) -> Company:
+    def cross_deal_history_of(self, crm: CRMData, builders: Sequence[FeatureBuilder] | None = None) -> CrossDealHistory:
         """The cross-deal history that features of these deals need."""
-        return Company(self.company_facts(crm, builders))
+        return CrossDealHistory(self.cross_deal_facts(crm, builders))
 
-    def company_facts(self, crm: CRMData, builders: Sequence[FeatureBuilder] | None = None) -> CompanyFacts:
-        """The facts of these deals that features of other deals need; those of all buckets make a `Company`."""
+    def cross_deal_facts(self, crm: CRMData, builders: Sequence[FeatureBuilder] | None = None) -> CrossDealFacts:
+        """The facts of these deals that features of other deals need; all buckets' make a `CrossDealHistory`."""
         crm = self.prepared(crm)
         attributes = self.attributes_in(crm)
-        facts = CompanyFacts.of(DealEvents(crm), attributes)
+        facts = CrossDealFacts.of(DealEvents(crm), attributes)
         if self.pace is None or not len(crm.deals):
             return facts
-        moves = self.pace.facts_of(crm, attributes, self.builders if builders is None else builders, Company(facts))
+        moves = self.pace.facts_of(
+            crm, attributes, self.builders if builders is None else builders, CrossDealHistory(facts)
+        )
         return replace(facts, intervals=moves.intervals, moves=moves.moves)
 
     def prepared(self, crm: CRMData) -> CRMData:
@@ -161,9 +165,9 @@ class FeatureRecipe:
     ) -> dict[str, Any]:
         state = frame.reindex(columns=list(pace.columns))
         own = None
-        if given or not past.known_to_company:
+        if given or not past.known_to_cross_deal_history:
             alone = past.crm.of_deals(past.snapshots["deal_id"])
-            own = pace.facts_of(alone, self.attributes_in(past.crm), builders, past.company)
+            own = pace.facts_of(alone, self.attributes_in(past.crm), builders, past.cross_deal_history)
         return pace.columns_of(past, state, own)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from winpredict.config import Config
 from winpredict.errors import WinPredictError
-from winpredict.models._lookup import Place, data_of, look_up, parent_of_data
-from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, knobs_of, log_charts, mlflow_at, run_at
+from winpredict.models._lookup import ModelLocation, data_of, look_up, parent_of_data
+from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, log_charts, mlflow_at, run_at, settings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +99,7 @@ def log_training(
     from winpredict.models.charts import drivers_chart
 
     with run_at(folder, "train") as mlflow:
-        mlflow.log_params(knobs_of(config))
+        mlflow.log_params(settings_of(config))
         mlflow.set_tags(_training_tags(model, fingerprint))
         mlflow.log_metrics(model.figures)
         mlflow.log_dict([asdict(each) for each in model.info], _FEATURES)
@@ -205,15 +205,15 @@ def version_of(folder: Path, which: str = CHAMPION) -> int:
     return (look_up(folder, which) or _ask_mlflow(folder, which)).version
 
 
-def _ask_mlflow(folder: Path, which: str) -> Place:
-    found = find_model(folder, which)
+def _ask_mlflow(folder: Path, which: str) -> ModelLocation:
+    version = find_model(folder, which)
     with mlflow_at(folder) as mlflow:
-        source = mlflow.MlflowClient().get_model_version(NAME, str(found.version)).source
+        source = mlflow.MlflowClient().get_model_version(NAME, str(version.version)).source
     data = data_of(folder, source)
     if data is None:
         missing = parent_of_data(folder, source)
-        raise WinPredictError(f"the files of model {found.version} are missing ({missing}); train again")
-    return Place(found.version, data)
+        raise WinPredictError(f"the files of model {version.version} are missing ({missing}); train again")
+    return ModelLocation(version.version, data)
 
 
 def read_drivers(folder: Path, model: ModelVersion) -> "pd.DataFrame":

@@ -7,17 +7,17 @@ from functools import partial
 import pandas as pd
 
 from winpredict.config import Config
-from winpredict.features.company import Company, CompanyFacts
-from winpredict.features.dataset import gather_company
+from winpredict.features.cross_deal_history import CrossDealFacts, CrossDealHistory
+from winpredict.features.dataset import gather_cross_deal_history
 from winpredict.features.snapshots import every
 from winpredict.models.splits import known_before
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData
 
 #: Gives the cross-deal facts of some deals.
-FactsOf = Callable[[CRMData], CompanyFacts]
+FactsOf = Callable[[CRMData], CrossDealFacts]
 #: From such facts to the cross-deal history of all deals.
-Gather = Callable[[FactsOf], Company]
+Gather = Callable[[FactsOf], CrossDealHistory]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def learning_sample(
     taken = _enough_buckets(tables, config)
     exported = tables.some(range(taken))
     then = tables if as_of is None else tables.as_known_at(as_of)
-    gather: Gather = partial(gather_company, then)
+    gather: Gather = partial(gather_cross_deal_history, then)
     known = known_before(exported, as_of)
     if taken == len(tables):
         return LearningSample(exported, known, gather)
@@ -76,33 +76,33 @@ def learning_sample(
 
 
 def _of_whole_tables(exported: CRMData, known: CRMData, config: Config) -> LearningSample:
-    looks = _number_of_looks(known, config)
-    if looks <= config.snapshots.most:
+    snapshots = _number_of_snapshots(known, config)
+    if snapshots <= config.snapshots.most:
         return LearningSample(exported, known)
-    share = config.snapshots.most / looks
+    share = config.snapshots.most / snapshots
     ids = known.deals["deal_id"]
     taken = ids[pd.util.hash_pandas_object(ids, index=False).to_numpy() / 2.0**64 < share]
     note = (
         f"learned from {len(taken):,} of {len(ids):,} deals, those of {config.snapshots.most:,} snapshots "
         "(snapshots.most); `winpredict learning-curve` tells what more would give"
     )
-    return LearningSample(exported.of_deals(taken), known.of_deals(taken), partial(_company, known), note)
+    return LearningSample(exported.of_deals(taken), known.of_deals(taken), partial(_cross_deal_history, known), note)
 
 
-def _company(crm: CRMData, facts_of: FactsOf) -> Company:
-    return Company(facts_of(crm))
+def _cross_deal_history(crm: CRMData, facts_of: FactsOf) -> CrossDealHistory:
+    return CrossDealHistory(facts_of(crm))
 
 
-def _number_of_looks(crm: CRMData, config: Config) -> int:
+def _number_of_snapshots(crm: CRMData, config: Config) -> int:
     snapshots = config.snapshots
     dated = crm.dated or not len(crm.deals)
     return len(every(crm, snapshots.every_days, longest_days=snapshots.longest_days) if dated else crm.deals)
 
 
 def _enough_buckets(buckets: DealBuckets, config: Config) -> int:
-    looks = 0
+    snapshots = 0
     for number in range(len(buckets)):
-        looks += _number_of_looks(buckets.bucket(number), config)
-        if looks > config.snapshots.most:
+        snapshots += _number_of_snapshots(buckets.bucket(number), config)
+        if snapshots > config.snapshots.most:
             return max(number, 1)
     return len(buckets)

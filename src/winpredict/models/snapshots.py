@@ -33,9 +33,9 @@ def pipeline(crm: CRMData, as_of: pd.Timestamp | None) -> pd.DataFrame:
     )
 
 
-def training_looks(crm: CRMData, config: Config) -> pd.DataFrame:
+def training_snapshots(crm: CRMData, config: Config) -> pd.DataFrame:
     """The snapshots that training looks at, with what became of the deals."""
     if not crm.dated:
         return undated_snapshots(crm)
-    looks = every(crm, config.snapshots.every_days, longest_days=config.snapshots.longest_days)
-    return labelled(crm, looks)
+    snapshots = every(crm, config.snapshots.every_days, longest_days=config.snapshots.longest_days)
+    return labelled(crm, snapshots)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.config import Config
-from winpredict.models.minimums import LEAST_EACH
+from winpredict.models.minimums import MIN_EACH
 from winpredict.tables.crm import CRMData, utc
 
 #: Undated deals held out are no more than this many, and no fewer where there are as many.
@@ -31,9 +31,9 @@ def cutoffs(crm: CRMData, folds: int, config: Config) -> list[pd.Timestamp]:
     """
     assert crm.known_until is not None
     closed = crm.deals[crm.deals["closed_at"].notna()]
-    if min((closed["outcome"] == outcome).sum() for outcome in ("won", "lost")) < LEAST_EACH:
+    if min((closed["outcome"] == outcome).sum() for outcome in ("won", "lost")) < MIN_EACH:
         return []
-    enough = max(_nth_close(closed, "won", LEAST_EACH), _nth_close(closed, "lost", LEAST_EACH))
+    enough = max(_nth_close(closed, "won", MIN_EACH), _nth_close(closed, "lost", MIN_EACH))
     start = crm.deals["created_at"].min()
     span = crm.known_until - start
     history = min(pd.Timedelta(days=config.backtest.min_history_days), span / 3)

@@ -37,7 +37,7 @@ FORMAT = 1
 GRID_DAYS = (7.0, 14.0, 30.0, 60.0, 90.0, 180.0, 365.0)
 _FLOOR = 1e-6
 _ROWS_AT_ONCE = 20_000
-_LEAST_ODDS = 0.002
+_MIN_ODDS = 0.002
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
 
     def log_odds(self, X: pd.DataFrame) -> Floats:
         """Log-odds of being won at all, the limit of the win hazards added up, shape (n_rows,)."""
-        return np.asarray(logit(np.clip(self._course(X).ever_won, _LEAST_ODDS, 1.0 - _LEAST_ODDS)))
+        return np.asarray(logit(np.clip(self._course(X).ever_won, _MIN_ODDS, 1.0 - _MIN_ODDS)))
 
     def outlook(self, X: pd.DataFrame, win_probability: ArrayLike) -> Outlook:
         """P(won by) at every end of the grid; see `win_by`."""

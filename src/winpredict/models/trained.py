@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from winpredict.errors import WinPredictError
 from winpredict.features.build import FeatureInfo
 from winpredict.features.builders import FeatureBuilder
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.models.deal_range import DealRange
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.recipe import FeatureRecipe
+from winpredict.models.reference_ranges import ReferenceRanges
 from winpredict.models.timing import ClosingTime
-from winpredict.models.usual import UsualRanges
 from winpredict.tables.crm import CRMData, utc
 
 MODEL_FORMAT = 4
@@ -42,7 +42,7 @@ class TrainedModel:
         Counts of the training set.
     dropped_attributes : dict of str to str
         Why the leakage audit left an attribute out.
-    usual : UsualRanges
+    reference_ranges : ReferenceRanges
         What is usual among won deals, and what the training data cover.
     deal_range : DealRange
         How far one deal's odds may lie from those of deals like it.
@@ -55,7 +55,7 @@ class TrainedModel:
     notes: tuple[str, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
     dropped_attributes: dict[str, str] = field(default_factory=dict)
-    usual: UsualRanges = field(default_factory=UsualRanges)
+    reference_ranges: ReferenceRanges = field(default_factory=ReferenceRanges)
     deal_range: DealRange = field(default_factory=DealRange)
 
     @property
@@ -83,16 +83,16 @@ class TrainedModel:
         crm: CRMData,
         snapshots: pd.DataFrame,
         *,
-        company: Company | None = None,
+        cross_deal_history: CrossDealHistory | None = None,
         builders: Sequence[FeatureBuilder] | None = None,
         given: bool = False,
     ) -> pd.DataFrame:
         """The model's feature frame of snapshots; see `FeatureRecipe.build`."""
-        return self.recipe.build(crm, snapshots, company=company, builders=builders, given=given)
+        return self.recipe.build(crm, snapshots, cross_deal_history=cross_deal_history, builders=builders, given=given)
 
-    def company_of(self, crm: CRMData) -> Company:
-        """The cross-deal history that features of these deals need; see `FeatureRecipe.company_of`."""
-        return self.recipe.company_of(crm)
+    def cross_deal_history_of(self, crm: CRMData) -> CrossDealHistory:
+        """The cross-deal history that features of these deals need; see `FeatureRecipe.cross_deal_history_of`."""
+        return self.recipe.cross_deal_history_of(crm)
 
     def attributes_in(self, crm: CRMData) -> list[str]:
         """The static attributes of the model that these data have."""
@@ -174,7 +174,7 @@ class TrainedModel:
             "notes": self.notes,
             "figures": self.figures,
             "dropped_attributes": self.dropped_attributes,
-            "usual": asdict(self.usual),
+            "usual": asdict(self.reference_ranges),
             "deal_range": asdict(self.deal_range),
         }
         (folder / "model.json").write_text(json.dumps(description, indent=1))
@@ -201,6 +201,6 @@ class TrainedModel:
             notes=tuple(description["notes"]),
             figures=description["figures"],
             dropped_attributes=description["dropped_attributes"],
-            usual=UsualRanges.from_dict(description["usual"]),
+            reference_ranges=ReferenceRanges.from_dict(description["usual"]),
             deal_range=DealRange(**description["deal_range"]),
         )

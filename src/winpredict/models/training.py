@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from winpredict._internal.progress import Progress
 from winpredict.config import Config
 from winpredict.features.build import Features, features_of
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.events import DealEvents
 from winpredict.features.item_audit import audited
 from winpredict.features.leakage import LeakageAudit, audit_attributes
@@ -21,16 +21,16 @@ from winpredict.features.stage_order import learned_stage_order
 from winpredict.features.wording import Mentions
 from winpredict.models.deal_range import DealRange
 from winpredict.models.estimator import WinClassifier
-from winpredict.models.minimums import LEAST_FOR_TREES, require_enough, require_looks
+from winpredict.models.minimums import MIN_FOR_TREES, require_enough, require_snapshots
 from winpredict.models.pace import PaceModel, intervals_of, pace_info
 from winpredict.models.recipe import FeatureRecipe, all_builders
+from winpredict.models.reference_ranges import ReferenceRanges
 from winpredict.models.sampling import Gather, LearningSample, learning_sample
-from winpredict.models.snapshots import training_looks
+from winpredict.models.snapshots import training_snapshots
 from winpredict.models.splits import held_out
 from winpredict.models.timing import ClosingTime
 from winpredict.models.trained import TrainedModel
-from winpredict.models.usual import UsualRanges
-from winpredict.models.weights import look_weights, row_weights
+from winpredict.models.weights import row_weights, snapshot_weights
 from winpredict.models.wording import wording_of
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData
@@ -50,7 +50,7 @@ class TrainingSet:
         Which static attributes were used, and why others were not.
     recipe : FeatureRecipe
         How the features of other snapshots are made.
-    company : Company
+    cross_deal_history : CrossDealHistory
         The cross-deal history behind the features.
     observed : tuple of str
         Attributes among those that it dropped which were used as they were observed, as ``observed_<column>``.
@@ -62,7 +62,7 @@ class TrainingSet:
     features: Features
     audit: LeakageAudit
     recipe: FeatureRecipe
-    company: Company
+    cross_deal_history: CrossDealHistory
     observed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -150,33 +150,33 @@ def training_set(
     TooLittleDataError
         With fewer than 20 won or 20 lost deals, or fewer that were open long enough to be looked at.
     """
-    say = progress or (lambda words: None)
+    report_progress = progress or (lambda words: None)
     require_enough(crm)
-    say("auditing attributes")
+    report_progress("auditing attributes")
     overrules = config.attributes
     audit = audit_attributes(crm if exported is None else exported, keep=overrules.keep, drop=overrules.drop)
-    say("taking snapshots")
-    snapshots = training_looks(crm, config).sort_values(["deal_id", "as_of"], ignore_index=True)
-    require_looks(snapshots)
-    say("building features")
+    report_progress("taking snapshots")
+    snapshots = training_snapshots(crm, config).sort_values(["deal_id", "as_of"], ignore_index=True)
+    require_snapshots(snapshots)
+    report_progress("building features")
     observations = Observations.of(crm)
     observed = observations.usable(audit, overrules.observed_deals)
     order = () if crm.stage_order else learned_stage_order(crm)
     recipe = FeatureRecipe((*audit.kept, *observed), tuple(config.builders), stage_order=order)
     crm = recipe.prepared(crm)
-    company = recipe.company_of(crm) if gather is None else gather(recipe.company_facts)
+    cross_deal_history = recipe.cross_deal_history_of(crm) if gather is None else gather(recipe.cross_deal_facts)
     builders, left_out = audited(all_builders(config.builders), crm if exported is None else exported)
-    builders = tuple(each.settled(company) for each in builders)
-    past = Past(crm, snapshots, recipe.attributes, company)
+    builders = tuple(each.settled(cross_deal_history) for each in builders)
+    past = Past(crm, snapshots, recipe.attributes, cross_deal_history)
     features = features_of(past, builders)
     settings = {each.name: each.settings() for each in builders if each.settings()}
     recipe = replace(recipe, builder_settings=settings, info=features.info)
-    features, recipe, company = _with_pace(features, recipe, past, config, gather)
-    say("reading texts")
+    features, recipe, cross_deal_history = _with_pace(features, recipe, past, config, gather)
+    report_progress("reading texts")
     wording, notes = wording_of(past, snapshots, features.frame, crm if exported is None else exported, config)
     features, recipe = _with_wording(features, recipe, past, wording)
     notes = (*observations.notes(observed), *left_out, *notes)
-    return TrainingSet(snapshots, features, audit, recipe, company, observed, notes)
+    return TrainingSet(snapshots, features, audit, recipe, cross_deal_history, observed, notes)
 
 
 def _with_wording(
@@ -197,11 +197,11 @@ def _with_pace(
     past: Past,
     config: Config,
     gather: Gather | None,
-) -> tuple[Features, FeatureRecipe, Company]:
+) -> tuple[Features, FeatureRecipe, CrossDealHistory]:
     """Add the features of pace, where stages have an order and a history."""
-    crm, company = past.crm, past.company
+    crm, cross_deal_history = past.crm, past.cross_deal_history
     if not (config.model.pace and crm.dated and crm.stage_order and crm.records_changes_of("stage")):
-        return features, recipe, company
+        return features, recipe, cross_deal_history
     intervals, moves = intervals_of(past, config.snapshots.every_days), moves_of(DealEvents(crm))
     assert crm.known_until is not None, "dated deals are known until a day"
     pace = PaceModel.fit(
@@ -210,30 +210,36 @@ def _with_pace(
         longest_days=config.snapshots.longest_days, threads=config.model.threads, random_state=config.seed,
     )  # fmt: skip
     if pace is None:
-        return features, recipe, company
+        return features, recipe, cross_deal_history
     recipe = replace(recipe, pace=pace)
     rate = pace.rates(features.frame, intervals, config.model.threads)
     if gather is None:  # the snapshots are the looks that it wants
-        company = Company(replace(company.facts, intervals=intervals.assign(rate=rate), moves=moves))
+        cross_deal_history = CrossDealHistory(
+            replace(cross_deal_history.facts, intervals=intervals.assign(rate=rate), moves=moves)
+        )
     else:
-        company = gather(recipe.company_facts)
-    columns = company.pace.at(intervals, past.as_of, rate)
+        cross_deal_history = gather(recipe.cross_deal_facts)
+    columns = cross_deal_history.pace.at(intervals, past.as_of, rate)
     info = (*features.info, *pace_info(columns))
-    return Features(features.frame.assign(**columns), info, features.skipped), replace(recipe, info=info), company
+    return (
+        Features(features.frame.assign(**columns), info, features.skipped),
+        replace(recipe, info=info),
+        cross_deal_history,
+    )
 
 
 def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progress | None = None) -> TrainedModel:
     """Fit the classifier and the timing on a training set."""
-    say = progress or (lambda words: None)
+    report_progress = progress or (lambda words: None)
     closed = data.closed
     rows = data.snapshots[closed].reset_index(drop=True)
     features = data.features.frame[closed].reset_index(drop=True)
     won = data.won[closed]
     deals = rows["deal_id"].nunique()
     classifier, notes = make_classifier(config, deals)
-    say("fitting the time to close")
+    report_progress("fitting the time to close")
     timing = _fit_timing(data, config) if crm.dated else None
-    say("fitting the odds")
+    report_progress("fitting the odds")
     classifier.fit(
         features,
         won,
@@ -258,7 +264,7 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
         dropped_attributes={
             name: reason for name, reason in data.audit.dropped.items() if f"{OBSERVED}{name}" not in data.observed
         },
-        usual=UsualRanges.fit(features, won),
+        reference_ranges=ReferenceRanges.fit(features, won),
         deal_range=_deal_range(rows, classifier),
     )
 
@@ -294,12 +300,12 @@ def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[str
         threads=model.threads,
         random_state=config.seed,
     )
-    if deals >= LEAST_FOR_TREES:
+    if deals >= MIN_FOR_TREES:
         return classifier, []
     classifier.set_params(linear_weight=1.0, hazard_weight=0.0, trees=1, linear_strength=model.linear_strength / 10)
     return classifier, [
         f"only {deals} closed deals: a strongly shrunk logistic regression stands in for the full model, which wants "
-        f"{LEAST_FOR_TREES}"
+        f"{MIN_FOR_TREES}"
     ]
 
 
@@ -312,5 +318,5 @@ def _fit_timing(data: TrainingSet, config: Config) -> ClosingTime:
         data.features.frame,
         snapshots["outcome"],
         snapshots["days_to_close"],
-        sample_weight=look_weights(snapshots, config),
+        sample_weight=snapshot_weights(snapshots, config),
     )

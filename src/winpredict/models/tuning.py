@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from winpredict._internal.progress import Progress
 from winpredict.config import Config
 from winpredict.features.snapshots import labelled, open_at
-from winpredict.models.minimums import LEAST_FOR_TREES, require_enough
+from winpredict.models.minimums import MIN_FOR_TREES, require_enough
 from winpredict.models.splits import cutoffs, duplicate_groups, held_out
 from winpredict.models.training import make_classifier, training_set
 from winpredict.models.weights import row_weights
@@ -89,34 +89,34 @@ def tune(
     winning figure is the best of many and thus flattered: only a backtest with the returned config says what it is
     worth.
     """
-    say = progress or (lambda words: None)
+    report_progress = progress or (lambda words: None)
     end = time.monotonic() + 60 * config.tuning.minutes
     exported = replace(crm, deals=crm.deals.sort_values("deal_id", ignore_index=True))
     known = exported if as_of is None else exported.as_known_at(as_of)
     require_enough(known)
-    say("building features")
+    report_progress("building features")
     exams = list(_dated_exams(known, config, exported) if known.dated else _undated_exams(known, config))
     if not exams:
-        say("the history is too short to search in; every knob stays as it is")
+        report_progress("the history is too short to search in; every knob stays as it is")
         return config
-    return _search(config, exams, int((known.deals["outcome"] != "open").sum()), end, say)
+    return _search(config, exams, int((known.deals["outcome"] != "open").sum()), end, report_progress)
 
 
-def _search(config: Config, exams: list[_Exam], deals: int, end: float, say: Progress) -> Config:
+def _search(config: Config, exams: list[_Exam], deals: int, end: float, report_progress: Progress) -> Config:
     """The best setting of those that there is time for; the given one is always tried."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    space = dict(_SPACE if deals >= LEAST_FOR_TREES else _LINEAR_SPACE)
+    space = dict(_SPACE if deals >= MIN_FOR_TREES else _LINEAR_SPACE)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.seed))
     loss = _loss(config, exams, deals)
     study.add_trial(optuna.trial.create_trial(params=_within(space, config), distributions=space, value=loss))
-    say(_standing(study, config))
+    report_progress(_standing(study, config))
     for _ in range(1, config.tuning.trials):
         trial = study.ask(space)
         found = _loss(_with(config, trial.params), exams, deals, end)
         if found is None:
             break
         study.tell(trial, found)
-        say(_standing(study, config))
+        report_progress(_standing(study, config))
     return config if study.best_trial.number == 0 else _with(config, study.best_params)
 
 
@@ -130,8 +130,8 @@ def _within(space: Space, config: Config) -> dict[str, float]:
     return {name: min(max(given[name], each.low), each.high) for name, each in space.items()}
 
 
-def _with(config: Config, knobs: dict[str, Any]) -> Config:
-    return config.model_copy(update={"model": config.model.model_copy(update=knobs)})
+def _with(config: Config, settings: dict[str, Any]) -> Config:
+    return config.model_copy(update={"model": config.model.model_copy(update=settings)})
 
 
 def _loss(config: Config, exams: list[_Exam], deals: int, end: float = np.inf) -> float | None:
@@ -155,12 +155,12 @@ def _dated_exams(known: CRMData, config: Config, exported: CRMData) -> Iterator[
     for cutoff in cutoffs(known, _CUTOFFS, config):
         then = known.as_known_at(cutoff)
         data = training_set(then, config, exported=exported)
-        looks = labelled(known, open_at(then, cutoff))
-        looks = looks[looks["outcome"] != "open"].reset_index(drop=True)
-        if looks.empty:
+        snapshots = labelled(known, open_at(then, cutoff))
+        snapshots = snapshots[snapshots["outcome"] != "open"].reset_index(drop=True)
+        if snapshots.empty:
             continue
         rows = data.snapshots[data.closed].reset_index(drop=True)
-        asked = data.recipe.build(then, looks, company=data.company)
+        asked = data.recipe.build(then, snapshots, cross_deal_history=data.cross_deal_history)
         yield _Exam(
             features=data.features.frame[data.closed].reset_index(drop=True),
             won=data.won[data.closed],
@@ -168,7 +168,7 @@ def _dated_exams(known: CRMData, config: Config, exported: CRMData) -> Iterator[
             groups=rows["deal_id"].to_numpy(),
             held_out=held_out(rows, config.model.calibration_share),
             asked=asked,
-            answers=np.asarray(looks["outcome"] == "won", dtype=np.int64),
+            answers=np.asarray(snapshots["outcome"] == "won", dtype=np.int64),
         )
 
 

@@ -12,10 +12,10 @@ from winpredict.models._frames import Floats, weights_of
 def row_weights(snapshots: pd.DataFrame, config: Config) -> Floats:
     """Weight of each snapshot for odds: less for later looks at a deal, more for endings that censoring hides.
 
-    The weights of `look_weights` are multiplied, for closed deals, by the inverse probability of not being censored
+    The weights of `snapshot_weights` are multiplied, for closed deals, by the inverse probability of not being censored
     (see `censoring_weights`); those of open deals are then of no use.
     """
-    weight = look_weights(snapshots, config)
+    weight = snapshot_weights(snapshots, config)
     dated = snapshots["days_to_close"].notna().all()
     if dated and config.censoring.method == "ipcw":
         closed = (snapshots["outcome"] != "open").to_numpy(dtype=bool)
@@ -24,7 +24,7 @@ def row_weights(snapshots: pd.DataFrame, config: Config) -> Floats:
     return np.asarray(weight)
 
 
-def look_weights(snapshots: pd.DataFrame, config: Config) -> Floats:
+def snapshot_weights(snapshots: pd.DataFrame, config: Config) -> Floats:
     """Weight of each snapshot by what is known then: ``look ** -look_power``, of the number of the look so far.
 
     Looks at one deal repeat each other, so each further one says less. How often the deal will be looked at in the end

@@ -64,7 +64,7 @@ def digest(
     crm: CRMData,
     scores: pd.DataFrame,
     earlier: pd.DataFrame | None,
-    knobs: Run,
+    settings: Run,
     problems: Sequence[str] = (),
 ) -> Digest:
     """What moved since the last scores, and what is at risk.
@@ -76,7 +76,7 @@ def digest(
     crm : CRMData
     scores, earlier : DataFrame
         The latest scores and those before, as `winpredict.explain.scores.score` gives them; None for none.
-    knobs : Run
+    settings : Run
         How many deals are told, and from which move, silence and size.
     problems : sequence of str
         Sentences to be told at the end.
@@ -86,25 +86,25 @@ def digest(
     Digest
     """
     about = _Deals(crm)
-    moved = _moved(model, crm, scores, earlier, knobs)
+    moved = _moved(model, crm, scores, earlier, settings)
     up = sorted((each for each in moved if each.after > each.before), key=lambda each: each.before - each.after)
     down = sorted((each for each in moved if each.after < each.before), key=lambda each: each.after - each.before)
-    risks = _risks(about, scores, earlier, knobs)
+    risks = _risks(about, scores, earlier, settings)
     parts = [
-        Part("Odds that rose", tuple(about.mover(each) for each in up[: knobs.digest_deals])),
-        Part("Odds that fell", tuple(about.mover(each) for each in down[: knobs.digest_deals])),
+        Part("Odds that rose", tuple(about.mover(each) for each in up[: settings.digest_deals])),
+        Part("Odds that fell", tuple(about.mover(each) for each in down[: settings.digest_deals])),
         Part("Big deals at risk", risks),
     ]
     counts = f"{len(scores):,} open deals, {len(risks)} big ones at risk"
     return Digest(
         title=f"winpredict: {counts}" + (f", {len(problems)} problem{'s'[: len(problems) > 1]}" if problems else ""),
-        subtitle=_subtitle(scores, earlier, knobs),
+        subtitle=_subtitle(scores, earlier, settings),
         parts=tuple(part for part in parts if part.items),
         problems=tuple(problems),
     )
 
 
-def _subtitle(scores: pd.DataFrame, earlier: pd.DataFrame | None, knobs: Run) -> str:
+def _subtitle(scores: pd.DataFrame, earlier: pd.DataFrame | None, settings: Run) -> str:
     said = f"{len(scores):,} open deals as known on {day_in_words(_day(scores))}"
     if earlier is None:
         return f"{said}; there are no earlier scores to compare with."
@@ -112,7 +112,7 @@ def _subtitle(scores: pd.DataFrame, earlier: pd.DataFrame | None, knobs: Run) ->
     versions = [str(each["model_version"].iloc[0]) for each in (earlier, scores) if len(each)]
     if len(set(versions)) > 1:
         return f"{said}; model {versions[0]} gave way to {versions[1]}, which tells both days here."
-    moves, least = _stored_moves(scores, earlier), knobs.moved_points / 100
+    moves, least = _stored_moves(scores, earlier), settings.moved_points / 100
     rose, fell = (moves >= least).sum(), (moves <= -least).sum()
     return f"{said}: {rose:,} rose and {fell:,} fell by {100 * least:g} points or more."
 
@@ -123,17 +123,17 @@ def _day(scores: pd.DataFrame) -> pd.Timestamp | None:
 
 
 def _moved(
-    model: TrainedModel, crm: CRMData, scores: pd.DataFrame, earlier: pd.DataFrame | None, knobs: Run
+    model: TrainedModel, crm: CRMData, scores: pd.DataFrame, earlier: pd.DataFrame | None, settings: Run
 ) -> list[DealChanges]:
     """Deals whose odds moved enough, both days by today's model."""
     before = None if earlier is None else _day(earlier)
     if earlier is None or before is None:
         return []
     moves = _stored_moves(scores, earlier)
-    most = _LOOKED_AT * knobs.digest_deals
+    most = _LOOKED_AT * settings.digest_deals
     ids = [*moves.nlargest(most).index, *moves.nsmallest(most).index]
     found = changes_of(model, crm, list(dict.fromkeys(ids)), before, _day(scores), most=_REASONS)
-    return [each for each in found if abs(each.after - each.before) >= knobs.moved_points / 100]
+    return [each for each in found if abs(each.after - each.before) >= settings.moved_points / 100]
 
 
 def _stored_moves(scores: pd.DataFrame, earlier: pd.DataFrame) -> pd.Series:
@@ -142,7 +142,7 @@ def _stored_moves(scores: pd.DataFrame, earlier: pd.DataFrame) -> pd.Series:
     return (now - before).dropna()
 
 
-def _risks(about: "_Deals", scores: pd.DataFrame, earlier: pd.DataFrame | None, knobs: Run) -> tuple[Item, ...]:
+def _risks(about: "_Deals", scores: pd.DataFrame, earlier: pd.DataFrame | None, settings: Run) -> tuple[Item, ...]:
     """Big deals whose odds fall or that nobody touches, the largest first."""
     now = _day(scores)
     deals = about.table.reindex(scores["deal_id"])
@@ -152,7 +152,7 @@ def _risks(about: "_Deals", scores: pd.DataFrame, earlier: pd.DataFrame | None, 
     deals["odds"] = scores["win_probability"].to_numpy()
     deals["move"] = moves.reindex(deals.index).fillna(0.0)
     deals["silent"] = silence(about.last_touch(deals, now), deals["created_at"], now)
-    chosen = deals_at_risk(deals, knobs).head(knobs.digest_deals)
+    chosen = deals_at_risk(deals, settings).head(settings.digest_deals)
     told = []
     for deal_id, row in chosen.to_dict("index").items():
         why = [f"odds {in_points(row['move'])}"] if row["falls"] else []

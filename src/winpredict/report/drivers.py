@@ -7,7 +7,7 @@ import pandas as pd
 from winpredict.errors import ConfigError, TooLittleDataError
 from winpredict.explain.drivers import Drivers, drivers
 from winpredict.explain.effects import Effects, adjusted_effects
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.past import LINKS
 from winpredict.insights.control import Changes, ControlChart, changes
 from winpredict.insights.deals import SEGMENTS, deals_at_end
@@ -34,7 +34,7 @@ def drivers_report(
     *,
     segment: str | None = None,
     created: tuple[pd.Timestamp, pd.Timestamp] | None = None,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
     locale: str = "en_US",
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -52,7 +52,7 @@ def drivers_report(
     created : tuple of Timestamp, optional
         Tell only of deals created from the first to before the second moment; the control charts, which need the course
         of time, are of all deals.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them.
     locale : str
         For dates in sentences.
@@ -74,17 +74,19 @@ def drivers_report(
         When the model was trained on later facts.
     """
     crm = known_deals(model, crm)
-    say = progress or (lambda words: None)
+    report_progress = progress or (lambda words: None)
     everything, crm = crm, crm if created is None else created_between(crm, *created)
     attributes = tuple(model.attributes_in(crm))
     compared = compared_attributes(model, crm)
     groups = None if segment is None else segment_of(crm, segment, compared)
-    found = drivers(model, crm, groups=groups, company=company, seed=seed, progress=say)
-    say("comparing won and lost deals")
+    found = drivers(
+        model, crm, groups=groups, cross_deal_history=cross_deal_history, seed=seed, progress=report_progress
+    )
+    report_progress("comparing won and lost deals")
     won = closed_won(crm, attributes=compared)
-    say("telling signal from noise")
+    report_progress("telling signal from noise")
     moved = changes(everything, attributes=compared, seed=seed)
-    say("adjusting what is in our hands")
+    report_progress("adjusting what is in our hands")
     effects = adjusted_effects(crm, attributes=attributes, seed=seed)
     return Report(
         title="Why deals are won",
@@ -190,7 +192,7 @@ def _last(found: Drivers) -> list[str]:
 
 
 def _strengths(found: Drivers) -> Section:
-    top = ", ".join(found.proven["name"].head(4)) or "nothing"
+    top = ", ".join(found.significant["name"].head(4)) or "nothing"
     table = Table(
         "drivers",
         "Drivers",
@@ -231,7 +233,7 @@ def _shapes(found: Drivers) -> Section:
 
 
 def _shown_shapes(found: Drivers) -> list[tuple[str, str]]:
-    top = found.proven.head(_SHAPES)
+    top = found.significant.head(_SHAPES)
     return list(zip(top["theme"], top["name"], strict=True))
 
 

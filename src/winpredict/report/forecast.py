@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.insights.forecast import Forecast, forecast
 from winpredict.insights.forecast_backtest import ForecastBacktest
 from winpredict.models.trained import TrainedModel
@@ -37,7 +37,7 @@ def forecast_report(
     *,
     as_of: pd.Timestamp | None = None,
     judged: ForecastBacktest | None = None,
-    company: Company | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
     locale: str = "en_US",
     seed: int = 0,
 ) -> Report:
@@ -51,7 +51,7 @@ def forecast_report(
         By default the end of the data.
     judged : ForecastBacktest, optional
         How past forecasts did.
-    company : Company, optional
+    cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them.
     locale : str
         For dates in sentences.
@@ -61,7 +61,7 @@ def forecast_report(
     -------
     Report
     """
-    found = forecast(model, crm, as_of=as_of, company=company, seed=seed)
+    found = forecast(model, crm, as_of=as_of, cross_deal_history=cross_deal_history, seed=seed)
     return Report(
         title="Forecast",
         subtitle=f"as known on {day_in_words(found.as_of, locale)}",

@@ -32,7 +32,7 @@ DAYS = (LAST_DAY - FIRST_DAY).days
 
 SECONDS_A_DAY, _HOUR = 86_400, 3_600
 _OFFICE_OPENS, _OFFICE_HOURS = 8 * _HOUR, 10 * _HOUR
-_MOST_ENGINEERS, _MOST_CONTACTS = 3, 50
+_MAX_ENGINEERS, _MAX_CONTACTS = 3, 50
 
 #: Rates a working day by engagement (cold, normal, hot), and what the stage multiplies them with.
 _TOUCHES = np.array([0.03, 0.13, 0.40])
@@ -95,8 +95,8 @@ def record(deals: pd.DataFrame, days: Days, quality: Floats, reps: Reps, rng: np
     changes = _changes(deals, days, clock, owners_before + handed_on, rng)
     history = _with_lost_amounts(pd.concat([changes, _back_filled(deals, rng)]), deals)
     history = pd.concat([history, _mistaken_closes(days, clock, rng)])
-    engineers, engineers_before = _joined(days, clock, rng, _NEW_ENGINEERS, first=0, most=_MOST_ENGINEERS)
-    contacts, contacts_before = _joined(days, clock, rng, _NEW_CONTACTS, first=1, most=_MOST_CONTACTS)
+    engineers, engineers_before = _joined(days, clock, rng, _NEW_ENGINEERS, first=0, most=_MAX_ENGINEERS)
+    contacts, contacts_before = _joined(days, clock, rng, _NEW_CONTACTS, first=1, most=_MAX_CONTACTS)
     owner = owner_after(deals["owner"].to_numpy()[days.deal], owners_before, len(reps))
     touches = _touches(days, quality, reps.touches[owner], clock, rng)
     met = pd.concat([touches, _bookings(days, clock, rng)])

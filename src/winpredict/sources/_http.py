@@ -65,7 +65,7 @@ class Connection:
         Its name, for people.
     base_url : str
     sign_in : SignIn
-    knobs : Sync
+    settings : Sync
         Attempts, waits and time-outs.
     redact : Redactor
         Applied to everything that is told.
@@ -87,7 +87,7 @@ class Connection:
         crm: str,
         base_url: str,
         sign_in: SignIn,
-        knobs: Sync,
+        settings: Sync,
         redact: Redactor,
         *,
         requests_per_10s: int | None = None,
@@ -96,9 +96,9 @@ class Connection:
         too_many: Callable[[httpx.Response], bool] = lambda answer: False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.crm, self.sign_in, self.knobs, self.redact = crm, sign_in, knobs, redact
+        self.crm, self.sign_in, self.settings, self.redact = crm, sign_in, settings, redact
         try:
-            self._client = httpx.Client(base_url=base_url, timeout=knobs.timeout_s, follow_redirects=False)
+            self._client = httpx.Client(base_url=base_url, timeout=settings.timeout_s, follow_redirects=False)
             if self._client.base_url.scheme not in ("http", "https"):
                 raise ValueError("it does not begin with https://")
         except (httpx.InvalidURL, ValueError) as error:
@@ -153,7 +153,7 @@ class Connection:
         """
         retrying = Retrying(
             retry=retry_if_exception_type(_PassingError),
-            stop=stop_after_attempt(self.knobs.attempts),
+            stop=stop_after_attempt(self.settings.attempts),
             wait=self._wait,
             sleep=self._sleep,
             reraise=True,
@@ -163,8 +163,8 @@ class Connection:
             answer: httpx.Response = retrying(self._once, method, url, writes, allowed, request)
         except _PassingError as error:
             raise CRMError(
-                f"{self.crm} did not answer {self._told(method, url)} after {self.knobs.attempts} tries: {error}. "
-                "What was read so far is kept; run the command again later"
+                f"{self.crm} did not answer {self._request_text(method, url)} after {self.settings.attempts} tries: "
+                f"{error}. What was read so far is kept; run the command again later"
             ) from None
         return answer
 
@@ -222,22 +222,22 @@ class Connection:
             said = self.redact(str(error) or type(error).__name__)
             if writes:
                 raise CRMUncertainError(
-                    f"{self.crm}: the connection broke at {self._told(method, url)}: {said}"
+                    f"{self.crm}: the connection broke at {self._request_text(method, url)}: {said}"
                 ) from None
             raise _PassingError(said) from None
 
     def _fault(self, method: str, url: str, writes: bool, answer: httpx.Response) -> Exception:
         said = f"{answer.status_code} {self.redact(answer.text).strip()[:_SAID]}"
-        told = f"{self.crm}, {self._told(method, url)}: {said}"
+        told = f"{self.crm}, {self._request_text(method, url)}: {said}"
         if answer.has_redirect_location:
             place = self.redact(answer.headers.get("location", "").partition("?")[0])
             return CRMError(f"{told} sends on to {place}; correct the address in the config under crm")
         if answer.status_code < 400:
-            told = f"{self.crm}, {self._told(method, url)}: a web page came in place of an answer"
+            told = f"{self.crm}, {self._request_text(method, url)}: a web page came in place of an answer"
             return CRMUncertainError(told) if writes else _PassingError("a web page came in place of an answer")
         if answer.status_code == _TOO_MANY or self._too_many(answer):
             wait = retry_after(answer, self.clock())
-            if wait is not None and wait > self.knobs.longest_wait_s:
+            if wait is not None and wait > self.settings.longest_wait_s:
                 return CRMLimitError(f"{told}. Its limit is used up for {wait:.0f} s; run the command again after that")
             return _PassingError(said, wait)
         if answer.status_code in _TRANSIENT or _fails(answer.status_code):
@@ -250,7 +250,7 @@ class Connection:
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        jittered: float = wait_random_exponential(multiplier=0.5, max=self.knobs.longest_wait_s)(state)
+        jittered: float = wait_random_exponential(multiplier=0.5, max=self.settings.longest_wait_s)(state)
         named = error.wait if isinstance(error, _PassingError) else None
         return jittered if named is None else named + min(jittered, 1.0)
 
@@ -269,7 +269,7 @@ class Connection:
             return
         self._last_date = max(filter(None, (self._last_date, moment.astimezone(UTC))))
 
-    def _told(self, method: str, url: str) -> str:
+    def _request_text(self, method: str, url: str) -> str:
         return f"{method} {self.redact(httpx.URL(url).path)}"
 
 

@@ -15,7 +15,7 @@ from winpredict.sources._hubspot_sign_in import body_of
 #: Most records in a batch, and most records whose associations are asked for at once.
 BATCH, LINKS_BATCH = 100, 1000
 
-Told = Mapping[str, Any]
+Payload = Mapping[str, Any]
 #: Associated records by object, of one record.
 Links = dict[str, list[dict[str, Any]]]
 
@@ -32,33 +32,33 @@ class HubSpotAPI:
     """
 
     def __init__(self, config: Config, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.knobs, self.connection, self._sleep = config.crm.hubspot, connection, sleep
+        self.settings, self.connection, self._sleep = config.crm.hubspot, connection, sleep
         self._searched = -float("inf")
-        self._definitions: dict[str, Told] | None = None
+        self._definitions: dict[str, Payload] | None = None
 
     def path(self, area: str, rest: str) -> str:
         """The address of a resource of the API version that is configured."""
-        return f"/{area}/{self.knobs.api_version}/{rest}"
+        return f"/{area}/{self.settings.api_version}/{rest}"
 
     def listed(
         self, name: str, properties: Sequence[str], links: Sequence[str], after: str, *, archived: bool = False
-    ) -> tuple[list[Told], str]:
+    ) -> tuple[list[Payload], str]:
         """A page of an object's records, and where the next starts; empty at the end."""
-        params = {"limit": str(self.knobs.page_size), "properties": ",".join(properties)}
+        params = {"limit": str(self.settings.page_size), "properties": ",".join(properties)}
         params |= {"archived": str(archived).lower()}
         params |= {"associations": ",".join(links)} if links else {}
         params |= {"after": after} if after else {}
         return _page(self.connection.get(self.path("crm/objects", name), params=params))
 
-    def owners(self, after: str, *, archived: bool) -> tuple[list[Told], str]:
+    def owners(self, after: str, *, archived: bool) -> tuple[list[Payload], str]:
         """A page of owners, and where the next starts; empty at the end."""
-        params = {"limit": str(self.knobs.page_size), "archived": str(archived).lower()}
+        params = {"limit": str(self.settings.page_size), "archived": str(archived).lower()}
         params |= {"after": after} if after else {}
-        return _page(self.connection.get(f"/crm/owners/{self.knobs.api_version}", params=params))
+        return _page(self.connection.get(f"/crm/owners/{self.settings.api_version}", params=params))
 
     def searched(
         self, name: str, filters: Sequence[tuple[str, str, str | None]], by: str, properties: Sequence[str]
-    ) -> tuple[list[Told], bool]:
+    ) -> tuple[list[Payload], bool]:
         """The first page of a search, and whether there are more.
 
         No search is paged on: its pages are offsets, which skip records that change meanwhile, and end at 10,000.
@@ -78,15 +78,15 @@ class HubSpotAPI:
             "filterGroups": [{"filters": [_filter(*each) for each in filters]}],
             "sorts": [{"propertyName": by, "direction": "ASCENDING"}],
             "properties": list(properties),
-            "limit": self.knobs.search_page_size,
+            "limit": self.settings.search_page_size,
         }
         records, after = _page(self.connection.send("POST", self.path("crm/objects", f"{name}/search"), json=body))
         return records, bool(after)
 
-    def read(self, name: str, ids: Sequence[str], properties: Sequence[str], *, history: bool = False) -> list[Told]:
+    def read(self, name: str, ids: Sequence[str], properties: Sequence[str], *, history: bool = False) -> list[Payload]:
         """Records by id; those that are gone, or go by another id since a merge, are left out."""
-        size = self.knobs.history_page_size if history else BATCH
-        found: list[Told] = []
+        size = self.settings.history_page_size if history else BATCH
+        found: list[Payload] = []
         for some in (ids[start : start + size] for start in range(0, len(ids), size)):
             body: dict[str, Any] = {"inputs": [{"id": each} for each in some], "properties": list(properties)}
             if history:
@@ -99,7 +99,7 @@ class HubSpotAPI:
     def links(self, name: str, of: str, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         """Ids of associated records, by record; those that have none are left out."""
         path = self.path("crm/associations", f"{name}/{of}/batch/read")
-        found: dict[str, list[Told]] = {}
+        found: dict[str, list[Payload]] = {}
         inputs = [{"id": each} for each in ids]
         while inputs:
             some, inputs = inputs[:LINKS_BATCH], inputs[LINKS_BATCH:]
@@ -115,52 +115,52 @@ class HubSpotAPI:
         by_kind = {of: self.links(name, of, ids) for of in kinds}
         return {each: {of: found.get(each, []) for of, found in by_kind.items()} for each in ids}
 
-    def links_of_listed(self, name: str, kinds: Sequence[str], records: Sequence[Told]) -> dict[str, Links]:
+    def links_of_listed(self, name: str, kinds: Sequence[str], records: Sequence[Payload]) -> dict[str, Links]:
         """Associations that came with a list of records; where there are more of them, they are asked for."""
         found: dict[str, Links] = {}
         cut: list[str] = []
-        for told in records:
-            came = told.get("associations", {})
-            found[str(told["id"])] = {of: listed_links(came.get(of, {})) for of in kinds}
-            cut += [str(told["id"])] if any(_next(came.get(of, {})) for of in kinds) else []
+        for payload in records:
+            came = payload.get("associations", {})
+            found[str(payload["id"])] = {of: listed_links(came.get(of, {})) for of in kinds}
+            cut += [str(payload["id"])] if any(_next(came.get(of, {})) for of in kinds) else []
         return found | (self.all_links(name, kinds, cut) if cut else {})
 
-    def definitions(self, *, again: bool = False) -> dict[str, Told]:
+    def definitions(self, *, again: bool = False) -> dict[str, Payload]:
         """Properties of deals by name."""
         if self._definitions is None or again:
             answer = self.connection.get(self.path("crm/properties", "deals"))
             self._definitions = {str(each["name"]): each for each in answer.json()["results"]}
         return self._definitions
 
-    def _whole(self, answer: httpx.Response) -> list[Told]:
+    def _whole(self, answer: httpx.Response) -> list[Payload]:
         """The results of a batch that failed in no part, save for records that are not there."""
         said = body_of(answer)
         for error in said.get("errors", ()):
             if error.get("category") != "OBJECT_NOT_FOUND":
-                told = self.connection.redact(str(error.get("message")))[:200]
+                text = self.connection.redact(str(error.get("message")))[:200]
                 raise CRMError(
-                    f"HubSpot answered {answer.request.url.path} in part only: {told}. What was read so far is kept; "
+                    f"HubSpot answered {answer.request.url.path} in part only: {text}. What was read so far is kept; "
                     "run the command again later"
                 )
         return list(said.get("results", ()))
 
     def _keep_search_pace(self) -> None:
-        wait = self._searched + 1.0 / self.knobs.searches_per_s - time.monotonic()
+        wait = self._searched + 1.0 / self.settings.searches_per_s - time.monotonic()
         if wait > 0:
             self._sleep(wait)
         self._searched = time.monotonic()
 
 
 def _filter(name: str, operator: str, value: str | None) -> dict[str, str]:
-    told = {"propertyName": name, "operator": operator}
-    return told if value is None else told | {"value": value}
+    payload = {"propertyName": name, "operator": operator}
+    return payload if value is None else payload | {"value": value}
 
 
-def _page(answer: httpx.Response) -> tuple[list[Told], str]:
+def _page(answer: httpx.Response) -> tuple[list[Payload], str]:
     said = body_of(answer)
     return list(said.get("results", ())), _next(said)
 
 
-def _next(said: Told) -> str:
+def _next(said: Payload) -> str:
     """The place of the next page; empty where there is none."""
     return str(((said.get("paging") or {}).get("next") or {}).get("after") or "")

@@ -149,27 +149,27 @@ def linked(links: Iterable[tuple[str, bool]]) -> list[dict[str, Any]]:
 
 
 def raw_record(
-    name: str, told: Mapping[str, Any], links: Mapping[str, Sequence[Mapping[str, Any]]], wanted: Iterable[str]
+    name: str, payload: Mapping[str, Any], links: Mapping[str, Sequence[Mapping[str, Any]]], wanted: Iterable[str]
 ) -> RawRecord:
     """A record with its associations, as the profile maps it, and no properties but those that were asked for."""
-    values = {key: value for key, value in told.items() if key not in ("associations", "url")}
-    properties = told.get("properties", {})
+    values = {key: value for key, value in payload.items() if key not in ("associations", "url")}
+    properties = payload.get("properties", {})
     values["properties"] = {each: properties[each] for each in wanted if each in properties}
     if links:
         values["associations"] = {of: {"results": list(found)} for of, found in links.items()}
-    return RawRecord(str(told["id"]), values, modified_at(name, told))
+    return RawRecord(str(payload["id"]), values, modified_at(name, payload))
 
 
-def modified_at(name: str, told: Mapping[str, Any]) -> pd.Timestamp:
+def modified_at(name: str, payload: Mapping[str, Any]) -> pd.Timestamp:
     """When a record was last changed."""
-    return moment(told.get("properties", {}).get(modified_property(name)) or told["updatedAt"])
+    return moment(payload.get("properties", {}).get(modified_property(name)) or payload["updatedAt"])
 
 
-def merged_away(name: str, told: Mapping[str, Any]) -> list[RawRecord]:
+def merged_away(name: str, payload: Mapping[str, Any]) -> list[RawRecord]:
     """The records that were merged into this one, as deleted ones."""
-    ids = str(told.get("properties", {}).get(MERGED) or "").split(";")
-    gone = [each.strip() for each in ids if each.strip() not in ("", str(told["id"]))]
-    return [RawRecord(each, {}, modified_at(name, told), deleted=True) for each in gone]
+    ids = str(payload.get("properties", {}).get(MERGED) or "").split(";")
+    gone = [each.strip() for each in ids if each.strip() not in ("", str(payload["id"]))]
+    return [RawRecord(each, {}, modified_at(name, payload), deleted=True) for each in gone]
 
 
 def moment(text: str | int) -> pd.Timestamp:

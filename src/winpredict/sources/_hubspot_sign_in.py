@@ -42,18 +42,18 @@ class RefreshedToken:
 
     Parameters
     ----------
-    knobs : HubSpot
+    settings : HubSpot
     client_secret, refresh_token : SecretStr
     connection : Connection
         That signs nothing; its redactor learns every token.
     """
 
     def __init__(
-        self, knobs: HubSpot, client_secret: SecretStr, refresh_token: SecretStr, connection: Connection
+        self, settings: HubSpot, client_secret: SecretStr, refresh_token: SecretStr, connection: Connection
     ) -> None:
-        if not knobs.client_id:
+        if not settings.client_id:
             raise CRMSignInError("crm.hubspot.client_id is empty; write the client id of the OAuth app there")
-        self._knobs, self._client_secret, self._refresh_token = knobs, client_secret, refresh_token
+        self._settings, self._client_secret, self._refresh_token = settings, client_secret, refresh_token
         self._connection = connection
         self._token: SecretStr | None = None
         self._ends = 0.0
@@ -70,11 +70,11 @@ class RefreshedToken:
         """Get another access token."""
         form = {
             "grant_type": "refresh_token",
-            "client_id": self._knobs.client_id,
+            "client_id": self._settings.client_id,
             "client_secret": self._client_secret.get_secret_value(),
             "refresh_token": self._refresh_token.get_secret_value(),
         }
-        path = f"/oauth/{self._knobs.api_version}/token"
+        path = f"/oauth/{self._settings.api_version}/token"
         answer = self._connection.send("POST", path, data=form, accept=(400, 401, 403))
         said = body_of(answer)
         token = said.get("access_token")
@@ -108,24 +108,24 @@ def signed_in(config: Config, sleep: Callable[[float], None] = time.sleep) -> Co
     CRMSignInError
         When one of them is missing.
     """
-    knobs, sync = config.crm.hubspot, config.crm.sync
+    settings, sync = config.crm.hubspot, config.crm.sync
     sign_in: SignIn
-    if knobs.sign_in == "token":
+    if settings.sign_in == "token":
         token = find_secret("hubspot_token")
         redact, sign_in = Redactor([token]), PrivateToken(token)
     else:
         client_secret, refresh_token = find_secret("hubspot_client_secret"), find_secret("hubspot_refresh_token")
         redact = Redactor([client_secret, refresh_token])
-        asking = Connection("HubSpot", knobs.base_url, Unsigned(), sync, redact, sleep=sleep)
-        sign_in = RefreshedToken(knobs, client_secret, refresh_token, asking)
+        asking = Connection("HubSpot", settings.base_url, Unsigned(), sync, redact, sleep=sleep)
+        sign_in = RefreshedToken(settings, client_secret, refresh_token, asking)
     return Connection(
         "HubSpot",
-        knobs.base_url,
+        settings.base_url,
         sign_in,
         sync,
         redact,
-        requests_per_10s=knobs.requests_per_10s,
-        limits=DailyLimit(knobs, redact),
+        requests_per_10s=settings.requests_per_10s,
+        limits=DailyLimit(settings, redact),
         sleep=sleep,
     )
 
@@ -135,12 +135,12 @@ class DailyLimit:
 
     Parameters
     ----------
-    knobs : HubSpot
+    settings : HubSpot
     redact : Redactor
     """
 
-    def __init__(self, knobs: HubSpot, redact: Redactor) -> None:
-        self._share, self._redact = knobs.daily_share, redact
+    def __init__(self, settings: HubSpot, redact: Redactor) -> None:
+        self._share, self._redact = settings.daily_share, redact
 
     def __call__(self, answer: httpx.Response) -> None:
         """Look at an answer."""
@@ -181,5 +181,5 @@ def said_in(answer: httpx.Response) -> str:
     'missing or invalid'
     """
     said = body_of(answer)
-    told = said.get("message") or said.get("error_description") or said.get("error")
-    return str(told or f"status {answer.status_code}")
+    payload = said.get("message") or said.get("error_description") or said.get("error")
+    return str(payload or f"status {answer.status_code}")

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from winpredict.errors import CRMError, CRMFieldError, CRMUncertainError
-from winpredict.sources._hubspot_api import HubSpotAPI, Told
+from winpredict.sources._hubspot_api import HubSpotAPI, Payload
 from winpredict.sources._hubspot_objects import moment
 from winpredict.sources._hubspot_sign_in import body_of, said_in
 from winpredict.sources.source import FieldChange, FieldKind, ScoreField, WriteResult
@@ -41,10 +41,10 @@ def property_name(name: str) -> str:
 def read_fields(api: HubSpotAPI, deal_ids: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Present values; see `winpredict.sources.source.CRMSource.read_fields`."""
     known = _definitions(api, names)
-    told = api.read("deals", deal_ids, sorted({property_name(name) for name in names}))
+    payload = api.read("deals", deal_ids, sorted({property_name(name) for name in names}))
     return {
         str(each["id"]): {name: _value(each["properties"].get(property_name(name)), known[name]) for name in names}
-        for each in told
+        for each in payload
     }
 
 
@@ -86,10 +86,10 @@ def _created(api: HubSpotAPI, field: ScoreField) -> str:
         return "made"
     if answer.status_code == _THERE:
         return "there already"
-    return _told(api, said_in(answer))
+    return _error_text(api, said_in(answer))
 
 
-def _definitions(api: HubSpotAPI, names: Iterable[str]) -> dict[str, Told]:
+def _definitions(api: HubSpotAPI, names: Iterable[str]) -> dict[str, Payload]:
     """The properties behind field names."""
     known = api.definitions()
     if any(property_name(name) not in known for name in names):
@@ -115,9 +115,9 @@ def _written(api: HubSpotAPI, inputs: Sequence[dict[str, Any]]) -> list[WriteRes
         return _results(api, answer, inputs)
     said = str(body_of(answer).get("message") or answer.text)
     if "PROPERTY_DOESNT_EXIST" in said:
-        raise CRMFieldError(f"HubSpot's deals lack a property: {_told(api, said)}")
+        raise CRMFieldError(f"HubSpot's deals lack a property: {_error_text(api, said)}")
     if len(inputs) == 1:
-        return [WriteResult(str(inputs[0]["id"]), False, _told(api, said))]
+        return [WriteResult(str(inputs[0]["id"]), False, _error_text(api, said))]
     half = len(inputs) // 2
     first = _written(api, inputs[:half])
     try:
@@ -143,29 +143,29 @@ def _results(api: HubSpotAPI, answer: httpx.Response, inputs: Sequence[dict[str,
             results.append(WriteResult(deal_id, True))
         else:
             retry = error is unnamed or error.get("category") in _PASSING
-            results.append(WriteResult(deal_id, False, _told(api, str(error.get("message", ""))), retry))
+            results.append(WriteResult(deal_id, False, _error_text(api, str(error.get("message", ""))), retry))
     return results
 
 
 def _named(error: Mapping[str, Any]) -> set[str]:
     """The records that an error of a batch is about."""
     context = error.get("context") or {}
-    told = [*context.get("objectWriteTraceId", ()), *context.get("ids", ()), *context.get("id", ())]
-    return {str(each) for each in [*told, error.get("id")] if each}
+    payload = [*context.get("objectWriteTraceId", ()), *context.get("ids", ()), *context.get("id", ())]
+    return {str(each) for each in [*payload, error.get("id")] if each}
 
 
-def _told(api: HubSpotAPI, message: str) -> str:
+def _error_text(api: HubSpotAPI, message: str) -> str:
     """What an error says, without the JSON that HubSpot wraps it in."""
     start, end = message.find("["), message.rfind("]")
     try:
         parts = json.loads(message[start : end + 1]) if start >= 0 else []
-        told = "; ".join(f"{each['name']}: {each['message']}" for each in parts)
+        text = "; ".join(f"{each['name']}: {each['message']}" for each in parts)
     except (ValueError, TypeError, KeyError):
-        told = ""
-    return api.connection.redact(told or message)[:_SAID]
+        text = ""
+    return api.connection.redact(text or message)[:_SAID]
 
 
-def _text(value: Any, definition: Told) -> str:
+def _text(value: Any, definition: Payload) -> str:
     """A value as HubSpot takes it: all are strings, and an empty one empties the property."""
     if value is None:
         return ""
@@ -180,7 +180,7 @@ def _text(value: Any, definition: Told) -> str:
     return str(value)
 
 
-def _value(text: Any, definition: Told) -> Any:
+def _value(text: Any, definition: Payload) -> Any:
     if text is None or text == "":
         return None
     if definition["type"] == "number":
@@ -189,5 +189,5 @@ def _value(text: Any, definition: Told) -> Any:
     return str(text)
 
 
-def _is_percentage(definition: Told) -> bool:
+def _is_percentage(definition: Payload) -> bool:
     return definition.get("numberDisplayHint") == "percentage"

@@ -48,10 +48,10 @@ class SalesforceAPI:
     """
 
     def __init__(self, config: Config, secret: SecretStr, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.knobs, self.sync, self.sleep = config.crm.salesforce, config.crm.sync, sleep
+        self.settings, self.sync, self.sleep = config.crm.salesforce, config.crm.sync, sleep
         self.redact = Redactor([secret])
-        login = Connection("Salesforce", self.knobs.login_url, Unsigned(), self.sync, self.redact, sleep=sleep)
-        self.sign_in = SalesforceSignIn(self.knobs, secret, login)
+        login = Connection("Salesforce", self.settings.login_url, Unsigned(), self.sync, self.redact, sleep=sleep)
+        self.sign_in = SalesforceSignIn(self.settings, secret, login)
         self._answered = False
 
     @cached_property
@@ -77,7 +77,7 @@ class SalesforceAPI:
 
     def path(self, path: str) -> str:
         """The address of a resource of the API version that is configured."""
-        return f"/services/data/v{self.knobs.api_version}/{path}"
+        return f"/services/data/v{self.settings.api_version}/{path}"
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """An answer; see `Connection.send`."""
@@ -123,12 +123,12 @@ class SalesforceAPI:
         if found is None:
             return
         used, total = int(found[1]), int(found[2])
-        allowed = self.knobs.daily_share * total
+        allowed = self.settings.daily_share * total
         # the next request would be one more
         if used + 1 > allowed:
             raise CRMLimitError(
                 f"{used:,} of the organisation's {total:,} daily requests to Salesforce are used, by whatever program, "
-                f"and crm.salesforce.daily_share allows {self.knobs.daily_share:.0%}. What was read so far is kept; "
+                f"and crm.salesforce.daily_share allows {self.settings.daily_share:.0%}. What was read so far is kept; "
                 "run the command again when the count of the last 24 hours has fallen, or raise the share"
             )
 

@@ -60,7 +60,7 @@ def wait_for(api: SalesforceAPI, job: str) -> None:
         if state["state"] in _LOST:
             delete_job(api, job)
             raise CRMError(api.redact(_loss(state, job)))
-        api.sleep(min(wait, api.knobs.bulk_poll_s))
+        api.sleep(min(wait, api.settings.bulk_poll_s))
         wait *= 2
 
 
@@ -73,7 +73,7 @@ def results(api: SalesforceAPI, job: str, locator: str) -> Iterator[tuple[list[d
         When there is no such job any more.
     """
     while True:
-        params = {"maxRecords": str(api.knobs.bulk_page_rows)} | ({"locator": locator} if locator else {})
+        params = {"maxRecords": str(api.settings.bulk_page_rows)} | ({"locator": locator} if locator else {})
         answer = api.get(f"{_JOBS}/{job}/results", params=params, missing_ok=True, headers={"Accept": "text/csv"})
         if answer.status_code == 404:
             raise JobGoneError

@@ -64,7 +64,7 @@ class Table:
     lists_removals: bool = False
 
     @classmethod
-    def of(cls, described: Mapping[str, Any], knobs: CRM) -> "Table":
+    def of(cls, described: Mapping[str, Any], settings: CRM) -> "Table":
         """From the answer to ``sobjects/X/describe``."""
         name, fields = described["name"], described["fields"]
         stamp = next((stamp for stamp in _STAMPS if _orders(fields, stamp)), None)
@@ -73,7 +73,7 @@ class Table:
                 f"Salesforce's {name} shows no time of change ({', '.join(_STAMPS)}) to the connected user; give it "
                 "the right to read one of them"
             )
-        kinds = {each["name"]: str(each["type"]) for each in fields if _wanted(name, each, knobs)}
+        kinds = {each["name"]: str(each["type"]) for each in fields if _wanted(name, each, settings)}
         kinds |= {stamp: "datetime"}
         keeps_deleted = bool(described.get("deletable")) and any(each["name"] == "IsDeleted" for each in fields)
         return cls(name, kinds, stamp, keeps_deleted, bool(described.get("replicateable")))
@@ -139,9 +139,9 @@ def field_name(name: str, known: Collection[str]) -> str:
     return name if name in known or name.endswith(SUFFIX) else f"{name}{SUFFIX}"
 
 
-def pushed_names(knobs: CRM) -> set[str]:
+def pushed_names(settings: CRM) -> set[str]:
     """Fields of deals that scores are written into, as Salesforce has them."""
-    names = knobs.push.model_dump(exclude={"reason_count"}).values()
+    names = settings.push.model_dump(exclude={"reason_count"}).values()
     return {field_name(name, ()) for name in names if name is not None} | {name for name in names if name is not None}
 
 
@@ -149,22 +149,22 @@ def _orders(fields: list[Mapping[str, Any]], stamp: str) -> bool:
     return any(each["name"] == stamp and each["filterable"] and each["sortable"] for each in fields)
 
 
-def _wanted(name: str, field: Mapping[str, Any], knobs: CRM) -> bool:
+def _wanted(name: str, field: Mapping[str, Any], settings: CRM) -> bool:
     if field["type"] in _NO_TEXT:
         return False
     if field["custom"]:
-        return name != DEALS or _wanted_of_deals(field["name"], knobs)
+        return name != DEALS or _wanted_of_deals(field["name"], settings)
     if name == USERS:
         return field["name"] in _OF_USERS
     return name == CALLS or field["type"] not in _PERSONAL
 
 
-def _wanted_of_deals(name: str, knobs: CRM) -> bool:
+def _wanted_of_deals(name: str, settings: CRM) -> bool:
     """Whether a custom field is to be read: our own scores are no facts about a deal."""
-    if name in pushed_names(knobs):
+    if name in pushed_names(settings):
         return False
     names = (name, name.removesuffix(SUFFIX))
-    return any(fnmatchcase(each, pattern) for each in names for pattern in knobs.sync.custom_fields)
+    return any(fnmatchcase(each, pattern) for each in names for pattern in settings.sync.custom_fields)
 
 
 def _number(value: Any) -> str:

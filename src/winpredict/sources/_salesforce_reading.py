@@ -28,7 +28,7 @@ _SECOND, _MINUTE = pd.Timedelta("1s"), pd.Timedelta("1min")
 
 
 @dataclass(frozen=True)
-class Place:
+class Cursor:
     """Where a reading stands, as text in `Page.resume`.
 
     Parameters
@@ -44,7 +44,7 @@ class Place:
 
     Examples
     --------
-    >>> Place.read(Place(at="2025-05-31T08:00:00.000Z", record_id="006A").text()).record_id
+    >>> Cursor.read(Cursor(at="2025-05-31T08:00:00.000Z", record_id="006A").text()).record_id
     '006A'
     """
 
@@ -60,7 +60,7 @@ class Place:
         return json.dumps({name: value for name, value in asdict(self).items() if value})
 
     @classmethod
-    def read(cls, text: str) -> "Place | None":
+    def read(cls, text: str) -> "Cursor | None":
         """None for the start, and for what another version wrote: reading again does no harm."""
         try:
             return cls(**json.loads(text)) if text else None
@@ -84,62 +84,62 @@ class Reading:
 
     def pages(self, resume: str) -> Iterator[Page]:
         """Pages from a place on."""
-        place = Place.read(resume)
-        if place is None:
-            place = Place(bulk=self._is_large())
-            yield from self._removals(place)
-        if place.over:
-            delete_job(self._api, place.job)
+        cursor = Cursor.read(resume)
+        if cursor is None:
+            cursor = Cursor(bulk=self._is_large())
+            yield from self._removals(cursor)
+        if cursor.over:
+            delete_job(self._api, cursor.job)
             return
         done = False
-        if place.bulk or len(self._soql(place)) > _LONGEST_QUERY:
-            done = yield from self._by_job(place)
+        if cursor.bulk or len(self._soql(cursor)) > _LONGEST_QUERY:
+            done = yield from self._by_job(cursor)
         if not done:
-            yield from self._by_queries(place)
+            yield from self._by_queries(cursor)
 
     def _is_large(self) -> bool:
-        soql = f"SELECT COUNT() FROM {self._table.name}{_where(self._bounds(Place()))}"
+        soql = f"SELECT COUNT() FROM {self._table.name}{_where(self._bounds(Cursor()))}"
         answer = self._api.get("queryAll", params={"q": soql}, accept=(400,))
         if answer.status_code != 400:
-            return bool(answer.json()["totalSize"] >= self._api.knobs.bulk_from_rows)
+            return bool(answer.json()["totalSize"] >= self._api.settings.bulk_from_rows)
         if any(each.code == "QUERY_TIMEOUT" for each in refusals_of(answer)):
             return True
         raise self._api.refused(answer, f"the query {soql}")
 
-    def _bounds(self, place: Place) -> list[str]:
+    def _bounds(self, cursor: Cursor) -> list[str]:
         stamp, bounds = self._table.stamp, []
         if self._since is not None:
             bounds.append(f"{stamp} >= {literal(self._since)}")
         elif self._table.keeps_deleted:
             bounds.append("IsDeleted = false")
-        if place.record_id:
+        if cursor.record_id:
             after = "({stamp:literal} > {at:literal} OR ({stamp:literal} = {at:literal} AND Id > {id}))"
-            bounds.append(format_soql(after, stamp=stamp, at=place.at, id=place.record_id))
+            bounds.append(format_soql(after, stamp=stamp, at=cursor.at, id=cursor.record_id))
         return bounds
 
-    def _soql(self, place: Place) -> str:
-        return f"SELECT {', '.join(self._table.fields)} FROM {self._table.name}{_where(self._bounds(place))}"
+    def _soql(self, cursor: Cursor) -> str:
+        return f"SELECT {', '.join(self._table.fields)} FROM {self._table.name}{_where(self._bounds(cursor))}"
 
-    def _by_queries(self, place: Place) -> Iterator[Page]:
+    def _by_queries(self, cursor: Cursor) -> Iterator[Page]:
         before = None
-        while place != before:
-            before, asked_after = place, literal(self._api.clock() - _SECOND)
-            soql = f"{self._soql(place)} ORDER BY {self._table.stamp}, Id"
+        while cursor != before:
+            before, asked_after = cursor, literal(self._api.clock() - _SECOND)
+            soql = f"{self._soql(cursor)} ORDER BY {self._table.stamp}, Id"
             answer = self._api.get("queryAll", params={"q": soql}, accept=(400,))
             if answer.status_code == 400:
                 raise self._api.refused(answer, f"reading {self._table.name}")
             while answer.status_code < 400:
                 page = answer.json()
                 if page["records"]:
-                    place = self._after(page["records"], asked_after, place)
-                    yield Page(tuple(map(self._table.record, page["records"])), place.text())
+                    cursor = self._after(page["records"], asked_after, cursor)
+                    yield Page(tuple(map(self._table.record, page["records"])), cursor.text())
                 if page["done"]:
                     return
                 answer = self._api.connection.get(page["nextRecordsUrl"], accept=(400, 404))
             # the cursor is gone, as it is after two days or ten newer ones: a new query goes on after the last record
         raise self._api.refused(answer, f"the further pages of {self._table.name}")
 
-    def _after(self, rows: list[dict[str, Any]], asked_after: str, place: Place) -> Place:
+    def _after(self, rows: list[dict[str, Any]], asked_after: str, cursor: Cursor) -> Cursor:
         """Where to go on after rows.
 
         A row that changed between the query and the page it came with has left its place in the order.
@@ -147,36 +147,36 @@ class Reading:
         for row in reversed(rows):
             stamp = literal(moment(row[self._table.stamp]))
             if stamp < asked_after:
-                return replace(place, at=stamp, record_id=row["Id"])
-        return place
+                return replace(cursor, at=stamp, record_id=row["Id"])
+        return cursor
 
-    def _by_job(self, place: Place) -> Generator[Page, None, bool]:
+    def _by_job(self, cursor: Cursor) -> Generator[Page, None, bool]:
         """By a bulk job; False where the object cannot be read that way."""
-        start = Place(bulk=True)
+        start = Cursor(bulk=True)
         for _ in range(_JOBS):
-            if not place.job:
+            if not cursor.job:
                 job = create_job(self._api, self._soql(start))
                 if job is None:
                     return False
-                place = replace(start, job=job)
+                cursor = replace(start, job=job)
                 # a kill while the job is under way does not start another
-                yield Page((), place.text())
+                yield Page((), cursor.text())
             try:
-                wait_for(self._api, place.job)
-                for rows, locator in results(self._api, place.job, place.locator):
-                    place = replace(place, locator=locator, over=not locator)
-                    yield Page(tuple(map(self._table.record, rows)), place.text())
+                wait_for(self._api, cursor.job)
+                for rows, locator in results(self._api, cursor.job, cursor.locator):
+                    cursor = replace(cursor, locator=locator, over=not locator)
+                    yield Page(tuple(map(self._table.record, rows)), cursor.text())
             except JobGoneError:
-                place = start
+                cursor = start
                 continue
-            delete_job(self._api, place.job)
+            delete_job(self._api, cursor.job)
             return True
         raise CRMError(
             f"Salesforce's bulk jobs on {self._table.name} vanish before they are read; see Setup > Bulk Data Load "
             "Jobs, or raise crm.salesforce.bulk_from_rows so that plain queries are used"
         )
 
-    def _removals(self, place: Place) -> Iterator[Page]:
+    def _removals(self, cursor: Cursor) -> Iterator[Page]:
         """Records that vanished since the last reading, where Salesforce lists them."""
         if self._since is None or self._table.name not in _VANISHING or not self._table.lists_removals:
             return
@@ -203,7 +203,7 @@ class Reading:
             raise refused
         removed = [(each["id"], moment(each["deletedDate"])) for each in answer.json()["deletedRecords"]]
         if removed:
-            yield Page(tuple(RawRecord(each, {}, when, deleted=True) for each, when in removed), place.text())
+            yield Page(tuple(RawRecord(each, {}, when, deleted=True) for each, when in removed), cursor.text())
 
 
 def _where(bounds: list[str]) -> str:

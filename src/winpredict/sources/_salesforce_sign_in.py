@@ -46,16 +46,16 @@ class SalesforceSignIn:
 
     Parameters
     ----------
-    knobs : Salesforce
+    settings : Salesforce
     secret : SecretStr
         The consumer secret, or the private key as PEM for the jwt flow.
     connection : Connection
         To the login address.
     """
 
-    def __init__(self, knobs: Salesforce, secret: SecretStr, connection: Connection) -> None:
-        _check(knobs)
-        self._knobs, self._secret, self._connection = knobs, secret, connection
+    def __init__(self, settings: Salesforce, secret: SecretStr, connection: Connection) -> None:
+        _check(settings)
+        self._settings, self._secret, self._connection = settings, secret, connection
         self._token: SecretStr | None = None
         self._instance_url = self._identity = ""
 
@@ -98,18 +98,18 @@ class SalesforceSignIn:
 
     def _request(self) -> dict[str, Any]:
         secret = self._secret.get_secret_value()
-        if self._knobs.sign_in == "jwt":
+        if self._settings.sign_in == "jwt":
             return {"data": {"grant_type": _BEARER, "assertion": self._assertion(secret)}}
-        form = {"grant_type": "client_credentials", "client_id": self._knobs.client_id, "client_secret": secret}
+        form = {"grant_type": "client_credentials", "client_id": self._settings.client_id, "client_secret": secret}
         return {"data": form}
 
     def _assertion(self, private_key: str) -> str:
         import jwt
 
         claims = {
-            "iss": self._knobs.client_id,
-            "sub": self._knobs.username,
-            "aud": self._knobs.login_url.rstrip("/"),
+            "iss": self._settings.client_id,
+            "sub": self._settings.username,
+            "aud": self._settings.login_url.rstrip("/"),
             "exp": int(time.time()) + _ASSERTION_S,
         }
         try:
@@ -124,10 +124,10 @@ class SalesforceSignIn:
 
     def _keep(self, said: Mapping[str, Any]) -> None:
         token, instance_url = str(said["access_token"]), str(said["instance_url"])
-        if urlsplit(instance_url).scheme != urlsplit(self._knobs.login_url).scheme:
+        if urlsplit(instance_url).scheme != urlsplit(self._settings.login_url).scheme:
             raise CRMSignInError(
                 f"Salesforce sends on to {instance_url}, which is no address of the same kind as "
-                f"{self._knobs.login_url}; check crm.salesforce.login_url"
+                f"{self._settings.login_url}; check crm.salesforce.login_url"
             )
         self._connection.redact.add(token)
         self._token, self._instance_url = SecretStr(token), instance_url
@@ -137,19 +137,19 @@ class SalesforceSignIn:
         told = ": ".join(str(said[name]) for name in ("error", "error_description") if said.get(name))
         told = self._connection.redact(told) or f"status {answer.status_code} without a token"
         advice = next((text for part, text in _ADVICE.items() if part in told.lower()), _GENERAL_ADVICE)
-        return f"Salesforce refused the sign-in at {self._knobs.login_url}: {told}. What to do: {advice}"
+        return f"Salesforce refused the sign-in at {self._settings.login_url}: {told}. What to do: {advice}"
 
 
-def _check(knobs: Salesforce) -> None:
+def _check(settings: Salesforce) -> None:
     """What can be told before anything is sent."""
-    if not knobs.client_id:
+    if not settings.client_id:
         raise CRMSignInError("crm.salesforce.client_id is empty; write the consumer key of the connected app there")
-    if knobs.sign_in == "jwt" and not knobs.username:
+    if settings.sign_in == "jwt" and not settings.username:
         raise CRMSignInError("crm.salesforce.username is empty; the jwt flow needs the user to sign in")
-    if knobs.sign_in == "client_credentials" and urlsplit(knobs.login_url).hostname in _GENERAL_HOSTS:
+    if settings.sign_in == "client_credentials" and urlsplit(settings.login_url).hostname in _GENERAL_HOSTS:
         raise CRMSignInError(
-            f"client credentials are not taken at {knobs.login_url}; set crm.salesforce.login_url to your My Domain, "
-            "such as https://acme.my.salesforce.com"
+            f"client credentials are not taken at {settings.login_url}; set crm.salesforce.login_url to your My "
+            "Domain, such as https://acme.my.salesforce.com"
         )
 
 

@@ -13,7 +13,7 @@ from winpredict.sources._zoho_sign_in import ABOUT_RIGHTS, code_of, mapping
 #: Most fields in one request, most records asked for by id, most records of a related list.
 FIELDS, IDS, LONGEST_PAGE = 50, 100, 200
 
-Told = dict[str, Any]
+Payload = dict[str, Any]
 _Value = TypeVar("_Value")
 _REFUSED = (400, 401, 403, 404)
 _NOTHING = (204, 304)
@@ -42,12 +42,12 @@ class ZohoAPI:
 
     def __init__(self, connection: Connection, version: str, page_size: int) -> None:
         self.connection, self._version, self.page_size = connection, version, page_size
-        self._definitions: dict[str, Told] | None = None
-        self._users: dict[str, Told] | None = None
+        self._definitions: dict[str, Payload] | None = None
+        self._users: dict[str, Payload] | None = None
 
     def records(
         self, module: str, fields: Sequence[str], *, since: pd.Timestamp | None = None, token: str = ""
-    ) -> tuple[list[Told], Told]:
+    ) -> tuple[list[Payload], Payload]:
         """A page of a module's records, the least recently changed first, and what is said of the paging.
 
         Parameters
@@ -69,9 +69,9 @@ class ZohoAPI:
         params |= {"page_token": token} if token else {}
         return _page(self.get(module, _read(module), params=params, since=since), "data")
 
-    def by_ids(self, module: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, Told]:
+    def by_ids(self, module: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, Payload]:
         """Fields of records, by id; those that are gone are left out."""
-        found: dict[str, Told] = {}
+        found: dict[str, Payload] = {}
         for some in parts(ids, IDS):
             for names in parts(fields, FIELDS):
                 params = {"fields": ",".join(names), "ids": ",".join(some), "per_page": str(LONGEST_PAGE)}
@@ -79,26 +79,26 @@ class ZohoAPI:
                     found.setdefault(str(record["id"]), {}).update(record)
         return found
 
-    def deleted(self, module: str, since: pd.Timestamp, page: int) -> tuple[list[Told], bool]:
+    def deleted(self, module: str, since: pd.Timestamp, page: int) -> tuple[list[Payload], bool]:
         """A page of the records deleted since a moment, for now or for good, and whether there are more."""
         params = {"type": "all", "page": str(page), "per_page": str(LONGEST_PAGE)}
         rows, info = _page(self.get(f"{module}/deleted", _read(module), params=params, since=since), "data")
         return rows, bool(info.get("more_records"))
 
-    def related(self, deal_id: str, related: str, fields: Sequence[str]) -> Iterator[Told]:
+    def related(self, deal_id: str, related: str, fields: Sequence[str]) -> Iterator[Payload]:
         """The records of a related list of a deal."""
         # how many come at a time differs from list to list, and is left to Zoho
         params, page = {"fields": ",".join(fields)}, 1
         while True:
             further = {"page": str(page)} if page > 1 else {}
-            told = self.get(f"Deals/{deal_id}/{related}", _read("Deals"), params=params | further)
-            rows, info = _page(told, "data")
+            payload = self.get(f"Deals/{deal_id}/{related}", _read("Deals"), params=params | further)
+            rows, info = _page(payload, "data")
             yield from rows
             if not rows or not info.get("more_records"):
                 return
             page += 1
 
-    def timeline(self, deal_id: str) -> Iterator[Told]:
+    def timeline(self, deal_id: str) -> Iterator[Payload]:
         """What happened to a deal, the latest first."""
         params = {"sort_by": "audited_time", "sort_order": "desc"}
         while True:
@@ -109,10 +109,10 @@ class ZohoAPI:
                 return
             params["page_token"] = str(token)
 
-    def users(self) -> dict[str, Told]:
+    def users(self) -> dict[str, Payload]:
         """Everybody who has or had an account in the organisation, by id."""
         if self._users is None:
-            found: dict[str, Told] = {}
+            found: dict[str, Payload] = {}
             page, more = 1, True
             while more:
                 params = {"type": "AllUsers", "page": str(page), "per_page": str(LONGEST_PAGE)}
@@ -122,35 +122,35 @@ class ZohoAPI:
             self._users = found
         return self._users
 
-    def organisation(self) -> Told:
+    def organisation(self) -> Payload:
         """The organisation that the credentials belong to."""
         return next(iter(self.get("org", "ZohoCRM.org.READ").get("org") or ()), {})
 
-    def definitions(self, *, again: bool = False) -> dict[str, Told]:
+    def definitions(self, *, again: bool = False) -> dict[str, Payload]:
         """Fields of deals by name."""
         if self._definitions is None or again:
-            told = self.get("settings/fields", "ZohoCRM.settings.fields.READ", params={"module": "Deals"})
-            self._definitions = {str(each["api_name"]): each for each in told.get("fields") or ()}
+            payload = self.get("settings/fields", "ZohoCRM.settings.fields.READ", params={"module": "Deals"})
+            self._definitions = {str(each["api_name"]): each for each in payload.get("fields") or ()}
         return self._definitions
 
-    def pipelines(self) -> list[Told]:
+    def pipelines(self) -> list[Payload]:
         """The pipelines of deals, with their stages in order."""
-        told = self.get("settings/layouts", "ZohoCRM.settings.layouts.READ", params={"module": "Deals"})
-        found: dict[str, Told] = {}
-        for layout in told.get("layouts") or ():
+        payload = self.get("settings/layouts", "ZohoCRM.settings.layouts.READ", params={"module": "Deals"})
+        found: dict[str, Payload] = {}
+        for layout in payload.get("layouts") or ():
             params = {"layout_id": str(layout["id"])}
             said = self.get("settings/pipeline", "ZohoCRM.settings.pipeline.READ", params=params)
             found |= {str(each["id"]): each for each in said.get("pipeline") or ()}
         return list(found.values())
 
-    def stages(self) -> list[Told]:
+    def stages(self) -> list[Payload]:
         """The stages of deals, where an organisation has no pipelines."""
-        told = self.get("settings/stages", "ZohoCRM.settings.stages.READ", params={"module": "Deals"})
-        return list(told.get("stages") or ())
+        payload = self.get("settings/stages", "ZohoCRM.settings.stages.READ", params={"module": "Deals"})
+        return list(payload.get("stages") or ())
 
     def get(
         self, path: str, scope: str, *, params: dict[str, str] | None = None, since: pd.Timestamp | None = None
-    ) -> Told:
+    ) -> Payload:
         """The body of an answer; empty where there is nothing.
 
         Parameters
@@ -172,14 +172,14 @@ class ZohoAPI:
         headers = {} if since is None else {"If-Modified-Since": if_modified_since(since)}
         return self.send("GET", path, scope, params=params or {}, headers=headers)
 
-    def send(self, method: str, path: str, scope: str, *, accept: Sequence[int] = (), **request: Any) -> Told:
+    def send(self, method: str, path: str, scope: str, *, accept: Sequence[int] = (), **request: Any) -> Payload:
         """The body of an answer to any request; see `get` and `winpredict.sources._http.Connection.send`."""
         answer = self.connection.send(method, f"/crm/{self._version}/{path}", accept=(*_REFUSED, *accept), **request)
         if answer.status_code in _NOTHING:
             return {}
-        told = dict(mapping(answer))
-        if told and (answer.status_code in accept or answer.status_code < 400):
-            return told
+        payload = dict(mapping(answer))
+        if payload and (answer.status_code in accept or answer.status_code < 400):
+            return payload
         if answer.status_code < 400 and request.get("writes"):
             raise CRMUncertainError(
                 f"Zoho, {method} {path}: an answer that tells nothing; nobody knows what was written"
@@ -188,15 +188,15 @@ class ZohoAPI:
 
     def _refusal(self, method: str, path: str, scope: str, answer: httpx.Response) -> CRMError:
         code, said = code_of(answer), self.connection.redact(answer.text).strip()[:_SAID]
-        told = f"Zoho, {method} {path}: {answer.status_code} {said}"
+        text = f"Zoho, {method} {path}: {answer.status_code} {said}"
         if code == "OAUTH_SCOPE_MISMATCH":
-            return CRMSignInError(f"{told}. The refresh token lacks the scope {scope}: make one with it")
+            return CRMSignInError(f"{text}. The refresh token lacks the scope {scope}: make one with it")
         if code in ABOUT_RIGHTS or answer.status_code in (401, 403):
             return CRMSignInError(
-                f"{told}. The user of the refresh token may not: grant it in the user's profile (Setup > Security "
+                f"{text}. The user of the refresh token may not: grant it in the user's profile (Setup > Security "
                 f"Control > Profiles), and the scope {scope}"
             )
-        return ZohoRefusalError(told, code)
+        return ZohoRefusalError(text, code)
 
 
 def if_modified_since(moment: pd.Timestamp) -> str:
@@ -221,10 +221,12 @@ def parts(values: Sequence[_Value], size: int) -> list[Sequence[_Value]]:
     return [values[start : start + size] for start in range(0, len(values), size)]
 
 
-def _page(told: Told, name: str) -> tuple[list[Told], Told]:
-    if told and name not in told:
-        raise CRMError(f"Zoho answered with {', '.join(told)} where {name} was asked for; run the command again later")
-    return list(told.get(name) or ()), dict(told.get("info") or {})
+def _page(payload: Payload, name: str) -> tuple[list[Payload], Payload]:
+    if payload and name not in payload:
+        raise CRMError(
+            f"Zoho answered with {', '.join(payload)} where {name} was asked for; run the command again later"
+        )
+    return list(payload.get(name) or ()), dict(payload.get("info") or {})
 
 
 def _read(module: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from winpredict.config import CRM
-from winpredict.sources._zoho_api import Told
+from winpredict.sources._zoho_api import Payload
 from winpredict.sources.source import RawRecord
 
 DEALS, STAGES, TIMELINE, CONTACTS, USERS = "Deals", "Stage_History", "Deal_Timeline", "Contact_Roles", "Users"
@@ -58,22 +58,22 @@ _NO_VALUES = ("subform", "fileupload", "imageupload", "multiselectlookup", "mult
 _CONTACT_MODULES = ("Contacts", "Contact_Roles")
 
 
-def custom_fields(definitions: Mapping[str, Told], knobs: CRM) -> list[str]:
+def custom_fields(definitions: Mapping[str, Payload], settings: CRM) -> list[str]:
     """Names of the custom fields of deals to read; never those that scores are pushed into."""
-    own = pushed_names(knobs)
+    own = pushed_names(settings)
     return sorted(
         name
         for name, each in definitions.items()
         if each.get("custom_field")
         and each.get("data_type") not in _NO_VALUES
         and name not in own
-        and any(fnmatchcase(name, pattern) for pattern in knobs.sync.custom_fields)
+        and any(fnmatchcase(name, pattern) for pattern in settings.sync.custom_fields)
     )
 
 
-def pushed_names(knobs: CRM) -> set[str]:
+def pushed_names(settings: CRM) -> set[str]:
     """Fields of deals that scores are pushed into."""
-    return {each for each in knobs.push.model_dump().values() if isinstance(each, str)}
+    return {each for each in settings.push.model_dump().values() if isinstance(each, str)}
 
 
 def moment(text: str) -> pd.Timestamp:
@@ -87,25 +87,25 @@ def moment(text: str) -> pd.Timestamp:
     return pd.Timestamp(text).tz_convert("UTC").as_unit("us")
 
 
-def raw_record(record: Told) -> RawRecord:
+def raw_record(record: Payload) -> RawRecord:
     """A record of a module; what Zoho adds for its own pages (names with a dollar sign) is left out."""
     values = {name: value for name, value in record.items() if not name.startswith("$")}
     return RawRecord(str(record["id"]), values, moment(str(record.get("Modified_Time") or record["Created_Time"])))
 
 
-def deleted_record(told: Told) -> RawRecord:
+def deleted_record(payload: Payload) -> RawRecord:
     """A record that is gone."""
-    return RawRecord(str(told["id"]), {}, moment(str(told["deleted_time"])), deleted=True)
+    return RawRecord(str(payload["id"]), {}, moment(str(payload["deleted_time"])), deleted=True)
 
 
-def stage_record(record: Told, deal_id: str = "") -> RawRecord:
+def stage_record(record: Payload, deal_id: str = "") -> RawRecord:
     """A stay of a deal in a stage; where the deal is not told with it, it is known from where it was asked for."""
     found = raw_record(record)
     values = {**found.values, "deal_id": deal_id or str((record.get("Potential_Name") or {}).get("id") or "")}
     return RawRecord(found.record_id, values, found.modified_at)
 
 
-def user_record(user: Told) -> RawRecord:
+def user_record(user: Payload) -> RawRecord:
     """One of ours."""
     stamp = user.get("Modified_Time") or user.get("modified_time") or user.get("created_time")
     values = {name: user.get(name) for name in _USER_FIELDS}
@@ -116,19 +116,19 @@ def user_record(user: Told) -> RawRecord:
 class Owners:
     """Finds users as timelines tell them: by id, by an object with one, or by name."""
 
-    users: Mapping[str, Told]
+    users: Mapping[str, Payload]
 
-    def id_of(self, told: Any) -> str | None:
+    def id_of(self, payload: Any) -> str | None:
         """The id of a user; None where it cannot be told."""
-        if isinstance(told, Mapping):
-            return str(told["id"]) if told.get("id") else self.id_of(told.get("name"))
-        if not told or str(told) in self.users or str(told).isdecimal():
-            return str(told) if told else None
-        named = [key for key, user in self.users.items() if user.get("full_name") == told]
+        if isinstance(payload, Mapping):
+            return str(payload["id"]) if payload.get("id") else self.id_of(payload.get("name"))
+        if not payload or str(payload) in self.users or str(payload).isdecimal():
+            return str(payload) if payload else None
+        named = [key for key, user in self.users.items() if user.get("full_name") == payload]
         return named[0] if len(named) == 1 else None
 
 
-def timeline_records(deal_id: str, entries: Iterable[Told], owners: Owners) -> Iterator[RawRecord]:
+def timeline_records(deal_id: str, entries: Iterable[Payload], owners: Owners) -> Iterator[RawRecord]:
     """One record a change of a field of `TIMELINE_FIELDS`."""
     for entry in entries:
         for change in entry.get("field_history") or ():
@@ -150,7 +150,7 @@ def timeline_records(deal_id: str, entries: Iterable[Told], owners: Owners) -> I
 
 
 def contact_records(
-    deal_id: str, changed: pd.Timestamp, contacts: Iterable[Told], entries: Iterable[Told]
+    deal_id: str, changed: pd.Timestamp, contacts: Iterable[Payload], entries: Iterable[Payload]
 ) -> Iterator[RawRecord]:
     """The contacts of a deal.
 

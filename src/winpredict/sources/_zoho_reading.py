@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import pandas as pd
 
 from winpredict.errors import CRMError, CRMSignInError
-from winpredict.sources._zoho_api import FIELDS, Told, ZohoAPI, ZohoRefusalError, parts
+from winpredict.sources._zoho_api import FIELDS, Payload, ZohoAPI, ZohoRefusalError, parts
 from winpredict.sources._zoho_objects import DEALS, deleted_record, moment
 from winpredict.sources.source import Page, RawRecord
 
@@ -16,10 +16,10 @@ _DEALS_A_PAGE = 25
 #: Refusals of a page that a new list from the last record on gets around: tokens end after a while and 100,000 records.
 _BEYOND_PAGING = ("EXPIRED_VALUE", "TOKEN_BOUND_DATA_MISMATCH", "PAGINATION_LIMIT_EXCEEDED")
 #: After so many of them in a row something else is wrong.
-_MOST_FAILURES = 3
+_MAX_FAILURES = 3
 #: Refusals of a list that a module does not have.
 _NO_SUCH_LIST = ("INVALID_MODULE", "NOT_SUPPORTED", "INVALID_URL_PATTERN", "INVALID_REQUEST")
-#: What is read, see `Place`.
+#: What is read, see `Cursor`.
 RECORDS, DELETED, BY_DEAL, END = "records", "deleted", "by deal", "end"
 
 #: The records of one deal, given its id and when it was last changed.
@@ -27,7 +27,7 @@ OfDeal = Callable[[str, pd.Timestamp], Iterable[RawRecord]]
 
 
 @dataclass(frozen=True)
-class Place:
+class Cursor:
     """How far a reading went.
 
     Parameters
@@ -54,10 +54,10 @@ class Place:
     done: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, resume: str) -> "Place":
-        """Read `Place.resume` back."""
-        told = json.loads(resume)
-        return cls(**{**told, "done": tuple(told["done"])})
+    def of(cls, resume: str) -> "Cursor":
+        """Read `Cursor.resume` back."""
+        payload = json.loads(resume)
+        return cls(**{**payload, "done": tuple(payload["done"])})
 
     @property
     def resume(self) -> str:
@@ -65,12 +65,14 @@ class Place:
         return json.dumps(asdict(self))
 
 
-def start(phase: str, since: pd.Timestamp | None) -> Place:
+def start(phase: str, since: pd.Timestamp | None) -> Cursor:
     """The beginning of a reading."""
-    return Place(phase, since="" if since is None else since.isoformat())
+    return Cursor(phase, since="" if since is None else since.isoformat())
 
 
-def listed(api: ZohoAPI, module: str, fields: Sequence[str], place: Place) -> Iterator[tuple[list[Told], Place, bool]]:
+def listed(
+    api: ZohoAPI, module: str, fields: Sequence[str], cursor: Cursor
+) -> Iterator[tuple[list[Payload], Cursor, bool]]:
     """Pages of a module's records, the place after each, and whether it is the last.
 
     More fields than a request takes come by further requests, joined by id.
@@ -79,48 +81,48 @@ def listed(api: ZohoAPI, module: str, fields: Sequence[str], place: Place) -> It
     last, failures = False, 0
     while not last:
         try:
-            rows, info = api.records(module, first, since=_stamp(place.since), token=place.token)
+            rows, info = api.records(module, first, since=_stamp(cursor.since), token=cursor.token)
         except ZohoRefusalError as error:
             failures += 1
-            if error.code not in _BEYOND_PAGING or not place.token or failures > _MOST_FAILURES:
+            if error.code not in _BEYOND_PAGING or not cursor.token or failures > _MAX_FAILURES:
                 raise
-            place = _anew(module, place, advancing=error.code == "PAGINATION_LIMIT_EXCEEDED")
+            cursor = _anew(module, cursor, advancing=error.code == "PAGINATION_LIMIT_EXCEEDED")
             continue
         failures = 0
         if others and rows:
             more = api.by_ids(module, [str(each["id"]) for each in rows], [name for names in others for name in names])
             rows = [{**more.get(str(each["id"]), {}), **each} for each in rows]
-        mark = max([place.mark, *(_changed(each).isoformat() for each in rows)])
+        mark = max([cursor.mark, *(_changed(each).isoformat() for each in rows)])
         last, token = not info.get("more_records"), str(info.get("next_page_token") or "")
-        place = replace(place, token="" if last else token, mark=mark, done=())
+        cursor = replace(cursor, token="" if last else token, mark=mark, done=())
         if not last and not token:  # 100,000 records came, and there are more
-            place = _anew(module, place, advancing=True)
-        yield rows, place, last
+            cursor = _anew(module, cursor, advancing=True)
+        yield rows, cursor, last
 
 
 def read_module(
     api: ZohoAPI,
     module: str,
     fields: Sequence[str],
-    place: Place,
+    cursor: Cursor,
     since: pd.Timestamp | None,
-    record: Callable[[Told], RawRecord],
+    record: Callable[[Payload], RawRecord],
 ) -> Iterator[Page]:
     """A module's records, then those that were deleted since."""
-    if place.phase == RECORDS:
-        for rows, after, last in listed(api, module, fields, place):
-            place = replace(after, phase=DELETED) if last else after
-            yield Page(tuple(map(record, rows)), place.resume)
-    if place.phase == DELETED and since is not None:
-        yield from _deleted(api, module, place, since)
+    if cursor.phase == RECORDS:
+        for rows, after, last in listed(api, module, fields, cursor):
+            cursor = replace(after, phase=DELETED) if last else after
+            yield Page(tuple(map(record, rows)), cursor.resume)
+    if cursor.phase == DELETED and since is not None:
+        yield from _deleted(api, module, cursor, since)
 
 
-def read_by_deal(api: ZohoAPI, place: Place, of_deal: OfDeal) -> Iterator[Page]:
+def read_by_deal(api: ZohoAPI, cursor: Cursor, of_deal: OfDeal) -> Iterator[Page]:
     """What hangs on each deal that was changed since."""
-    if place.phase != BY_DEAL:
+    if cursor.phase != BY_DEAL:
         return
-    before = place
-    for rows, after, last in listed(api, DEALS, ("Modified_Time",), place):
+    before = cursor
+    for rows, after, last in listed(api, DEALS, ("Modified_Time",), cursor):
         after = replace(after, phase=END) if last else after
         known = set(before.done)
         deals = [each for each in rows if str(each["id"]) not in known]
@@ -138,7 +140,7 @@ def refused(error: CRMError) -> bool:
     return isinstance(error, CRMSignInError) or (isinstance(error, ZohoRefusalError) and error.code in _NO_SUCH_LIST)
 
 
-def _of_deal(api: ZohoAPI, deal: Told, of_deal: OfDeal) -> list[RawRecord]:
+def _of_deal(api: ZohoAPI, deal: Payload, of_deal: OfDeal) -> list[RawRecord]:
     deal_id = str(deal["id"])
     try:
         return list(of_deal(deal_id, _changed(deal)))
@@ -148,31 +150,31 @@ def _of_deal(api: ZohoAPI, deal: Told, of_deal: OfDeal) -> list[RawRecord]:
         return []  # deleted since it was listed
 
 
-def _deleted(api: ZohoAPI, module: str, place: Place, since: pd.Timestamp) -> Iterator[Page]:
+def _deleted(api: ZohoAPI, module: str, cursor: Cursor, since: pd.Timestamp) -> Iterator[Page]:
     more = True
     while more:
         try:
-            rows, more = api.deleted(module, since, place.page)
+            rows, more = api.deleted(module, since, cursor.page)
         except ZohoRefusalError as error:
             if refused(error):
                 return  # some modules keep no list of what was deleted
             raise
-        place = replace(place, page=place.page + 1)
+        cursor = replace(cursor, page=cursor.page + 1)
         if rows:
-            yield Page(tuple(map(deleted_record, rows)), place.resume)
+            yield Page(tuple(map(deleted_record, rows)), cursor.resume)
 
 
-def _anew(module: str, place: Place, *, advancing: bool) -> Place:
+def _anew(module: str, cursor: Cursor, *, advancing: bool) -> Cursor:
     """The list from the last record on."""
-    if advancing and place.mark == place.since:
+    if advancing and cursor.mark == cursor.since:
         raise CRMError(
-            f"Zoho lists more {module} that were changed in the same second ({place.mark}) than it gives out, so that "
+            f"Zoho lists more {module} that were changed in the same second ({cursor.mark}) than it gives out, so that "
             "they cannot all be read; change some of them, or import an export of them"
         )
-    return replace(place, since=place.mark or place.since, token="", done=())
+    return replace(cursor, since=cursor.mark or cursor.since, token="", done=())
 
 
-def _changed(record: Told) -> pd.Timestamp:
+def _changed(record: Payload) -> pd.Timestamp:
     return moment(str(record["Modified_Time"]))
 
 

@@ -87,16 +87,18 @@ class ZohoSignIn:
         self._ends = time.monotonic() + max(float(said.get("expires_in", 3600)) - _MARGIN_S, 0.0)
 
     def _refusal(self, said: Mapping[str, Any]) -> Exception:
-        told = self._connection.redact(
+        message = self._connection.redact(
             ": ".join(str(said[name]) for name in ("error", "error_description") if said.get(name))
         )
-        if "too many requests" in told.lower() or told.lower().startswith("access denied"):
+        if "too many requests" in message.lower() or message.lower().startswith("access denied"):
             return CRMLimitError(
-                f"Zoho's accounts server gives no more access tokens for now ({told}). What was read so far is kept; "
-                "run the command again in ten minutes"
+                f"Zoho's accounts server gives no more access tokens for now ({message}). What was read so far is "
+                "kept; run the command again in ten minutes"
             )
-        advice = next((text for part, text in _ADVICE.items() if part in told.lower()), _GENERAL_ADVICE)
-        return CRMSignInError(f"Zoho refused the sign-in: {told or 'an answer without a token'}. What to do: {advice}")
+        advice = next((text for part, text in _ADVICE.items() if part in message.lower()), _GENERAL_ADVICE)
+        return CRMSignInError(
+            f"Zoho refused the sign-in: {message or 'an answer without a token'}. What to do: {advice}"
+        )
 
 
 class CreditLimit:
@@ -115,10 +117,10 @@ class CreditLimit:
 
     def __call__(self, answer: httpx.Response) -> None:
         """Look at an answer."""
-        told = answer.headers.get(_CREDITS_LEFT, "")
-        if told.isdecimal() and int(told) <= self._kept:
+        message = answer.headers.get(_CREDITS_LEFT, "")
+        if message.isdecimal() and int(message) <= self._kept:
             raise CRMLimitError(
-                f"Zoho: {int(told):,} API credits are left for the 24 hours, and crm.zoho.credits_kept leaves "
+                f"Zoho: {int(message):,} API credits are left for the 24 hours, and crm.zoho.credits_kept leaves "
                 f"{self._kept:,} for others. What was read so far is kept; run the command again later"
             )
 
@@ -133,16 +135,16 @@ def signed_in(
     CRMSignInError
         When the config lacks the client id.
     """
-    knobs, sync = config.crm.zoho, config.crm.sync
+    settings, sync = config.crm.zoho, config.crm.sync
     redact = Redactor([client_secret, refresh_token])
-    asking = Connection("Zoho", _accounts_url(knobs), Unsigned(), sync, redact, sleep=sleep)
+    asking = Connection("Zoho", _accounts_url(settings), Unsigned(), sync, redact, sleep=sleep)
     return Connection(
         "Zoho",
-        knobs.api_url or f"https://www.zohoapis.{knobs.data_centre}",
-        ZohoSignIn(knobs.client_id, client_secret, refresh_token, asking),
+        settings.api_url or f"https://www.zohoapis.{settings.data_centre}",
+        ZohoSignIn(settings.client_id, client_secret, refresh_token, asking),
         sync,
         redact,
-        limits=CreditLimit(knobs.credits_kept),
+        limits=CreditLimit(settings.credits_kept),
         for_good=lambda answer: code_of(answer) in ABOUT_RIGHTS,
         sleep=sleep,
     )
@@ -165,5 +167,5 @@ def code_of(answer: httpx.Response) -> str:
     return str(said.get("code") or first.get("code") or "")
 
 
-def _accounts_url(knobs: Zoho) -> str:
-    return knobs.accounts_url or _ACCOUNTS.get(knobs.data_centre, f"https://accounts.zoho.{knobs.data_centre}")
+def _accounts_url(settings: Zoho) -> str:
+    return settings.accounts_url or _ACCOUNTS.get(settings.data_centre, f"https://accounts.zoho.{settings.data_centre}")

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from winpredict.errors import CRMSignInError, CRMUncertainError
-from winpredict.sources._zoho_api import Told, ZohoAPI, ZohoRefusalError, parts
+from winpredict.sources._zoho_api import Payload, ZohoAPI, ZohoRefusalError, parts
 from winpredict.sources.source import FieldChange, FieldKind, ScoreField, WriteResult
 
 #: Most fields made in one request.
@@ -16,7 +16,7 @@ _MULTI_STATUS = (400,)
 #: What stands in the way of a write for a while only.
 _PASSING = ("RECORD_LOCKED", "INTERNAL_ERROR", "ALREADY_MODIFIED", "TOO_MANY_REQUESTS", "DEPENDENT_SERVICE_ERROR")
 _UPDATE, _CREATE = "ZohoCRM.modules.deals.UPDATE", "ZohoCRM.settings.fields.CREATE"
-_KINDS: dict[FieldKind, Told] = {
+_KINDS: dict[FieldKind, Payload] = {
     "percent": {"data_type": "percent"},
     "text": {"data_type": "text", "length": 255},
     "long_text": {"data_type": "textarea", "length": 2000, "textarea": {"type": "small"}},
@@ -32,10 +32,10 @@ def write(api: ZohoAPI, changes: Sequence[FieldChange]) -> list[WriteResult]:
         for change in changes
     ]
     body = {"data": rows, "trigger": []}
-    told = api.send("PUT", "Deals", _UPDATE, json=body, writes=True, accept=_MULTI_STATUS)
-    results = told.get("data")
+    payload = api.send("PUT", "Deals", _UPDATE, json=body, writes=True, accept=_MULTI_STATUS)
+    results = payload.get("data")
     if not isinstance(results, list):
-        return [WriteResult(change.deal_id, False, _said(api, told)) for change in changes]
+        return [WriteResult(change.deal_id, False, _said(api, payload)) for change in changes]
     if len(results) != len(changes):
         raise CRMUncertainError(
             f"Zoho was sent {len(changes)} deals to be written and told of {len(results)}: what came of each is unknown"
@@ -60,11 +60,11 @@ def create_fields(api: ZohoAPI, fields: Sequence[ScoreField]) -> dict[str, str]:
         body = {"fields": [{"field_label": _label(field), **_KINDS[field.kind]} for field in some]}
         request: dict[str, Any] = {"params": {"module": "Deals"}, "json": body, "writes": True}
         try:
-            told = api.send("POST", "settings/fields", _CREATE, accept=_MULTI_STATUS, **request)
+            payload = api.send("POST", "settings/fields", _CREATE, accept=_MULTI_STATUS, **request)
         except ZohoRefusalError as error:
             found |= {field.name: f"not made: {error}" for field in some}
             continue
-        results = told.get("fields") or [told] * len(some)
+        results = payload.get("fields") or [payload] * len(some)
         found |= {field.name: _made(api, result) for field, result in zip(some, results, strict=False)}
     return {field.name: _as_named(api, field, found[field.name]) for field in fields} if wanted else found
 
@@ -74,7 +74,7 @@ def _label(field: ScoreField) -> str:
     return field.name.replace("_", " ")
 
 
-def _made(api: ZohoAPI, result: Told) -> str:
+def _made(api: ZohoAPI, result: Payload) -> str:
     return "made" if result.get("status") == "success" else f"not made: {_said(api, result)}"
 
 
@@ -98,14 +98,14 @@ def _value(value: Any, kind: str) -> Any:
     return stamp.strftime("%Y-%m-%d") if kind == "date" else stamp.floor("s").isoformat()
 
 
-def _result(api: ZohoAPI, deal_id: str, told: Mapping[str, Any]) -> WriteResult:
-    if told.get("status") == "success":
+def _result(api: ZohoAPI, deal_id: str, payload: Mapping[str, Any]) -> WriteResult:
+    if payload.get("status") == "success":
         return WriteResult(deal_id, True)
-    return WriteResult(deal_id, False, _said(api, told), retry=str(told.get("code")) in _PASSING)
+    return WriteResult(deal_id, False, _said(api, payload), retry=str(payload.get("code")) in _PASSING)
 
 
-def _said(api: ZohoAPI, told: Mapping[str, Any]) -> str:
-    details = told.get("details") or {}
+def _said(api: ZohoAPI, payload: Mapping[str, Any]) -> str:
+    details = payload.get("details") or {}
     where = details.get("api_name") or re.sub(r"^\$\.data\[\d+]\.?", "", str(details.get("json_path") or ""))
-    said = ": ".join(str(part) for part in (told.get("code"), where, told.get("message")) if part)
+    said = ": ".join(str(part) for part in (payload.get("code"), where, payload.get("message")) if part)
     return api.connection.redact(said)

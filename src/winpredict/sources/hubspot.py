@@ -129,7 +129,9 @@ class HubSpotSource:
 
     def _lacking(self, name: str) -> list[str]:
         """Scopes to be granted before an object can be read."""
-        path = f"/crm/owners/{self._api.knobs.api_version}" if name == "owners" else self._api.path("crm/objects", name)
+        path = (
+            f"/crm/owners/{self._api.settings.api_version}" if name == "owners" else self._api.path("crm/objects", name)
+        )
         answer = self._connection.get(path, params={"limit": "1"}, accept=(_FORBIDDEN,))
         if answer.status_code != _FORBIDDEN:
             return []

@@ -36,7 +36,7 @@ _LONGEST_WAIT_S = 30.0
 Verdict = Literal["unchanged", "differs", "written", "refused", "newer", "gone", "kept"]
 #: Values to be written into a deal that has these now, or why there are none.
 _Choice = Callable[[str, Mapping[str, Any]], "dict[str, Any] | Verdict"]
-Steps = Callable[[int, int], None]
+StepProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def push(
     *,
     apply: bool = False,
     limit: int | None = None,
-    steps: Steps | None = None,
+    progress: StepProgress | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Pushed:
     """Write scores into fields of deals, or tell what would be written.
@@ -142,7 +142,7 @@ def push(
         Whether to write; by default what would change is only told.
     limit : int, optional
         Most deals to change, in the order of the scores.
-    steps : callable, optional
+    progress : callable, optional
         Called with the number of deals looked at, and of all.
     sleep : callable
         Waits so many seconds.
@@ -174,7 +174,7 @@ def push(
             return {}
         return changed
 
-    return _Run(source, kinds, choose, steps, sleep).carry_out(wanted, UndoFile(folder, source.name), apply, limit)
+    return _Run(source, kinds, choose, progress, sleep).carry_out(wanted, UndoFile(folder, source.name), apply, limit)
 
 
 def undo(
@@ -183,7 +183,7 @@ def undo(
     folder: Path,
     *,
     apply: bool = False,
-    steps: Steps | None = None,
+    progress: StepProgress | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Pushed:
     """Put back what a push replaced, where its values still stand.
@@ -197,7 +197,7 @@ def undo(
         Where this leaves an undo file of its own.
     apply : bool
         Whether to write; by default what would change is only told.
-    steps : callable, optional
+    progress : callable, optional
         Called with the number of deals looked at, and of all.
     sleep : callable
         Waits so many seconds.
@@ -222,7 +222,7 @@ def undo(
         others = (each for name, each in rows[deal_id].items() if not same(each.kind, present.get(name), each.old))
         return "kept" if any(others) else {}
 
-    return _Run(source, kinds, choose, steps, sleep).carry_out(rows, UndoFile(folder, source.name), apply)
+    return _Run(source, kinds, choose, progress, sleep).carry_out(rows, UndoFile(folder, source.name), apply)
 
 
 def create_fields(source: CRMSource, fields: Push) -> dict[str, str]:
@@ -246,11 +246,11 @@ class _Run:
         source: CRMSource,
         kinds: Mapping[str, FieldKind],
         choose: _Choice,
-        steps: Steps | None,
+        progress: StepProgress | None,
         sleep: Callable[[float], None],
     ) -> None:
         self._source, self._kinds, self._choose, self._sleep = source, kinds, choose, sleep
-        self._steps = steps or (lambda done, of: None)
+        self._progress = progress or (lambda done, of: None)
         self._changes: dict[str, Change] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._refused: dict[str, str] = {}
@@ -293,7 +293,7 @@ class _Run:
                     self._changes.setdefault(deal_id, change)
                     yield change
             if not again:
-                self._steps(min(start + _READ_AT_ONCE, len(deal_ids)), len(deal_ids))
+                self._progress(min(start + _READ_AT_ONCE, len(deal_ids)), len(deal_ids))
 
     def _write_until_done(self, differing: Iterable[Change], undo_file: UndoFile) -> None:
         left = self._write(differing, undo_file)

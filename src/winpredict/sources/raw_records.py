@@ -31,7 +31,7 @@ _SCHEMA = pa.schema(
     ]
 )
 #: So many parts in a row with fewer rows than these are put together: a part is written for every page.
-MOST_SMALL_PARTS, SMALL_ROWS = 64, 50_000
+MAX_SMALL_PARTS, SMALL_ROWS = 64, 50_000
 
 
 class _Said(BaseModel):
@@ -306,7 +306,7 @@ class RawStore:
         small = 0
         while small < len(parts) and parts[-1 - small].rows < SMALL_ROWS:
             small += 1
-        if small < MOST_SMALL_PARTS:
+        if small < MAX_SMALL_PARTS:
             return parts
         tables = [self._read(name, part, _SCHEMA.names) for part in parts[-small:]]
         return (*parts[:-small], self._write(name, parts, pa.concat_tables(tables)))

@@ -16,7 +16,7 @@ from winpredict.sources.source import CRMSource, Page
 from winpredict.tables.crm import utc
 
 #: Called before an object is read and after each page: its name, records read so far, objects done, and all objects.
-Steps = Callable[[str, int, int, int], None]
+StepProgress = Callable[[str, int, int, int], None]
 #: A CRM tells its time in whole seconds, rounded up.
 _ROUNDED = pd.Timedelta("1s")
 
@@ -49,7 +49,12 @@ class Synced:
 
 
 def sync(
-    source: CRMSource, store: RawStore, knobs: Sync | None = None, *, full: bool = False, steps: Steps | None = None
+    source: CRMSource,
+    store: RawStore,
+    settings: Sync | None = None,
+    *,
+    full: bool = False,
+    progress: StepProgress | None = None,
 ) -> Synced:
     """Read from a live CRM what is not kept yet.
 
@@ -61,11 +66,11 @@ def sync(
     source : CRMSource
     store : RawStore
         Of the same CRM.
-    knobs : Sync, optional
+    settings : Sync, optional
         By default ``Sync()``.
     full : bool
         Read everything again. Records that do not come then are gone without a trace, and count as deleted.
-    steps : callable, optional
+    progress : callable, optional
         Told of each page.
 
     Returns
@@ -79,14 +84,14 @@ def sync(
     CRMError
         When the CRM cannot be reached, or the records kept are of another organisation. What was read so far is kept.
     """
-    knobs = knobs or Sync()
+    settings = settings or Sync()
     description = source.describe()
     _same_account(store, description.account, full=full)
     deals = source.objects[0]
     if deals in description.missing:
         raise CRMSignInError(f"{source.name}: deals may not be read ({description.missing[deals]})")
     found = Synced(description.account, skipped=dict(description.missing))
-    fields = sorted(each.name for each in description.custom_fields if matches(each.name, knobs.custom_fields))
+    fields = sorted(each.name for each in description.custom_fields if matches(each.name, settings.custom_fields))
     added = _not_asked_for(fields, store.state(deals), store.fields)
     if added:
         found.remarks.append(f"{deals}: read as a whole, for the new field(s) {', '.join(added)}")
@@ -94,10 +99,10 @@ def sync(
     for done, name in enumerate(wanted):
 
         def tell(records: int, name: str = name, done: int = done) -> None:
-            if steps is not None:
-                steps(name, records, done, len(wanted))
+            if progress is not None:
+                progress(name, records, done, len(wanted))
 
-        overlap = pd.Timedelta(minutes=knobs.overlap_minutes)
+        overlap = pd.Timedelta(minutes=settings.overlap_minutes)
         of_deals = name == deals
         reader = _Reader(source, store, name, tell, found.remarks, fields if of_deals else [])
         found.read[name] = reader.read(overlap, full=full or (of_deals and bool(added)))
@@ -130,8 +135,8 @@ def _same_account(store: RawStore, account: str, *, full: bool) -> None:
 
 def _id_of(account: str) -> str:
     """What stays the same when an organisation takes another name: its id, which stands behind it in parentheses."""
-    found = re.search(r"\(([^()]+)\)$", account)
-    return found[1] if found else account
+    match = re.search(r"\(([^()]+)\)$", account)
+    return match[1] if match else account
 
 
 @dataclass

@@ -116,7 +116,7 @@ def connected(
         with connection:
             yield connection
     except SQLAlchemyError as error:
-        raise failure(f"{_name(address)}: {_told(error, address)}; {advice}") from None
+        raise failure(f"{_name(address)}: {_error_text(error, address)}; {advice}") from None
 
 
 def address_of(url: str, failure: type[WinPredictError]) -> "URL":
@@ -177,13 +177,13 @@ def _open(address: "URL", failure: type[WinPredictError], *, only_reading: bool)
         message = f"{kind} cannot be reached from here; {what}"
     except Exception as error:  # every driver has errors of its own, also outside the DB-API's
         message = (
-            f"{_name(address)} cannot be opened: {_told(error, address)}; "
+            f"{_name(address)} cannot be opened: {_error_text(error, address)}; "
             "check host, database, user and password (PGPASSWORD or ~/.pgpass for PostgreSQL)"
         )
     raise failure(message)
 
 
-def _told(error: Exception, address: "URL") -> str:
+def _error_text(error: Exception, address: "URL") -> str:
     """What a driver said, on one line and without secrets."""
     text = " ".join(str(getattr(error, "orig", None) or error).split())
     for secret in sorted(_secrets(address), key=len, reverse=True):

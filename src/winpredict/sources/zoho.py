@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from winpredict.config import Config
 from winpredict.errors import CRMError, CRMFieldError, CRMSignInError
 from winpredict.sources import _zoho_writing as writing
-from winpredict.sources._zoho_api import Told, ZohoAPI, ZohoRefusalError
+from winpredict.sources._zoho_api import Payload, ZohoAPI, ZohoRefusalError
 from winpredict.sources._zoho_objects import (
     CONTACTS,
     DEALS,
@@ -32,7 +32,7 @@ from winpredict.sources._zoho_objects import (
     timeline_records,
     user_record,
 )
-from winpredict.sources._zoho_reading import BY_DEAL, END, RECORDS, Place, read_by_deal, read_module, refused, start
+from winpredict.sources._zoho_reading import BY_DEAL, END, RECORDS, Cursor, read_by_deal, read_module, refused, start
 from winpredict.sources._zoho_sign_in import signed_in
 from winpredict.sources.secrets import find_secret
 from winpredict.sources.source import (
@@ -111,13 +111,13 @@ class ZohoSource:
         if name == USERS:
             yield from self._users(since, resume)
         elif name in (TIMELINE, CONTACTS):
-            place = Place.of(resume) if resume else start(BY_DEAL, since)
-            yield from read_by_deal(self._api, place, self._timeline(since) if name == TIMELINE else self._contacts)
+            cursor = Cursor.of(resume) if resume else start(BY_DEAL, since)
+            yield from read_by_deal(self._api, cursor, self._timeline(since) if name == TIMELINE else self._contacts)
         elif name == STAGES:
             yield from self._stays(since, resume)
         else:
-            place = Place.of(resume) if resume else start(RECORDS, since)
-            yield from read_module(self._api, name, self._fields(name), place, since, raw_record)
+            cursor = Cursor.of(resume) if resume else start(RECORDS, since)
+            yield from read_module(self._api, name, self._fields(name), cursor, since, raw_record)
 
     def read_fields(self, deal_ids: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The present values of some fields, by deal; deals that are gone are left out."""
@@ -155,20 +155,20 @@ class ZohoSource:
             return
         records = map(user_record, self._api.users().values())
         changed = tuple(each for each in records if since is None or each.modified_at >= since)
-        yield Page(changed, Place(END).resume)
+        yield Page(changed, Cursor(END).resume)
 
     def _stays(self, since: pd.Timestamp | None, resume: str) -> Iterator[Page]:
         """Stays in stages: from the module of all deals where it may be read, else deal by deal."""
-        place = Place.of(resume) if resume else start(RECORDS, since)
-        if place.phase != BY_DEAL:
+        cursor = Cursor.of(resume) if resume else start(RECORDS, since)
+        if cursor.phase != BY_DEAL:
             try:
                 fields = ("Potential_Name", *STAGE_FIELDS)
-                yield from read_module(self._api, STAGE_MODULE, fields, place, None, stage_record)
+                yield from read_module(self._api, STAGE_MODULE, fields, cursor, None, stage_record)
             except CRMError as error:
                 if resume or not refused(error):
                     raise
-                place = start(BY_DEAL, since)
-        yield from read_by_deal(self._api, place, self._stays_of)
+                cursor = start(BY_DEAL, since)
+        yield from read_by_deal(self._api, cursor, self._stays_of)
 
     def _stays_of(self, deal_id: str, changed: pd.Timestamp) -> Iterator[RawRecord]:
         return (stage_record(each, deal_id) for each in self._api.related(deal_id, STAGES, STAGE_FIELDS))
@@ -181,7 +181,7 @@ class ZohoSource:
 
         return of_deal
 
-    def _entries(self, deal_id: str, since: pd.Timestamp | None) -> Iterator[Told]:
+    def _entries(self, deal_id: str, since: pd.Timestamp | None) -> Iterator[Payload]:
         """A deal's timeline, the latest first, back to a moment."""
         for entry in self._api.timeline(deal_id):
             if since is not None and moment(str(entry["audited_time"])) < since.floor("s"):
@@ -215,13 +215,13 @@ class ZohoSource:
         if not deal_id:
             return {USERS: self._api.users}
         return {
-            STAGES: lambda: self._look_at_stays(deal_id),
+            STAGES: lambda: self._check_stage_history(deal_id),
             TIMELINE: lambda: next(self._api.timeline(deal_id), None),
             CONTACTS: lambda: next(self._api.related(deal_id, CONTACTS, ("Contact_Role",)), None),
             USERS: self._api.users,
         }
 
-    def _look_at_stays(self, deal_id: str) -> None:
+    def _check_stage_history(self, deal_id: str) -> None:
         try:
             self._api.records(STAGE_MODULE, ("Modified_Time",))
         except CRMError as error:
@@ -252,14 +252,14 @@ def connect(config: Config) -> ZohoSource:
     return ZohoSource(config, find_secret("zoho_client_secret"), find_secret("zoho_refresh_token"))
 
 
-def _stage(told: Told, pipeline: str) -> Stage:
-    label = str(told.get("display_value") or told.get("actual_value") or "")
-    outcome: _Outcome = _OUTCOMES.get(str(told.get("forecast_type") or "").lower(), "open")
+def _stage(payload: Payload, pipeline: str) -> Stage:
+    label = str(payload.get("display_value") or payload.get("actual_value") or "")
+    outcome: _Outcome = _OUTCOMES.get(str(payload.get("forecast_type") or "").lower(), "open")
     return Stage(label, label, outcome, pipeline)
 
 
-def _place_of(told: Told) -> int:
-    return int(told.get("sequence_number") or 0)
+def _place_of(payload: Payload) -> int:
+    return int(payload.get("sequence_number") or 0)
 
 
 def _why_not(error: CRMError) -> str:

@@ -70,7 +70,7 @@ class DealBuckets:
                 if name not in OF_DEALS:
                     frame.to_parquet(temporary / f"{name}.parquet", index=False)
                     continue
-                for number, rows in parted(frame, buckets):
+                for number, rows in partitioned(frame, buckets):
                     write_part(rows, temporary, name, number)
             columns = {name: kinds_of(frame) for name, frame in crm.tables() if name in OF_DEALS}
             shared = [name for name, _ in crm.tables() if name not in OF_DEALS]
@@ -151,8 +151,8 @@ class DealBuckets:
     @property
     def rows(self) -> dict[str, int]:
         """Rows of each table."""
-        parted = {name: sorted((self.folder / name).glob("bucket=*/[!._]*.parquet")) for name in self._columns}
-        counts = {name: sum(pq.read_metadata(path).num_rows for path in paths) for name, paths in parted.items()}
+        partitioned = {name: sorted((self.folder / name).glob("bucket=*/[!._]*.parquet")) for name in self._columns}
+        counts = {name: sum(pq.read_metadata(path).num_rows for path in paths) for name, paths in partitioned.items()}
         counts |= {name: len(frame) for name, frame in self.shared.items()}
         return {name: counts[name] for name in TABLES if name in counts}
 
@@ -194,7 +194,7 @@ def bucket_of(deal_ids: pd.Series, buckets: int) -> NDArray[np.int64]:
     return (hashed % np.uint64(buckets)).astype(np.int64)
 
 
-def parted(frame: pd.DataFrame, buckets: int) -> Iterator[tuple[int, pd.DataFrame]]:
+def partitioned(frame: pd.DataFrame, buckets: int) -> Iterator[tuple[int, pd.DataFrame]]:
     """Yield (bucket, its rows in the order they stand) of a table with deal_id, for buckets that have any."""
     numbers = bucket_of(frame["deal_id"], buckets)
     order = np.argsort(numbers, kind="stable")
@@ -219,7 +219,7 @@ def read_part(folder: Path, name: str, numbers: Sequence[int], kinds: Mapping[st
     return typed[0] if len(typed) == 1 else pd.concat(typed, ignore_index=True)
 
 
-def is_parted(folder: Path) -> bool:
+def is_partitioned(folder: Path) -> bool:
     """Whether a tables folder is parted into buckets."""
     path = Path(folder) / "crm.json"
     return path.exists() and bool(json.loads(path.read_text()).get("buckets"))

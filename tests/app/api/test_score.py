@@ -9,8 +9,8 @@ import pytest
 from desk_access import Newcomer
 from fastapi.testclient import TestClient
 
-from winpredict.app.api.scoring import Sent, SentDeals
-from winpredict.app.api.sent_deal import ScoreRequest
+from winpredict.app.api.score_request import ScoreRequest
+from winpredict.app.api.scoring import PendingRequest, RequestScorer
 from winpredict.app.records import Role
 from winpredict.explain.scores import DealScorer
 
@@ -83,9 +83,9 @@ def test_a_deal_of_the_workspace_has_the_odds_that_it_has_there(loaded, asks):
 
 
 def test_deals_scored_together_are_as_alone_to_the_last_bit(app, loaded):
-    deals = SentDeals(app.state.desk)
+    deals = RequestScorer(app.state.desk)
     sent = [
-        Sent(ScoreRequest.model_validate(request_of(loaded, deal_id), strict=False), None, datetime.now(UTC))
+        PendingRequest(ScoreRequest.model_validate(request_of(loaded, deal_id), strict=False), None, datetime.now(UTC))
         for deal_id in open_deals(loaded, 60)
     ]
     alone = [deals.score([each])[0] for each in sent]
@@ -107,11 +107,13 @@ def test_many_at_the_same_time_get_each_their_own(loaded, asks):
 
 
 def test_a_bad_deal_among_others_is_alone_told_what_is_wrong(app, loaded):
-    deals = SentDeals(app.state.desk)
+    deals = RequestScorer(app.state.desk)
     good = ScoreRequest.model_validate(request_of(loaded, open_deals(loaded, 1)[0]))
     bad = good.model_copy(update={"deal": good.deal.model_copy(update={"stage": "Nowhere", "deal_id": "bad"})})
     at = datetime.now(UTC)
-    fine, wrong, again = deals.score([Sent(good, None, at), Sent(bad, None, at), Sent(good, None, at)])
+    fine, wrong, again = deals.score(
+        [PendingRequest(good, None, at), PendingRequest(bad, None, at), PendingRequest(good, None, at)]
+    )
     assert fine == again
     assert "unknown stage" in wrong.errors()[0]["msg"]
 
@@ -239,6 +241,6 @@ def test_other_kinds_of_bodies(client, app, cast):
 
 
 def test_a_crowd_is_sent_away(app, asks, monkeypatch):
-    monkeypatch.setattr(app.state.sent_deals.batches, "_most_waiting", 0)
+    monkeypatch.setattr(app.state.request_scorer.batches, "_most_waiting", 0)
     status, answer = asks({"deal": NEW})
     assert (status, answer["title"]) == (429, "Too Many Requests")

@@ -21,16 +21,16 @@ def workspace(tmp_path_factory):
     """Trained as of five weeks before the export's end, so that there is drift to show."""
     if not DATA.exists():
         pytest.skip("the export of Salesforce is not on this machine")
-    place = Workspace(tmp_path_factory.mktemp("export") / "workspace")
+    workspace = Workspace(tmp_path_factory.mktemp("export") / "workspace")
     crm = with_teams(import_files([DATA], load_profile("salesforce")).crm)
     # all open ones, and as many closed ones as drivers and drift need: the rest only takes time
     latest = crm.deals.sort_values(["closed_at", "deal_id"])["deal_id"].tail(DEALS)
-    place.save_import(crm.of_deals(latest), profile="salesforce")
-    crm = place.crm()
+    workspace.save_import(crm.of_deals(latest), profile="salesforce")
+    crm = workspace.crm()
     config = Config.model_validate({"model": {"bags": 2, "trees": 40, "learning_rate": 0.1, "threads": 1}})
     model = train(crm, config, as_of=crm.known_until - pd.Timedelta(weeks=5))
-    fill(place, model, config)
-    return place
+    fill(workspace, model, config)
+    return workspace
 
 
 @pytest.fixture

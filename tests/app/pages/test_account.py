@@ -1,9 +1,9 @@
 import pytest
 from desk_world import PASSWORD, client_of, csrf_token
 
-from winpredict.app.guessing import TRIES_A_PAIR
 from winpredict.app.people import add_person
 from winpredict.app.records import Person, Role
+from winpredict.app.sign_in_throttle import TRIES_A_PAIR
 
 NEW = "staple of another battery"
 

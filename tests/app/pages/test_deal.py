@@ -21,9 +21,9 @@ def page(signed_in, cast):
 
 
 def section(page: str, name: str) -> str:
-    found = re.search(rf'<section aria-labelledby="{name}">.*?</section>', page, re.S)
-    assert found, f"the page has no part {name}"
-    return found[0]
+    match = re.search(rf'<section aria-labelledby="{name}">.*?</section>', page, re.S)
+    assert match, f"the page has no part {name}"
+    return match[0]
 
 
 def figures(text: str) -> list[float]:

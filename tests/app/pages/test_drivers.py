@@ -13,7 +13,7 @@ from desk_world import PEOPLE, client_of
 from sqlalchemy import select
 
 from winpredict.app.pages.drivers_parts import DealTable, Period
-from winpredict.app.pages.drivers_views import asked_of, win_rows, won_currencies
+from winpredict.app.pages.drivers_views import parse_selection, win_rows, won_currencies
 from winpredict.app.records import Person
 from winpredict.app.visibility import visible_owners
 from winpredict.errors import ConfigError
@@ -41,16 +41,16 @@ def quick_work():
 @pytest.fixture
 def reported(monkeypatch):
     """What reports are asked for: the tables and the choice."""
-    asked = []
+    selection = []
 
     def report(model, crm, **chosen):
-        asked.append((crm, chosen))
+        selection.append((crm, chosen))
         rows = pd.DataFrame({"deal": crm.deals["stage"].head(3)})
         table = Table("some", "Some", rows, {"deal": ("deal", "text")}, most=1)
         return Report("Why deals are won", "a test", ["One."], [Section("Some", [], [], [table])])
 
     monkeypatch.setattr("winpredict.report.drivers.drivers_report", report)
-    return asked
+    return selection
 
 
 def settled(client, address: str) -> str:
@@ -347,11 +347,11 @@ def test_won_amounts_have_the_currency_that_all_of_them_are_in(currencies, figur
     table = table_of("wlwlwlwo")
     table.deals["currency"] = currencies * 4
     table.deals.loc[[0, 2], "currency"] = currencies
-    asked = asked_of(table, "", "", "", "", "")
-    rows = {head: cells for head, _, cells in win_rows(asked)}
+    selection = parse_selection(table, "", "", "", "", "")
+    rows = {head: cells for head, _, cells in win_rows(selection)}
     assert rows["Mean won amount"][0][0] == figure
-    assert as_they_stand(won_currencies(asked)).startswith(told)
-    assert bool(as_they_stand(won_currencies(asked))) == bool(told)
+    assert as_they_stand(won_currencies(selection)).startswith(told)
+    assert bool(as_they_stand(won_currencies(selection))) == bool(told)
 
 
 def table_of(outcomes: str) -> DealTable:
@@ -376,16 +376,16 @@ def table_of(outcomes: str) -> DealTable:
 
 def test_what_is_left_open_is_the_same_on_both_sides():
     table = table_of("wlwlwlwo")
-    both = asked_of(table, "product", "A", "2024", "B", "")
+    both = parse_selection(table, "product", "A", "2024", "B", "")
     assert [side.words for side in both.sides] == ["Product A created in 2024", "Product B created in 2024"]
     assert [int(side.chosen.sum()) for side in both.sides] == [2, 2]
-    later = asked_of(table, "product", "A", "2024", "", "2025")
+    later = parse_selection(table, "product", "A", "2024", "", "2025")
     assert [side.words for side in later.sides] == ["Product A created in 2024", "Product A created in 2025"]
-    assert len(asked_of(table, "product", "A", "", "A", "").sides) == 1
-    assert asked_of(table, "", "A", "", "", "") is None
+    assert len(parse_selection(table, "product", "A", "", "A", "").sides) == 1
+    assert parse_selection(table, "", "A", "", "", "") is None
 
 
 def test_sides_without_closed_deals_are_told_as_such():
-    asked = asked_of(table_of("oooooooo"), "", "", "2024", "", "2025")
-    assert asked.comparison.sentences()[0] == "All deals created in 2024: no deal has closed yet."
-    assert not asked.comparison.differs
+    selection = parse_selection(table_of("oooooooo"), "", "", "2024", "", "2025")
+    assert selection.comparison.sentences()[0] == "All deals created in 2024: no deal has closed yet."
+    assert not selection.comparison.differs

@@ -21,7 +21,7 @@ from winpredict.app.identity import COOKIE, signed
 from winpredict.app.listing import DealQuery, find_deals
 from winpredict.app.pages import pipeline_views
 from winpredict.app.pages.listed_deals import ListedDeals, listed
-from winpredict.app.pages.pipeline_lists import LISTS, Behind, deals_behind, unknown
+from winpredict.app.pages.pipeline_lists import LISTS, Drilldown, drilldown_deals, unknown
 from winpredict.app.pages.rendering import day, environment
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.people import add_person, sign_in
@@ -103,9 +103,9 @@ def test_what_becomes_of_deals_in_a_stage_leads_to_as_many_deals(app, workspace)
     made = pipeline_views.outlook(("key",), loaded, loaded.crm)
     for row in made.funnel.conversion.to_dict("records"):
         for of, count in (("reached", row["deals"]), ("moved on", row["moved_on"]), ("lost", row["lost"])):
-            assert len(deals_behind(made, of, "", row["stage"])) == count, (row["stage"], of)
+            assert len(drilldown_deals(made, of, "", row["stage"])) == count, (row["stage"], of)
     for row in made.funnel.now.to_dict("records"):
-        days = deals_behind(made, "standing", "", row["stage"])["days"]
+        days = drilldown_deals(made, "standing", "", row["stage"])["days"]
         assert len(days) == row["deals"]
         assert not len(days) or np.median(days) == pytest.approx(row["median_days_in_stage"])
 
@@ -148,9 +148,9 @@ def test_bookings_are_listed_with_the_amounts_that_the_forecast_counts(app, work
     deals.loc[crm.deals.index[recent][2], "closed_at"] = until + pd.Timedelta(days=5)  # dated ahead
     made = pipeline_views.outlook(("key",), loaded, replace(crm, deals=deals))
     for row in made.forecast.periods.to_dict("records"):
-        booked = deals_behind(made, "booked", row["period"], "")
+        booked = drilldown_deals(made, "booked", row["period"], "")
         assert booked["amount"].sum() == pytest.approx(row["booked"])
-        adds = deals_behind(made, "expected", row["period"], "")["adds"].sum()
+        adds = drilldown_deals(made, "expected", row["period"], "")["adds"].sum()
         assert adds == pytest.approx(row["booked"] + row["open_pipeline"])
 
 
@@ -220,7 +220,7 @@ def test_without_dates_the_page_says_what_cannot_be_known(undated):
     for words in ("weekly run", "at risk</a>", "rose", "fell", "no touch for", "None now", "Days in stage"):
         assert words not in page
     assert "/pipeline/deals" not in page
-    for of in get_args(Behind):
+    for of in get_args(Drilldown):
         listed = settled(client, f"/pipeline/deals?of={of}")
         assert "The deals carry no dates" in listed, of
         assert "<table" not in listed
@@ -234,7 +234,7 @@ def test_without_a_history_of_stages_nobody_stands_longest(app):
     whole = pipeline_views.outlook(("key",), loaded, loaded.crm)
     bare = replace(loaded.crm, deal_history=None)
     made = replace(whole, crm=bare, funnel=funnel(bare))
-    for of in get_args(Behind):
+    for of in get_args(Drilldown):
         assert not unknown(whole, of)
         is_known = of in ("booked", "open", "expected")
         assert unknown(made, of).startswith("There is no history of stages") != is_known
@@ -292,7 +292,7 @@ def test_a_manager_sees_nothing_of_another_managers_deals(signed_in, app, cast, 
     client = signed_in("manager")
     addresses = ["/pipeline", "/pipeline/deals?of=stalled"]
     addresses += [
-        f"/pipeline/deals{kind}?of={of}&period=this+quarter" for of in get_args(Behind) for kind in ("", ".csv")
+        f"/pipeline/deals{kind}?of={of}&period=this+quarter" for of in get_args(Drilldown) for kind in ("", ".csv")
     ]
     read = "".join(settled(client, address) for address in addresses)
     for name in PICTURES:
@@ -327,9 +327,9 @@ def test_a_rep_is_chosen(signed_in, app, cast):
     with app.state.desk.database.reading() as session:
         person = session.scalar(select(Person).where(Person.email == "manager@example.com"))
         query = DealQuery(whose=f"owner:{cast.rep}")
-        found = find_deals(session, person, query, rows=None, with_names=True)
-    assert f"<strong>{found.found}</strong> open deal" in page
-    assert set(re.findall(r'href="/deals/([^"?/]+)"', page)) <= {row.deal_id for row in found.rows}
+        deals = find_deals(session, person, query, rows=None, with_names=True)
+    assert f"<strong>{deals.found}</strong> open deal" in page
+    assert set(re.findall(r'href="/deals/([^"?/]+)"', page)) <= {row.deal_id for row in deals.rows}
     assert f'value="owner:{cast.rep}" selected' in page
 
 
@@ -346,7 +346,7 @@ def test_names_are_hidden_from_scientists(signed_in, workspace):
     ]
     names = set(workspace.crm().deals["name"].dropna()) | set(workspace.crm().accounts["name"].dropna())
     assert not {name for name in names if any(f">{name}<" in page for page in pages)}
-    for of in get_args(Behind):
+    for of in get_args(Drilldown):
         rows = csv_rows(client, f"/pipeline/deals.csv?of={of}")
         assert not {"name", "account"} & {column for row in rows for column in row}
         assert not names & {cell for row in rows for cell in row.values()}
@@ -391,7 +391,7 @@ def test_parts_that_take_long_are_waited_for_and_failures_told(app):
     waiting = Waiting(desk, patience=0.0)
     assert waiting.part("slow", lambda: gate.wait(10)).is_waiting
     gate.set()
-    assert Waiting(desk, patience=10).part("slow", lambda: False) == Part(made=True)
+    assert Waiting(desk, patience=10).part("slow", lambda: False) == Part(result=True)
 
     def fail():
         raise RuntimeError("secret")
@@ -399,4 +399,4 @@ def test_parts_that_take_long_are_waited_for_and_failures_told(app):
     failed = Waiting(desk, patience=10).part("broken", fail)
     assert failed.passing
     assert "secret" not in failed.problem
-    assert Waiting(desk, patience=10).part("broken", lambda: 5).made == 5, "it is tried anew"
+    assert Waiting(desk, patience=10).part("broken", lambda: 5).result == 5, "it is tried anew"

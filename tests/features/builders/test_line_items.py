@@ -187,9 +187,9 @@ def one_deal(items: pd.DataFrame, **deals) -> CRMData:
 
 
 def of_one(crm: CRMData, day: int) -> pd.Series:
-    looks = pd.DataFrame({"deal_id": ["a"], "as_of": [START + day * DAY]})
+    snapshots = pd.DataFrame({"deal_id": ["a"], "as_of": [START + day * DAY]})
     attributes = crm.deals.columns.intersection(["amount"])
-    return build_features(crm, looks, attributes=attributes, builders=[LineItems()]).frame.iloc[0]
+    return build_features(crm, snapshots, attributes=attributes, builders=[LineItems()]).frame.iloc[0]
 
 
 def test_a_deal_s_products_over_its_life():
@@ -235,9 +235,9 @@ def test_a_deal_without_items_has_none_and_no_total():
 ])  # fmt: skip
 def test_without_dates_there_is_nothing_to_say(items):
     crm = one_deal(pd.DataFrame({"deal_id": ["a"]} | items))
-    looks = pd.DataFrame({"deal_id": ["a"], "as_of": [START + DAY]})
-    assert build_features(crm, looks, builders=[LineItems()]).frame.shape == (1, 0)
-    assert build_features(crm, looks).frame.shape[1] > 0
+    snapshots = pd.DataFrame({"deal_id": ["a"], "as_of": [START + DAY]})
+    assert build_features(crm, snapshots, builders=[LineItems()]).frame.shape == (1, 0)
+    assert build_features(crm, snapshots).frame.shape[1] > 0
 
 
 def test_the_table_is_said_to_be_absent():

@@ -14,8 +14,8 @@ from winpredict import CRMData
 from winpredict.explain.themes import fact, influence, theme
 from winpredict.features.build import build_features
 from winpredict.features.builders import Memory, default_builders
-from winpredict.features.company import CompanyFacts
-from winpredict.features.dataset import build_dataset, gather_company
+from winpredict.features.cross_deal_history import CrossDealFacts
+from winpredict.features.dataset import build_dataset, gather_cross_deal_history
 from winpredict.features.events import DealEvents
 from winpredict.features.past import Past
 from winpredict.features.snapshots import every, labelled, on_dates
@@ -41,7 +41,7 @@ def crm_of(tables: dict[str, pd.DataFrame], stage_order=STAGES) -> CRMData:
 
 
 def settled_on(crm: CRMData, **values) -> Memory:
-    return Memory(**values).settled(Past(crm, every(crm, 30.0)).company)
+    return Memory(**values).settled(Past(crm, every(crm, 30.0)).cross_deal_history)
 
 
 def frame(crm: CRMData, snapshots: pd.DataFrame, memory: Memory) -> pd.DataFrame:
@@ -126,35 +126,35 @@ def test_order_of_rows_and_of_stages_changes_nothing(seed):
     crm, other = crm_of(tables), crm_of(shuffled)
     snapshots = every(crm, 11.0)
     expected = build_features(crm, snapshots, builders=[Memory()])
-    found = build_features(other, snapshots, builders=[Memory()])
-    assert found.info == expected.info
-    pd.testing.assert_frame_equal(found.frame, expected.frame)
+    features = build_features(other, snapshots, builders=[Memory()])
+    assert features.info == expected.info
+    pd.testing.assert_frame_equal(features.frame, expected.frame)
 
 
 def test_no_stage_order_is_needed():
     crm = crm_of(tables_of(4), stage_order=())
     snapshots = every(crm, 11.0)
-    found = build_features(crm, snapshots, builders=[Memory()]).frame
-    entered = found[[f"times_entered_{stage.lower()}" for stage in STAGES]]
+    frame = build_features(crm, snapshots, builders=[Memory()]).frame
+    entered = frame[[f"times_entered_{stage.lower()}" for stage in STAGES]]
     assert (entered.max() >= 1).all()
     assert entered.sum(axis=1).tolist() == Past(crm, snapshots).stage_changes.count().tolist()
 
 
 def test_columns_are_in_the_order_of_frequency_then_name():
     crm = crm_of(tables_of(4))
-    company = Past(crm, every(crm, 30.0)).company
+    cross_deal_history = Past(crm, every(crm, 30.0)).cross_deal_history
     end = crm.deals.set_index("deal_id")["closed_at"].fillna(crm.known_until)
     entered: dict[str, int] = dict.fromkeys(STAGES, 0)
     for deal, until in end.items():
         for _, stage in entries_by_loop(crm, deal, until):
             entered[stage] += 1
-    assert company.stages_entered == tuple(sorted(entered, key=lambda stage: (-entered[stage], stage)))
+    assert cross_deal_history.stages_entered == tuple(sorted(entered, key=lambda stage: (-entered[stage], stage)))
     touches: dict[tuple[str, str], int] = {}
     for deal, until in end.items():
         for _, kind, result in touches_by_loop(crm, deal, until):
             touches[kind, result] = touches.get((kind, result), 0) + 1
     touches.pop(("note", "Written"))  # all notes have this result, so it says no more than that they are notes
-    assert company.touch_results == tuple(sorted(touches, key=lambda pair: (-touches[pair], pair)))
+    assert cross_deal_history.touch_results == tuple(sorted(touches, key=lambda pair: (-touches[pair], pair)))
 
 
 @settings(max_examples=8, deadline=None)
@@ -167,47 +167,53 @@ def test_buckets_have_the_columns_and_the_rows_of_the_whole(tmp_path_factory, se
     snapshots = labelled(crm, every(crm, 7.0))
     whole = build_features(crm, snapshots, builders=[Memory(max_values=3)])
     assert dataset.info == whole.info
-    found = pd.concat(list(dataset)).sort_values(["deal_id", "as_of"], ignore_index=True)
+    frame = pd.concat(list(dataset)).sort_values(["deal_id", "as_of"], ignore_index=True)
     expected = pd.concat([snapshots, whole.frame], axis=1).sort_values(["deal_id", "as_of"], ignore_index=True)
     names = ["deal_id", "as_of", *whole.frame]
-    pd.testing.assert_frame_equal(found[names], expected[names], check_exact=True)
+    pd.testing.assert_frame_equal(frame[names], expected[names], check_exact=True)
 
 
 def test_the_counts_of_buckets_come_together_also_when_they_were_stored(tmp_path):
     crm = crm_of(tables_of(2))
     buckets = DealBuckets.write(crm, tmp_path / "tables", 4)
-    whole = Past(crm, every(crm, 30.0)).company
+    whole = Past(crm, every(crm, 30.0)).cross_deal_history
     for _ in range(2):  # the second time they are read from disk
-        company = gather_company(buckets, lambda each: CompanyFacts.of(DealEvents(each)), keep=tmp_path / "company")
-        assert company.stages_entered == whole.stages_entered
-        assert company.touch_results == whole.touch_results
-    facts = CompanyFacts.of(DealEvents(crm))
+        cross_deal_history = gather_cross_deal_history(
+            buckets, lambda each: CrossDealFacts.of(DealEvents(each)), keep=tmp_path / "company"
+        )
+        assert cross_deal_history.stages_entered == whole.stages_entered
+        assert cross_deal_history.touch_results == whole.touch_results
+    facts = CrossDealFacts.of(DealEvents(crm))
     facts.save(tmp_path / "facts")
-    pd.testing.assert_frame_equal(CompanyFacts.load(tmp_path / "facts").occurrences, facts.occurrences)
+    pd.testing.assert_frame_equal(CrossDealFacts.load(tmp_path / "facts").occurrences, facts.occurrences)
 
 
 def test_a_settled_builder_is_made_again_from_its_settings_and_later_data_change_no_column():
     crm = crm_of(tables_of(5))
     memory = settled_on(crm, max_values=2)
     again = Memory(**json.loads(json.dumps(memory.settings())))
-    assert again.settings() == memory.settings() == again.settled(Past(crm, every(crm, 30.0)).company).settings()
+    assert (
+        again.settings()
+        == memory.settings()
+        == again.settled(Past(crm, every(crm, 30.0)).cross_deal_history).settings()
+    )
     tables = tables_of(6)
     tables["deal_history"].loc[tables["deal_history"]["stage"] == "Demo", "stage"] = "Procurement"
     later = crm_of(tables, stage_order=())
     snapshots = every(later, 11.0)
-    found = build_features(later, snapshots, builders=[again])
-    assert list(found.frame) == list(build_features(crm, every(crm, 11.0), builders=[memory]).frame)
+    features = build_features(later, snapshots, builders=[again])
+    assert list(features.frame) == list(build_features(crm, every(crm, 11.0), builders=[memory]).frame)
     # a stage that training never saw is one of the less common ones
-    entered = found.frame.filter(like="times_entered_").sum(axis=1)
+    entered = features.frame.filter(like="times_entered_").sum(axis=1)
     changes = Past(later, snapshots).stage_changes.count()
     assert entered.tolist() == changes.tolist()
     assert not frame(later, snapshots, settled_on(crm)).filter(like="less_common").shape[1]
 
 
 def test_builders_without_data_of_their_own_are_settled_as_they_are():
-    company = Past(crm_of(tables_of(1)), every(crm_of(tables_of(1)), 30.0)).company
+    cross_deal_history = Past(crm_of(tables_of(1)), every(crm_of(tables_of(1)), 30.0)).cross_deal_history
     for each in default_builders():
-        made = each.settled(company)
+        made = each.settled(cross_deal_history)
         assert type(made) is type(each)
         assert type(made)(**made.settings()).settings() == made.settings()
 
@@ -220,14 +226,14 @@ def test_names_that_come_down_to_the_same_word_keep_apart():
     moments = [START + pd.Timedelta(days=number + 1) for number in range(len(stages))]
     history = pd.DataFrame({"deal_id": "a", "stage": stages, "changed_at": moments})
     crm = CRMData.from_tables(deals, deal_history=history)
-    looks = pd.DataFrame({"deal_id": ["a"], "as_of": [START + pd.Timedelta(days=20)]})
+    snapshots = pd.DataFrame({"deal_id": ["a"], "as_of": [START + pd.Timedelta(days=20)]})
     for most in (40, 7):
-        found = build_features(crm, looks, builders=[Memory(max_values=most)])
-        assert [each.name for each in found.info] == list(found.frame)
-        assert not any(name.startswith("memory_") for name in found.frame)
-        assert (found.frame.filter(like="times_entered_") == 1.0).all().all()
-        assert max(map(len, found.frame)) < 65
-    assert found.frame.shape[1] == 16  # of 8 stages 7 stand alone, and the eighth is the less common one
+        features = build_features(crm, snapshots, builders=[Memory(max_values=most)])
+        assert [each.name for each in features.info] == list(features.frame)
+        assert not any(name.startswith("memory_") for name in features.frame)
+        assert (features.frame.filter(like="times_entered_") == 1.0).all().all()
+        assert max(map(len, features.frame)) < 65
+    assert features.frame.shape[1] == 16  # of 8 stages 7 stand alone, and the eighth is the less common one
 
 
 def test_stages_that_are_entered_only_at_the_close_get_no_column():
@@ -245,8 +251,8 @@ def test_stages_that_are_entered_only_at_the_close_get_no_column():
         }
     )
     crm = CRMData.from_tables(deals, deal_history=history, known_until=START + pd.Timedelta(days=30))
-    found = build_features(crm, every(crm, 2.0), builders=[Memory()]).frame
-    assert list(found) == ["times_entered_demo", "days_since_entered_demo"]
+    frame = build_features(crm, every(crm, 2.0), builders=[Memory()]).frame
+    assert list(frame) == ["times_entered_demo", "days_since_entered_demo"]
 
 
 @pytest.mark.parametrize("without", ["deal_history", "activities", "both"])

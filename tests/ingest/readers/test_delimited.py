@@ -36,12 +36,12 @@ def text_of(*lines: str) -> str:
 
 
 def test_a_plain_file_needs_no_remark(read):
-    found = read(text_of(HEADER, *ROWS))
-    assert found.remarks == ()
-    assert found.frame.index.tolist() == [*range(2, 14)]
-    assert found.ledger == {"header": 1, "records": 12}
-    assert (found.units, found.delimiter, found.encoding) == ("lines", ",", "UTF-8")
-    assert found.frame["Amount"].tolist()[:2] == ["100.5", "101.5"]
+    table = read(text_of(HEADER, *ROWS))
+    assert table.remarks == ()
+    assert table.frame.index.tolist() == [*range(2, 14)]
+    assert table.ledger == {"header": 1, "records": 12}
+    assert (table.units, table.delimiter, table.encoding) == ("lines", ",", "UTF-8")
+    assert table.frame["Amount"].tolist()[:2] == ["100.5", "101.5"]
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_a_plain_file_needs_no_remark(read):
     ],
 )
 def test_what_stands_above_the_header(read, above, remark, first):
-    found = read(text_of(*above, HEADER, *ROWS))
-    assert found.remark == remark
-    assert len(found.frame) == 12
-    assert found.frame.index[0] == first
-    assert found.frame.columns.tolist() == HEADER.split(",")
-    assert sum(found.ledger.values()) == len(above) + 13
+    table = read(text_of(*above, HEADER, *ROWS))
+    assert table.remark == remark
+    assert len(table.frame) == 12
+    assert table.frame.index[0] == first
+    assert table.frame.columns.tolist() == HEADER.split(",")
+    assert sum(table.ledger.values()) == len(above) + 13
 
 
 def test_a_header_that_begins_with_a_hash_is_no_comment(read):
-    found = read(text_of("#" + HEADER, *ROWS))
-    assert found.frame.columns[0] == "#Opportunity ID"
-    assert len(found.frame) == 12
+    table = read(text_of("#" + HEADER, *ROWS))
+    assert table.frame.columns[0] == "#Opportunity ID"
+    assert len(table.frame) == 12
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_a_header_that_begins_with_a_hash_is_no_comment(read):
     ],
 )
 def test_footers_are_set_aside(read, below):
-    found = read(text_of(HEADER, *ROWS, *below))
-    assert found.frame["Opportunity ID"].tolist() == [f"006A{1000 + number}" for number in range(12)]
-    assert len(found.set_aside) == len([line for line in below if line])
-    assert len(found.unreadable) == 0
-    assert found.ledger["footer"] == len(found.set_aside)
-    assert set(found.set_aside["cause"]) <= {"below the table", "adds up other rows"}
-    assert "set aside" in found.remark
+    table = read(text_of(HEADER, *ROWS, *below))
+    assert table.frame["Opportunity ID"].tolist() == [f"006A{1000 + number}" for number in range(12)]
+    assert len(table.set_aside) == len([line for line in below if line])
+    assert len(table.unreadable) == 0
+    assert table.ledger["footer"] == len(table.set_aside)
+    assert set(table.set_aside["cause"]) <= {"below the table", "adds up other rows"}
+    assert "set aside" in table.remark
 
 
 @pytest.mark.parametrize(
@@ -108,43 +108,43 @@ def test_footers_are_set_aside(read, below):
     ],
 )
 def test_last_rows_that_are_deals_stay(read, last):
-    found = read(text_of(HEADER, *ROWS, last))
-    assert len(found.frame) == 13
-    assert len(found.set_aside) == 0
+    table = read(text_of(HEADER, *ROWS, last))
+    assert len(table.frame) == 13
+    assert len(table.set_aside) == 0
 
 
 def test_names_that_begin_like_totals_stay(read):
     rows = [f"{name},Won,{number}" for number, name in enumerate(["Total Wine", "Sum Up", "Page One", "Total"] * 3)]
-    found = read(text_of("Name,Stage,Amount", *rows))
-    assert len(found.frame) == 12
+    table = read(text_of("Name,Stage,Amount", *rows))
+    assert len(table.frame) == 12
 
 
 def test_a_truncated_last_line_is_no_footer(read):
-    found = read("\n".join([HEADER, *ROWS, "006A10"]))
-    assert found.unreadable["text"].tolist() == ["006A10"]
-    assert found.ledger == {"header": 1, "records": 12, "unreadable": 1}
+    table = read("\n".join([HEADER, *ROWS, "006A10"]))
+    assert table.unreadable["text"].tolist() == ["006A10"]
+    assert table.ledger == {"header": 1, "records": 12, "unreadable": 1}
 
 
 def test_the_header_again_and_subtotals_within(read):
-    found = read(text_of(HEADER, *ROWS[:4], "Subtotal,,,400,,", HEADER, *ROWS[4:], HEADER))
-    assert len(found.frame) == 12
-    assert found.frame.index.tolist() == [2, 3, 4, 5, *range(8, 16)]
-    assert found.ledger == {"header": 1, "records": 12, "repeated header": 2, "footer": 1}
-    assert found.set_aside["row"].tolist() == [6, 7, 16]
+    table = read(text_of(HEADER, *ROWS[:4], "Subtotal,,,400,,", HEADER, *ROWS[4:], HEADER))
+    assert len(table.frame) == 12
+    assert table.frame.index.tolist() == [2, 3, 4, 5, *range(8, 16)]
+    assert table.ledger == {"header": 1, "records": 12, "repeated header": 2, "footer": 1}
+    assert table.set_aside["row"].tolist() == [6, 7, 16]
 
 
 def test_blank_lines_and_rows_of_delimiters_are_counted(read):
-    found = read(text_of(HEADER, *ROWS[:3], "", ",,,,,", " ", *ROWS[3:], ",,"))
-    assert found.ledger == {"header": 1, "records": 12, "blank lines": 4}
-    assert found.frame.index.tolist() == [2, 3, 4, *range(8, 17)]
+    table = read(text_of(HEADER, *ROWS[:3], "", ",,,,,", " ", *ROWS[3:], ",,"))
+    assert table.ledger == {"header": 1, "records": 12, "blank lines": 4}
+    assert table.frame.index.tolist() == [2, 3, 4, *range(8, 17)]
 
 
 def test_a_second_header_row_explains_the_first(read):
-    found = read(text_of(HEADER, "text,text,picklist,in EUR,day,day", *ROWS))
-    assert len(found.frame) == 12
-    assert found.frame.index[0] == 3
-    assert found.set_aside["cause"].tolist() == ["explains the header"]
-    assert sum(found.ledger.values()) == 14
+    table = read(text_of(HEADER, "text,text,picklist,in EUR,day,day", *ROWS))
+    assert len(table.frame) == 12
+    assert table.frame.index[0] == 3
+    assert table.set_aside["cause"].tolist() == ["explains the header"]
+    assert sum(table.ledger.values()) == 14
 
 
 @pytest.mark.parametrize(
@@ -183,9 +183,9 @@ def test_the_delimiter_is_that_of_most_lines(read, delimiter):
         delimiter.join(f'"{cell}"' if delimiter in cell else cell for cell in csv_cells(line))
         for line in (HEADER, *rows)
     ]
-    found = read(text_of(*lines))
-    assert found.delimiter == delimiter
-    assert found.frame["Amount"].iloc[0] == "100,25"
+    table = read(text_of(*lines))
+    assert table.delimiter == delimiter
+    assert table.frame["Amount"].iloc[0] == "100,25"
 
 
 def csv_cells(line: str) -> list[str]:
@@ -194,52 +194,52 @@ def csv_cells(line: str) -> list[str]:
 
 
 def test_lists_in_cells_do_not_decide_the_delimiter(read):
-    found = read(text_of("Id,Tags,Stage", *[f"{number},a|b|c|d|e|f,Won" for number in range(10)]))
-    assert found.delimiter == ","
-    assert found.frame["Tags"].iloc[0] == "a|b|c|d|e|f"
+    table = read(text_of("Id,Tags,Stage", *[f"{number},a|b|c|d|e|f,Won" for number in range(10)]))
+    assert table.delimiter == ","
+    assert table.frame["Tags"].iloc[0] == "a|b|c|d|e|f"
 
 
 def test_sep_line_overrules(read):
-    found = read(text_of("sep=;", "Id;Name,first", "1;a,b", "2;c,d"))
-    assert found.frame.columns.tolist() == ["Id", "Name,first"]
-    assert found.frame.index.tolist() == [3, 4]
+    table = read(text_of("sep=;", "Id;Name,first", "1;a,b", "2;c,d"))
+    assert table.frame.columns.tolist() == ["Id", "Name,first"]
+    assert table.frame.index.tolist() == [3, 4]
 
 
 def test_names_are_cleaned(read):
-    found = read(text_of(' Deal ID ,\u00a0Stage\u00a0,"Close\nDate",,Won\u200b', "1,Won,2024-01-01,x,1"))
-    assert found.frame.columns.tolist() == ["Deal ID", "Stage", "Close Date", "column_4", "Won"]
-    assert found.ledger == {"header": 1, "inside quoted cells": 1, "records": 1}
+    table = read(text_of(' Deal ID ,\u00a0Stage\u00a0,"Close\nDate",,Won\u200b', "1,Won,2024-01-01,x,1"))
+    assert table.frame.columns.tolist() == ["Deal ID", "Stage", "Close Date", "column_4", "Won"]
+    assert table.ledger == {"header": 1, "inside quoted cells": 1, "records": 1}
 
 
 def test_a_repeated_column_with_the_same_contents_is_read_once(read):
-    found = read(text_of("Id,Amount,Amount", "1,10,10", "2,20,20"))
-    assert found.frame.columns.tolist() == ["Id", "Amount"]
-    assert found.remark == "column Amount is in the file 2 times, equal ones are read once"
+    table = read(text_of("Id,Amount,Amount", "1,10,10", "2,20,20"))
+    assert table.frame.columns.tolist() == ["Id", "Amount"]
+    assert table.remark == "column Amount is in the file 2 times, equal ones are read once"
 
 
 def test_repeated_names_with_other_contents_are_numbered(read):
-    found = read(text_of("Id,Amount,Amount,Amount (2),Amount", "1,10,11,x,10", "2,20,22,y,20"))
-    assert found.frame.columns.tolist() == ["Id", "Amount", "Amount (3)", "Amount (2)"]
-    assert found.frame["Amount (3)"].tolist() == ["11", "22"]
-    assert "read once" in found.remark
-    assert "Amount (3)" in found.remark
+    table = read(text_of("Id,Amount,Amount,Amount (2),Amount", "1,10,11,x,10", "2,20,22,y,20"))
+    assert table.frame.columns.tolist() == ["Id", "Amount", "Amount (3)", "Amount (2)"]
+    assert table.frame["Amount (3)"].tolist() == ["11", "22"]
+    assert "read once" in table.remark
+    assert "Amount (3)" in table.remark
 
 
 @pytest.mark.parametrize("ends", [[","] * 12, [",,"] * 12, [","] * 8 + [""] * 4, [""] * 10 + [","] * 2])
 def test_empty_cells_beyond_the_header_are_nothing(read, ends):
-    found = read(text_of(HEADER, *[row + end for row, end in zip(ROWS, ends, strict=True)]))
-    assert len(found.frame) == 12
-    assert found.frame.index.tolist() == [*range(2, 14)]
-    assert found.frame.columns.tolist() == HEADER.split(",")
-    assert "empty cell" in found.remark
+    table = read(text_of(HEADER, *[row + end for row, end in zip(ROWS, ends, strict=True)]))
+    assert len(table.frame) == 12
+    assert table.frame.index.tolist() == [*range(2, 14)]
+    assert table.frame.columns.tolist() == HEADER.split(",")
+    assert "empty cell" in table.remark
 
 
 def test_filled_cells_beyond_the_header_do_not_fit(read):
     rows = [row + "," for row in ROWS]
     rows[3] = ROWS[3] + ",x"
-    found = read(text_of(HEADER, *rows, ROWS[0] + ",too,many"))
-    assert found.unreadable["row"].tolist() == [5, 14]
-    assert len(found.frame) == 11
+    table = read(text_of(HEADER, *rows, ROWS[0] + ",too,many"))
+    assert table.unreadable["row"].tolist() == [5, 14]
+    assert len(table.frame) == 11
 
 
 def test_rows_that_lack_their_last_empty_cells(read):
@@ -247,36 +247,36 @@ def test_rows_that_lack_their_last_empty_cells(read):
     header = HEADER + ",Loss Reason,Competitor"
     full = [deal(number) + ",Price,Acme" for number in range(16)]
     short = [deal(number) for number in range(16, 32)]
-    found = read(text_of(header, *full, *short))
-    assert len(found.frame) == 32
-    assert found.frame["Loss Reason"].tolist() == ["Price"] * 16 + [""] * 16
-    assert "16 rows lack their last cells" in found.remark
+    table = read(text_of(header, *full, *short))
+    assert len(table.frame) == 32
+    assert table.frame["Loss Reason"].tolist() == ["Price"] * 16 + [""] * 16
+    assert "16 rows lack their last cells" in table.remark
 
 
 def test_cut_lines_are_unreadable(read):
     """Cut anywhere, they may have lost half of a value."""
     rows = [*ROWS]
     rows[2], rows[7] = rows[2][:20], rows[7][:33]
-    found = read(text_of(HEADER, *rows))
-    assert found.unreadable["row"].tolist() == [4, 9]
-    assert found.unreadable["text"].tolist() == [rows[2], rows[7]]
+    table = read(text_of(HEADER, *rows))
+    assert table.unreadable["row"].tolist() == [4, 9]
+    assert table.unreadable["text"].tolist() == [rows[2], rows[7]]
 
 
 def test_lines_broken_in_two_are_unreadable(read):
     """A line break within a cell without quotation marks."""
     rows = [row.replace("Deal", "Deal\nfor") for row in ROWS[:6]] + ROWS[6:]
-    found = read(text_of(HEADER, *rows))
-    assert len(found.unreadable) == 12
-    assert len(found.frame) == 6
+    table = read(text_of(HEADER, *rows))
+    assert len(table.unreadable) == 12
+    assert len(table.frame) == 6
 
 
 def test_line_breaks_within_quotation_marks_stay(read):
     rows = [row.replace(f"Deal {number}", f'"Deal {number},\nfor ""Acme"",\n\nx"') for number, row in enumerate(ROWS)]
-    found = read(text_of(HEADER, *rows))
-    assert found.frame["Name"].iloc[0] == 'Deal 0,\nfor "Acme",\n\nx'
-    assert found.frame.index.tolist() == [*range(2, 14)]
-    assert found.ledger == {"header": 1, "records": 12, "inside quoted cells": 36}
-    assert found.remarks == ()
+    table = read(text_of(HEADER, *rows))
+    assert table.frame["Name"].iloc[0] == 'Deal 0,\nfor "Acme",\n\nx'
+    assert table.frame.index.tolist() == [*range(2, 14)]
+    assert table.ledger == {"header": 1, "records": 12, "inside quoted cells": 36}
+    assert table.remarks == ()
 
 
 def test_a_csv_within_a_cell_of_two_lines_stays(read):
@@ -289,13 +289,13 @@ def test_stray_quotation_marks_swallow_no_rows(read, places):
     rows = [*ROWS]
     for place in places:
         rows[place] = rows[place].replace("Deal", '"Deal')
-    found = read(text_of(HEADER, *rows))
-    assert found.frame["Name"].tolist() == [f"Deal {number}" for number in range(12)]
-    assert found.frame["Close Date"].eq("2024-02-01").all()
-    assert found.ledger == {"header": 1, "records": 12}
-    assert found.repairs["row"].tolist() == [place + 2 for place in places]
-    assert found.repairs["column"].eq("Name").all()
-    assert "quotation mark" in found.remark
+    table = read(text_of(HEADER, *rows))
+    assert table.frame["Name"].tolist() == [f"Deal {number}" for number in range(12)]
+    assert table.frame["Close Date"].eq("2024-02-01").all()
+    assert table.ledger == {"header": 1, "records": 12}
+    assert table.repairs["row"].tolist() == [place + 2 for place in places]
+    assert table.repairs["column"].eq("Name").all()
+    assert "quotation mark" in table.remark
 
 
 def test_a_stray_mark_beside_quoted_line_breaks(read):
@@ -303,39 +303,39 @@ def test_a_stray_mark_beside_quoted_line_breaks(read):
     rows[1] = rows[1].replace("Deal 1", '"Deal\n1"')
     rows[4] = rows[4].replace("Deal", '"Deal')
     rows[8] = rows[8].replace("Deal 8", '"Deal\n8"')
-    found = read(text_of(HEADER, *rows))
-    assert found.frame["Name"].tolist()[1:9:3] == ["Deal\n1", "Deal 4", "Deal 7"]
-    assert found.frame["Name"].iloc[8] == "Deal\n8"
-    assert found.ledger == {"header": 1, "records": 12, "inside quoted cells": 2}
+    table = read(text_of(HEADER, *rows))
+    assert table.frame["Name"].tolist()[1:9:3] == ["Deal\n1", "Deal 4", "Deal 7"]
+    assert table.frame["Name"].iloc[8] == "Deal\n8"
+    assert table.ledger == {"header": 1, "records": 12, "inside quoted cells": 2}
 
 
 def test_a_mark_that_cannot_be_mended_costs_its_line(read):
     rows = [*ROWS]
     rows[5] = rows[5].replace("Deal 5", '"Deal, five')
-    found = read(text_of(HEADER, *rows))
-    assert found.unreadable["row"].tolist() == [7]
-    assert len(found.frame) == 11
-    assert "quotation mark" in found.remark
+    table = read(text_of(HEADER, *rows))
+    assert table.unreadable["row"].tolist() == [7]
+    assert len(table.frame) == 11
+    assert "quotation mark" in table.remark
 
 
 def test_inches_are_no_quotes(read):
     rows = [row.replace("Deal", 'Pipe 5"') for row in ROWS]
-    found = read(text_of(HEADER, *rows))
-    assert found.frame["Name"].iloc[3] == 'Pipe 5" 3'
-    assert found.remarks == ()
+    table = read(text_of(HEADER, *rows))
+    assert table.frame["Name"].iloc[3] == 'Pipe 5" 3'
+    assert table.remarks == ()
 
 
 @pytest.mark.parametrize("ending", ["\r\n", "\r"])
 def test_line_ends_of_other_systems(read, ending):
-    found = read(ending.join([HEADER, *ROWS, "", ""]))
-    assert len(found.frame) == 12
-    assert found.ledger == {"header": 1, "records": 12, "blank lines": 1}
+    table = read(ending.join([HEADER, *ROWS, "", ""]))
+    assert len(table.frame) == 12
+    assert table.ledger == {"header": 1, "records": 12, "blank lines": 1}
 
 
 def test_a_lone_carriage_return_ends_a_line_too(read):
-    found = read("\n".join([HEADER, "\r".join(ROWS[:3]), *ROWS[3:]]))
-    assert len(found.frame) == 12
-    assert sum(found.ledger.values()) == 13
+    table = read("\n".join([HEADER, "\r".join(ROWS[:3]), *ROWS[3:]]))
+    assert len(table.frame) == 12
+    assert sum(table.ledger.values()) == 13
 
 
 @pytest.mark.parametrize(
@@ -351,17 +351,17 @@ def test_a_lone_carriage_return_ends_a_line_too(read):
 def test_characters_that_nobody_sees_are_removed_and_counted(read, cell, cleaned, cause):
     rows = [*ROWS]
     rows[3] = rows[3].replace("Deal 3", cell)
-    found = read(text_of(HEADER, *rows))
-    assert found.frame["Name"].iloc[3] == cleaned
-    assert found.repairs.to_dict("records") == [{"row": 5, "column": "Name", "cause": cause}]
-    assert f"{cause} removed from 1 cell" in found.remark
+    table = read(text_of(HEADER, *rows))
+    assert table.frame["Name"].iloc[3] == cleaned
+    assert table.repairs.to_dict("records") == [{"row": 5, "column": "Name", "cause": cause}]
+    assert f"{cause} removed from 1 cell" in table.remark
 
 
 def test_joiners_within_other_scripts_stay(read):
     names = ["\U0001f468\u200d\U0001f469\u200d\U0001f467", "می\u200cخواهم"]
-    found = read(text_of("Id,Name", *[f"{number},{name}" for number, name in enumerate(names)]))
-    assert found.frame["Name"].tolist() == names
-    assert len(found.repairs) == 0
+    table = read(text_of("Id,Name", *[f"{number},{name}" for number, name in enumerate(names)]))
+    assert table.frame["Name"].tolist() == names
+    assert len(table.repairs) == 0
 
 
 def test_a_bad_byte_costs_a_letter_of_its_cell_alone(read):
@@ -371,11 +371,11 @@ def test_a_bad_byte_costs_a_letter_of_its_cell_alone(read):
         .encode()
         .replace(b"M\xc3\xbcller \xe6\xa0\xaa\xe5\xbc\x8f\xe4\xbc\x9a\xe7\xa4\xbe 7", b"M\xff 7")
     )
-    found = read(text)
-    assert found.frame["Name"].iloc[6] == "Müller 株式会社 6"
-    assert found.frame["Name"].iloc[7] == "M\ufffd 7"
-    assert found.repairs.to_dict("records") == [{"row": 9, "column": "Name", "cause": "bytes that are not UTF-8"}]
-    assert "1 cell holds bytes that are not UTF-8" in found.remark
+    table = read(text)
+    assert table.frame["Name"].iloc[6] == "Müller 株式会社 6"
+    assert table.frame["Name"].iloc[7] == "M\ufffd 7"
+    assert table.repairs.to_dict("records") == [{"row": 9, "column": "Name", "cause": "bytes that are not UTF-8"}]
+    assert "1 cell holds bytes that are not UTF-8" in table.remark
 
 
 def test_a_declared_encoding_counts(read):
@@ -392,10 +392,10 @@ def test_rows_that_the_csv_reader_counts_otherwise_are_read_line_by_line(read, m
     monkeypatch.setattr(delimited._Reader, "_arrow_rows", lambda self, block: None)
     rows = [*ROWS]
     rows[2] = rows[2].replace("Deal 2", '"Deal,\n2"')
-    found = read(text_of(HEADER, *rows[:5], "", "x,y", *rows[5:]))
-    assert found.frame["Name"].iloc[2] == "Deal,\n2"
-    assert found.unreadable["text"].tolist() == ["x,y"]
-    assert found.ledger == {"header": 1, "records": 12, "blank lines": 1, "inside quoted cells": 1, "unreadable": 1}
+    table = read(text_of(HEADER, *rows[:5], "", "x,y", *rows[5:]))
+    assert table.frame["Name"].iloc[2] == "Deal,\n2"
+    assert table.unreadable["text"].tolist() == ["x,y"]
+    assert table.ledger == {"header": 1, "records": 12, "blank lines": 1, "inside quoted cells": 1, "unreadable": 1}
 
 
 def test_columns_cells_and_lines_have_limits(read):
@@ -432,11 +432,11 @@ def test_many_blocks(read, monkeypatch):
         cells = deal(number).split(",")
         cells[1] = f"Deal\n{number}" if number % 3 == 0 else f'Deal "{number}"' if number % 3 == 1 else f"Deal {number}"
         writer.writerow(cells)
-    found = read(out.getvalue())
-    assert len(found.frame) == 200
-    assert found.frame["Name"].tolist()[:3] == ["Deal\n0", 'Deal "1"', "Deal 2"]
-    assert found.ledger == {"header": 1, "records": 200, "inside quoted cells": 67}
-    assert found.remarks == ()
+    table = read(out.getvalue())
+    assert len(table.frame) == 200
+    assert table.frame["Name"].tolist()[:3] == ["Deal\n0", 'Deal "1"', "Deal 2"]
+    assert table.ledger == {"header": 1, "records": 200, "inside quoted cells": 67}
+    assert table.remarks == ()
 
 
 def test_lines_in_quotation_marks_are_unwrapped(read, monkeypatch):
@@ -444,17 +444,17 @@ def test_lines_in_quotation_marks_are_unwrapped(read, monkeypatch):
     quoted = [f'006A{number},""Deal, {number}"",Won,1,2024-01-01,' for number in range(30)]
     text = "\ufeff" + text_of(*(f'"{line}"' for line in (HEADER, *quoted)))
     monkeypatch.setattr(delimited, "_BLOCK_BYTES", 200)
-    found = read(text)
-    assert found.frame.columns.tolist() == HEADER.split(",")
-    assert found.frame["Name"].iloc[7] == "Deal, 7"
-    assert found.remarks == ("every line was in quotation marks",)
-    assert found.ledger == {"header": 1, "records": 30}
+    table = read(text)
+    assert table.frame.columns.tolist() == HEADER.split(",")
+    assert table.frame["Name"].iloc[7] == "Deal, 7"
+    assert table.remarks == ("every line was in quotation marks",)
+    assert table.ledger == {"header": 1, "records": 30}
 
 
 def test_a_header_that_ends_with_a_delimiter(read):
     assert len(read(text_of(HEADER + ",", *ROWS)).frame.columns) == 6
-    found = read(text_of(HEADER + ",", *[row + "," for row in ROWS]))
-    assert len(found.frame) == 12
+    table = read(text_of(HEADER + ",", *[row + "," for row in ROWS]))
+    assert len(table.frame) == 12
 
 
 def test_several_kinds_of_rows_below_the_table(read):
@@ -467,17 +467,17 @@ def test_several_kinds_of_rows_below_the_table(read):
         "Stage,Count",
         "Won,20",
     ]
-    found = read(text_of(HEADER, *ROWS, *below))
-    assert len(found.frame) == 12
-    assert len(found.unreadable) == 0
-    assert len(found.set_aside) == 6
+    table = read(text_of(HEADER, *ROWS, *below))
+    assert len(table.frame) == 12
+    assert len(table.unreadable) == 0
+    assert len(table.set_aside) == 6
 
 
 @pytest.mark.parametrize("end", ["\x1a", "\x00" * 100, " ", "\r\r\n"])
 def test_odd_ends_are_blank_lines(read, end):
-    found = read(text_of(HEADER, *ROWS) + end)
-    assert set(found.ledger) == {"header", "records", "blank lines"}
-    assert len(found.frame) == 12
+    table = read(text_of(HEADER, *ROWS) + end)
+    assert set(table.ledger) == {"header", "records", "blank lines"}
+    assert len(table.frame) == 12
 
 
 def test_lines_longer_than_a_block(read, monkeypatch):
@@ -490,6 +490,6 @@ def test_lines_longer_than_a_block(read, monkeypatch):
 
 
 def test_a_broken_line_of_another_delimiter_in_the_header(read):
-    found = read(text_of("Nom;Montant, HT;Étape", "Acme;12,5;Gagnée", "Bolt;14,25;Perdue"))
-    assert found.delimiter == ";"
-    assert found.frame["Montant, HT"].tolist() == ["12,5", "14,25"]
+    table = read(text_of("Nom;Montant, HT;Étape", "Acme;12,5;Gagnée", "Bolt;14,25;Perdue"))
+    assert table.delimiter == ";"
+    assert table.frame["Montant, HT"].tolist() == ["12,5", "14,25"]

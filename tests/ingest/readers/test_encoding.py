@@ -35,11 +35,11 @@ def test_every_language_in_its_encodings(read_all, language, encoding):
     text = TEXTS[language]
     if encoding == "cp850":
         text = text.replace("€", "EUR")
-    (found,) = read_all(text.encode(encoding), "deals.csv")
+    (table,) = read_all(text.encode(encoding), "deals.csv")
     header, *rows = [line.split(";") for line in text.strip().split("\n")]
-    assert found.frame.columns.tolist() == header
-    assert found.frame.to_numpy().tolist() == rows
-    assert (found.encoding in found.remark) == (not encoding.startswith("utf-8"))
+    assert table.frame.columns.tolist() == header
+    assert table.frame.to_numpy().tolist() == rows
+    assert (table.encoding in table.remark) == (not encoding.startswith("utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,16 @@ def test_every_language_in_its_encodings(read_all, language, encoding):
 )  # fmt: skip
 def test_one_cell_is_enough(read_all, cell, encoding):
     rows = [f"D{number},{'plain' if number != 70 else cell},Won" for number in range(100)]
-    (found,) = read_all("\n".join(["Id,Name,Stage", *rows]).encode(encoding), "deals.csv")
-    assert found.frame["Name"].iloc[70] == cell
+    (table,) = read_all("\n".join(["Id,Name,Stage", *rows]).encode(encoding), "deals.csv")
+    assert table.frame["Name"].iloc[70] == cell
 
 
 def test_letters_far_from_the_start_count(read_all):
     rows = [f"D{number},plain name,Won" for number in range(120_000)]
     rows[110_000] = "D110000,Łódź Wrocław,Won"
-    (found,) = read_all("\n".join(["Id,Name,Stage", *rows]).encode("cp1250"), "deals.csv")
-    assert found.frame["Name"].iloc[110_000] == "Łódź Wrocław"
-    assert found.encoding == "Windows-1250"
+    (table,) = read_all("\n".join(["Id,Name,Stage", *rows]).encode("cp1250"), "deals.csv")
+    assert table.frame["Name"].iloc[110_000] == "Łódź Wrocław"
+    assert table.encoding == "Windows-1250"
 
 
 @pytest.mark.parametrize("bad", [1, 3])
@@ -67,28 +67,28 @@ def test_utf_8_with_some_bad_bytes_stays_utf_8(read_all, bad):
     content = "\n".join(["Id,Name,Stage", *rows]).encode()
     for number in range(bad):
         content = content.replace(f"ller {number},".encode(), f"ller {number}".encode() + b"\xe9,")
-    (found,) = read_all(content, "deals.csv")
-    assert found.encoding == "UTF-8"
-    assert found.frame["Name"].iloc[0] == "Müller 0\ufffd"
-    assert found.frame["Name"].iloc[49] == "Müller 49"
-    assert found.repairs["row"].tolist() == [*range(2, 2 + bad)]
+    (table,) = read_all(content, "deals.csv")
+    assert table.encoding == "UTF-8"
+    assert table.frame["Name"].iloc[0] == "Müller 0\ufffd"
+    assert table.frame["Name"].iloc[49] == "Müller 49"
+    assert table.repairs["row"].tolist() == [*range(2, 2 + bad)]
 
 
 def test_a_bad_byte_in_a_name_is_told(read_all):
     content = "Id,Propriétaire,Étape\n1,é,à\n".encode().replace("Propriétaire".encode(), b"Propri\xe9taire")
-    (found,) = read_all(content, "deals.csv")
-    assert found.frame.columns.tolist() == ["Id", "Propri\ufffdtaire", "Étape"]
-    assert found.repairs.to_dict("records") == [
+    (table,) = read_all(content, "deals.csv")
+    assert table.frame.columns.tolist() == ["Id", "Propri\ufffdtaire", "Étape"]
+    assert table.repairs.to_dict("records") == [
         {"row": 1, "column": "Propri\ufffdtaire", "cause": "bytes that are not UTF-8"}
     ]
 
 
 def test_bytes_that_the_encoding_has_not(read_all):
     rows = "\n".join(f"D{number},Société,Fermée" for number in range(30)).encode("cp1252")
-    (found,) = read_all(b"Id,Name,Stage\n" + rows + b"\nD30,a\x81b,x\n", "deals.csv")
-    assert found.encoding == "Windows-1252"
-    assert found.frame["Name"].iloc[30] == "a\ufffdb"
-    assert "1 cell holds bytes that are not Windows-1252" in found.remark
+    (table,) = read_all(b"Id,Name,Stage\n" + rows + b"\nD30,a\x81b,x\n", "deals.csv")
+    assert table.encoding == "Windows-1252"
+    assert table.frame["Name"].iloc[30] == "a\ufffdb"
+    assert "1 cell holds bytes that are not Windows-1252" in table.remark
 
 
 @pytest.mark.parametrize("content", [bytes(range(256)) * 40, b"Id,Name\n" + bytes(range(1, 32)) * 50])
@@ -98,16 +98,16 @@ def test_binary_data_are_refused(read_all, content):
 
 
 def test_nul_bytes_at_the_end_are_nothing(read_all):
-    (found,) = read_all(b"Id,Name\n1,Ann\n2,Bob\n" + bytes(5000), "deals.csv")
-    assert len(found.frame) == 2
-    assert found.ledger == {"header": 1, "records": 2, "blank lines": 1}
+    (table,) = read_all(b"Id,Name\n1,Ann\n2,Bob\n" + bytes(5000), "deals.csv")
+    assert len(table.frame) == 2
+    assert table.ledger == {"header": 1, "records": 2, "blank lines": 1}
 
 
 def test_json_in_other_encodings(read_all):
     text = '[{"id": 1, "name": "Müller"}, {"id": 2, "name": "Łódź"}]'
     for encoding in ("utf-16", "utf-8-sig", "utf-32"):
-        (found,) = read_all(text.encode(encoding), "deals.json")
-        assert found.frame["name"].tolist() == ["Müller", "Łódź"]
-    (found,) = read_all('[{"name": "Société Générale"}, {"name": "Étape"}]'.encode("cp1252"), "deals.json")
-    assert found.frame["name"].tolist() == ["Société Générale", "Étape"]
-    assert found.remark == "Windows-1252"
+        (table,) = read_all(text.encode(encoding), "deals.json")
+        assert table.frame["name"].tolist() == ["Müller", "Łódź"]
+    (table,) = read_all('[{"name": "Société Générale"}, {"name": "Étape"}]'.encode("cp1252"), "deals.json")
+    assert table.frame["name"].tolist() == ["Société Générale", "Étape"]
+    assert table.remark == "Windows-1252"

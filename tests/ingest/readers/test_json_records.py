@@ -29,10 +29,10 @@ from winpredict.errors import InputFileError
     ],
 )
 def test_records_are_found_wherever_they_are(read_all, text):
-    (found,) = read_all(text.encode(), "deals.json")
-    assert found.frame["id"].tolist() == [1, 2]
-    assert found.ledger == {"records": 2}
-    assert found.units == "records"
+    (table,) = read_all(text.encode(), "deals.json")
+    assert table.frame["id"].tolist() == [1, 2]
+    assert table.ledger == {"records": 2}
+    assert table.units == "records"
 
 
 @pytest.mark.parametrize(
@@ -40,37 +40,37 @@ def test_records_are_found_wherever_they_are(read_all, text):
     ['{"id": 7, "items": [{"sku": "a"}]}', '{"name": "x", "contacts": [{"a": 1}]}', '{"deal_id": 1, "data": [1]}'],
 )
 def test_a_record_with_lists_is_a_record(read_all, text):
-    (found,) = read_all(text.encode(), "deal.json")
-    assert found.frame.iloc[0].to_dict() == json.loads(text)
+    (table,) = read_all(text.encode(), "deal.json")
+    assert table.frame.iloc[0].to_dict() == json.loads(text)
 
 
 def test_what_is_no_record_is_counted_one_by_one(read_all):
     lines = ['{"id": 1}', "1", '"a"', "null", "true", "[]", "[1, 2]", '{"id": 2}', '{"id": ', "not json"]
-    (found,) = read_all("\n".join(lines).encode(), "deals.jsonl")
-    assert found.frame["id"].tolist() == [1, 2]
-    assert found.ledger == {"records": 2, "unreadable": 8}
-    assert found.unreadable["row"].tolist() == [2, 3, 4, 5, 6, 7, 9, 10]
-    assert found.unreadable["text"].tolist()[-2:] == ['{"id":', "not json"]
-    assert "8 record(s) cannot be read as JSON objects" in found.remark
-    (found,) = read_all(b'[{"id": 1}, null, 5, "x", [1], {"id": 2}]', "deals.json")
-    assert found.ledger == {"records": 2, "unreadable": 4}
+    (table,) = read_all("\n".join(lines).encode(), "deals.jsonl")
+    assert table.frame["id"].tolist() == [1, 2]
+    assert table.ledger == {"records": 2, "unreadable": 8}
+    assert table.unreadable["row"].tolist() == [2, 3, 4, 5, 6, 7, 9, 10]
+    assert table.unreadable["text"].tolist()[-2:] == ['{"id":', "not json"]
+    assert "8 record(s) cannot be read as JSON objects" in table.remark
+    (table,) = read_all(b'[{"id": 1}, null, 5, "x", [1], {"id": 2}]', "deals.json")
+    assert table.ledger == {"records": 2, "unreadable": 4}
 
 
 def test_nested_fields_become_columns(read_all):
-    (found,) = read_all(
+    (table,) = read_all(
         b'[{"id": "1", "properties": {"amount": "5", "owner": {"id": 3}}, "tags": ["a"]}]', "deals.json"
     )
-    assert found.frame.columns.tolist() == ["id", "tags", "properties.amount", "properties.owner.id"]
+    assert table.frame.columns.tolist() == ["id", "tags", "properties.amount", "properties.owner.id"]
 
 
 def test_numbers_are_kept_exactly(read_all):
-    (found,) = read_all(b'[{"id": 12345678901234567890123}, {"id": 12345678901234567}, {"id": 12}, {}]', "deals.json")
-    assert found.frame["id"].tolist()[:3] == ["12345678901234567890123", "12345678901234567", 12]
+    (table,) = read_all(b'[{"id": 12345678901234567890123}, {"id": 12345678901234567}, {"id": 12}, {}]', "deals.json")
+    assert table.frame["id"].tolist()[:3] == ["12345678901234567890123", "12345678901234567", 12]
 
 
 def test_odd_values(read_all):
-    (found,) = read_all(b'[{"a": NaN, "b": Infinity, "c": 1e400, "d": 1, "d": 2}]', "deals.json")
-    record = found.frame.iloc[0].to_dict()
+    (table,) = read_all(b'[{"a": NaN, "b": Infinity, "c": 1e400, "d": 1, "d": 2}]', "deals.json")
+    record = table.frame.iloc[0].to_dict()
     assert record["a"] != record["a"]
     assert record["b"] == record["c"] == float("inf")
     assert record["d"] == 2
@@ -79,12 +79,12 @@ def test_odd_values(read_all):
 def test_nesting_has_a_limit(read_all):
     deep = '{"a":' * 70 + "1" + "}" * 70
     lines = "\n".join(['{"id": 1}', deep, '{"a":' * 100_000, '{"id": 2}'])
-    (found,) = read_all(lines.encode(), "deals.jsonl")
-    assert found.frame["id"].tolist() == [1, 2]
-    assert found.unreadable["row"].tolist() == [2, 3]
-    assert "2 of them nested deeper than 64 levels (input_limits.nesting)" in found.remark
-    (found,) = read_all(lines.encode(), "deals.jsonl", limits=InputLimits(nesting=80))
-    assert found.ledger == {"records": 3, "unreadable": 1}
+    (table,) = read_all(lines.encode(), "deals.jsonl")
+    assert table.frame["id"].tolist() == [1, 2]
+    assert table.unreadable["row"].tolist() == [2, 3]
+    assert "2 of them nested deeper than 64 levels (input_limits.nesting)" in table.remark
+    (table,) = read_all(lines.encode(), "deals.jsonl", limits=InputLimits(nesting=80))
+    assert table.ledger == {"records": 3, "unreadable": 1}
     for text in ("[" * 100_000, "[" * 100_000 + "]" * 100_000, '[{"a": ' * 5_000):
         with pytest.raises(InputFileError, match=r"deeper than 64 levels \(input_limits.nesting\)"):
             read_all(text.encode(), "deals.json")
@@ -114,15 +114,15 @@ def test_sparse_records_do_not_fill_memory(read_all):
 
 def test_characters_that_nobody_sees_are_removed(read_all):
     text = '[{"id": "a\\u0000b", "name": "x\\u202ey"}, {"id": "c", "name": "d"}]'
-    (found,) = read_all(text.encode(), "deals.json")
-    assert found.frame.to_dict("list") == {"id": ["ab", "c"], "name": ["xy", "d"]}
-    assert found.repairs.to_dict("list") == {
+    (table,) = read_all(text.encode(), "deals.json")
+    assert table.frame.to_dict("list") == {"id": ["ab", "c"], "name": ["xy", "d"]}
+    assert table.repairs.to_dict("list") == {
         "row": [1, 1], "column": ["id", "name"],
         "cause": ["NUL bytes", "characters that turn the direction of writing"],
     }  # fmt: skip
 
 
 def test_delimited_text_named_json_is_read_as_what_it_is(read_all):
-    (found,) = read_all(b"Id,Stage\n1,Won\n2,Lost\n", "deals.json")
-    assert found.frame["Stage"].tolist() == ["Won", "Lost"]
-    assert found.remark == "named .json, but it is delimited text"
+    (table,) = read_all(b"Id,Stage\n1,Won\n2,Lost\n", "deals.json")
+    assert table.frame["Stage"].tolist() == ["Won", "Lost"]
+    assert table.remark == "named .json, but it is delimited text"

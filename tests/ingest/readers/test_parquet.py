@@ -40,15 +40,15 @@ def test_parts_give_what_the_whole_gives(read_all, monkeypatch):
 
 
 def test_a_file_without_rows(read_all):
-    (found,) = read_all(parquet(pa.table({"id": pa.array([], pa.string())})), "deals.parquet")
-    assert found.frame.shape == (0, 1)
-    assert found.ledger == {}
+    (table,) = read_all(parquet(pa.table({"id": pa.array([], pa.string())})), "deals.parquet")
+    assert table.frame.shape == (0, 1)
+    assert table.ledger == {}
 
 
 def test_characters_that_nobody_sees_are_removed(read_all):
-    (found,) = read_all(parquet(pa.table({"id": ["a\x00b", "c", None], "n": [1, 2, 3]})), "deals.parquet")
-    assert found.frame["id"].tolist()[:2] == ["ab", "c"]
-    assert found.repairs.to_dict("records") == [{"row": 1, "column": "id", "cause": "NUL bytes"}]
+    (table,) = read_all(parquet(pa.table({"id": ["a\x00b", "c", None], "n": [1, 2, 3]})), "deals.parquet")
+    assert table.frame["id"].tolist()[:2] == ["ab", "c"]
+    assert table.repairs.to_dict("records") == [{"row": 1, "column": "id", "cause": "NUL bytes"}]
 
 
 def test_repeated_names_are_numbered(read_all):
@@ -65,9 +65,9 @@ def test_damage_is_told(read_all, name):
 
 
 def test_a_parquet_file_of_another_name_is_read(read_all):
-    (found,) = read_all(parquet(pa.table({"id": ["a"]})), "deals.csv")
-    assert found.frame["id"].tolist() == ["a"]
-    assert found.remark == "named .csv, but it is a Parquet file"
+    (table,) = read_all(parquet(pa.table({"id": ["a"]})), "deals.csv")
+    assert table.frame["id"].tolist() == ["a"]
+    assert table.remark == "named .csv, but it is a Parquet file"
 
 
 @pytest.mark.parametrize("store_schema", [True, False])

@@ -40,8 +40,8 @@ def test_values_become_the_texts_that_people_see(read_all):
         ["D1", 5, 5.5, True, datetime.date(2023, 5, 19), moment, datetime.time(9), 10**15, " 0012 ", 0.25],
         ["D2", 7.0, 1e-7, False, moment.date(), datetime.datetime(2023, 5, 20), datetime.time(0), 12, "2023-05-19", 1],
     ]  # fmt: skip
-    (found,) = read_all(saved({"Deals": rows}), "deals.xlsx")
-    assert found.frame.to_dict("records") == [
+    (table,) = read_all(saved({"Deals": rows}), "deals.xlsx")
+    assert table.frame.to_dict("records") == [
         {
             "id": "D1", "whole": "5", "number": "5.5", "flag": "true", "day": "2023-05-19",
             "moment": "2023-05-19 10:30:15", "time": "09:00:00", "big": "1000000000000000", "text": " 0012 ",
@@ -53,9 +53,9 @@ def test_values_become_the_texts_that_people_see(read_all):
             "share": "1",
         },
     ]  # fmt: skip
-    assert found.frame.index.tolist() == [2, 3]
-    assert found.ledger == {"header": 1, "records": 2}
-    assert found.units == "records"
+    assert table.frame.index.tolist() == [2, 3]
+    assert table.ledger == {"header": 1, "records": 2}
+    assert table.units == "records"
 
 
 def test_errors_are_the_texts_that_the_workbook_shows(read_all, build):
@@ -64,27 +64,27 @@ def test_errors_are_the_texts_that_the_workbook_shows(read_all, build):
     for number, error in enumerate(["#REF!", "#DIV/0!", "#N/A"], start=2):
         fault = f'<c r="B{number}" t="e"><f>1/0</f><v>{error}</v></c>'
         rows += f'<row r="{number}">{cell(f"A{number}", f"D{number}")}{fault}</row>'
-    (found,) = read_all(build.workbook(rows), "deals.xlsx")
-    assert found.frame["Amount"].tolist() == ["#REF!", "#DIV/0!", "#N/A"]
+    (table,) = read_all(build.workbook(rows), "deals.xlsx")
+    assert table.frame["Amount"].tolist() == ["#REF!", "#DIV/0!", "#N/A"]
 
 
 def test_a_table_that_begins_elsewhere(read_all):
     rows = [[], [], [None, None, *HEADER], [], *[[None, None, *row] for row in deals()]]
-    (found,) = read_all(saved({"Deals": rows}), "deals.xlsx")
-    assert found.frame.columns.tolist() == HEADER
-    assert found.frame.index.tolist() == [*range(5, 11)]
-    assert sum(found.ledger.values()) == 10
+    (table,) = read_all(saved({"Deals": rows}), "deals.xlsx")
+    assert table.frame.columns.tolist() == HEADER
+    assert table.frame.index.tolist() == [*range(5, 11)]
+    assert sum(table.ledger.values()) == 10
 
 
 def test_titles_and_footers(read_all):
     rows = [["Won deals"], ["As of", "2025-01-03"], [], HEADER, *deals(), [], ["Grand Totals (6 records)", None, 618]]
     rows.append(["Confidential Information - Do Not Distribute"])
-    (found,) = read_all(saved({"Report": rows}), "deals.xlsx")
-    assert found.frame["Deal ID"].tolist() == [f"D-{number:04d}" for number in range(6)]
-    assert found.frame["Close Date"].iloc[0] == "2024-01-01"
-    assert found.ledger == {"title rows": 2, "blank lines": 2, "header": 1, "records": 6, "footer": 2}
-    assert "2 title rows above the header" in found.remark
-    assert found.set_aside["row"].tolist() == [12, 13]
+    (table,) = read_all(saved({"Report": rows}), "deals.xlsx")
+    assert table.frame["Deal ID"].tolist() == [f"D-{number:04d}" for number in range(6)]
+    assert table.frame["Close Date"].iloc[0] == "2024-01-01"
+    assert table.ledger == {"title rows": 2, "blank lines": 2, "header": 1, "records": 6, "footer": 2}
+    assert "2 title rows above the header" in table.remark
+    assert table.set_aside["row"].tolist() == [12, 13]
 
 
 def test_all_sheets_with_tables_and_the_names_of_the_others(read_all):
@@ -113,29 +113,29 @@ def test_all_sheets_with_tables_and_the_names_of_the_others(read_all):
 
 
 def test_a_single_sheet_is_called_as_the_file(read_all):
-    (found,) = read_all(saved({"Sheet1": [HEADER, *deals()]}), "deals.xlsx")
-    assert (found.name, found.remarks) == ("deals", ())
+    (table,) = read_all(saved({"Sheet1": [HEADER, *deals()]}), "deals.xlsx")
+    assert (table.name, table.remarks) == ("deals", ())
 
 
 def test_a_single_column_is_a_table_where_nothing_else_is(read_all):
-    (found,) = read_all(saved({"Ids": [["Deal ID"], ["D1"], ["D2"]]}), "ids.xlsx")
-    assert found.frame["Deal ID"].tolist() == ["D1", "D2"]
+    (table,) = read_all(saved({"Ids": [["Deal ID"], ["D1"], ["D2"]]}), "ids.xlsx")
+    assert table.frame["Deal ID"].tolist() == ["D1", "D2"]
 
 
 def test_repeated_and_nameless_columns(read_all):
     rows = [["Id", "Amount", "Amount", None, None], ["D1", 1, 1, None, "x"], ["D2", 2, 2, None, "y"]]
-    (found,) = read_all(saved({"Deals": rows}), "deals.xlsx")
-    assert found.frame.columns.tolist() == ["Id", "Amount", "column_5"]
+    (table,) = read_all(saved({"Deals": rows}), "deals.xlsx")
+    assert table.frame.columns.tolist() == ["Id", "Amount", "column_5"]
 
 
 def test_a_cell_beside_the_table_is_told(read_all):
     rows = [HEADER, *deals(40)]
     rows[7] = [*rows[7], None, None, "call Ann"]
-    (found,) = read_all(saved({"Deals": rows}), "deals.xlsx")
-    assert found.frame.columns.tolist() == HEADER
-    assert len(found.frame) == 40
-    assert found.repairs["cause"].tolist() == ["cells beside the table were left out"]
-    assert "1 row(s) have cells beside the table" in found.remark
+    (table,) = read_all(saved({"Deals": rows}), "deals.xlsx")
+    assert table.frame.columns.tolist() == HEADER
+    assert len(table.frame) == 40
+    assert table.repairs["cause"].tolist() == ["cells beside the table were left out"]
+    assert "1 row(s) have cells beside the table" in table.remark
 
 
 @pytest.mark.parametrize("place", ["XFD1048576", "A1048576", "XFD3"])
@@ -144,10 +144,10 @@ def test_a_far_cell_does_not_allocate_the_sheet(read_all, place):
     book.active[place] = "x"
     out = io.BytesIO()
     book.save(out)
-    (found,) = read_all(out.getvalue(), "deals.xlsx")
-    assert len(found.frame) == 30
-    assert found.frame["Close Date"].iloc[1] == "2024-01-02"
-    assert found.frame.columns.tolist() == HEADER
+    (table,) = read_all(out.getvalue(), "deals.xlsx")
+    assert len(table.frame) == 30
+    assert table.frame["Close Date"].iloc[1] == "2024-01-02"
+    assert table.frame.columns.tolist() == HEADER
 
 
 def test_too_many_cells_are_refused(read_all, build):
@@ -183,18 +183,18 @@ def test_sheets_that_unpack_to_too_much_are_refused(read_all, build):
 def test_cells_that_do_not_say_where_they_are(read_all, build):
     rows = "<row><c t='inlineStr'><is><t>Id</t></is></c><c t='inlineStr'><is><t>Amount</t></is></c></row>"
     rows += "".join(f"<row><c><v>{row}</v></c><c><v>{row}.5</v></c></row>" for row in range(3))
-    (found,) = read_all(build.workbook(rows), "deals.xlsx")
-    assert found.frame["Amount"].tolist() == ["0.5", "1.5", "2.5"]
+    (table,) = read_all(build.workbook(rows), "deals.xlsx")
+    assert table.frame["Amount"].tolist() == ["0.5", "1.5", "2.5"]
 
 
 def test_old_workbooks(read_all, build):
-    (found,) = read_all(build.old_workbook(), "deals.xls")
-    assert found.frame.to_dict("list") == {
+    (table,) = read_all(build.old_workbook(), "deals.xls")
+    assert table.frame.to_dict("list") == {
         "Id": ["006A1", "006A2", "006A3"],
         "Amount": ["12.5", "100", "7"],
         "Close Date": ["2024-01-05", "2024-02-06", "2024-03-07"],
     }  # fmt: skip
-    assert found.frame.index.tolist() == [4, 5, 6]
+    assert table.frame.index.tolist() == [4, 5, 6]
 
 
 def ods_rows(build, rows: list[list[str]]) -> str:
@@ -204,8 +204,8 @@ def ods_rows(build, rows: list[list[str]]) -> str:
 
 def test_open_document_workbooks(read_all, build):
     rows = [["Id", "Stage"], ["D1", "Won"], ["D2", "Lost"]]
-    (found,) = read_all(build.open_workbook(ods_rows(build, rows)), "deals.ods")
-    assert found.frame.to_dict("list") == {"Id": ["D1", "D2"], "Stage": ["Won", "Lost"]}
+    (table,) = read_all(build.open_workbook(ods_rows(build, rows)), "deals.ods")
+    assert table.frame.to_dict("list") == {"Id": ["D1", "D2"], "Stage": ["Won", "Lost"]}
 
 
 def test_cells_that_an_open_document_repeats_are_counted(read_all, build):
@@ -222,8 +222,8 @@ def test_cells_that_an_open_document_repeats_are_counted(read_all, build):
 
 def test_binary_workbooks(read_all, build):
     rows = {0: {0: "Id", 1: "Stage"}, 1: {0: "D1", 1: "Won"}, 2: {0: "D2", 1: "Lost"}}
-    (found,) = read_all(build.binary_workbook(rows), "deals.xlsb")
-    assert found.frame.to_dict("list") == {"Id": ["D1", "D2"], "Stage": ["Won", "Lost"]}
+    (table,) = read_all(build.binary_workbook(rows), "deals.xlsb")
+    assert table.frame.to_dict("list") == {"Id": ["D1", "D2"], "Stage": ["Won", "Lost"]}
     with pytest.raises(InputFileError, match="reaches over 17,179,869,184 cells"):
         read_all(build.binary_workbook(rows | {1048575: {16383: "far"}}), "deals.xlsb")
 
@@ -234,9 +234,9 @@ HTML_ROWS = "".join(f"<tr><td>Deal&nbsp;{number}</td><td>Closed Won</td></tr>" f
 
 @pytest.mark.parametrize("content", [HTML.format(HTML_ROWS).encode(), HTML.format(HTML_ROWS).encode("utf-16")])
 def test_html_named_xls(read_all, content):
-    (found,) = read_all(content, "report.xls")
-    assert found.frame["Opportunity Name"].tolist() == [f"Deal {number}" for number in range(4)]
-    assert found.remark == "named .xls, but it is an HTML table"
+    (table,) = read_all(content, "report.xls")
+    assert table.frame["Opportunity Name"].tolist() == [f"Deal {number}" for number in range(4)]
+    assert table.remark == "named .xls, but it is an HTML table"
 
 
 def test_html_without_rows_is_refused(read_all):

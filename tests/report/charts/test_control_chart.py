@@ -59,5 +59,5 @@ def test_the_largest_part_comes_first(width):
 
 
 def test_nothing_to_split_is_drawn_empty():
-    found = decompose(deals(20, 20), deals(20, 20).head(0), "product")
-    assert decomposition_chart(found, "product").to_dict()
+    result = decompose(deals(20, 20), deals(20, 20).head(0), "product")
+    assert decomposition_chart(result, "product").to_dict()

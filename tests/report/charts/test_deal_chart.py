@@ -17,7 +17,9 @@ def story(world, model):
     deals = world.crm.deals
     eldest = deals[deals["outcome"] == "open"].sort_values("created_at", kind="stable")["deal_id"].iloc[0]
     scorer = DealScorer(model, world.crm)
-    return tell_story(model, scorer.tables_of(eldest), eldest, company=scorer.company, builders=scorer.builders)
+    return tell_story(
+        model, scorer.tables_of(eldest), eldest, cross_deal_history=scorer.cross_deal_history, builders=scorer.builders
+    )
 
 
 def svg(story, width=WIDE):

@@ -11,9 +11,9 @@ from winpredict.report.charts.style import NARROW, WIDE
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_charts_of_a_forecast_draw(world, model, width):
-    found = forecast(model, world.crm, draws=100)
-    periods = found.periods.assign(quota=1e6)
-    rows = found.by_team[found.by_team["period"] == "this quarter"]
+    result = forecast(model, world.crm, draws=100)
+    periods = result.periods.assign(quota=1e6)
+    rows = result.by_team[result.by_team["period"] == "this quarter"]
     past = pd.DataFrame(
         {
             "starts": pd.date_range("2024-01-01", periods=3, freq="MS", tz="UTC"), "expected": 2.0, "low": 1.0,
@@ -26,11 +26,11 @@ def test_charts_of_a_forecast_draw(world, model, width):
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_charts_of_drivers_draw(world, model, width):
-    found = drivers(model, world.crm)
+    result = drivers(model, world.crm)
     effects = adjusted_effects(world.crm, attributes=model.attributes).effects
-    charts = [strength_chart(found.themes, width), effects_chart(effects, width)]
+    charts = [strength_chart(result.themes, width), effects_chart(effects, width)]
     charts += [
-        shape_chart(found.dependence[found.dependence["theme"] == name], name, width) for name in ("Amount", "stage")
+        shape_chart(result.dependence[result.dependence["theme"] == name], name, width) for name in ("Amount", "stage")
     ]
     for chart in charts:
         assert chart.to_dict()["title"]["text"]

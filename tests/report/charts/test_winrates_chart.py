@@ -5,7 +5,7 @@ import pytest
 
 from winpredict.insights.winrates import closed_won
 from winpredict.report.charts.style import NARROW, WIDE
-from winpredict.report.charts.winrates import MOST_GROUPS, loss_reasons_chart, win_rate_chart
+from winpredict.report.charts.winrates import MAX_GROUPS, loss_reasons_chart, win_rate_chart
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +40,15 @@ def test_of_many_groups_the_largest_are_drawn_and_it_is_said(found):
     row = found.segments.iloc[[0]]
     many = pd.concat([row.assign(group=f"Rep {k}", n=100 + k) for k in range(40)], ignore_index=True)
     drawn = json.loads(win_rate_chart(many, found.overall).to_json())
-    assert len(max(drawn["datasets"].values(), key=len)) == MOST_GROUPS
-    assert f"the {MOST_GROUPS} largest of 40" in " ".join(drawn["title"]["subtitle"])
+    assert len(max(drawn["datasets"].values(), key=len)) == MAX_GROUPS
+    assert f"the {MAX_GROUPS} largest of 40" in " ".join(drawn["title"]["subtitle"])
 
 
 def test_without_a_period_before_there_is_no_ring_in_the_words(world):
     start = world.crm.as_known_at("2023-09-01")
-    found = closed_won(start)
-    groups = found.segments[found.segments["segment"] == "product"]
-    drawn = json.loads(win_rate_chart(groups, found.overall).to_json())
+    result = closed_won(start)
+    groups = result.segments[result.segments["segment"] == "product"]
+    drawn = json.loads(win_rate_chart(groups, result.overall).to_json())
     assert "ring" not in " ".join(drawn["title"]["subtitle"])
 
 

@@ -4,13 +4,13 @@ from fastapi import FastAPI
 
 from winpredict.app import metrics
 from winpredict.app.api import contract, deals, health, insights, models, reasons, reference, score
-from winpredict.app.api.scoring import SentDeals
-from winpredict.app.api.sent_deal import ScoreRequest
+from winpredict.app.api.score_request import ScoreRequest
+from winpredict.app.api.scoring import RequestScorer
 
 
 def add_to(app: FastAPI) -> None:
     """Add the API and the figures for Prometheus to an application."""
-    app.state.sent_deals = SentDeals(app.state.desk)
+    app.state.request_scorer = RequestScorer(app.state.desk)
     for router in (deals.router, reasons.router, deals.late, insights.router, models.router, score.router):
         app.include_router(router, prefix=metrics.API)
     for router in (health.router, reference.router):

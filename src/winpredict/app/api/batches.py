@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-Asked = TypeVar("Asked")
+Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 
@@ -15,7 +15,7 @@ class TooManyWaitingError(Exception):
     """More ask than can be answered; they should come again in a moment."""
 
 
-class Batches(Generic[Asked, Answer]):
+class Batches(Generic[Request, Answer]):
     """One thread that answers all that wait, then all that have come since, and so on.
 
     It begins when as many wait as lately asked at the same time, or nobody else comes, not with whoever comes first:
@@ -41,7 +41,7 @@ class Batches(Generic[Asked, Answer]):
 
     def __init__(
         self,
-        answer: Callable[[Sequence[Asked]], Sequence[Answer | BaseException]],
+        answer: Callable[[Sequence[Request]], Sequence[Answer | BaseException]],
         *,
         most: int = 64,
         pause: float = 0.008,
@@ -50,29 +50,29 @@ class Batches(Generic[Asked, Answer]):
     ) -> None:
         self._answer, self._most, self._most_waiting = answer, most, most_waiting
         self._pause, self._longest, self._lately = pause, longest, 1
-        self._waiting: deque[tuple[Asked, Future[Answer]]] = deque()
+        self._waiting: deque[tuple[Request, Future[Answer]]] = deque()
         self._arrived = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def ask(self, asked: Asked) -> "Future[Answer]":
+    def ask(self, request: Request) -> "Future[Answer]":
         """What will be the answer.
 
         Raises
         ------
         TooManyWaitingError
         """
-        promised: Future[Answer] = Future()
+        future: Future[Answer] = Future()
         with self._arrived:
             if len(self._waiting) >= self._most_waiting:
                 raise TooManyWaitingError
-            self._waiting.append((asked, promised))
+            self._waiting.append((request, future))
             if self._thread is None:  # not before it is needed: a process that is forked has none of its parent's
                 self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
                 self._thread.start()
             # not for each: waking up to see that others are still to come costs them time
             if len(self._waiting) == 1 or len(self._waiting) >= self._lately:
                 self._arrived.notify()
-        return promised
+        return future
 
     def _run(self) -> None:
         while True:
@@ -81,9 +81,9 @@ class Batches(Generic[Asked, Answer]):
             self._gather()
             with self._arrived:
                 batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-            answers = self._answers([asked for asked, _ in batch])
+            answers = self._answers([request for request, _ in batch])
             self._lately = min(len(batch) + len(self._waiting), self._most)
-            _settle([promised for _, promised in batch], answers)
+            _settle([future for _, future in batch], answers)
 
     def _gather(self) -> None:
         """Wait for as long as others come and are to be expected."""
@@ -93,24 +93,24 @@ class Batches(Generic[Asked, Answer]):
                 there = len(self._waiting)
                 self._arrived.wait_for(lambda: len(self._waiting) >= self._lately, self._pause)
 
-    def _answers(self, asked: Sequence[Asked]) -> Sequence[Answer | BaseException]:
+    def _answers(self, requests: Sequence[Request]) -> Sequence[Answer | BaseException]:
         try:
-            return self._answer(asked)
+            return self._answer(requests)
         except BaseException as error:
-            if len(asked) == 1:
+            if len(requests) == 1:
                 return [error]
             # one of them is at fault, and the others are not to pay for it
-            return [found for each in asked for found in self._answers([each])]
+            return [found for each in requests for found in self._answers([each])]
 
 
-def _settle(promised: Sequence["Future[Answer]"], answers: Sequence[Answer | BaseException]) -> None:
-    for promise, answer in zip(promised, answers, strict=True):
-        if not promise.set_running_or_notify_cancel():
+def _settle(futures: Sequence["Future[Answer]"], answers: Sequence[Answer | BaseException]) -> None:
+    for future, answer in zip(futures, answers, strict=True):
+        if not future.set_running_or_notify_cancel():
             continue  # whoever asked has left
         if isinstance(answer, BaseException):
-            promise.set_exception(answer)
+            future.set_exception(answer)
         else:
-            promise.set_result(answer)
+            future.set_result(answer)
 
 
 def compatible(claims: Sequence[Mapping[Hashable, object]]) -> list[list[int]]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import joinedload
 
 from winpredict.app.api.contract import WITH_DEALS, TaggedRoute, documented
-from winpredict.app.api.paging import MOST, Paged, Paging, pages
+from winpredict.app.api.paging import MAX_PAGE_ROWS, Paged, Paging, pages
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.listing import DealQuery, find_deals, owner_names
 from winpredict.app.pages.deal import seen_deal
@@ -101,7 +101,7 @@ class History(Paged):
 class DealFilter(DealQuery):
     """What is asked for; the filters are those of the app's list."""
 
-    limit: int = Field(50, ge=1, le=MOST, description="rows a page")
+    limit: int = Field(50, ge=1, le=MAX_PAGE_ROWS, description="rows a page")
 
 
 @router.get("/deals", summary="Open deals", **documented(scope="read"))
@@ -112,15 +112,15 @@ def deals(
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
         run = shown_run(session)
-        found = find_deals(
-            session, caller.person, query, rows=query.limit, with_names=names, knobs=desk.config.run
+        deals = find_deals(
+            session, caller.person, query, rows=query.limit, with_names=names, settings=desk.config.run
         )  # fmt: skip
     return DealList(
-        **pages(request, answer, found.found, query.page, query.limit),
+        **pages(request, answer, deals.found, query.page, query.limit),
         run=run,
-        amount=found.amount,
-        expected=found.expected,
-        deals=_shown(found.rows, found.owners, names=names),
+        amount=deals.amount,
+        expected=deals.expected,
+        deals=_shown(deals.rows, deals.owners, names=names),
     )
 
 

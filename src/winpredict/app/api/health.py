@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from winpredict.app.api.contract import documented
 from winpredict.app.desk import Desk
-from winpredict.app.guard import problem
 from winpredict.app.identity import DeskOfRequest
 from winpredict.app.people import now
 from winpredict.app.publishing import published
+from winpredict.app.security_middleware import problem
 from winpredict.errors import WinPredictError
 
 router = APIRouter(tags=["health"])

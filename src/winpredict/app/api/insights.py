@@ -177,7 +177,7 @@ def drivers(
 
         crm = known_deals(loaded.model, visible_tables(loaded.crm, owners))
         groups = segment_of(crm, segment, compared_attributes(loaded.model, crm)) if segment else None
-        found = drivers_of(loaded.model, crm, groups=groups, company=loaded.scorer.company)
+        found = drivers_of(loaded.model, crm, groups=groups, cross_deal_history=loaded.scorer.cross_deal_history)
         return DriverList(
             deals=found.deals,
             as_of=crm.known_until,
@@ -224,7 +224,7 @@ def forecast(desk: DeskOfRequest, caller: Reader) -> ForecastAnswer:
     def make() -> ForecastAnswer:
         from winpredict.insights.forecast import forecast as forecast_of
 
-        found = forecast_of(loaded.model, _tables(loaded, owners), company=loaded.scorer.company)
+        found = forecast_of(loaded.model, _tables(loaded, owners), cross_deal_history=loaded.scorer.cross_deal_history)
         return ForecastAnswer(
             as_of=found.as_of,
             periods=rows(found.periods, PeriodForecast),
@@ -249,6 +249,6 @@ def _tables(loaded: Loaded, owners: frozenset[str] | None) -> CRMData:
 def _made(desk: Desk, key: tuple[Hashable, ...], make: Callable[[], Made]) -> Made:
     """What is kept under a key, made beside the request; whoever has waited long enough is asked to come again."""
     try:
-        return desk.begun(("api", *key), make).result(_PATIENCE)
+        return desk.submit(("api", *key), make).result(_PATIENCE)
     except NotYetError:
         raise HTTPException(503, "this is being made; ask again in a moment", _RETRY) from None

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from winpredict.app.listing import page_count
 from winpredict.app.records import Score
 
-MOST = 200
+MAX_PAGE_ROWS = 200
 
 
 class Paged(BaseModel):
@@ -31,7 +31,7 @@ class Paging:
     """The page that is asked for."""
 
     page: Annotated[int, Query(ge=1, le=100_000)] = 1
-    limit: Annotated[int, Query(ge=1, le=MOST, description="rows a page")] = 50
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_ROWS, description="rows a page")] = 50
 
     def of(self, session: DatabaseSession, wanted: Select[Score]) -> tuple[int, Sequence[Score]]:
         """How many rows there are, and those of this page."""

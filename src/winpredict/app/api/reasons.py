@@ -87,10 +87,14 @@ def reasons(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Explanation:
     _, run = seen_deal(desk, caller, deal_id)
     loaded, as_of = desk.loaded(), None if run.as_of is None else pd.Timestamp(run.as_of)
     # what is told depends on the deal alone; that the caller may see it is known
-    found = desk.kept(
+    found = desk.get_or_compute(
         ("reasons", loaded.state, deal_id, run.as_of),
         lambda: explain_deal(
-            loaded.model, loaded.scorer.tables_of(deal_id), deal_id, as_of=as_of, company=loaded.scorer.company
+            loaded.model,
+            loaded.scorer.tables_of(deal_id),
+            deal_id,
+            as_of=as_of,
+            cross_deal_history=loaded.scorer.cross_deal_history,
         ),
     )
     return Explanation.model_validate(found.to_dict() | {"model_version": loaded.version})
@@ -143,13 +147,15 @@ def _fault(loaded: Loaded, name: str, value: float) -> str:
 
 def _features(desk: Desk, loaded: Loaded, deal_id: str, as_of: datetime | None) -> pd.DataFrame:
     """The deal's features as of the run whose odds are shown."""
-    from winpredict.explain.reasons import look_at
+    from winpredict.explain.reasons import snapshot_of
 
     scorer, moment = loaded.scorer, None if as_of is None else pd.Timestamp(as_of)
 
     def built() -> pd.DataFrame:
         loaded.model.refuse_hindsight(moment)
         alone = scorer.tables_of(deal_id)
-        return loaded.model.build_features(alone, look_at(alone, deal_id, moment), company=scorer.company)
+        return loaded.model.build_features(
+            alone, snapshot_of(alone, deal_id, moment), cross_deal_history=scorer.cross_deal_history
+        )
 
-    return desk.kept(("features", loaded.state, deal_id, as_of), built)
+    return desk.get_or_compute(("features", loaded.state, deal_id, as_of), built)

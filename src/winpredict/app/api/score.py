@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from winpredict.app.api.batches import TooManyWaitingError
 from winpredict.app.api.contract import SCORES, TaggedRoute, documented
 from winpredict.app.api.reasons import Reason
-from winpredict.app.api.scoring import Sent, SentDeals
-from winpredict.app.api.sent_deal import ScoreRequest
+from winpredict.app.api.score_request import ScoreRequest
+from winpredict.app.api.scoring import PendingRequest, RequestScorer
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.visibility import visible_owners
 
@@ -26,7 +26,7 @@ _BODY = {
 }
 
 
-class SentScore(BaseModel):
+class ScoreResponse(BaseModel):
     """The odds of a deal that was sent. Base odds + points of the reasons + other points = win probability."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -45,7 +45,7 @@ class SentScore(BaseModel):
     model_version: str
 
 
-async def sent_request(request: Request, caller: Annotated[Caller, Depends(SCORES)]) -> ScoreRequest:
+async def score_request(request: Request, caller: Annotated[Caller, Depends(SCORES)]) -> ScoreRequest:
     """The deal in a request's body; read in one go, which is several times as fast as parsing first and checking then.
 
     Raises
@@ -67,24 +67,24 @@ _DOCUMENTED: dict[str, Any] = documented(409, 413, 415, 429, scope="score", tagg
 _DOCUMENTED["openapi_extra"] |= _BODY
 
 
-@router.post("/score", summary="Score a deal that is sent", response_model=SentScore, **_DOCUMENTED)
+@router.post("/score", summary="Score a deal that is sent", response_model=ScoreResponse, **_DOCUMENTED)
 async def score(
     request: Request,
     desk: DeskOfRequest,
     caller: Annotated[Caller, Depends(SCORES)],
-    sent: Annotated[ScoreRequest, Depends(sent_request)],
+    body: Annotated[ScoreRequest, Depends(score_request)],
 ) -> Response:
     """The odds of a deal by what the request tells of it, beside the history of the workspace's other deals.
 
     Owners and accounts whose deals the caller may not see count as new ones. Nothing is stored.
     """
-    deals: SentDeals = request.app.state.sent_deals
+    deals: RequestScorer = request.app.state.request_scorer
     with desk.database.reading() as session:
         owners = visible_owners(session, caller.person)
     try:
-        asked = deals.batches.ask(Sent(sent, owners, datetime.now(UTC)))
+        asked = deals.batches.ask(PendingRequest(body, owners, datetime.now(UTC)))
     except TooManyWaitingError:
         raise HTTPException(429, "too many deals wait to be scored; come again in a second", _COME_AGAIN) from None
-    answer = SentScore.model_validate(await asyncio.wrap_future(asked))
+    answer = ScoreResponse.model_validate(await asyncio.wrap_future(asked))
     # written here, since the framework would check and copy it once more
     return Response(answer.model_dump_json(), media_type="application/json")

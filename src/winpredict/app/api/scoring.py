@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from winpredict.app.api.batches import Batches, compatible
-from winpredict.app.api.sent_deal import ScoreRequest
-from winpredict.app.api.sent_tables import Layout, Prepared, Seen
+from winpredict.app.api.request_tables import Layout, Prepared, Seen
+from winpredict.app.api.score_request import ScoreRequest
 from winpredict.app.desk import Desk, Loaded
 
 
 @dataclass(frozen=True)
-class Sent:
+class PendingRequest:
     """A deal that was sent.
 
     Parameters
@@ -31,7 +31,7 @@ class Sent:
     at: datetime
 
 
-class SentDeals:
+class RequestScorer:
     """Scores deals that were sent, those that wait together.
 
     Parameters
@@ -41,15 +41,15 @@ class SentDeals:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.batches: Batches[Sent, dict[str, Any]] = Batches(self.score)
+        self.batches: Batches[PendingRequest, dict[str, Any]] = Batches(self.score)
 
-    def score(self, sent: Sequence[Sent]) -> list[dict[str, Any] | BaseException]:
+    def score(self, requests: Sequence[PendingRequest]) -> list[dict[str, Any] | BaseException]:
         """The odds of each deal with all that belongs to them, or the error that says what is wrong with it."""
         loaded = self.desk.loaded()
-        layout: Layout = self.desk.kept(("layout", loaded.state), lambda: _layout(loaded))
+        layout: Layout = self.desk.get_or_compute(("layout", loaded.state), lambda: _layout(loaded))
         answers: list[dict[str, Any] | BaseException] = []
         sound: dict[int, Prepared] = {}
-        for place, each in enumerate(sent):
+        for place, each in enumerate(requests):
             try:
                 sound[place] = layout.prepare(each.request, self._seen(loaded, each.owners), each.at)
                 answers.append({})
@@ -73,15 +73,15 @@ class SentDeals:
                 return frozenset()
             return frozenset(deals.loc[deals["owner_id"].isin(owners), "account_id"].dropna())
 
-        return Seen(owners, self.desk.kept(("accounts", loaded.state, owners), accounts))
+        return Seen(owners, self.desk.get_or_compute(("accounts", loaded.state, owners), accounts))
 
 
 def _layout(loaded: Loaded) -> Layout:
-    made = Layout(loaded.model, loaded.crm)
+    layout = Layout(loaded.model, loaded.crm)
     # the model and the tables stay: looking through all of them for garbage again and again takes 0.1 s each time
     gc.collect()
     gc.freeze()
-    return made
+    return layout
 
 
 def _scored(loaded: Loaded, layout: Layout, deals: Sequence[Prepared]) -> list[dict[str, Any]]:

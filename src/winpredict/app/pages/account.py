@@ -7,13 +7,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from winpredict.app.desk import Desk
-from winpredict.app.guessing import check_in_turn
 from winpredict.app.identity import Anybody, Caller, DeskOfRequest
 from winpredict.app.pages.people import ROLE_WORDS
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.pages.sign_in import STATUS, source_of, welcome
 from winpredict.app.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, change_password
 from winpredict.app.records import CrmUser, Person, Role
+from winpredict.app.sign_in_throttle import check_in_turn
 from winpredict.errors import WinPredictError
 
 router = APIRouter()

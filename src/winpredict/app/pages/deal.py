@@ -24,7 +24,7 @@ from winpredict.errors import WinPredictError
 router = APIRouter()
 #: Pixels of the chart on a page and on a phone.
 _WIDE, _NARROW = 760, 330
-_MOST_FEEDBACK = 20
+_MAX_FEEDBACK = 20
 #: Odds that differ by less are the same on a page.
 _SAME = 0.005
 
@@ -99,7 +99,7 @@ def deal(
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
         owners = owner_names(session, [score])
-        wanted = visible_feedback(caller.person, deal_id).options(joinedload(Feedback.person)).limit(_MOST_FEEDBACK)
+        wanted = visible_feedback(caller.person, deal_id).options(joinedload(Feedback.person)).limit(_MAX_FEEDBACK)
         # people write names into what they say
         said = said_about(session, caller.person, session.scalars(wanted).all(), names=names)
     return render(

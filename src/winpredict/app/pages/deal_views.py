@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from winpredict.tables.crm import CRMData
 
 #: What a rep can do something about, in whole numbers: touches, contacts, team.
-_ASKED = (
+_QUESTION = (
     "touches_30d", "meetings_30d", "meetings_booked", "contacts", "senior_contacts", "team_members",
     "active_users_30d",
 )  # fmt: skip
@@ -64,7 +64,7 @@ class Slider:
 
 
 @dataclass(frozen=True)
-class Asked:
+class WhatIfQuestion:
     """Sliders, and the answer where one of them was moved."""
 
     sliders: "list[Slider]"
@@ -104,7 +104,7 @@ class LikeDeals:
 
 
 @dataclass(frozen=True)
-class Told:
+class ReasonText:
     """A reason's sentence in the parts that a page sets apart.
 
     Parameters
@@ -121,21 +121,21 @@ class Told:
     points: float | None
 
 
-def told(sentence: str) -> Told:
+def split_reason(sentence: str) -> ReasonText:
     """The parts of a reason's sentence.
 
     Examples
     --------
-    >>> told("3 touches so far; won deals at this stage: 1 to 4 (-2.0 pts)")
-    Told(fact='3 touches so far', usual='won deals at this stage: 1 to 4', points=-2.0)
-    >>> told("stage: Demo")
-    Told(fact='Stage: Demo', usual='', points=None)
+    >>> split_reason("3 touches so far; won deals at this stage: 1 to 4 (-2.0 pts)")
+    ReasonText(fact='3 touches so far', usual='won deals at this stage: 1 to 4', points=-2.0)
+    >>> split_reason("stage: Demo")
+    ReasonText(fact='Stage: Demo', usual='', points=None)
     """
     counted = _WITH_POINTS.fullmatch(sentence)
     words = counted["words"] if counted else sentence
     fact, mark, usual = words.rpartition(_USUAL) if _USUAL in words else (words, "", "")
     points = float(counted["points"]) if counted else None
-    return Told(f"{fact[:1].upper()}{fact[1:]}", f"{mark}{usual}".removeprefix("; "), points)
+    return ReasonText(f"{fact[:1].upper()}{fact[1:]}", f"{mark}{usual}".removeprefix("; "), points)
 
 
 def step_rows(story: "DealStory") -> list[StepRow]:
@@ -147,13 +147,13 @@ def step_rows(story: "DealStory") -> list[StepRow]:
     return [StepRow(step, _happened(events[start:end])) for step, start, end in between]
 
 
-def sliders(model: "TrainedModel", story: "DealStory", given: Mapping[str, str]) -> Asked:
+def sliders(model: "TrainedModel", story: "DealStory", given: Mapping[str, str]) -> WhatIfQuestion:
     """The sliders of a deal as they were set; what is no number or where it was is left alone."""
     from winpredict.explain.what_if import figures_of, what_if_of
 
     found, moved = [], {}
     possible = {figure.name: figure for figure in figures_of(model, story.features)}
-    for figure in (possible[name] for name in _ASKED if name in possible):
+    for figure in (possible[name] for name in _QUESTION if name in possible):
         low, high = math.ceil(figure.low), math.floor(figure.high)
         if low >= high:
             continue
@@ -163,7 +163,7 @@ def sliders(model: "TrainedModel", story: "DealStory", given: Mapping[str, str])
         found.append(Slider(figure.name, figure.sentence, now, low, high, value))
         if value != rest:
             moved[figure.name] = float(value)
-    return Asked(found, what_if_of(model, story.features, story.explanation.deal_id, moved) if moved else None)
+    return WhatIfQuestion(found, what_if_of(model, story.features, story.explanation.deal_id, moved) if moved else None)
 
 
 def like_deals(found: "SimilarDeals", crm: "CRMData", owners: frozenset[str] | None, *, names: bool) -> LikeDeals:

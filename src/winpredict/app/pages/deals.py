@@ -18,7 +18,7 @@ from winpredict.app.records import Role, ScoringRun
 from winpredict.app.visibility import sees_names
 
 router = APIRouter()
-Asked = Annotated[DealQuery, Query()]
+DealQueryParameters = Annotated[DealQuery, Query()]
 #: Filters that other pages set and the form has no field for.
 _NOT_IN_FORM = ("whose", "moved", "at_risk")
 _ORDER_WORDS = {
@@ -40,13 +40,16 @@ def first(caller: Annotated[Caller, Depends(Allows(*EVERYBODY))]) -> Response:
 
 @router.get("/deals")
 def deals(
-    request: Request, desk: DeskOfRequest, query: Asked, caller: Annotated[Caller, Depends(Allows(*WITH_DEALS))]
+    request: Request,
+    desk: DeskOfRequest,
+    query: DealQueryParameters,
+    caller: Annotated[Caller, Depends(Allows(*WITH_DEALS))],
 ) -> Response:
     """The list."""
     rows, names = desk.config.app.page_rows, may_read_names(desk, caller)
     with desk.database.reading() as session:
         run = shown_run(session)
-        found = find_deals(session, caller.person, query, rows=rows, with_names=names, knobs=desk.config.run)
+        deals = find_deals(session, caller.person, query, rows=rows, with_names=names, settings=desk.config.run)
         offered = _choices(desk, session, caller, run)
     kept = query.model_dump(mode="json", exclude_defaults=True, include=set(_NOT_IN_FORM))
     return render(
@@ -54,13 +57,13 @@ def deals(
         caller,
         "deals.html",
         query=query,
-        found=found,
+        found=deals,
         names=names,
         choices=offered,
         orders=_ORDER_WORDS,
         falls=lambda order: falls_first(Order(order)),
         run=run,
-        pages=page_count(found.found, rows),
+        pages=page_count(deals.found, rows),
         link=lambda **changes: f"/deals?{_words(query, **changes)}",
         export=f"/deals.csv?{_words(query, page=1)}",
         mine=caller.person.role == Role.REP,
@@ -71,12 +74,14 @@ def deals(
 
 
 @router.get("/deals.csv")
-def export(desk: DeskOfRequest, query: Asked, caller: Annotated[Caller, Depends(Allows(*WITH_DEALS))]) -> Response:
+def export(
+    desk: DeskOfRequest, query: DealQueryParameters, caller: Annotated[Caller, Depends(Allows(*WITH_DEALS))]
+) -> Response:
     """All rows of the list as a table for spreadsheets, harmless to open."""
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
-        found = find_deals(session, caller.person, query, rows=None, with_names=names, knobs=desk.config.run)
-    return csv_answer(_table(found, names=names), "deals.csv")
+        deals = find_deals(session, caller.person, query, rows=None, with_names=names, settings=desk.config.run)
+    return csv_answer(_table(deals, names=names), "deals.csv")
 
 
 def may_read_names(desk: Desk, caller: Caller) -> bool:
@@ -88,7 +93,7 @@ def _choices(desk: Desk, session: DatabaseSession, caller: Caller, run: ScoringR
     """What can be filtered by; a run does not change, nor does who reports to whom until the next one."""
     person = caller.person
     key = ("choices", run and run.id, person.id, person.role, person.crm_user_id)
-    return desk.kept(key, lambda: choices(session, person))
+    return desk.get_or_compute(key, lambda: choices(session, person))
 
 
 def _only(query: DealQuery) -> list[str]:
@@ -98,13 +103,13 @@ def _only(query: DealQuery) -> list[str]:
     return told + (["deals of the team or person that you chose"] if query.whose else [])
 
 
-def _table(found: Deals, *, names: bool) -> pd.DataFrame:
+def _table(deals: Deals, *, names: bool) -> pd.DataFrame:
     columns = ["deal_id", *(["name", "account"] if names else [])]
     columns += ["stage", "product", "amount", "currency", "win_probability", "low", "high", "band", "week_before"]
     columns += ["p_win_30d", "p_win_quarter", "expected_close_date", "last_touch_at", "next_touch_at", "owner_id"]
-    frame = pd.DataFrame([{name: getattr(row, name) for name in columns} for row in found.rows], columns=columns)
-    frame["owner"] = frame["owner_id"].map(found.owners)
-    frame["reasons"] = ["; ".join(row.reasons) for row in found.rows]
+    frame = pd.DataFrame([{name: getattr(row, name) for name in columns} for row in deals.rows], columns=columns)
+    frame["owner"] = frame["owner_id"].map(deals.owners)
+    frame["reasons"] = ["; ".join(row.reasons) for row in deals.rows]
     return frame
 
 

@@ -18,12 +18,12 @@ from winpredict.app.pages.drivers_views import (
     MEASURE_WORDS,
     PICTURES,
     SHAPES,
-    Asked,
-    Behind,
+    Drilldown,
+    Selection,
     alone_only,
-    asked_of,
     concerns,
     differing,
+    parse_selection,
     shown_charts,
     side_deals,
     strength_rows,
@@ -71,7 +71,7 @@ class ImageQuery(DriversQuery):
 class ListQuery(DriversQuery):
     """Which deals of which side."""
 
-    of: Behind
+    of: Drilldown
     side: int = Field(0, ge=0, le=1, description="0 for the first set, 1 for the one that it is compared with")
     page: int = Field(1, ge=1, le=100_000)
 
@@ -91,29 +91,31 @@ def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery
     parts = _parts(desk, caller, Waiting(desk))
     table = parts.table()
     values: dict[str, Any] = {"query": query, "run": published(desk.database), "table": table, "asked": None}
-    if table.made is not None:
-        asked = _asked(parts, query)
-        looks, changes, won = parts.looks(), parts.changes(), parts.closed_won()
+    if table.result is not None:
+        selection = _selection(parts, query)
+        contributions, changes, won = parts.contributions(), parts.changes(), parts.closed_won()
         tested = parts.drivers()
-        strengths = strength_rows(asked, looks.made, tested.made)
+        strengths = strength_rows(selection, contributions.result, tested.result)
         values |= {
-            "asked": asked,
-            "comparison": asked.comparison,
-            "looks": looks,
+            "asked": selection,
+            "comparison": selection.comparison,
+            "looks": contributions,
             "tested": tested,
             "changes": changes,
             "won": won,
             "strengths": strengths,
-            "differing": differing(asked),
+            "differing": differing(selection),
             "small": [
-                side.words for place, side in enumerate(asked.sides) if strengths and not strengths[0].strengths[place]
+                side.words
+                for place, side in enumerate(selection.sides)
+                if strengths and not strengths[0].strengths[place]
             ],
-            "wins": win_rows(asked),
-            "currencies": won_currencies(asked),
-            "concerns": concerns(changes.made),
-            "charts": shown_charts(asked, changes.made, query.measure),
-            "alone_only": alone_only(asked, changes.made, query.measure),
-            "uncharted": uncharted(asked, changes.made, query.measure),
+            "wins": win_rows(selection),
+            "currencies": won_currencies(selection),
+            "concerns": concerns(changes.result),
+            "charts": shown_charts(selection, changes.result, query.measure),
+            "alone_only": alone_only(selection, changes.result, query.measure),
+            "uncharted": uncharted(selection, changes.result, query.measure),
             "measures": MEASURE_WORDS,
         }
     return render(
@@ -123,7 +125,7 @@ def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery
         **values,
         pairs=lambda groups: [(group, group) for group in groups],
         period_pairs=lambda periods: [(each.value, each.words) for each in periods],
-        shapes=lambda found: list(found.proven[["theme", "name"]].head(SHAPES).itertuples(index=False, name=None)),
+        shapes=lambda found: list(found.significant[["theme", "name"]].head(SHAPES).itertuples(index=False, name=None)),
         shape_image=lambda theme: (
             lambda name, size: _address("/drivers/chart.svg", query, name=name, size=size, theme=theme)
         ),
@@ -135,9 +137,7 @@ def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery
 
 
 @router.get("/drivers/deals")
-def behind_a_figure(
-    request: Request, desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader
-) -> Response:
+def drilldown(request: Request, desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader) -> Response:
     """The deals behind a figure."""
     parts = _parts(desk, caller, Waiting(desk))
     return list_page(
@@ -158,7 +158,7 @@ def behind_a_figure(
 def export(desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader) -> Response:
     """All of these deals as a table for spreadsheets; until they are there, the page that waits for them."""
     parts = _parts(desk, caller, Waiting(desk))
-    if parts.table().made is None:
+    if parts.table().result is None:
         return RedirectResponse(_address("/drivers/deals", query, of=query.of, side=query.side), 303)
     return _listed(parts, query, names=may_read_names(desk, caller)).file()
 
@@ -169,15 +169,15 @@ def image(desk: DeskOfRequest, query: Annotated[ImageQuery, Query()], caller: Re
     parts = _parts(desk, caller, Waiting(desk, _IMAGE_PATIENCE))
 
     def draw() -> str:
-        asked = _asked(parts, query)
-        picture = PICTURES[query.name](asked, parts, query.measure, query.theme)
+        selection = _selection(parts, query)
+        picture = PICTURES[query.name](selection, parts, query.measure, query.theme)
         if picture is None:
             raise HTTPException(404, "there is no such chart of these deals")
         return svg(picture, query.size)
 
-    if parts.table().made is None:
+    if parts.table().result is None:
         raise HTTPException(404, "there is no such chart of these deals")
-    return svg_answer(desk.kept(("drivers chart", *parts.key, query), draw))
+    return svg_answer(desk.get_or_compute(("drivers chart", *parts.key, query), draw))
 
 
 @router.get("/drivers/report")
@@ -195,7 +195,7 @@ def report_page(
 @router.get("/drivers/report.{kind}")
 def report_file(desk: DeskOfRequest, query: Annotated[ReportQuery, Query()], caller: Reader, kind: Kind) -> Response:
     """The report as a file; until it is written, the page that waits for it."""
-    made = _parts(desk, caller, Waiting(desk)).written(query.segment, query.created, kind).made
+    made = _parts(desk, caller, Waiting(desk)).written(query.segment, query.created, kind).result
     if made is None:
         return RedirectResponse(f"/drivers/report?{urlencode(query.model_dump() | {'kind': kind})}", 303)
     headers = {"Content-Disposition": f'attachment; filename="drivers.{kind}"', "Cache-Control": "no-store"}
@@ -208,7 +208,7 @@ def _parts(desk: Desk, caller: Caller, waiting: Waiting) -> DriverParts:
     return DriverParts(waiting, owners)
 
 
-def _asked(parts: DriverParts, query: DriversQuery) -> Asked:
+def _selection(parts: DriverParts, query: DriversQuery) -> Selection:
     """What is asked for, made out among the deals that the caller may see.
 
     Raises
@@ -216,12 +216,14 @@ def _asked(parts: DriverParts, query: DriversQuery) -> Asked:
     HTTPException
         404 where there is no such segment, group or period.
     """
-    table = parts.table().made
+    table = parts.table().result
     assert table is not None
-    asked = asked_of(table, query.segment, query.group, query.created, query.other_group, query.other_created)
-    if asked is None:
+    selection = parse_selection(
+        table, query.segment, query.group, query.created, query.other_group, query.other_created
+    )
+    if selection is None:
         raise HTTPException(404, "there is no such segment, group or period among the deals that you may see")
-    return asked
+    return selection
 
 
 def _listed(parts: DriverParts, query: ListQuery, *, names: bool) -> ListedDeals:
@@ -232,12 +234,12 @@ def _listed(parts: DriverParts, query: ListQuery, *, names: bool) -> ListedDeals
     HTTPException
         404 where there is no such side.
     """
-    table = parts.table().made
+    table = parts.table().result
     order = "; the latest created first" if table is None or table.dated else ""
     about = DealList("Deals", f"Deals as they ended, or as they are now{order}.", DEAL_COLUMNS)
     if table is None:
         return ListedDeals(about, about.title, pd.DataFrame(), names)
-    sides = _asked(parts, query).sides
+    sides = _selection(parts, query).sides
     if query.side >= len(sides):
         raise HTTPException(404, "there is no second set of deals to list; choose one to compare with")
     deals = parts.listed(side_deals(sides[query.side], table, query.of), with_names=names)

@@ -15,14 +15,14 @@ from winpredict.app.visibility import visible_tables
 from winpredict.errors import TooLittleDataError
 
 if TYPE_CHECKING:
-    from winpredict.explain.drivers import DealLooks, Drivers
+    from winpredict.explain.drivers import DealContributions, Drivers
     from winpredict.insights.control import Changes
     from winpredict.insights.winrates import ClosedWon
     from winpredict.report.page import Report
     from winpredict.tables.crm import CRMData
 
 #: A segment with more groups is no choice for a form.
-_MOST_GROUPS = 60
+_MAX_GROUPS = 60
 
 
 @dataclass(frozen=True)
@@ -98,23 +98,27 @@ class DriverParts:
         """Some of the deals as a page lists them."""
         return listed(self._crm, deals, with_names=with_names)
 
-    def looks(self) -> "Part[DealLooks]":
+    def contributions(self) -> "Part[DealContributions]":
         """How far each theme moves the odds of each deal."""
-        return self._waiting.part(("deal looks", *self.key), self._look)
+        return self._waiting.part(("deal looks", *self.key), self._contributions)
 
-    def _look(self) -> "DealLooks":
-        from winpredict.explain.drivers import look_at_deals
+    def _contributions(self) -> "DealContributions":
+        from winpredict.explain.drivers import explain_deals
 
-        return look_at_deals(self._has_loaded.model, self._crm, company=self._has_loaded.scorer.company)
+        return explain_deals(
+            self._has_loaded.model, self._crm, cross_deal_history=self._has_loaded.scorer.cross_deal_history
+        )
 
     def drivers(self) -> "Part[Drivers]":
         """The themes, tested on deals that they were not learnt from; this takes longest."""
         from winpredict.explain.drivers import drivers
 
-        loaded, seen = self._has_loaded, self._waiting.begun(("deal looks", *self.key), self._look)
+        loaded, seen = self._has_loaded, self._waiting.submit(("deal looks", *self.key), self._contributions)
         return self._waiting.part(
             ("drivers of deals", *self.key),
-            lambda: drivers(loaded.model, self._crm, company=loaded.scorer.company, seen=seen.result().made),
+            lambda: drivers(
+                loaded.model, self._crm, cross_deal_history=loaded.scorer.cross_deal_history, seen=seen.result().result
+            ),
             is_long=True,
         )
 
@@ -146,15 +150,15 @@ class DriverParts:
         if self._loaded is None:
             return Part(problem=self._problem)
         table = self.table()
-        if table.made is None:
+        if table.result is None:
             return Part(problem=table.problem)
-        period = next((each for each in table.made.periods if each.value == created), None)
-        if (created and period is None) or (segment and segment not in table.made.segments):
+        period = next((each for each in table.result.periods if each.value == created), None)
+        if (created and period is None) or (segment and segment not in table.result.segments):
             return Part(problem="There is no such segment or period among the deals that you may see.")
         report = self._report(segment, period)
-        if report.made is None:
+        if report.result is None:
             return Part(problem=report.problem, passing=report.passing)
-        made = report.made
+        made = report.result
         return self._waiting.part(
             ("drivers file", *self.key, segment, created, kind), lambda: _file(made, kind), is_long=True
         )
@@ -170,7 +174,7 @@ class DriverParts:
                 self._crm,
                 segment=segment or None,
                 created=None if period is None else (period.start, period.end),
-                company=loaded.scorer.company,
+                cross_deal_history=loaded.scorer.cross_deal_history,
             ),
             is_long=True,
         )
@@ -190,7 +194,7 @@ def _table(model: object, crm: "CRMData") -> DealTable:
     deals = deals_at_end(crm, attributes)
     deals["amount"] = booked_amounts(crm, deals)
     deals["currency"] = crm.deals["currency"].reset_index(drop=True) if "currency" in crm.deals else None
-    possible = [name for name in segments_in(deals, attributes) if 2 <= deals[name].nunique() <= _MOST_GROUPS]
+    possible = [name for name in segments_in(deals, attributes) if 2 <= deals[name].nunique() <= _MAX_GROUPS]
     segments = {name: SEGMENTS.get(name) or words_for(name) for name in possible}
     return DealTable(deals, segments, _periods(deals["created_at"], crm.known_until))
 

@@ -16,7 +16,7 @@ from winpredict.app.pages.tables import currencies_of
 from winpredict.report.page import Picture
 
 if TYPE_CHECKING:
-    from winpredict.explain.drivers import DealLooks, Drivers
+    from winpredict.explain.drivers import DealContributions, Drivers
     from winpredict.insights.comparison import Comparison
     from winpredict.insights.control import Changes, ControlChart, Key
 
@@ -27,7 +27,7 @@ MEASURE_WORDS = {
     "touches": "Touches",
 }
 #: Deals of a side that can be listed.
-Behind = Literal["created", "closed", "won", "lost"]
+Drilldown = Literal["created", "closed", "won", "lost"]
 DEAL_COLUMNS: tuple[Column, ...] = (
     ("owner", "Owner", "text"),
     ("created_at", "Created", "day"),
@@ -49,7 +49,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Selection:
     """What is asked for, made out.
 
     Parameters
@@ -90,9 +90,9 @@ class StrengthRow:
     evidence: bool | None = None
 
 
-def asked_of(
+def parse_selection(
     table: DealTable, segment: str, group: str, created: str, other_group: str, other_created: str
-) -> Asked | None:
+) -> Selection | None:
     """Make out what is asked for; None where there is no such segment, group or period."""
     periods = {each.value: each for each in table.periods}
     groups = table.groups(segment)
@@ -107,7 +107,7 @@ def asked_of(
     from winpredict.insights.comparison import compare
 
     found = compare(table.deals, {side.words: side.chosen for side in sides})
-    return Asked(table, segment, tuple(sides), found, periods.get(created))
+    return Selection(table, segment, tuple(sides), found, periods.get(created))
 
 
 def _side(table: DealTable, segment: str, group: str, created: Period | None) -> Side:
@@ -125,16 +125,18 @@ def _side(table: DealTable, segment: str, group: str, created: Period | None) ->
     return Side(f"{words[:1].upper()}{words[1:]}", group, chosen)
 
 
-def strength_rows(asked: Asked, looks: "DealLooks | None", tested: "Drivers | None") -> list[StrengthRow]:
+def strength_rows(
+    selection: Selection, contributions: "DealContributions | None", tested: "Drivers | None"
+) -> list[StrengthRow]:
     """The strongest drivers of the first side, or of the second where the first is too small to say."""
-    if looks is None:
+    if contributions is None:
         return []
-    frames = _strengths(asked, looks)
+    frames = _strengths(selection, contributions)
     leading = next((frame for frame in frames if len(frame)), None)
     if leading is None:
         return []
     # sides without a deal in common are what they are compared by
-    apart = _independent_strengths(asked, looks) if asked.comparison.shared else frames
+    apart = _independent_strengths(selection, contributions) if selection.comparison.shared else frames
     sides, pair = ([frame.to_dict("index") for frame in each] for each in (frames, apart))
     about = {} if tested is None else tested.themes.set_index("theme").to_dict("index")
     rows = []
@@ -151,18 +153,18 @@ def strength_rows(asked: Asked, looks: "DealLooks | None", tested: "Drivers | No
     return rows
 
 
-def _strengths(asked: Asked, looks: "DealLooks") -> list[pd.DataFrame]:
+def _strengths(selection: Selection, contributions: "DealContributions") -> list[pd.DataFrame]:
     """Strengths by theme for each side; empty for a side with too few deals."""
-    return [_strengths_of(side.chosen, asked.table, looks) for side in asked.sides]
+    return [_strengths_of(side.chosen, selection.table, contributions) for side in selection.sides]
 
 
-def _independent_strengths(asked: Asked, looks: "DealLooks") -> list[pd.DataFrame]:
+def _independent_strengths(selection: Selection, contributions: "DealContributions") -> list[pd.DataFrame]:
     """The same for two sides without a deal in common, as the mark of a difference presumes; else nothing."""
-    return [_strengths_of(chosen, asked.table, looks) for chosen in asked.independent or ()]
+    return [_strengths_of(chosen, selection.table, contributions) for chosen in selection.independent or ()]
 
 
-def _strengths_of(chosen: NDArray[np.bool_], table: DealTable, looks: "DealLooks") -> pd.DataFrame:
-    return looks.strengths(pd.Series("chosen", index=table.deals.loc[chosen, "deal_id"])).set_index("theme")
+def _strengths_of(chosen: NDArray[np.bool_], table: DealTable, contributions: "DealContributions") -> pd.DataFrame:
+    return contributions.strengths(pd.Series("chosen", index=table.deals.loc[chosen, "deal_id"])).set_index("theme")
 
 
 def _apart(first: Mapping[Hashable, Any] | None, second: Mapping[Hashable, Any] | None) -> bool | None:
@@ -172,11 +174,11 @@ def _apart(first: Mapping[Hashable, Any] | None, second: Mapping[Hashable, Any] 
     return bool(first["low"] > second["high"] or second["low"] > first["high"])
 
 
-def differing(asked: Asked) -> str:
+def differing(selection: Selection) -> str:
     """What the marks of differing strengths rest on where the sides share deals."""
-    if not asked.comparison.shared:
+    if not selection.comparison.shared:
         return ""
-    if asked.independent is None:
+    if selection.independent is None:
         return "Whether strengths differ is not told, as the sides share deals."
     return (
         "Whether strengths differ is told by the smaller against the deals of the larger that are not in it, if these "
@@ -184,16 +186,18 @@ def differing(asked: Asked) -> str:
     )
 
 
-def won_currencies(asked: Asked) -> tuple[str, ...]:
+def won_currencies(selection: Selection) -> tuple[str, ...]:
     """Currencies of the amounts that were won on all sides, empty text where none is recorded."""
-    deals = asked.table.deals
-    counted = (deals["outcome"] == "won") & deals["amount"].notna() & np.any([side.chosen for side in asked.sides], 0)
+    deals = selection.table.deals
+    counted = (
+        (deals["outcome"] == "won") & deals["amount"].notna() & np.any([side.chosen for side in selection.sides], 0)
+    )
     return currencies_of(deals[counted])
 
 
-def win_rows(asked: Asked) -> list[tuple[str, Behind, list[tuple[str, str]]]]:
+def win_rows(selection: Selection) -> list[tuple[str, Drilldown, list[tuple[str, str]]]]:
     """Figures of the sides: a head, the deals behind it, and for each side a figure with a word on it below."""
-    rows, currency = asked.comparison.figures.to_dict("records"), only_currency(won_currencies(asked))
+    rows, currency = selection.comparison.figures.to_dict("records"), only_currency(won_currencies(selection))
     return [
         ("Deals created", "created", [(_whole(row["deals"]), f"{row['open']:,} still open") for row in rows]),
         ("Closed", "closed", [(_whole(row["n"]), f"{row['won']:,} won, {row['lost']:,} lost") for row in rows]),
@@ -219,7 +223,7 @@ def win_rows(asked: Asked) -> list[tuple[str, Behind, list[tuple[str, str]]]]:
     ]
 
 
-def side_deals(side: Side, table: DealTable, of: Behind) -> pd.DataFrame:
+def side_deals(side: Side, table: DealTable, of: Drilldown) -> pd.DataFrame:
     """The deals behind a figure of a side, the latest first."""
     deals = table.deals[side.chosen]
     outcomes = {"closed": ["won", "lost"], "created": ["won", "lost", "open"]}.get(of, [of])
@@ -240,62 +244,64 @@ def _amount(value: float, currency: str | None) -> str:
     return money(None if np.isnan(value) else value, currency)
 
 
-def concerns(found: "Changes | None") -> list[dict[str, Any]]:
+def concerns(changes: "Changes | None") -> list[dict[str, Any]]:
     """Charts that tell a change or stand out, all deals before groups and the surest first."""
-    if found is None:
+    if changes is None:
         return []
-    told = found.frame[_is_told(found)]
+    told = changes.frame[_is_changed(changes)]
     told = told.assign(of_group=told["segment"] != "", strength=told["strength"].fillna(0))
     rows = told.sort_values(["of_group", "strength"], ascending=[True, False]).to_dict("records")
     return [
         {
             "measure": row["measure"], "segment": row["segment"], "group": row["group"] if row["segment"] else "",
-            "sentence": found.charts[row["measure"], row["segment"], row["group"]].sentences()[0],
+            "sentence": changes.charts[row["measure"], row["segment"], row["group"]].sentences()[0],
         }
         for row in rows
     ]  # fmt: skip
 
 
-def _is_told(found: "Changes") -> pd.Series:
-    return found.frame["verdict"].isin(("change", "stands out"))
+def _is_changed(changes: "Changes") -> pd.Series:
+    return changes.frame["verdict"].isin(("change", "stands out"))
 
 
-def _told(found: "Changes") -> "list[Key]":
-    rows = found.frame.loc[_is_told(found), ["measure", "segment", "group"]]
+def _changed_keys(changes: "Changes") -> "list[Key]":
+    rows = changes.frame.loc[_is_changed(changes), ["measure", "segment", "group"]]
     return [(str(measure), str(segment), str(group)) for measure, segment, group in rows.to_numpy()]
 
 
-def shown_charts(asked: Asked, found: "Changes | None", measure: str) -> list[tuple[str, "ControlChart"]]:
+def shown_charts(selection: Selection, changes: "Changes | None", measure: str) -> list[tuple[str, "ControlChart"]]:
     """Control charts of a measure: of all deals and of the groups that are looked at; by name of their image."""
-    if found is None:
+    if changes is None:
         return []
-    there = {(segment, group): chart for (each, segment, group), chart in found.charts.items() if each == measure}
-    places = {"control": ("", "")} | {name: (asked.segment, side.group) for name, side in _charted(asked).items()}
+    there = {(segment, group): chart for (each, segment, group), chart in changes.charts.items() if each == measure}
+    places = {"control": ("", "")} | {
+        name: (selection.segment, side.group) for name, side in _charted(selection).items()
+    }
     named = {
         place: next((chart for key, chart in there.items() if _is_same(key, place)), None) for place in places.values()
     }
     return [(name, chart) for name, place in places.items() if (chart := named[place]) is not None]
 
 
-def _charted(asked: Asked) -> dict[str, Side]:
+def _charted(selection: Selection) -> dict[str, Side]:
     """The groups that are looked at by name of their chart; it shows all months, so a group in two periods has one."""
-    sides = {each.group: each for each in reversed(asked.sides) if each.group}
+    sides = {each.group: each for each in reversed(selection.sides) if each.group}
     return dict(zip(("control-group", "control-other"), reversed(sides.values()), strict=False))
 
 
-def alone_only(asked: Asked, found: "Changes | None", measure: str) -> list[str]:
+def alone_only(selection: Selection, changes: "Changes | None", measure: str) -> list[str]:
     """Names of the charts that tell a change by themselves, which among so many charts may be chance."""
-    if found is None:
+    if changes is None:
         return []
-    sure = {chart.name for chart in (found.charts[key] for key in _told(found))}
-    charts = [chart for _, chart in shown_charts(asked, found, measure)]
+    sure = {chart.name for chart in (changes.charts[key] for key in _changed_keys(changes))}
+    charts = [chart for _, chart in shown_charts(selection, changes, measure)]
     return [chart.name for chart in charts if chart.broken and chart.name not in sure]
 
 
-def uncharted(asked: Asked, found: "Changes | None", measure: str) -> list[str]:
+def uncharted(selection: Selection, changes: "Changes | None", measure: str) -> list[str]:
     """Words for the groups that are looked at and have no chart of their own."""
-    there = {name for name, _ in shown_charts(asked, found, measure)}
-    return [side.words for name, side in _charted(asked).items() if name not in there]
+    there = {name for name, _ in shown_charts(selection, changes, measure)}
+    return [side.words for name, side in _charted(selection).items() if name not in there]
 
 
 def _is_same(key: tuple[str, str], place: tuple[str, str]) -> bool:
@@ -303,14 +309,14 @@ def _is_same(key: tuple[str, str], place: tuple[str, str]) -> bool:
     return key[0] == place[0] and (not key[0] or key[1] == place[1])
 
 
-def _strength_picture(place: int) -> Callable[[Asked, DriverParts, str, str], Picture | None]:
-    def picture(asked: Asked, parts: DriverParts, measure: str, theme: str) -> Picture | None:
+def _strength_picture(place: int) -> Callable[[Selection, DriverParts, str, str], Picture | None]:
+    def picture(selection: Selection, parts: DriverParts, measure: str, theme: str) -> Picture | None:
         from winpredict.report.charts.drivers import strength_chart
 
-        looks, tested = parts.looks().made, parts.drivers().made
-        if looks is None or tested is None or place >= len(asked.sides):
+        contributions, tested = parts.contributions().result, parts.drivers().result
+        if contributions is None or tested is None or place >= len(selection.sides):
             return None
-        frames = _strengths(asked, looks)
+        frames = _strengths(selection, contributions)
         rows = frames[place].reset_index()
         if rows.empty:
             return None
@@ -319,16 +325,16 @@ def _strength_picture(place: int) -> Callable[[Asked, DriverParts, str, str], Pi
         rows = rows.merge(tested.themes[["theme", "evidence"]], on="theme")
         rows = rows.sort_values("theme", key=lambda themes: -themes.map(leading)).head(_SHOWN)
         upto = max(float(frame["high"].max()) for frame in frames if len(frame))
-        title = asked.sides[place].words
+        title = selection.sides[place].words
         return Picture(lambda width: strength_chart(rows, width, title=title, upto=upto), title)
 
     return picture
 
 
-def _shape(asked: Asked, parts: DriverParts, measure: str, theme: str) -> Picture | None:
+def _shape(selection: Selection, parts: DriverParts, measure: str, theme: str) -> Picture | None:
     from winpredict.report.charts.drivers import shape_chart
 
-    tested = parts.drivers().made
+    tested = parts.drivers().result
     rows = None if tested is None else tested.dependence[tested.dependence["theme"] == theme]
     if tested is None or rows is None or rows.empty:
         return None
@@ -336,28 +342,28 @@ def _shape(asked: Asked, parts: DriverParts, measure: str, theme: str) -> Pictur
     return Picture(lambda width: shape_chart(rows, name, width), name)
 
 
-def _rates(asked: Asked, parts: DriverParts, measure: str, theme: str) -> Picture | None:
+def _rates(selection: Selection, parts: DriverParts, measure: str, theme: str) -> Picture | None:
     from winpredict.report.charts.winrates import win_rate_chart
 
-    won = parts.closed_won().made
-    rows = None if won is None else won.segments[won.segments["segment"] == asked.segment]
+    won = parts.closed_won().result
+    rows = None if won is None else won.segments[won.segments["segment"] == selection.segment]
     if won is None or rows is None or len(rows) < 2:
         return None
     return Picture(lambda width: win_rate_chart(rows, won.overall, width), "")
 
 
-def _control(name: str) -> Callable[[Asked, DriverParts, str, str], Picture | None]:
-    def picture(asked: Asked, parts: DriverParts, measure: str, theme: str) -> Picture | None:
+def _control(name: str) -> Callable[[Selection, DriverParts, str, str], Picture | None]:
+    def picture(selection: Selection, parts: DriverParts, measure: str, theme: str) -> Picture | None:
         from winpredict.report.charts.control import control_chart_picture
 
-        chart = dict(shown_charts(asked, parts.changes().made, measure)).get(name)
+        chart = dict(shown_charts(selection, parts.changes().result, measure)).get(name)
         return None if chart is None else Picture(lambda width: control_chart_picture(chart, width), "")
 
     return picture
 
 
 #: Charts of the page, by name; None where there is nothing to draw.
-PICTURES: dict[str, Callable[[Asked, DriverParts, str, str], Picture | None]] = {
+PICTURES: dict[str, Callable[[Selection, DriverParts, str, str], Picture | None]] = {
     "strengths": _strength_picture(0),
     "strengths-other": _strength_picture(1),
     "shape": _shape,

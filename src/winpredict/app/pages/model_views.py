@@ -73,14 +73,14 @@ class Described:
         Attributes without a history that the leakage audit let pass.
     dropped : dict of str to str
         Those that it did not, with the reason.
-    knobs : list of (str, str)
+    settings : list of (str, str)
     """
 
     drivers: list[dict[str, Any]]
     features: "dict[str, list[FeatureInfo]]"
     audited: list[str]
     dropped: dict[str, str]
-    knobs: list[tuple[str, str]]
+    settings: list[tuple[str, str]]
 
     @property
     def count(self) -> int:
@@ -114,7 +114,7 @@ def described(folder: Path, model: "ModelVersion") -> Described:
         features=by_builder,
         audited=[each.sentence for each in by_builder.get("Attributes", [])],
         dropped=read_dropped_attributes(folder, model),
-        knobs=sorted(model.params.items()),
+        settings=sorted(model.params.items()),
     )
 
 

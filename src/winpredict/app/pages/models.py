@@ -52,7 +52,7 @@ def models(
     waiting = Waiting(desk)
     record = _record(waiting, desk)
     drift: Part[Drift] = Part()
-    champion = record.made.champion if record.made is not None else None
+    champion = record.result.champion if record.result is not None else None
     if champion is not None:
         key = ("drift", desk.workspace.state, champion.version)
         drift = waiting.part(key, lambda: _drift(desk), is_long=True)
@@ -67,8 +67,8 @@ def models(
         "models.html",
         record=record,
         drift=drift,
-        shifts=[] if drift.made is None else shift_rows(drift.made),
-        scorers=[] if record.made is None else scorer_rows(record.made),
+        shifts=[] if drift.result is None else shift_rows(drift.result),
+        scorers=[] if record.result is None else scorer_rows(record.result),
         image=lambda name, size: f"/models/{name}.svg?size={size}",
         run=run,
         runs=runs,
@@ -96,7 +96,7 @@ def calibration(desk: DeskOfRequest, caller: Scientist, size: Size = "wide") -> 
         raise HTTPException(404, "there is no backtest on record; run `winpredict backtest`")
     bins = record.tables["reliability"]
     key = ("calibration", record.judged.run_id, size)
-    return svg_answer(desk.kept(key, lambda: svg(calibration_picture(bins), size)))
+    return svg_answer(desk.get_or_compute(key, lambda: svg(calibration_picture(bins), size)))
 
 
 @router.get("/models/{version}")
@@ -104,7 +104,7 @@ def model(request: Request, desk: DeskOfRequest, caller: Scientist, version: int
     """One model: figures, knobs, drivers, features, and what the leakage audit kept from it."""
     record = _record_at_once(desk)
     found = _found(record, version)
-    told = desk.kept(("model", found.run_id), lambda: described(desk.workspace.folder, found))
+    told = desk.get_or_compute(("model", found.run_id), lambda: described(desk.workspace.folder, found))
     return render(request, caller, "model.html", model=found, champion=record.champion, told=told)
 
 
@@ -141,9 +141,9 @@ def _record(waiting: Waiting, desk: Desk) -> Part[OnRecord]:
 
 def _record_at_once(desk: Desk) -> OnRecord:
     part = _record(Waiting(desk, _PATIENCE), desk)
-    if part.made is None:
+    if part.result is None:
         raise WinPredictError(part.problem or "the models are still being read; load the page again in a moment")
-    return part.made
+    return part.result
 
 
 def _key(desk: Desk) -> Any:

@@ -107,15 +107,15 @@ def change(
 ) -> Response:
     """Give somebody another role or another user of the CRM."""
 
-    def changed(session: DatabaseSession, found: Person) -> None:
-        _require_user(session, crm_user, found.crm_user_id)
-        change_role(session, found, role, caller.person, crm_user_id=crm_user)
+    def changed(session: DatabaseSession, person: Person) -> None:
+        _require_user(session, crm_user, person.crm_user_id)
+        change_role(session, person, role, caller.person, crm_user_id=crm_user)
 
     return _changed(request, desk, caller, person_id, changed, "changed")
 
 
 @router.post("/people/{person_id}/deactivate")
-def shut_out(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int) -> Response:
+def deactivate_person(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int) -> Response:
     """Shut somebody out at once."""
     return _changed(
         request, desk, caller, person_id, lambda session, found: deactivate(session, found, caller.person), "shut-out"
@@ -123,7 +123,7 @@ def shut_out(request: Request, desk: DeskOfRequest, caller: Admin, person_id: in
 
 
 @router.post("/people/{person_id}/reactivate")
-def let_in_again(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int) -> Response:
+def reactivate_person(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int) -> Response:
     """Let somebody in again."""
     return _changed(
         request, desk, caller, person_id, lambda session, found: reactivate(session, found, caller.person), "let-in"
@@ -147,9 +147,9 @@ def reset_password(request: Request, desk: DeskOfRequest, caller: Admin, person_
 def revoke(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int, token_id: int) -> Response:
     """Make somebody's key worthless."""
 
-    def revoked(session: DatabaseSession, found: Person) -> None:
+    def revoked(session: DatabaseSession, person: Person) -> None:
         token = session.get(ApiToken, token_id)
-        if token is None or token.person_id != found.id:
+        if token is None or token.person_id != person.id:
             raise HTTPException(404, "there is no such key")
         if token.revoked_at is None:
             revoke_token(session, token, caller.person)
@@ -270,6 +270,6 @@ def _one(
 
 def _users(session: DatabaseSession) -> list[tuple[str, str]]:
     """Users of the CRM to choose from."""
-    found = session.execute(select(CrmUser.user_id, CrmUser.name, CrmUser.team)).all()
-    named = [(user_id, f"{name or user_id}{f', {team}' if team else ''}") for user_id, name, team in found]
+    rows = session.execute(select(CrmUser.user_id, CrmUser.name, CrmUser.team)).all()
+    named = [(user_id, f"{name or user_id}{f', {team}' if team else ''}") for user_id, name, team in rows]
     return sorted(named, key=lambda each: each[1].lower())

@@ -14,13 +14,13 @@ from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.pages.charts import Size, svg, svg_answer
 from winpredict.app.pages.deals import may_read_names
 from winpredict.app.pages.listed_deals import ListedDeals, list_page, listed
-from winpredict.app.pages.pipeline_lists import LISTS, Behind, deals_behind, unknown
+from winpredict.app.pages.pipeline_lists import LISTS, Drilldown, drilldown_deals, unknown
 from winpredict.app.pages.pipeline_views import PICTURES, Outlook, forecast_rows, outlook, stage_rows
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Role, ScoringRun
-from winpredict.app.teams import owners_of, whose_choices
+from winpredict.app.teams import owner_filter_choices, owners_of
 from winpredict.app.totals import totals
 from winpredict.app.visibility import visible_tables
 
@@ -42,7 +42,7 @@ class PipelineQuery(BaseModel):
 class ListQuery(PipelineQuery):
     """Which deals are behind a figure that the list of open deals does not know of."""
 
-    of: Behind
+    of: Drilldown
     stage: str = Field("", max_length=300, description="only those in, or of, this stage")
     period: Literal["this month", "next month", "this quarter", "next quarter"] = "this quarter"
     page: int = Field(1, ge=1, le=100_000)
@@ -63,7 +63,7 @@ def pipeline(
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
         run = shown_run(session)
-        offered = whose_choices(session, caller.person)
+        offered = owner_filter_choices(session, caller.person)
         found = totals(session, caller.person, query.whose, desk.config.run, with_names=names)
     part = _outlook(desk, caller, query.whose, Waiting(desk))
     return render(
@@ -78,9 +78,9 @@ def pipeline(
         totals=found,
         knobs=desk.config.run,
         part=part,
-        newer=_newer(part.made, run),
-        stages=stage_rows(found, part.made),
-        forecast=forecast_rows(part.made),
+        newer=_newer(part.result, run),
+        stages=stage_rows(found, part.result),
+        forecast=forecast_rows(part.result),
         deals=lambda **filters: _address("/deals", whose=query.whose, **filters),
         listed=lambda **which: _address("/pipeline/deals", whose=query.whose, **which),
         image=lambda name, size: _address("/pipeline/chart.svg", whose=query.whose, name=name, size=size),
@@ -90,9 +90,7 @@ def pipeline(
 
 
 @router.get("/pipeline/deals")
-def behind_a_figure(
-    request: Request, desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader
-) -> Response:
+def drilldown(request: Request, desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader) -> Response:
     """The deals behind a figure."""
     part = _outlook_with(desk, caller, query)
     return list_page(
@@ -114,7 +112,7 @@ def export(desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Re
     """All of these deals as a table for spreadsheets; until they are there, the page that waits for them."""
     part = _outlook_with(desk, caller, query)
     _words_of(desk, caller, query.whose)
-    if part.made is None:
+    if part.result is None:
         return RedirectResponse(_list_address("/pipeline/deals", query), 303)
     return _listed(desk, caller, query, part).file()
 
@@ -123,11 +121,11 @@ def export(desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Re
 def image(desk: DeskOfRequest, query: Annotated[ImageQuery, Query()], caller: Reader) -> Response:
     """A chart of the page."""
     part = _outlook(desk, caller, query.whose, Waiting(desk, _IMAGE_PATIENCE))
-    picture = None if part.made is None else PICTURES[query.name](part.made)
-    if part.made is None or picture is None:
+    picture = None if part.result is None else PICTURES[query.name](part.result)
+    if part.result is None or picture is None:
         raise HTTPException(404, "there is no such chart of these deals")
-    key = ("pipeline chart", *part.made.key, query.name, query.size)
-    return svg_answer(desk.kept(key, lambda: svg(picture, query.size)))
+    key = ("pipeline chart", *part.result.key, query.name, query.size)
+    return svg_answer(desk.get_or_compute(key, lambda: svg(picture, query.size)))
 
 
 def _outlook(desk: Desk, caller: Caller, whose: str, waiting: Waiting) -> Part[Outlook]:
@@ -152,17 +150,17 @@ def _newer(made: Outlook | None, run: ScoringRun | None) -> datetime | None:
 def _outlook_with(desk: Desk, caller: Caller, query: ListQuery) -> Part[Outlook]:
     """What a list is made of, or why nothing can be known of its deals."""
     part = _outlook(desk, caller, query.whose, Waiting(desk))
-    why = "" if part.made is None else unknown(part.made, query.of)
+    why = "" if part.result is None else unknown(part.result, query.of)
     return Part(problem=why) if why else part
 
 
 def _listed(desk: Desk, caller: Caller, query: ListQuery, part: Part[Outlook]) -> ListedDeals:
     """What is asked for; no deals while the part is not there."""
-    made, about, names = part.made, LISTS[query.of], may_read_names(desk, caller)
+    made, about, names = part.result, LISTS[query.of], may_read_names(desk, caller)
     title = about.title.format(period=query.period) + (f": {query.stage}" if query.stage else "")
     if made is None:
         return ListedDeals(about, title, pd.DataFrame(), names)
-    deals = listed(made.crm, deals_behind(made, query.of, query.period, query.stage), with_names=names)
+    deals = listed(made.crm, drilldown_deals(made, query.of, query.period, query.stage), with_names=names)
     return ListedDeals(about, title, deals, names)
 
 
@@ -181,7 +179,7 @@ def _words_of(desk: Desk, caller: Caller, whose: str) -> str:
     if not whose:
         return ""
     with desk.database.reading() as session:
-        words = whose_choices(session, caller.person).words(whose)
+        words = owner_filter_choices(session, caller.person).words(whose)
         if words is None and not owners_of(session, caller.person, whose):
             raise HTTPException(404, "there is no such team or person, or it is not one whose deals you may see")
     return words or whose.partition(":")[2]

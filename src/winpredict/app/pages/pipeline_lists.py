@@ -9,7 +9,7 @@ import pandas as pd
 from winpredict.app.pages.pipeline_views import Outlook
 
 #: What can be asked for.
-Behind = Literal["booked", "open", "expected", "standing", "stalled", "reached", "moved on", "lost"]
+Drilldown = Literal["booked", "open", "expected", "standing", "stalled", "reached", "moved on", "lost"]
 #: A column: its name in the rows, its head, how it is written.
 Column = tuple[str, str, Literal["text", "day", "money", "percent", "count"]]
 _OWNER: Column = ("owner", "Owner", "text")
@@ -42,38 +42,38 @@ class DealList:
     sums: str = "amount"
 
 
-def deals_behind(made: Outlook, of: Behind, period: str, stage: str) -> pd.DataFrame:
+def drilldown_deals(outlook: Outlook, of: Drilldown, period: str, stage: str) -> pd.DataFrame:
     """The deals behind a figure, with the columns of their list."""
-    frame, columns = LISTS[of].rows(made, period), [name for name, _, _ in LISTS[of].columns]
+    frame, columns = LISTS[of].rows(outlook, period), [name for name, _, _ in LISTS[of].columns]
     if stage and "stage" in columns:
         frame = frame[frame["stage"] == stage]
     # a company may know no closes, amounts or owners
     return frame.reindex(columns=["deal_id", *columns])
 
 
-def unknown(made: Outlook, of: Behind) -> str:
+def unknown(outlook: Outlook, of: Drilldown) -> str:
     """Why nothing can be known of the deals behind a figure; empty where they are known, be they none."""
     if of in ("booked", "open", "expected"):
-        return " ".join(made.forecast.notes) if made.forecast.periods.empty else ""
-    if len(made.funnel.conversion) or made.crm.deals.empty:
+        return " ".join(outlook.forecast.notes) if outlook.forecast.periods.empty else ""
+    if len(outlook.funnel.conversion) or outlook.crm.deals.empty:
         return ""
-    why = "There is no history of stages" if made.crm.dated else "The deals carry no dates"
+    why = "There is no history of stages" if outlook.crm.dated else "The deals carry no dates"
     return f"{why}, so how long deals stay in a stage and what becomes of them there is not known."
 
 
-def _booked(made: Outlook, period: str) -> pd.DataFrame:
-    chosen = made.forecast.periods[made.forecast.periods["period"] == period]
+def _booked(outlook: Outlook, period: str) -> pd.DataFrame:
+    chosen = outlook.forecast.periods[outlook.forecast.periods["period"] == period]
     if chosen.empty:
         return pd.DataFrame({"deal_id": []})
-    row, won = chosen.iloc[0], made.forecast.booked.rename(columns={"rep": "owner"})
+    row, won = chosen.iloc[0], outlook.forecast.booked.rename(columns={"rep": "owner"})
     return _by(won[(won["closed_at"] >= row["starts"]) & (won["closed_at"] < row["ends"])], "amount")
 
 
-def _open(made: Outlook, period: str) -> pd.DataFrame:
-    deals = made.forecast.deals
+def _open(outlook: Outlook, period: str) -> pd.DataFrame:
+    deals = outlook.forecast.deals
     if f"p {period}" not in deals:
         return pd.DataFrame({"deal_id": []})
-    found = pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "deal_id": deals["deal_id"],
             "owner": deals["rep"],
@@ -83,39 +83,39 @@ def _open(made: Outlook, period: str) -> pd.DataFrame:
             "adds": deals[f"expected {period}"],
         }
     )
-    return _by(found, "adds")
+    return _by(frame, "adds")
 
 
-def _expected(made: Outlook, period: str) -> pd.DataFrame:
-    booked = _booked(made, period)
+def _expected(outlook: Outlook, period: str) -> pd.DataFrame:
+    booked = _booked(outlook, period)
     booked = booked.assign(adds=booked["amount"], chance=1.0) if len(booked) else booked
-    return _by(pd.concat([each for each in (booked, _open(made, period)) if len(each)] or [booked]), "adds")
+    return _by(pd.concat([each for each in (booked, _open(outlook, period)) if len(each)] or [booked]), "adds")
 
 
-def _standing(made: Outlook, period: str) -> pd.DataFrame:
+def _standing(outlook: Outlook, period: str) -> pd.DataFrame:
     """Open deals with the days that they have been in their stage."""
-    visits = _visits(made)
+    visits = _visits(outlook)
     last = visits.drop_duplicates(["deal_id", "stage"], keep="last").set_index(["deal_id", "stage"])["days"]
-    deals = made.crm.deals[made.crm.deals["outcome"] == "open"]
-    found = _about(made, deals).assign(stage=deals["stage"])
+    deals = outlook.crm.deals[outlook.crm.deals["outcome"] == "open"]
+    found = _about(outlook, deals).assign(stage=deals["stage"])
     here = pd.MultiIndex.from_frame(found[["deal_id", "stage"]])
     return _by(found.assign(days=last.reindex(here).to_numpy(dtype=float)), "days")
 
 
-def _stalled(made: Outlook, period: str) -> pd.DataFrame:
-    return made.funnel.stalled.rename(columns={"days_in_stage": "days", "usual_days": "usual"})
+def _stalled(outlook: Outlook, period: str) -> pd.DataFrame:
+    return outlook.funnel.stalled.rename(columns={"days_in_stage": "days", "usual_days": "usual"})
 
 
-def _reached(made: Outlook, period: str) -> pd.DataFrame:
+def _reached(outlook: Outlook, period: str) -> pd.DataFrame:
     """A row for each deal and each stage that it reached, and what became of it there.
 
     As in the funnel, who gets to a stage has reached all before it, and who is won has reached all.
     """
-    order = list(made.funnel.conversion["stage"])
-    visits = _visits(made)
+    order = list(outlook.funnel.conversion["stage"])
+    visits = _visits(outlook)
     furthest = visits.groupby("deal_id")["rank"].max()
-    deals = made.crm.deals[made.crm.deals["deal_id"].isin(furthest.index)]
-    about = _about(made, deals).assign(outcome=deals["outcome"].to_numpy())
+    deals = outlook.crm.deals[outlook.crm.deals["deal_id"].isin(furthest.index)]
+    about = _about(outlook, deals).assign(outcome=deals["outcome"].to_numpy())
     last = about["deal_id"].map(furthest).where(about["outcome"] != "won", len(order)).to_numpy(dtype=int)
     frames = []
     for place, stage in enumerate(order):
@@ -123,28 +123,28 @@ def _reached(made: Outlook, period: str) -> pd.DataFrame:
         beyond, lost = last[last >= place] > place, (here["outcome"] == "lost").to_numpy()
         fate = pd.Series("still there", index=here.index).mask(lost, "lost here").mask(beyond, "moved on")
         frames.append(here.assign(fate=fate))
-    found = pd.concat(frames) if frames else about.assign(stage=None, fate=None)
-    return _by(found, "closed_at")
+    frame = pd.concat(frames) if frames else about.assign(stage=None, fate=None)
+    return _by(frame, "closed_at")
 
 
 def _of_fate(fate: str) -> Callable[[Outlook, str], pd.DataFrame]:
-    def rows(made: Outlook, period: str) -> pd.DataFrame:
-        found = _reached(made, period)
+    def rows(outlook: Outlook, period: str) -> pd.DataFrame:
+        found = _reached(outlook, period)
         return found[found["fate"] == fate]
 
     return rows
 
 
-def _visits(made: Outlook) -> pd.DataFrame:
-    from winpredict.insights._funnel_stays import open_stages, stays
+def _visits(outlook: Outlook) -> pd.DataFrame:
+    from winpredict.insights._stage_durations import open_stages, stage_durations
 
-    return stays(made.crm, open_stages(made.crm).order)
+    return stage_durations(outlook.crm, open_stages(outlook.crm).order)
 
 
-def _about(made: Outlook, deals: pd.DataFrame) -> pd.DataFrame:
+def _about(outlook: Outlook, deals: pd.DataFrame) -> pd.DataFrame:
     """Owner, close and amount of some deals."""
     owner = deals["owner_id"] if "owner_id" in deals else pd.Series(None, index=deals.index, dtype=object)
-    names = {user_id: name for name, user_id in made.rep_ids.items()}
+    names = {user_id: name for name, user_id in outlook.rep_ids.items()}
     return pd.DataFrame(
         {
             "deal_id": deals["deal_id"],
@@ -161,7 +161,7 @@ def _by(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 #: The lists, by what is asked for.
-LISTS: dict[Behind, DealList] = {
+LISTS: dict[Drilldown, DealList] = {
     "booked": DealList(
         "Booked {period}", "Deals that were won in the period so far.", (_OWNER, _CLOSED, _AMOUNT), _booked
     ),

@@ -87,7 +87,9 @@ def outlook(key: tuple[Hashable, ...], loaded: Loaded, crm: "CRMData") -> Outloo
     from winpredict.insights.funnel import funnel
 
     ids = {str(name): str(user_id) for user_id, name in names_of_users(crm.users).items()}
-    return Outlook(key, crm, funnel(crm), forecast(loaded.model, crm, company=loaded.scorer.company), ids)
+    return Outlook(
+        key, crm, funnel(crm), forecast(loaded.model, crm, cross_deal_history=loaded.scorer.cross_deal_history), ids
+    )
 
 
 def stage_rows(found: Totals, made: Outlook | None) -> list[StageRow]:
@@ -142,30 +144,34 @@ def _this_quarter(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["period"] == "this quarter"].sort_values("expected", ascending=False)
 
 
-def _conversion(made: Outlook) -> Picture | None:
+def _conversion(outlook: Outlook) -> Picture | None:
     from winpredict.report.charts.funnel import conversion_chart
 
-    known = made.funnel.conversion["moved_on_finally"].notna()
-    return Picture(lambda width: conversion_chart(made.funnel.conversion, width), "") if known.any() else None
+    known = outlook.funnel.conversion["moved_on_finally"].notna()
+    return Picture(lambda width: conversion_chart(outlook.funnel.conversion, width), "") if known.any() else None
 
 
-def _history(made: Outlook) -> Picture | None:
+def _history(outlook: Outlook) -> Picture | None:
     from winpredict.report.charts.funnel import history_chart
 
-    return None if made.funnel.history.empty else Picture(lambda width: history_chart(made.funnel.history, width), "")
+    return (
+        None
+        if outlook.funnel.history.empty
+        else Picture(lambda width: history_chart(outlook.funnel.history, width), "")
+    )
 
 
-def _periods(made: Outlook) -> Picture | None:
+def _periods(outlook: Outlook) -> Picture | None:
     from winpredict.report.charts.forecast import forecast_chart
 
-    found = made.forecast.periods
+    found = outlook.forecast.periods
     return None if found.empty else Picture(lambda width: forecast_chart(found, width), "")
 
 
-def _reps(made: Outlook) -> Picture | None:
+def _reps(outlook: Outlook) -> Picture | None:
     from winpredict.report.charts.forecast import quota_chart
 
-    found = _this_quarter(made.forecast.by_rep)
+    found = _this_quarter(outlook.forecast.by_rep)
     return None if len(found) < 2 else Picture(lambda width: quota_chart(found, width), "")
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from winpredict.app.identity import Caller, desk_of
-from winpredict.app.pages.deal_views import told
+from winpredict.app.pages.deal_views import split_reason
 from winpredict.app.records import Role, Score
 from winpredict.insights._phrases import as_they_stand
 
@@ -82,7 +82,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "percent": percent, "points": points, "in_points": in_points, "tenths": tenths, "money": money, "day": day,
-        "days_from": days_from, "next_step": next_step, "close_from": close_from, "told": told,
+        "days_from": days_from, "next_step": next_step, "close_from": close_from, "told": split_reason,
         "address_of": address_of, "moment": moment, "figure": format, "knows_until": knows_until,
         "as_they_stand": as_they_stand,
     }  # fmt: skip

@@ -9,14 +9,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from winpredict.app.desk import Desk
-from winpredict.app.guessing import (
-    AppSignInError,
-    CrowdedError,
-    Source,
-    TooManyTriesError,
-    check_in_turn,
-    known_browser,
-)
 from winpredict.app.identity import (
     BROWSER_COOKIE,
     EVERYBODY,
@@ -32,6 +24,14 @@ from winpredict.app.openid import CALLBACK, Identity, Provider, ProviderDownErro
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import sign_in, sign_out
 from winpredict.app.records import Person
+from winpredict.app.sign_in_throttle import (
+    AppSignInError,
+    CrowdedError,
+    Source,
+    TooManyTriesError,
+    check_in_turn,
+    known_browser,
+)
 from winpredict.errors import WinPredictError
 
 router = APIRouter()

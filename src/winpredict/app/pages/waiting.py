@@ -12,7 +12,7 @@ from winpredict.app.desk import Desk, Loaded
 from winpredict.app.pages.rendering import sentence
 from winpredict.errors import WinPredictError
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 #: Seconds that a page waits for all its parts together.
 PATIENCE = 1.0
 _LOG = logging.getLogger(__name__)
@@ -23,26 +23,26 @@ _FAILED = (
 
 
 @dataclass(frozen=True)
-class Part(Generic[Made]):
+class Part(Generic[Result]):
     """A part of a page: made, not yet made, or impossible.
 
     Parameters
     ----------
-    made : object or None
+    result : object or None
     problem : str
         Why it cannot be made; empty where it is or will be.
     passing : bool
         Whether the problem may be gone at the next try.
     """
 
-    made: Made | None = None
+    result: Result | None = None
     problem: str = ""
     passing: bool = False
 
     @property
     def is_waiting(self) -> bool:
         """Whether it is still being made."""
-        return self.made is None and not self.problem
+        return self.result is None and not self.problem
 
 
 class Waiting:
@@ -64,7 +64,7 @@ class Waiting:
     >>> folder = Path(tempfile.mkdtemp())
     >>> desk = Desk(Workspace(folder), Config(), open_database("", folder))
     >>> Waiting(desk).part(("sum", "state 1"), lambda: 1 + 1)
-    Part(made=2, problem='', passing=False)
+    Part(result=2, problem='', passing=False)
     """
 
     def __init__(self, desk: Desk, patience: float = PATIENCE) -> None:
@@ -77,35 +77,35 @@ class Waiting:
         except WinPredictError as error:
             return None, sentence(error)
 
-    def part(self, key: Hashable, make: Callable[[], Made], *, is_long: bool = False) -> Part[Made]:
+    def part(self, key: Hashable, compute: Callable[[], Result], *, is_long: bool = False) -> Part[Result]:
         """A part, if it is there in time; else it goes on being made for the next who ask.
 
         Parameters
         ----------
         key : hashable
             As for `Desk.kept`.
-        make : callable
+        compute : callable
             Must not give None. What it says with a WinPredictError is told, and kept like an answer.
         is_long : bool
-            As for `Desk.begun`.
+            As for `Desk.submit`.
         """
-        promised = self.begun(key, make, is_long=is_long)
+        future = self.submit(key, compute, is_long=is_long)
         try:
-            part = promised.result(max(0.0, self._until - time.monotonic()))
+            part = future.result(max(0.0, self._until - time.monotonic()))
         except NotYetError:
             return Part()
         if part.passing:
             self._desk.forget(key)
         return part
 
-    def begun(self, key: Hashable, make: Callable[[], Made], *, is_long: bool = False) -> "Future[Part[Made]]":
+    def submit(self, key: Hashable, compute: Callable[[], Result], *, is_long: bool = False) -> "Future[Part[Result]]":
         """A part to come, for work that goes on from it."""
-        return self._desk.begun(key, lambda: _tried(make), is_long=is_long)
+        return self._desk.submit(key, lambda: _tried(compute), is_long=is_long)
 
 
-def _tried(make: Callable[[], Made]) -> Part[Made]:
+def _tried(compute: Callable[[], Result]) -> Part[Result]:
     try:
-        return Part(make())
+        return Part(compute())
     except WinPredictError as error:
         return Part(problem=sentence(error))
     except Exception:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.past import Past
 
 
@@ -63,7 +63,7 @@ class FeatureBuilder(ABC):
         """The builder's name in `FeatureInfo`."""
         return type(self).__name__
 
-    def settled(self, company: Company) -> "FeatureBuilder":
+    def settled(self, cross_deal_history: CrossDealHistory) -> "FeatureBuilder":
         """A builder whose columns no longer depend on the data that it reads.
 
         What gets a column may depend on the data as a whole: the stages that deals go through, the results that touches
@@ -72,7 +72,7 @@ class FeatureBuilder(ABC):
 
         Parameters
         ----------
-        company : Company
+        cross_deal_history : CrossDealHistory
             What all deals tell of each other, as of the end of training.
 
         Returns

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from winpredict.features.asof import AsOfView
 from winpredict.features.builders.base import Feature, FeatureBuilder, word_of
-from winpredict.features.company import Company
+from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.past import Past
 
 Floats = NDArray[np.float64]
@@ -57,8 +57,8 @@ class Memory(FeatureBuilder):
     ...     "changed_at": ["2025-01-01", "2025-01-05", "2025-01-08"],
     ... })
     >>> crm = CRMData.from_tables(deals, deal_history=history, known_until="2025-02-01")
-    >>> looks = pd.DataFrame({"deal_id": ["a"], "as_of": pd.to_datetime(["2025-01-10"], utc=True)})
-    >>> found = build_features(crm, looks, builders=[Memory()]).frame
+    >>> snapshots = pd.DataFrame({"deal_id": ["a"], "as_of": pd.to_datetime(["2025-01-10"], utc=True)})
+    >>> found = build_features(crm, snapshots, builders=[Memory()]).frame
     >>> found[["times_entered_demo", "days_since_entered_demo", "days_since_entered_offer"]].values.tolist()
     [[2.0, 2.0, 5.0]]
     """
@@ -78,16 +78,16 @@ class Memory(FeatureBuilder):
         self.other_stages = other_stages
         self.other_results = other_results
 
-    def settled(self, company: Company) -> "Memory":
+    def settled(self, cross_deal_history: CrossDealHistory) -> "Memory":
         """With the most frequent stages and results of all deals; what was named when it was made stays."""
         stages, results = self.stages, self.results
         other_stages, other_results = self.other_stages, self.other_results
         if stages is None:
-            stages = company.stages_entered[: self.max_values]
-            other_stages = len(company.stages_entered) > self.max_values
+            stages = cross_deal_history.stages_entered[: self.max_values]
+            other_stages = len(cross_deal_history.stages_entered) > self.max_values
         if results is None:
-            results = company.touch_results[: self.max_values]
-            other_results = len(company.touch_results) > self.max_values
+            results = cross_deal_history.touch_results[: self.max_values]
+            other_results = len(cross_deal_history.touch_results) > self.max_values
         return Memory(self.max_values, stages, results, other_stages=other_stages, other_results=other_results)
 
     def settings(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Memory(FeatureBuilder):
 
     def build(self, past: Past) -> Iterator[Feature]:
         if self.stages is None or self.results is None:
-            yield from self.settled(past.company).build(past)
+            yield from self.settled(past.cross_deal_history).build(past)
             return
         if (self.stages or self.other_stages) and past.has("deal_history", "stage"):
             yield from self._entries(past, self.stages)

@@ -38,7 +38,7 @@ class Stage(FeatureBuilder):
         yield Feature("stages_skipped", changes.count(where=moved > 1), "moves", "moves that skipped a stage")
         in_stage = changes.since_last()
         yield Feature("days_in_stage", in_stage, "days", "days in the present stage")
-        norm = past.won_stays(stage).mean("days")
+        norm = past.won_stage_durations(stage).mean("days")
         yield Feature("stay_vs_won", in_stage - norm, "days", "days in the stage beyond what won deals took there")
         gaps = changes.table.gaps()
         for rank, name in enumerate(past.crm.stage_order):

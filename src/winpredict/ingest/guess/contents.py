@@ -13,7 +13,7 @@ _ID, _DECIMALS = r"[\w./#-]*\d[\w./#-]*", r"[.,]\d{1,2}$"
 _MAX_LENGTHS_APART = 3
 #: In a shorter table many columns differ from row to row.
 _MIN_ROWS_OF_IDS = 10
-_NEARLY_ALL, _MOST, _HARDLY_ANY, _STRAY = 0.95, 0.9, 0.1, 0.02
+_NEARLY_ALL, _MOSTLY, _HARDLY_ANY, _STRAY = 0.95, 0.9, 0.1, 0.02
 #: A date that most deals share with their close is not that of their creation.
 _MAX_SAME_DAY = 0.5
 _MIN_DEALS = 3
@@ -115,7 +115,7 @@ def _is_close(table: RawTable, column: ColumnFacts, labels: Labelling, created: 
     if column.are_serials or column.share_times < _NEARLY_ALL:
         return False
     filled = column.is_filled
-    if filled[labels.ended].mean() < _MOST or filled[~labels.ended].mean() > _HARDLY_ANY:
+    if filled[labels.ended].mean() < _MOSTLY or filled[~labels.ended].mean() > _HARDLY_ANY:
         return False
     if created is None:
         return True
@@ -144,7 +144,7 @@ def amount_by_contents(table: RawTable, names: Sequence[str]) -> str | None:
     'Xyz'
     """
     columns = [table.columns[name] for name in names]
-    return _only([each.name for each in columns if each.has_currency and each.share_numbers >= _MOST])
+    return _only([each.name for each in columns if each.has_currency and each.share_numbers >= _MOSTLY])
 
 
 def _only(names: Sequence[str]) -> str | None:

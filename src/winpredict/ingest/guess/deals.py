@@ -139,7 +139,7 @@ def deals_proposal(table: RawTable) -> DealsProposal:
     source |= {"where": where, "values": values, "scale": scale, "never": left_out}
     return DealsProposal(
         table=table,
-        sources=_parted(source, outcome),
+        sources=_partitioned(source, outcome),
         history=_history(table, columns, values, per_deal),
         won=of_stages.won,
         lost=of_stages.lost,
@@ -321,7 +321,7 @@ def _in_order(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {name: columns[name] for name in order if name in columns}
 
 
-def _parted(source: dict[str, Any], outcome: Endings) -> list[dict[str, Any]]:
+def _partitioned(source: dict[str, Any], outcome: Endings) -> list[dict[str, Any]]:
     """One source, or one for each outcome whose rows only `where` can tell."""
     if not outcome.parts:
         return [source]

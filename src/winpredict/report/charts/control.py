@@ -14,7 +14,7 @@ from winpredict.report.charts.style import ACCENT, BAND, DOWN, INK, MUTED, PAPER
 _HEIGHT = 260
 _MARGIN = 60
 #: So many groups at most in a decomposition; of more, those with the largest parts.
-MOST_GROUPS = 15
+MAX_GROUPS = 15
 
 
 def control_chart_picture(chart: ControlChart, width: int = WIDE) -> Any:
@@ -41,10 +41,10 @@ def control_chart_picture(chart: ControlChart, width: int = WIDE) -> Any:
     layers = [*_limits(base), *_beginnings(chart, x)]
     layers.append(base.mark_line(color=ACCENT, strokeWidth=1.5).encode(y=y))
     plain = base.transform_filter("datum.signal == ''").mark_point(size=35, filled=True, color=ACCENT, opacity=1)
-    layers.append(plain.encode(y=y, tooltip=_told(chart)))
+    layers.append(plain.encode(y=y, tooltip=_tooltips(chart)))
     signals = base.transform_filter("datum.signal != ''")
     diamonds = signals.mark_point(shape="diamond", size=130, filled=True, color=DOWN, opacity=1)
-    layers.append(diamonds.encode(y=y, tooltip=_told(chart)))
+    layers.append(diamonds.encode(y=y, tooltip=_tooltips(chart)))
     layers.extend(_labels(signals))
     drawn = alt.layer(*layers).properties(width=width - _MARGIN, height=_HEIGHT)
     return styled(drawn, _title(chart), _subtitle(chart, width), width)
@@ -71,11 +71,11 @@ def decomposition_chart(found: Decomposition, words: str, width: int = WIDE) -> 
     x_title = "points of the overall win rate"
     base = alt.Chart(shown).encode(placed.y)
     colour = alt.condition("datum.rate < 0", alt.value(DOWN), alt.value(UP))
-    bars = base.mark_bar(height=10).encode(alt.X("rate:Q", title=x_title), color=colour, tooltip=_told_parts())
+    bars = base.mark_bar(height=10).encode(alt.X("rate:Q", title=x_title), color=colour, tooltip=_part_tooltips())
     spread = base.mark_rule(color=INK, strokeWidth=1.5).encode(alt.X("rate_low:Q"), alt.X2("rate_high:Q"))
     mix = base.mark_point(shape="diamond", size=90, filled=False, color=INK, strokeWidth=1.5, opacity=1)
     zero = alt.Chart(pd.DataFrame({"rate": [0.0]})).mark_rule(color=QUIET).encode(alt.X("rate:Q"))
-    drawn = alt.layer(zero, bars, spread, mix.encode(alt.X("mix:Q"), tooltip=_told_parts()))
+    drawn = alt.layer(zero, bars, spread, mix.encode(alt.X("mix:Q"), tooltip=_part_tooltips()))
     title = f"Parts of the change by {words}" if pd.isna(found.change) else _parts_title(found, words)
     lines = ["bar: wins more or less often (95% interval)", "diamond: is more or less common"]
     if len(shown) < len(found.frame):
@@ -150,7 +150,7 @@ def _letters(chart: ControlChart) -> dict[str, str]:
     return dict(zip(names, "ABCDE", strict=False))
 
 
-def _told(chart: ControlChart) -> list[alt.Tooltip]:
+def _tooltips(chart: ControlChart) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("name:N", title=chart.period or "period"),
         alt.Tooltip("shown_as:N", title=chart.name),
@@ -189,7 +189,7 @@ def _subtitle(chart: ControlChart, width: int) -> list[str]:
 def _parts(found: Decomposition) -> pd.DataFrame:
     frame = found.frame.copy()
     largest = frame[["rate", "mix"]].astype(float).abs().max(axis=1)
-    order = largest.sort_values(ascending=False, kind="stable").index[:MOST_GROUPS]
+    order = largest.sort_values(ascending=False, kind="stable").index[:MAX_GROUPS]
     shown = frame.loc[order, ["group", "rate", "rate_low", "rate_high", "mix", "win_rate_before", "win_rate_after"]]
     parts = ["rate", "rate_low", "rate_high", "mix"]
     shown[parts] = 100 * shown[parts].astype(float)
@@ -200,7 +200,7 @@ def _parts_title(found: Decomposition, words: str) -> str:
     return f"Win rate {points(found.change)}, of which by the mix of {words}: {points(found.mix)}"
 
 
-def _told_parts() -> list[alt.Tooltip]:
+def _part_tooltips() -> list[alt.Tooltip]:
     return [
         alt.Tooltip("group:N"),
         alt.Tooltip("win_rate_before:Q", title="won before", format=".0%"),

@@ -8,7 +8,7 @@ import pandas as pd
 from winpredict.report.charts._rows import rows
 from winpredict.report.charts.style import ACCENT, BAND, INK, MUTED, QUIET, WIDE, styled
 
-_MOST = 14
+_MAX_DRIVERS = 14
 _POINTS = alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value * 100, '+.2~f')", tickCount=5)
 _SHAPES = {"evidence": "circle", "no evidence": "cross"}
 
@@ -32,7 +32,7 @@ def strength_chart(
     -------
     altair chart
     """
-    shown = themes.head(_MOST)
+    shown = themes.head(_MAX_DRIVERS)
     shown = shown.assign(
         found=shown["evidence"].map({True: "evidence", False: "no evidence"}) if "evidence" in shown else "evidence"
     )

@@ -9,7 +9,7 @@ from winpredict.report.charts._rows import rows
 from winpredict.report.charts.style import ACCENT, BAND, INK, MUTED, PAPER, WIDE, styled
 
 #: So many groups at most; of more, those with the most closed deals.
-MOST_GROUPS = 25
+MAX_GROUPS = 25
 
 
 def win_rate_chart(groups: pd.DataFrame, overall: pd.DataFrame, width: int = WIDE) -> Any:
@@ -27,7 +27,7 @@ def win_rate_chart(groups: pd.DataFrame, overall: pd.DataFrame, width: int = WID
     Returns
     -------
     altair chart
-        Groups in the order given; where there are more than `MOST_GROUPS`, the largest ones by win rate.
+        Groups in the order given; where there are more than `MAX_GROUPS`, the largest ones by win rate.
     """
     shown = _shown(groups)
     words = str(groups["words"].iloc[0]) if len(groups) else "group"
@@ -42,7 +42,7 @@ def win_rate_chart(groups: pd.DataFrame, overall: pd.DataFrame, width: int = WID
     before = base.mark_point(size=130, filled=False, color=INK, strokeWidth=1.5, opacity=1)
     before = before.encode(alt.X("win_rate_before:Q", scale=scale))
     now = base.mark_point(size=70, filled=True, color=ACCENT, opacity=1)
-    now = now.encode(alt.X("win_rate:Q", scale=scale), tooltip=_told())
+    now = now.encode(alt.X("win_rate:Q", scale=scale), tooltip=_tooltips())
     line = alt.Chart(pd.DataFrame({"rate": [rate]})).mark_rule(strokeDash=[5, 4], color=MUTED)
     line = line.encode(alt.X("rate:Q", scale=scale))
     chart = alt.layer(bars, line, before, now).properties(width=placed.width, height=placed.height)
@@ -51,8 +51,8 @@ def win_rate_chart(groups: pd.DataFrame, overall: pd.DataFrame, width: int = WID
 
 def _shown(groups: pd.DataFrame) -> pd.DataFrame:
     shown = groups.copy()
-    if len(groups) > MOST_GROUPS:
-        most = groups.sort_values(["n", "group"], ascending=[False, True]).head(MOST_GROUPS)
+    if len(groups) > MAX_GROUPS:
+        most = groups.sort_values(["n", "group"], ascending=[False, True]).head(MAX_GROUPS)
         shown = most.sort_values(["win_rate", "group"], ascending=[False, True])
     shown["label"] = [f"{group} ({n:,})" for group, n in zip(shown["group"], shown["n"], strict=True)]
     columns = ["label", "win_rate", "win_rate_low", "win_rate_high", "win_rate_before", "won", "n"]
@@ -69,7 +69,7 @@ def _subtitle(groups: pd.DataFrame, shown: pd.DataFrame, rate: float, width: int
     return ["; ".join(parts[:2]), "; ".join(parts[2:])] if width >= WIDE else parts
 
 
-def _told() -> list[alt.Tooltip]:
+def _tooltips() -> list[alt.Tooltip]:
     return [
         alt.Tooltip("label:N", title="group (closed)"),
         alt.Tooltip("win_rate:Q", title="won", format=".0%"),
@@ -91,7 +91,7 @@ def loss_reasons_chart(loss_reasons: pd.DataFrame, width: int = WIDE) -> Any:
     -------
     altair chart
     """
-    shown = loss_reasons.head(MOST_GROUPS)[["reason", "n", "share", "share_before"]].copy()
+    shown = loss_reasons.head(MAX_GROUPS)[["reason", "n", "share", "share_before"]].copy()
     shown["share_before"] = shown["share_before"].astype(float)
     shown["label"] = [f"{100 * part:.0f}% ({n:,})" for part, n in zip(shown["share"], shown["n"], strict=True)]
     top = float(shown[["share", "share_before"]].max().max()) if len(shown) else 1.0
