@@ -52,6 +52,51 @@ def test_an_empty_file_means_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "read"),
+    [("off", "off"), ("no", "off"), ("'off'", "off"), ("on", "auto"), ("auto", "auto"), ("[Plan]", ("Plan",))],
+)
+def test_texts_are_switched_off_with_or_without_quotes(tmp_path: Path, text: str, read: str | tuple[str, ...]) -> None:
+    assert load_config(write(tmp_path, f"model: {{text: {text}}}\n")).model.text == read
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("model: {text: 5}", "model.text: should be 'auto' or 'off', or a list, such as [a, b] (it is 5)"),
+        ("model: {text: Notes}", "model.text: should be 'auto' or 'off', or a list, such as [a, b] (it is 'Notes')"),
+        ("model: {text: [Notes, 5]}", "model.text.1: should be text, so put it in quotes (it is 5)"),
+        ("model: {linear_weight: x}", "model.linear_weight: should be a number (it is 'x')"),
+        ("model: {threads: 1.5}", "model.threads: should be a whole number (it is 1.5)"),
+        ("model: {pace: maybe}", "model.pace: should be true or false (it is 'maybe')"),
+        ("model:", "model: should hold names with values (it is empty)"),
+        ("builders: mine", "builders: should be a list, such as [a, b] (it is 'mine')"),
+        ("attributes: {drop: [yes]}", "attributes.drop.0: should be text, so put it in quotes (it is True)"),
+        ("seed: -1", "seed: should be greater than or equal to 0 (it is -1)"),
+    ],
+)
+def test_faults_are_told_in_the_words_of_the_file(tmp_path: Path, text: str, sentence: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == f"{path}: {sentence}. Every knob stands with its default in {default_config_file()}"
+
+
+def test_no_fault_names_a_type_of_pydantic(tmp_path: Path) -> None:
+    """Whatever stands in whichever knob, a fault is told by the knob's own name alone."""
+    for place in leaves(Config()):
+        for value in (5.5, "x", [True, {"a": 1}], {"a": 1}, None):
+            wrong: object = value
+            for name in reversed(place):
+                wrong = {name: wrong}
+            try:
+                load_config(write(tmp_path, yaml.safe_dump(wrong)))
+            except ConfigError as error:
+                said = str(error).split(": ", 1)[1]
+                assert said.startswith(".".join(place))
+                assert not re.search(r"tuple|dictionary|literal|Input|instance|\[str|\[int", said)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("model:\n  bagz: 2\n", ["model.bagz is no knob", "bags", "learning_rate"]),

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from winpredict import CRMData, backtest
-from winpredict.errors import TooLittleDataError
-from winpredict.models.backtest import MODEL
+from winpredict.config import Snapshots
+from winpredict.errors import ConfigError, TooLittleDataError
+from winpredict.models.backtest import MODEL, _require_room
 from winpredict.models.splits import cutoffs
 
 
@@ -72,6 +73,55 @@ def test_duplicates_share_a_fold(quick_config):
     fold = scored.set_index("deal_id")["cutoff"]
     first, again = fold[[f"d{i}" for i in range(n // 2)]], fold[[f"d{i + n // 2}" for i in range(n // 2)]]
     assert (first.to_numpy() == again.to_numpy()).all()
+
+
+def test_slopes_of_few_deals_and_of_odds_that_are_all_alike_are_left_out(found):
+    slopes = found.overall["calibration_slope"]
+    assert slopes.index[slopes.isna()].tolist() == ["overall_rate"]
+    stages = found.by_stage.xs(MODEL, level="scorer")
+    deals = found.predictions.groupby("stage")["deal_id"].nunique()[stages.index]
+    assert stages["calibration_slope"].notna().tolist() == (deals >= 50).tolist()
+    assert 0 < (deals >= 50).sum() < len(deals)
+    assert found.by_stage.xs("stage_win_rate", level="scorer")["calibration_slope"].isna().all()
+    assert found.remark == (
+        "Calibration slopes are left out for fewer than 50 deals, where chance alone makes them, and where all odds "
+        "of a cut-off are alike."
+    )
+    assert found.by_cutoff.index.get_level_values(0).str.fullmatch(r"\d{4}-\d\d-\d\d").all()
+    told = dataclasses.replace(found, **{name: found.by_stage.dropna() for name in ("by_cutoff", "by_stage", "by_age")})
+    assert dataclasses.replace(told, overall=found.overall.drop("overall_rate")).remark == ""
+
+
+def test_no_signal_is_told_without_a_term_of_art(found):
+    compared = dataclasses.replace(found.comparisons["overall_rate"], high_95=0.01)
+    intervals = found.intervals.copy()
+    intervals.loc["auc", ["value", "low_95", "high_95"]] = 0.348, 0.181, 0.497
+    nothing = dataclasses.replace(found, intervals=intervals, comparisons={"overall_rate": compared})
+    assert nothing.verdict.startswith(
+        "No usable signal: of a won and a lost deal the model gives the won one the better odds in 35% of cases (95% "
+        "interval 18% to 50%), where a coin is right in 50%. The model is not shown to beat the baseline: log loss "
+    )
+
+
+def test_cut_offs_nearer_than_looks_are_refused(world, quick_config):
+    first, last = cutoffs(world.crm, 2, quick_config)
+    room = 1 + (last - first).days // 14
+    with pytest.raises(ConfigError) as caught:
+        backtest(world.crm, quick_config, folds=500)
+    assert str(caught.value) == (
+        f"cannot backtest with 500 cut-offs: between {first:%Y-%m-%d} and {last:%Y-%m-%d} there is room for {room} "
+        "that lie 14 days apart, and nearer ones judge the same deals again; give fewer"
+    )
+    with pytest.raises(ConfigError, match=f"with {room + 1} cut-offs"):
+        backtest(world.crm, quick_config, folds=room + 1)
+    _require_room(world.crm, room, quick_config)
+    quarterly = quick_config.model_copy(update={"snapshots": Snapshots(every_days=90)})
+    _require_room(world.crm, 5, quarterly)  # five always
+    undated = dataclasses.replace(
+        world.crm, deals=world.crm.deals.assign(created_at=pd.NaT, closed_at=pd.NaT), activities=None, deal_history=None
+    )
+    with pytest.raises(ConfigError, match="with 21 folds: without dates it takes 20 at most"):
+        _require_room(undated, 21, quick_config)
 
 
 def test_too_little_history_is_refused(world, quick_config):

@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 
 from winpredict import WinPredictError
+from winpredict.errors import WorkspaceError
 from winpredict.explain.drivers import top_drivers
-from winpredict.models._tracking import NAME, mlflow_at
+from winpredict.models._tracking import DATABASE, NAME, mlflow_at
 from winpredict.models.registry import (
     CHAMPION,
     find_model,
@@ -106,6 +107,23 @@ def test_a_full_disk_leaves_the_earlier_models(tmp_path, model, features, quick_
     with pytest.raises(WinPredictError, match="No space left on device"):
         log_training(tmp_path, model, **options)
     assert [(each.version, each.aliases) for each in list_models(tmp_path)] == [(1, ("champion",))]
+
+
+@pytest.mark.parametrize("damage", ["other bytes", "cut off", "bytes inside"])
+def test_a_damaged_record_is_told_as_such(folder, tmp_path, damage, monkeypatch):
+    # our own look at each new connection (conftest.py) fails where a user's would not, and MLflow tries that ten times
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)
+    record = tmp_path / DATABASE
+    kept = bytearray((folder / DATABASE).read_bytes())
+    if damage == "bytes inside":
+        kept[5_000:25_000] = bytes(20_000)
+    record.write_bytes({"other bytes": b"x" * 300_000, "cut off": kept[:40_000], "bytes inside": kept}[damage])
+    with pytest.raises(WorkspaceError) as caught:
+        list_models(tmp_path)
+    assert str(caught.value) == (
+        f"the record of runs and models, {record}, is damaged; bring it back from a copy, or move it away and run "
+        "`winpredict train` again, which starts a new one without the earlier models"
+    )
 
 
 def test_a_model_can_be_promoted_where_none_is_in_use(tmp_path, model, features, quick_config):

@@ -102,18 +102,24 @@ def check(workspace_folder: WorkspaceOption = None, config: ConfigOption = None,
     from winpredict.config import load_config
     from winpredict.features.leakage import audit_attributes
     from winpredict.features.observations import Observations
+    from winpredict.features.telling_words import leaking_words
     from winpredict.tables.quality import check_quality
 
-    attributes = load_config(config).attributes
+    settings = load_config(config)
+    attributes = settings.attributes
     crm = workspace_at(workspace_folder).crm()
     with progress("checking"):
         quality = check_quality(crm)
         audit = audit_attributes(crm, keep=attributes.keep, drop=attributes.drop)
         seen = Observations.of(crm)
+        words = leaking_words(crm) if settings.model.text == "auto" else {}
     told = seen.summary(audit, attributes.observed_deals)
+    leaks = [f"  drop words of {name}: it {reason}" for name, reason in words.items() if name not in attributes.drop]
     respond(
-        {"quality": quality.findings, "leakage": audit.columns, "observed": seen.columns},
-        lambda console: console.print(quality.summary(), audit.summary(), told, sep="\n\n", soft_wrap=True),
+        {"quality": quality.findings, "leakage": audit.columns, "observed": seen.columns, "words": words},
+        lambda console: console.print(
+            quality.summary(), "\n".join([audit.summary(), *leaks]), told, sep="\n\n", soft_wrap=True
+        ),
         as_json=as_json,
     )
 

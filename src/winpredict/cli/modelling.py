@@ -62,7 +62,10 @@ def train(
 
     def show(console: "Console") -> None:
         console.print(model.summary())
+        read = {each.column for each in model.recipe.wording}
         for name, reason in model.dropped_attributes.items():
+            if name in read:  # the notes tell which of its words are used
+                continue
             console.print(f"- attribute {name} is not used: {reason}")
         console.print(table(drivers.head(_SHOWN_DRIVERS), "Top drivers", {"points": ".1%"}))
         console.print(f"registered as version {version.version} ({', '.join(version.aliases)}) in {workspace.folder}")
@@ -167,7 +170,8 @@ def show_backtest(console: "Console", found: "Backtest", *, details: bool = True
     for frame, title in parts:
         if not frame.empty:
             console.print(table(_figures(frame), title, _FORMATS))
-    console.print(found.verdict)
+    for words in filter(None, (found.remark, found.verdict)):
+        console.print(words, soft_wrap=True)
 
 
 def _figures(frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -195,6 +199,7 @@ def backtest_facts(found: "Backtest", run_id: str) -> dict[str, Any]:
     """What ``backtest --json`` prints."""
     return {
         "verdict": found.verdict,
+        "remark": found.remark,
         "kind": found.kind,
         "still_open": found.still_open,
         "run_id": run_id,

@@ -16,6 +16,7 @@ from winpredict.cli.options import (
     WorkspaceOption,
     existing_workspace,
     moment,
+    warn_if_late,
 )
 from winpredict.cli.output import respond
 
@@ -123,6 +124,7 @@ def build_report(
     if kind is Kind.MODEL_CARD:
         return _model_card(workspace, model, _title(version.version, version.aliases), locale)
     crm = workspace.crm()
+    warn_if_late(day, crm.known_until)
     if kind is Kind.DRIVERS:
         from winpredict.report.drivers import drivers_report
 

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from winpredict.cli.options import AsOfOption, JsonOption, ModelOption, WorkspaceOption, moment, workspace_at
+from winpredict.cli.options import (
+    AsOfOption,
+    JsonOption,
+    ModelOption,
+    WorkspaceOption,
+    moment,
+    warn_if_late,
+    workspace_at,
+)
 from winpredict.cli.output import respond
 from winpredict.errors import WinPredictError
 
@@ -84,7 +92,9 @@ def score(
     trained = load_model(workspace.folder, version)
     with engine.plain_errors():
         found = engine.SparkTables.read(engine.session(), tables)
-        scores = engine.score(found, trained, as_of=moment(as_of), model_version=version)
+        day = moment(as_of)
+        warn_if_late(day, found.known_until)
+        scores = engine.score(found, trained, as_of=day, model_version=version)
         scores.drop("bucket").write.mode("overwrite").parquet(out)
     respond({"written": out}, lambda console: console.print(f"scores written to {out}"), as_json=as_json)
 

@@ -234,7 +234,8 @@ def _typed_over(e: Evidence) -> str | None:
     return "is typed over as the deal goes on: it shows the last step, and earlier ones only where syncs saw them"
 
 
-def _identifies(e: Evidence) -> str | None:
+def identifies(e: Evidence) -> str | None:
+    """That hardly two deals have the same value."""
     if e.kind == "date" or e.distinct < IDENTIFIES or e.filled * e.deals < MIN_DEALS:
         return None
     if e.kind == "number" and not (e.whole and words(e.column) & _IDENTIFIER):
@@ -254,7 +255,7 @@ RULES: tuple[Rule, ...] = (
     _filled_on_the_way,
     _named_for_the_ending,
     _typed_over,
-    _identifies,
+    identifies,
 )
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 from winpredict.errors import ConfigError
 from winpredict.features._leakage_evidence import Evidence, measure
 from winpredict.features._leakage_population import Population
-from winpredict.features._leakage_rules import leak
+from winpredict.features._leakage_rules import identifies, leak
+from winpredict.features.telling_words import MIN_DEALS, is_free_text
 from winpredict.tables.crm import CRMData
 
 #: Canonical columns whose history no table records.
@@ -142,8 +143,11 @@ def audit_attributes(
     unlinked = None
     rows = []
     for name in attributes:
-        evidence = measure(name, _values(crm, name, population), population)
+        values = _values(crm, name, population)
+        evidence = measure(name, values, population)
         found = leak(evidence)
+        if found is not None and found == identifies(evidence) and name in crm.attributes:
+            found = _only_words_count(name, values) or found
         if name == "account_id":
             found = None if evidence.filled == 1 else found
             unlinked = None if found is None else f"the deal's account itself {found}"
@@ -183,6 +187,16 @@ def _values(crm: CRMData, name: str, population: Population) -> pd.Series:
     assert crm.accounts is not None, "account attributes come from an accounts table"
     of_account = crm.accounts.set_index("account_id")[name.removeprefix("account_")]
     return of_account.reindex(population.deals["account_id"]).reset_index(drop=True)
+
+
+def _only_words_count(name: str, values: pd.Series) -> str | None:
+    """Why a text that hardly two deals share is not used as it stands; None where it is no free text but a code."""
+    if not is_free_text(name, values):
+        return None
+    return (
+        f"free text, {values.nunique():,} different ones on {values.notna().sum():,} deals: only its words can count, "
+        f"from {MIN_DEALS} deals on (model.text)"
+    )
 
 
 def _check_overrules(attributes: Collection[str], keep: Collection[str], drop: Collection[str]) -> None:

@@ -11,11 +11,12 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import chi2
 
 from winpredict.features._leakage_evidence import measure
+from winpredict.features._leakage_population import MIN_DEALS as FEWEST_COMPARED
 from winpredict.features._leakage_population import Population, wilson_low
 from winpredict.features._leakage_rules import SEPARATES_WITH_NAME, leak
 from winpredict.features.builders.attributes import MAX_CATEGORIES
 from winpredict.features.observed import OBSERVED, observed_column
-from winpredict.features.wording import SUBJECTS, WORD, Mentions, words_of
+from winpredict.features.wording import SUBJECTS, Mentions, words_of
 from winpredict.tables.crm import CRMData
 
 #: Fewest deals that must carry a text, and fewest that must use a word.
@@ -57,11 +58,33 @@ def text_columns(crm: CRMData) -> tuple[str, ...]:
     ('plan',)
     """
     observed = set(crm.observed_attributes)
-    own = [name for name in ("name", *crm.attributes) if name in crm.deals and _is_wording(name, crm.deals[name])]
+    own = [name for name in ("name", *crm.attributes) if name in crm.deals and _is_read(name, crm.deals[name])]
     found = [OBSERVED + name if name in observed else name for name in own]
-    if crm.activities is not None and "subject" in crm.activities and _is_wording("", crm.activities["subject"]):
+    if crm.activities is not None and "subject" in crm.activities and _is_read("", crm.activities["subject"]):
         found.append(SUBJECTS)
     return tuple(found)
+
+
+def too_few_to_read(crm: CRMData, column: str) -> int | None:
+    """How many deals carry a text that would be read if more did; None for any other column.
+
+    Examples
+    --------
+    >>> deals = pd.DataFrame({
+    ...     "deal_id": [f"d{i}" for i in range(90)], "stage": "Demo", "outcome": "open", "created_at": "2025-01-01",
+    ...     "closed_at": None, "plan": [f"call back {i}" for i in range(90)],
+    ... })
+    >>> too_few_to_read(CRMData.from_tables(deals), "plan")
+    90
+    """
+    if column == SUBJECTS:
+        texts = None if crm.activities is None else crm.activities.get("subject")
+    else:
+        texts = crm.deals.get(column)
+    if texts is None or not is_free_text("" if column == SUBJECTS else column, texts):
+        return None
+    written = int(texts.notna().sum())
+    return written if written < MIN_DEALS else None
 
 
 def names_in(crm: CRMData) -> frozenset[str]:
@@ -108,10 +131,11 @@ def telling_words(
     written = texts.notna().to_numpy()
     if written.sum() < MIN_DEALS:
         return None
+    names = frozenset(without)
     least = max(MIN_DEALS_OF_WORD, round(0.005 * written.sum()))
     encoder = CountVectorizer(
-        token_pattern=WORD, binary=True, min_df=least, max_df=MAX_SHARE_OF_WORD, max_features=MAX_VOCABULARY,
-        stop_words=list(without) or None,
+        analyzer=lambda text: words_of(text) - names, binary=True, min_df=least, max_df=MAX_SHARE_OF_WORD,
+        max_features=MAX_VOCABULARY,
     )  # fmt: skip
     try:
         mentioned = encoder.fit_transform(texts[written])
@@ -125,12 +149,41 @@ def telling_words(
     return Mentions(column, tuple(str(word) for word in words)) if len(words) else None
 
 
+def leaking_words(crm: CRMData) -> dict[str, str]:
+    """Texts whose words would tell won from lost but may come from after the close, each with the reason.
+
+    What `leak_in` says of the words that all closed deals choose; training chooses on those that closed earlier.
+
+    Parameters
+    ----------
+    crm : CRMData
+        The data as exported.
+
+    Returns
+    -------
+    dict of str to str
+        Column to reason, as a clause.
+    """
+    closed = crm.deals[crm.deals["outcome"] != "open"]
+    won = (closed["outcome"] == "won").to_numpy(dtype=bool)
+    names = names_in(crm)
+    found = {}
+    for column in text_columns(crm):
+        if column not in crm.deals:  # it carries its moment
+            continue
+        mentions = telling_words(column, closed[column], won, without=names)
+        reason = None if mentions is None else leak_in(mentions, crm)
+        if reason is not None:
+            found[column] = reason
+    return found
+
+
 def leak_in(mentions: Mentions, exported: CRMData) -> str | None:
     """Why the words may come from after the close, as a clause; None where nothing speaks for that.
 
     Only a text that is recorded with its moment is safe from being written at the close. Any other goes through the
     leakage audit by its words, more strictly than an attribute would, since people write endings into texts: each
-    word must be about as usual on open as on closed deals. Without open deals to compare with, none is taken.
+    word must be about as usual on open as on closed deals. Without enough open deals to compare with, none is taken.
 
     Parameters
     ----------
@@ -148,7 +201,7 @@ def leak_in(mentions: Mentions, exported: CRMData) -> str | None:
     lean = outcomes[0].mean(axis=0) - outcomes[1].mean(axis=0)
     together = measure(mentions.column, pd.Series(values @ np.sign(lean)), population)
     if not together.comparable:
-        return "cannot be told to stem from before the close: there are no open deals to compare with"
+        return f"cannot be told to stem from before the close: {_nothing_to_compare(population)}"
     for found in (together.won_from_open, together.lost_from_open):
         if found.low > SEPARATES_WITH_NAME:
             return f"is worded otherwise on closed than on open deals of the same age (AUC {found.auc:.2f})"
@@ -164,12 +217,43 @@ def leak_in(mentions: Mentions, exported: CRMData) -> str | None:
     return leak(together)
 
 
-def _is_wording(name: str, values: pd.Series) -> bool:
+def is_free_text(name: str, values: pd.Series) -> bool:
+    """Whether a column holds texts, and not categories, codes, addresses or people.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    values : Series of shape (n_deals,)
+
+    Examples
+    --------
+    >>> texts = pd.Series([f"call back {i}" for i in range(300)], dtype="string")
+    >>> is_free_text("plan", texts), is_free_text("Contact_Person", texts), is_free_text("plan", "C-" + texts.str[10:])
+    (True, False, False)
+    """
     if not isinstance(values.dtype, pd.StringDtype) or _NAMES & words_of(re.sub("_|(?=[A-Z])", " ", name)):
         return False
-    written = values.dropna()
-    if len(written) < MIN_DEALS or written.nunique() <= MAX_CATEGORIES:
+    different = values.dropna().drop_duplicates()
+    if len(different) <= MAX_CATEGORIES:
         return False
-    some = written.drop_duplicates().head(_LOOKED_AT)
+    some = different.head(_LOOKED_AT)
     words = np.mean([len(words_of(text)) for text in some])
     return bool(words >= MIN_MEAN_WORDS and some.str.contains(_ADDRESS).mean() < 0.1)
+
+
+def _is_read(name: str, values: pd.Series) -> bool:
+    return int(values.notna().sum()) >= MIN_DEALS and is_free_text(name, values)
+
+
+def _nothing_to_compare(population: Population) -> str:
+    """Why closed deals cannot be held against open ones."""
+    still_open = int(population.of("open").sum())
+    if not still_open:
+        return "there are no open deals to compare with"
+    if np.isnan(population.age).all():
+        return "the deals carry no dates to compare closed and open ones of the same age by"
+    if still_open < FEWEST_COMPARED:
+        verb, deals = ("is", "deal") if still_open == 1 else ("are", "deals")
+        return f"there {verb} only {still_open} open {deals} to compare with, and it takes {FEWEST_COMPARED}"
+    return "too few open deals have the ages that closed ones had to be compared with them"

@@ -6,10 +6,11 @@ The only module that imports it, and it does so late, since that takes seconds.
 import json
 import logging
 import os
+import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def mlflow_at(folder: Path) -> Iterator[Any]:
     Raises
     ------
     WorkspaceError
-        When the disk is full, or MLflow cannot read or write there.
+        When the record of runs is damaged, the disk is full, or MLflow cannot read or write there.
     """
     with _turn, _pointed_at(folder) as mlflow:
         yield mlflow
@@ -47,6 +48,7 @@ def _pointed_at(folder: Path) -> Iterator[Any]:
     os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # else the current folder's uv.lock goes into the model
     import mlflow
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -56,7 +58,12 @@ def _pointed_at(folder: Path) -> Iterator[Any]:
     mlflow.set_registry_uri(address)
     try:
         yield mlflow
-    except (OSError, MlflowException) as error:
+    except (OSError, MlflowException, SQLAlchemyError) as error:
+        if _is_damaged(Path(folder) / DATABASE):
+            raise WorkspaceError(
+                f"the record of runs and models, {Path(folder) / DATABASE}, is damaged; bring it back from a copy, or "
+                "move it away and run `winpredict train` again, which starts a new one without the earlier models"
+            ) from error
         reason = str(error).partition("\n")[0]
         raise WorkspaceError(
             f"MLflow cannot read or write the runs in {folder}: {reason}. Free some space or check that you may write "
@@ -65,6 +72,19 @@ def _pointed_at(folder: Path) -> Iterator[Any]:
     finally:
         mlflow.set_tracking_uri(tracking)
         mlflow.set_registry_uri(registry)
+
+
+def _is_damaged(database: Path) -> bool:
+    """Whether SQLite itself finds fault with a file; one that is absent, locked or unreadable is not damaged."""
+    if not database.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+    except sqlite3.OperationalError:
+        return False
+    except sqlite3.DatabaseError:
+        return True
 
 
 @contextmanager

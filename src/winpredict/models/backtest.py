@@ -29,6 +29,10 @@ MODEL = "winpredict"
 #: Odds whose AUC may be lower put a won deal before a lost one hardly more often than chance does; what they gain in
 #: log loss over the overall rate is the drift of that rate.
 USABLE_AUC = 0.55
+#: Fewest deals from which a calibration slope says something of the odds and not of chance.
+MIN_FOR_SLOPE = 50
+#: So many cut-offs are always taken, however short the history.
+_FEW_FOLDS = 5
 AGE_BANDS = (0, 14, 30, 60, 90, 180, np.inf)
 
 
@@ -43,7 +47,8 @@ class Backtest:
         (0 or 1), and one column of odds for each scorer (``winpredict`` and the baselines).
     overall, by_cutoff, by_stage, by_age : DataFrame
         Figures of merit (see `evaluate_odds`): overall by scorer with intervals for the model, else of the model and of
-        the stage win rate by cut-off, stage and age band.
+        the stage win rate by cut-off, stage and age band. The calibration slope is NaN where there are fewer than 50
+        deals or all odds of a cut-off are alike.
     comparisons : dict of str to Comparison
         The model against each baseline in log loss, with intervals by resampling deals.
     kind : str
@@ -71,10 +76,11 @@ class Backtest:
     def verdict(self) -> str:
         """What the comparison with the baselines amounts to, in plain words."""
         if not self.comparisons["overall_rate"].beats_baseline or self._ranking_at_least < USABLE_AUC:
+            ranking = self.intervals.loc["auc"]
             return (
-                "No usable signal: these attributes hardly tell won from lost deals "
-                f"(AUC {self.overall['auc'].loc[MODEL]:.2f}, at least {self._ranking_at_least:.2f}). "
-                + self.comparisons["overall_rate"].sentence
+                "No usable signal: of a won and a lost deal the model gives the won one the better odds in "
+                f"{ranking['value']:.0%} of cases (95% interval {ranking['low_95']:.0%} to {ranking['high_95']:.0%}), "
+                f"where a coin is right in 50%. {self.comparisons['overall_rate'].sentence}"
             )
         rival = "stage_win_rate" if "stage_win_rate" in self.comparisons else "overall_rate"
         stage = self.comparisons[rival]
@@ -92,6 +98,17 @@ class Backtest:
         """Lower end of the 95% interval of the model's AUC."""
         return float(self.intervals["low_95"].loc["auc"])
 
+    @property
+    def remark(self) -> str:
+        """What the tables leave out, in plain words; empty where they leave out nothing."""
+        tables = (self.overall, self.by_cutoff, self.by_stage, self.by_age)
+        if not any(frame["calibration_slope"].isna().any() for frame in tables if not frame.empty):
+            return ""
+        return (
+            f"Calibration slopes are left out for fewer than {MIN_FOR_SLOPE} deals, where chance alone makes them, and "
+            "where all odds of a cut-off are alike."
+        )
+
     def summary(self) -> str:
         """The figures of every scorer and the verdict, as text."""
         columns = ["log_loss", "brier", "auc", "calibration_slope", "expected_calibration_error", "lift_top_decile"]
@@ -99,7 +116,8 @@ class Backtest:
         deals = self.predictions["deal_id"].nunique()
         return (
             f"{self.kind}: {len(self.predictions)} scored deals that have closed since ({deals} different), "
-            f"{self.still_open} still open and left out\n{table}\n{self.verdict}"
+            f"{self.still_open} still open and left out\n{table}\n"
+            + "\n".join(filter(None, (self.remark, self.verdict)))
         )
 
 
@@ -118,7 +136,8 @@ def backtest(
         Of buckets as many are used as make ``config.snapshots.most`` snapshots.
     config : Config, optional
     folds : int, optional
-        Number of cut-offs; by default ``config.backtest.folds``.
+        Number of cut-offs; by default ``config.backtest.folds``. Beyond five they must lie at least
+        ``config.snapshots.every_days`` apart. Undated data are parted into five at least and twenty at most.
     progress : callable, optional
         Called with a few words before each step.
 
@@ -129,7 +148,7 @@ def backtest(
     Raises
     ------
     ConfigError
-        When `folds` is below 1.
+        When `folds` is below 1, or more than the history has room for.
     TooLittleDataError
         When there is not enough history for a single cut-off.
 
@@ -147,6 +166,7 @@ def backtest(
     sample = learning_sample(crm, config)
     crm = sample.known
     require_enough(crm)
+    _require_room(crm, folds, config)
     parts = list(_rolling(sample, config, folds, progress) if crm.dated else _grouped(crm, config, folds, progress))
     if not parts:
         raise TooLittleDataError(
@@ -157,6 +177,25 @@ def backtest(
     judged = scored[scored["outcome"] != "open"].reset_index(drop=True)
     judged.insert(0, "won", (judged["outcome"] == "won").astype(np.int64))
     return _judge(judged, int((scored["outcome"] == "open").sum()), crm, config.seed)
+
+
+def _require_room(crm: CRMData, folds: int, config: Config) -> None:
+    """Refuse cut-offs so near each other that they would judge the same deals by nearly the same looks."""
+    if not crm.dated:
+        if folds > MIN_EACH:
+            raise ConfigError(
+                f"cannot backtest with {folds:,} folds: without dates it takes {MIN_EACH} at most, since each needs "
+                "won and lost deals; give fewer"
+            )
+        return
+    ends, days = cutoffs(crm, 2, config), config.snapshots.every_days
+    most = max(_FEW_FOLDS, 1 + int((ends[-1] - ends[0]) / pd.Timedelta(days=days))) if ends else _FEW_FOLDS
+    if folds > most:
+        between = f"between {ends[0]:%Y-%m-%d} and {ends[-1]:%Y-%m-%d} " if ends else ""
+        raise ConfigError(
+            f"cannot backtest with {folds:,} cut-offs: {between}there is room for {most:,} that lie {days:g} days "
+            "apart, and nearer ones judge the same deals again; give fewer"
+        )
 
 
 def _rolling(sample: LearningSample, config: Config, folds: int, progress: Progress | None) -> Iterator[pd.DataFrame]:
@@ -227,13 +266,19 @@ def _judge(judged: pd.DataFrame, still_open: int, crm: CRMData, seed: int) -> Ba
     scorers = [MODEL, *baselines(crm.stage_order, [])]
     amounts = judged["amount"].to_numpy(np.float64)
     overall = {name: evaluate_odds(judged["won"], judged[name], amount=amounts) for name in scorers}
+    for name in scorers:
+        if not _has_slope(judged, name):
+            overall[name]["calibration_slope"] = np.nan
+    intervals = metric_intervals(judged["won"], judged[MODEL], judged["deal_id"], seed=seed)
+    if not _has_slope(judged, MODEL):
+        intervals.loc["calibration_slope"] = np.nan
     rivals = [name for name in scorers if name != MODEL]
     bands = pd.cut(judged["days_open"], list(AGE_BANDS), right=False)
     return Backtest(
         predictions=judged,
         overall=pd.DataFrame.from_dict(overall, orient="index").rename_axis("scorer"),
-        intervals=metric_intervals(judged["won"], judged[MODEL], judged["deal_id"], seed=seed),
-        by_cutoff=_segments(judged, judged["cutoff"].astype(str)),
+        intervals=intervals,
+        by_cutoff=_segments(judged, judged["cutoff"].map(_cutoff_name)),
         by_stage=_segments(judged, judged["stage"]),
         by_age=_segments(judged, bands.map(_band_name, na_action="ignore")),
         comparisons={
@@ -247,8 +292,23 @@ def _judge(judged: pd.DataFrame, still_open: int, crm: CRMData, seed: int) -> Ba
 def _segments(judged: pd.DataFrame, segment: pd.Series) -> pd.DataFrame:
     if segment.isna().all():
         return pd.DataFrame()
-    figures = {name: evaluate_segments(judged["won"], judged[name], segment) for name in (MODEL, "stage_win_rate")}
+    figures = {}
+    for name in (MODEL, "stage_win_rate"):
+        frame = evaluate_segments(judged["won"], judged[name], segment)
+        told = {each for each, rows in judged.groupby(segment, observed=True) if _has_slope(rows, name)}
+        slopes = frame["calibration_slope"].where(frame.index.isin(told))
+        figures[name] = frame.assign(calibration_slope=slopes)
     return pd.concat(figures, names=["scorer"]).swaplevel().sort_index()
+
+
+def _has_slope(judged: pd.DataFrame, scorer: str) -> bool:
+    """Whether there are enough deals for a calibration slope, and odds that differ within a cut-off."""
+    different = judged.drop_duplicates(["cutoff", scorer])
+    return bool(different["cutoff"].duplicated().any() and judged["deal_id"].nunique() >= MIN_FOR_SLOPE)
+
+
+def _cutoff_name(cutoff: pd.Timestamp | str) -> str:
+    return cutoff if isinstance(cutoff, str) else f"{cutoff:%Y-%m-%d}"
 
 
 def _band_name(band: "pd.Interval[float]") -> str:

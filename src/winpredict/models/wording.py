@@ -12,7 +12,14 @@ from winpredict.config import Config
 from winpredict.errors import ConfigError
 from winpredict.features.observed import OBSERVED
 from winpredict.features.past import Past
-from winpredict.features.telling_words import leak_in, names_in, telling_words, text_columns
+from winpredict.features.telling_words import (
+    MIN_DEALS,
+    leak_in,
+    names_in,
+    telling_words,
+    text_columns,
+    too_few_to_read,
+)
 from winpredict.features.wording import Mentions, texts_before
 from winpredict.models._frames import Floats, canonical_order, category_places, fit_categories, to_matrix
 from winpredict.models.blend import is_worth_more
@@ -29,8 +36,8 @@ def wording_of(
 ) -> tuple[tuple[Mentions, ...], tuple[str, ...]]:
     """The texts whose words are worth features of their own.
 
-    Words are chosen on deals that closed earlier. Those of a column are taken where odds that know them do better on
-    the deals that closed last than odds of all other features, beyond chance, and where they do not leak.
+    Words are chosen on deals that closed earlier. Those of a column are taken where odds that know such words do better
+    on deals that closed later than odds of all other features, beyond chance, and where they do not leak.
 
     Parameters
     ----------
@@ -49,54 +56,112 @@ def wording_of(
     -------
     mentions : tuple of Mentions
     notes : tuple of str
-        A sentence for each column that is used, or would be if it did not leak.
+        A sentence for each column that was looked at: the words that are used, or why none is.
 
     Raises
     ------
     ConfigError
         When the config names a column that holds no text.
     """
-    columns = _columns(past.crm, config)
+    columns, notes = _columns(past.crm, config)
     closed = (snapshots["outcome"] != "open").to_numpy(dtype=bool)
     rows = snapshots[closed].reset_index(drop=True)
-    folds = held_out(rows, config.model.calibration_share) if columns else None
-    if folds is None:
-        return (), ()
+    splits = _splits(rows, config.model.calibration_share) if columns else []
+    if not splits:
+        return (), notes
     weight = row_weights(snapshots, config)[closed]
-    trial = _Trial(rows, features[closed].reset_index(drop=True), weight, folds == 1, config)
+    features = features[closed].reset_index(drop=True)
+    trials = [_Trial(rows, features, weight, *split, config) for split in splits]
     names = names_in(past.crm)
     taken: list[Mentions] = []
-    notes: list[str] = []
     for column in columns:
         texts = texts_before(past, column)[closed].reset_index(drop=True)
-        mentions = trial.chosen(column, texts, names)
-        if mentions is None or not trial.gains_by(mentions.values(texts)):
-            continue
-        leak = leak_in(mentions, exported) if config.model.text == "auto" else None
-        if leak is None:
+        mentions, refusal = _tried(column, texts, names, trials)
+        if mentions is not None and refusal is None and config.model.text == "auto":
+            leak = leak_in(mentions, exported)
+            refusal = None if leak is None else f"would tell won from lost, but are not used: it {leak}"
+        label = Mentions(column, ()).label
+        if mentions is None:
+            notes += (f"no word of the {label} tells won from lost deals",)
+        elif refusal is None:
             taken.append(mentions)
-            words = ", ".join(f'"{word}"' for word in mentions.words)
-            notes.append(f"words of the {mentions.label} that count: {words}")
+            notes += (f"words of the {label} that count: {_quoted(mentions)}",)
         else:
-            notes.append(f"words of the {mentions.label} would tell won from lost, but are not used: it {leak}")
-    return tuple(taken), tuple(notes)
+            notes += (f"words of the {label} {refusal}",)
+    return tuple(taken), notes
 
 
-def _columns(crm: CRMData, config: Config) -> tuple[str, ...]:
+def _tried(
+    column: str, texts: pd.Series, names: frozenset[str], trials: "list[_Trial]"
+) -> tuple[Mentions | None, str | None]:
+    """The words that a column offers, and why they are not to be used, if so."""
+    *others, last = trials
+    mentions = last.chosen(column, texts, names)
+    if mentions is None:
+        return None, None
+    chosen = [*(each.chosen(column, texts, names) for each in others), mentions]
+    results = [
+        each.result(None if words is None else words.values(texts)) for each, words in zip(trials, chosen, strict=True)
+    ]
+    losses, without, weight, deals = (np.concatenate(parts) for parts in zip(*results, strict=True))
+    if is_worth_more(losses, without, weight, pd.factorize(deals)[0]):
+        return mentions, None
+    judges = len(np.unique(deals))
+    return mentions, (
+        f"are not used: on {judges:,} deals that closed later, odds that know {_quoted(mentions)} are not better "
+        "beyond chance than odds without"
+    )
+
+
+def _quoted(mentions: Mentions) -> str:
+    return ", ".join(f'"{word}"' for word in mentions.words)
+
+
+def _splits(rows: pd.DataFrame, share: float) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Which rows to learn from and which to judge by, in each of several trials; the last one learns from most.
+
+    Of dated deals each trial judges by deals that closed after all that it learns from: first by the last share of the
+    deals that are left without the last share of all, then by that one. A single share of a few hundred deals would
+    refuse by chance one time in four what tells won from lost as clearly as anything does.
+    """
+    fold = held_out(rows, share)
+    if fold is None:
+        return []
+    if fold.max() > 1:
+        return [(fold != number, fold == number) for number in np.unique(fold[fold > 0])[::-1]]
+    last = fold == 1
+    splits = [(~last, last)]
+    earlier = np.flatnonzero(~last)
+    before = held_out(rows.iloc[earlier].reset_index(drop=True), share) if len(earlier) else None
+    if before is not None:
+        learnt, judged = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
+        learnt[earlier[before == 0]], judged[earlier[before == 1]] = True, True
+        splits.insert(0, (learnt, judged))
+    won = (rows["outcome"] == "won").to_numpy(dtype=bool)
+    return [each for each in splits if len(np.unique(won[each[0]])) > 1 and each[1].any()]
+
+
+def _columns(crm: CRMData, config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns to read, and a sentence for each that is named and has too few texts."""
     wanted = config.model.text
     if wanted == "off":
-        return ()
+        return (), ()
     found = text_columns(crm)
     if wanted == "auto":
-        return tuple(name for name in found if name.removeprefix(OBSERVED) not in config.attributes.drop)
+        return tuple(name for name in found if name.removeprefix(OBSERVED) not in config.attributes.drop), ()
     named = {name.removeprefix(OBSERVED): name for name in found}
-    unknown = [name for name in wanted if name not in named]
+    few = {name: too_few_to_read(crm, name) for name in wanted if name not in named}
+    unknown = [name for name, deals in few.items() if deals is None]
     if unknown:
         raise ConfigError(
             f"model.text names {', '.join(unknown)}, which is no column of texts in these data; "
             f"those are {', '.join(named) or 'none'}"
         )
-    return tuple(named[name] for name in wanted)
+    return tuple(named[name] for name in wanted if name in named), tuple(
+        f"words of the {Mentions(name, ()).label} are not read: it takes {MIN_DEALS} deals with such a text, and there "
+        f"are {deals}"
+        for name, deals in few.items()
+    )
 
 
 class _Trial:
@@ -108,30 +173,39 @@ class _Trial:
         Snapshots of closed deals: deal_id and outcome.
     features : DataFrame of shape (n_rows, n_features)
     weight : ndarray of shape (n_rows,)
-    later : ndarray of bool, shape (n_rows,)
+    earlier, later : ndarray of bool, shape (n_rows,)
+        What is learned from, and what is judged by.
     config : Config
     """
 
     def __init__(
-        self, rows: pd.DataFrame, features: pd.DataFrame, weight: Floats, later: NDArray[np.bool_], config: Config
+        self,
+        rows: pd.DataFrame,
+        features: pd.DataFrame,
+        weight: Floats,
+        earlier: NDArray[np.bool_],
+        later: NDArray[np.bool_],
+        config: Config,
     ) -> None:
-        self.rows, self.features, self.weight, self.later, self.config = rows, features, weight, later, config
+        self.rows, self.features, self.weight, self.config = rows, features, weight, config
+        self.earlier, self.later = earlier, later
         self.won = (rows["outcome"] == "won").to_numpy(dtype=bool)
 
     def chosen(self, column: str, texts: pd.Series, names: frozenset[str]) -> Mentions | None:
         """Words that earlier deals chose, by the last text of each."""
-        earlier = np.flatnonzero(~self.later & texts.notna().to_numpy())
-        last = earlier[~self.rows["deal_id"].iloc[earlier].duplicated(keep="last").to_numpy()]
+        written = np.flatnonzero(self.earlier & texts.notna().to_numpy())
+        last = written[~self.rows["deal_id"].iloc[written].duplicated(keep="last").to_numpy()]
         return telling_words(column, texts.iloc[last], self.won[last], without=names)
 
-    def gains_by(self, mentioned: Floats) -> bool:
-        """Whether later deals are told apart better with words than without."""
-        booster = self._fitted(mentioned, self._log_odds, [], _TREES_OF_WORDS)
-        with_words = self._log_odds + np.asarray(booster.predict(mentioned, raw_score=True, num_threads=1))
+    def result(self, mentioned: Floats | None) -> tuple[Floats, Floats, Floats, NDArray[np.object_]]:
+        """Losses on later rows with words and without, their weights and deals; without any words they are equal."""
+        with_words = self._log_odds
+        if mentioned is not None:
+            booster = self._fitted(mentioned, self._log_odds, [], _TREES_OF_WORDS)
+            with_words = with_words + np.asarray(booster.predict(mentioned, raw_score=True, num_threads=1))
         y = self.won.astype(np.float64)
         losses, others = ((np.logaddexp(0, each) - y * each)[self.later] for each in (with_words, self._log_odds))
-        deals = pd.factorize(self.rows["deal_id"][self.later])[0]
-        return is_worth_more(losses, others, self.weight[self.later], deals)
+        return losses, others, self.weight[self.later], self.rows["deal_id"].to_numpy(dtype=object)[self.later]
 
     @cached_property
     def _log_odds(self) -> Floats:
@@ -143,7 +217,7 @@ class _Trial:
         return np.asarray(booster.predict(matrix, raw_score=True, num_threads=1))
 
     def _fitted(self, matrix: Floats, start: Floats | None, categories: list[int], trees: int) -> lgb.Booster:
-        rows = np.flatnonzero(~self.later)
+        rows = np.flatnonzero(self.earlier)
         rows = rows[canonical_order(matrix[rows], self.won[rows], self.weight[rows])]
         data = lgb.Dataset(
             matrix[rows], self.won[rows].astype(np.float64), weight=self.weight[rows],
