@@ -106,7 +106,8 @@ def test_equals_loops_over_the_facts(found, owner, account, day):
     assert seen["pace"] == pytest.approx(of_owner * of_account * of_deal, abs=6e-5)
     assert seen["pace_deal"] == pytest.approx(of_deal, abs=6e-5)
     assert seen["moves_expected"] == pytest.approx(expected, abs=6e-5)
-    assert seen["days_to_next_move"] == pytest.approx(10.0 / seen["pace"], rel=2e-3)
+    # of the pace before it is rounded, and to two decimals
+    assert seen["days_to_next_move"] == pytest.approx(10.0 / (of_owner * of_account * of_deal), abs=0.0051)
     for name, value in (
         ("pace_owner", of_owner if owner else np.nan),
         ("pace_account", of_account if account else np.nan),

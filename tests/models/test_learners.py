@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from winpredict.errors import ConfigError
+from winpredict.explain._tree_shap import read_forest
 from winpredict.models.learners import Learners, Rows, TreeSize, log_odds_of, monotone_list, read_booster, write_booster
 
 SIZE = TreeSize(leaves=4, trees=5, learning_rate=0.1, feature_share=1.0)
@@ -83,3 +84,26 @@ def test_leaves_may_hold_fewer_rows_where_deals_are_seldom_looked_at():
     usual = dataclasses.replace(learners(), min_rows_leaf=80)
     assert [usual.min_rows(snapshots) for snapshots in (12.0, 8.0, 4.0, 1.0)] == [80, 80, 40, 20]
     assert learners().min_rows(1.0) == 5  # never more than is set
+
+
+def test_trees_are_no_deeper_than_the_tables_of_reasons_hold():
+    """A staircase of many features makes a chain of splits; its reasons must still be looked up in tables."""
+    rng = np.random.default_rng(4)
+    matrix = rng.normal(size=(6000, 20))
+    log_odds = np.zeros(len(matrix))
+    inside = np.ones(len(matrix), dtype=bool)
+    for column in range(18):
+        inside &= matrix[:, column] > -1.0
+        log_odds += 3.0 * inside
+    rows = Rows(matrix, (log_odds > 9).astype(np.int64), np.ones(len(matrix)), np.arange(len(matrix)))
+    large = TreeSize(leaves=31, trees=20, learning_rate=0.2, feature_share=1.0)
+    boosters = [learners().distil(rows, log_odds), *learners().fit_trees(rows, large, 1)]
+    deepest = [path for tree in boosters[0].dump_model()["tree_info"] for path in depths(tree["tree_structure"])]
+    assert max(deepest) == 12
+    assert all(read_forest(booster) is not None for booster in boosters)
+
+
+def depths(node, depth=0):
+    if "leaf_value" in node:
+        return [depth]
+    return depths(node["left_child"], depth + 1) + depths(node["right_child"], depth + 1)

@@ -95,6 +95,8 @@ def as_text(value: Any, kind: str) -> str | None:
     --------
     >>> as_text(5000.0, "currency"), as_text("5000.0", "currency"), as_text("", "currency")
     ('5000', '5000', None)
+    >>> as_text(-0.0, "anyType"), as_text("-0.0", "anyType")
+    ('0', '0')
     >>> as_text(True, "boolean"), as_text("2025-06-01T08:00:00.000Z", "datetime")
     ('true', '2025-06-01T08:00:00.000+0000')
     """
@@ -178,4 +180,5 @@ def _number(value: Any) -> str:
 def _of_any_type(text: str) -> str:
     """Old and new values of the field history have the type of whatever field was changed."""
     whole, point, fraction = text.partition(".")
-    return whole if point and fraction == "0" and whole.removeprefix("-").isdigit() else text
+    is_whole = point and fraction == "0" and whole.removeprefix("-").isdigit()
+    return ("0" if whole == "-0" else whole) if is_whole else text
