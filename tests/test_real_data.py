@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from reason_checks import contradictions, share_with_something_to_act_on
 
 from winpredict import Config, backtest, score, train
 from winpredict.explain.drivers import drivers
 from winpredict.features.leakage import audit_attributes
 from winpredict.ingest import import_files, load_profile
+from winpredict.models.snapshots import pipeline
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the data folder is not beside the project")
@@ -24,6 +26,11 @@ def first():
     return read("salesforce", "salesforce_export/WE_export_2025-03-13.zip")
 
 
+@pytest.fixture(scope="module")
+def model(first):
+    return train(first.crm, QUICK)
+
+
 def test_a_later_salesforce_export_updates_the_first(first):
     profile = load_profile("salesforce")
     path = DATA / "salesforce_export" / "WE_export_2025-06-11.zip"
@@ -33,10 +40,18 @@ def test_a_later_salesforce_export_updates_the_first(first):
         pd.testing.assert_frame_equal(frame, again, obj=name)
 
 
-def test_the_salesforce_leaks_are_dropped_and_what_has_no_effect_is_no_driver(first):
+def test_no_reason_of_the_salesforce_export_contradicts_itself(first, model):
+    features = model.build_features(first.crm, pipeline(first.crm, first.crm.known_until))
+    assert len(features) == 330
+    assert contradictions(model, features) == []
+    share, deals = share_with_something_to_act_on(model, features)
+    assert share >= 0.95
+    assert deals > 100
+
+
+def test_the_salesforce_leaks_are_dropped_and_what_has_no_effect_is_no_driver(first, model):
     audit = audit_attributes(first.crm)
     assert set(audit.dropped) == {"Loss_Reason__c", "Contract_Signed__c"}
-    model = train(first.crm, QUICK)
     scores = score(model, first.crm)
     assert len(scores) == 330
     told = pd.concat([scores[f"reason_{n}"] for n in range(1, 6)])
@@ -48,7 +63,7 @@ def test_drivers_of_the_later_salesforce_export_have_evidence_and_the_right_sign
         [DATA / "salesforce_export" / "WE_export_2025-06-11.zip"], load_profile("salesforce"), earlier=first.crm
     ).crm
     themes = drivers(train(crm, QUICK), crm).themes.set_index("theme")
-    ours = ["touches", "Contacts", "Team", "senior contacts"]
+    ours = ["touches", "contacts", "team", "senior_contacts"]
     assert themes.loc[ours, "evidence"].all()
     assert (themes.loc[ours, "direction"] == "more is better").all()
     assert not themes.loc[["Region__c", "Campaign_Code__c"], "evidence"].any()

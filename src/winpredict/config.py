@@ -1,11 +1,13 @@
 """The configuration: pydantic models of ``configs/default.yaml``; every knob has a unit and a default."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from winpredict._internal.shipped import configs_folder
 from winpredict.errors import ConfigError
@@ -13,7 +15,30 @@ from winpredict.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+#: Where a value stands: names of sections and of a knob, and names or numbers inside its value.
+_Place = tuple[int | str, ...]
+#: What pydantic words for programmers, by its kind of fault.
+_WANTED = {
+    "model_type": "should hold names with values",
+    "dict_type": "should hold names with values",
+    "tuple_type": "should be a list, such as [a, b]",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "string_type": "should be text",
+    "invalid_key": "names should be text",
+    "int_parsing": "should be a whole number",
+    "int_type": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_parsing": "should be a number",
+    "float_type": "should be a number",
+}
+
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _switch(value: object) -> object:
+    """YAML reads off and on, without quotes, as no and yes."""
+    return {False: "off", True: "auto"}[value] if isinstance(value, bool) else value
 
 
 class _Section(BaseModel):
@@ -64,7 +89,7 @@ class Model(_Section):
     calibration_share: float = Field(0.2, ge=0, le=0.5, description="share of the last-closed deals to calibrate on")
     interval: float = Field(0.8, gt=0, lt=1, description="probability mass between low and high")
     pace: bool = Field(True, description="whether speed through the stages, against like deals, is a feature")
-    text: Literal["auto", "off"] | tuple[str, ...] = Field(
+    text: Annotated[Literal["auto", "off"] | tuple[str, ...], BeforeValidator(_switch)] = Field(
         "auto", description="texts whose words are features; auto: those that help on later deals and do not leak"
     )
     threads: int | None = Field(None, ge=1, description="models fitted beside each other; none: one a core")
@@ -208,6 +233,40 @@ class Run(_Section):
     big_share: float = Field(0.25, gt=0, le=1, description="share of the open deals, the largest, that count as big")
 
 
+class NextSteps(_Section):
+    """What counts as stalled, overdue, silent and hopeless, and which next steps are suggested.
+
+    Days that the model learned from won deals of the stage go before those given here.
+    """
+
+    most: int = Field(3, ge=1, le=3, description="most next steps of a deal")
+    skip: tuple[
+        Literal[
+            "let_go", "call", "book", "correct_date", "close_plan", "check_date", "unblock", "senior", "colleague",
+            "competitor",
+        ],
+        ...,
+    ] = Field((), description="next steps never to suggest")  # fmt: skip
+    silent_days: float = Field(
+        21.0, gt=0, description="days without contact beyond which a deal is silent, where won deals tell nothing"
+    )
+    min_silent_days: float = Field(7.0, ge=0, description="days; with less silence no deal is silent")
+    unbooked_days: float = Field(10.0, ge=0, description="days without contact from which to book a meeting")
+    recent_days: float = Field(3.0, ge=0, description="days after an outbound touch in which it is the customer's turn")
+    stalled_days: float = Field(
+        60.0, gt=0, description="days in a stage beyond which a deal is stalled, where won deals tell nothing"
+    )
+    overdue_days: float = Field(1.0, ge=1, description="days past the expected close from which a deal is overdue")
+    pushes: int = Field(3, ge=1, description="times the expected close was pushed, from which to agree a close plan")
+    senior_share: Share = Field(0.5, description="share of won deals with a senior contact, above which to get one")
+    hopeless_odds: Share = Field(0.05, description="win odds below which a deal is hopeless, and not at risk")
+    let_go_days: float = Field(60.0, gt=0, description="days without contact from which a hopeless deal is let go")
+    competitor_words: tuple[str, ...] = Field(
+        ("competitor", "concurrent", "wettbewerb", "mitbewerb"),
+        description="parts of the names of columns that name a competitor",
+    )
+
+
 class App(_Section):
     """The win desk, `winpredict serve`."""
 
@@ -219,6 +278,9 @@ class App(_Section):
     public_url: str = Field("", description="as browsers see it, such as https://desk.example.com")
     session_hours: float = Field(12.0, gt=0, description="hours until one must sign in again")
     scientists_see_names: bool = Field(False, description="whether data scientists read names of deals and accounts")
+    owner_record: Literal["managers", "everyone"] = Field(
+        "managers", description="who reads how an owner's deals ended before, among the reasons of a deal"
+    )
     page_rows: int = Field(50, ge=1, le=500, description="deals a page of a list")
     largest_request_kb: int = Field(1024, ge=1, description="larger requests are refused, kilobytes")
     slowest_request_s: float = Field(30.0, gt=0, description="seconds in which a request must have arrived")
@@ -269,6 +331,7 @@ class Config(_Section):
     crm: CRM = CRM()
     input_limits: InputLimits = InputLimits()
     run: Run = Run()
+    next_steps: NextSteps = NextSteps()
     app: App = App()
 
 
@@ -303,7 +366,7 @@ def load_config(path: Path | str | None = None) -> Config:
     try:
         return Config.model_validate({} if values is None else values)
     except ValidationError as error:
-        faults = "; ".join(_fault(each) for each in error.errors())
+        faults = "; ".join(_faults(error))
         raise ConfigError(f"{path}: {faults}. Every knob stands with its default in {default_config_file()}") from None
 
 
@@ -312,23 +375,74 @@ def default_config_file() -> Path:
     return configs_folder() / "default.yaml"
 
 
-def _fault(fault: "ErrorDetails") -> str:
-    key = ".".join(map(str, fault["loc"]))
+def _faults(error: ValidationError) -> Iterator[str]:
+    """A sentence for each value that cannot be."""
+    of_knobs: dict[_Place, list[tuple[_Place, ErrorDetails]]] = {}
+    for each in error.errors():
+        knob, inside = _parted(each["loc"])
+        of_knobs.setdefault(knob, []).append((inside, each))
+    for knob, faults in of_knobs.items():
+        if _has_alternatives(knob):
+            # of the alternatives, the one whose value got furthest is the one that was meant
+            furthest = max(len(inside) for inside, _ in faults)
+            faults = [(inside, fault) for inside, fault in faults if len(inside) == furthest]
+            if furthest == 0:
+                wanted = ", or ".join(_wanted(fault).removeprefix("should be ") for _, fault in faults)
+                yield _fault(knob, faults[0][1], f"should be {wanted}")
+                continue
+        for inside, fault in faults:
+            yield _fault((*knob, *inside), fault, _wanted(fault))
+
+
+def _fault(place: _Place, fault: "ErrorDetails", wanted: str) -> str:
+    key, value = ".".join(map(str, place)), fault["input"]
     if fault["type"] == "extra_forbidden":
-        return f"{key} is no knob; allowed here are {', '.join(_names_beside(fault['loc']))}"
+        return f"{key} is no knob; allowed here are {', '.join(_names_beside(place))}"
     if not key:
-        return f"the file holds {fault['input']!r} and not names with values"
+        return f"the file holds {value!r} and not names with values"
     # an address, or anything under crm, may be a secret that stands in the wrong place
-    silent = "://" in str(fault["input"]) or (fault["loc"][0] == "crm" and not _is_number(fault["input"]))
-    return f"{key}: {fault['msg']}" + ("" if silent else f" (it is {fault['input']!r})")
+    silent = "://" in str(value) or (place[0] == "crm" and not _is_number(value))
+    shown = "" if silent else f" (it is {'empty' if value is None else repr(value)})"
+    return f"{key}: {wanted}{shown}"
+
+
+def _wanted(fault: "ErrorDetails") -> str:
+    """What a value was to be, in the words of YAML and not of pydantic."""
+    if fault["type"] == "string_type" and _is_number(fault["input"]):
+        return "should be text, so put it in quotes"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return _WANTED.get(fault["type"], message)
+
+
+def _parted(place: _Place) -> tuple[_Place, _Place]:
+    """The knob that a fault is in, and where inside its value; pydantic's names of alternatives are left out."""
+    knob = next((place[:depth] for depth in range(1, len(place)) if _section(place[:depth]) is None), place)
+    inside = place[len(knob) :]
+    return knob, inside[1:] if _has_alternatives(knob) else inside
+
+
+def _section(place: _Place) -> type[BaseModel] | None:
+    """The section at a place, if one is there."""
+    found: object = Config
+    for name in place:
+        field = found.model_fields.get(str(name)) if isinstance(found, type) and issubclass(found, BaseModel) else None
+        found = None if field is None else field.annotation
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _has_alternatives(knob: _Place) -> bool:
+    """Whether a knob takes values of several kinds, beside none at all."""
+    section = _section(knob[:-1]) if knob else None
+    field = None if section is None else section.model_fields.get(str(knob[-1]))
+    if field is None or get_origin(field.annotation) not in (Union, UnionType):
+        return False
+    return len(set(get_args(field.annotation)) - {NoneType}) > 1
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def _names_beside(place: tuple[int | str, ...]) -> list[str]:
-    section: type[BaseModel] = Config
-    for name in place[:-1]:
-        section = cast(type[BaseModel], section.model_fields[str(name)].annotation)
-    return list(section.model_fields)
+def _names_beside(place: _Place) -> list[str]:
+    section = _section(place[:-1])
+    return [] if section is None else list(section.model_fields)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +17,7 @@ from winpredict.models import learning_curve
 from winpredict.models._tracking import settings_of
 from winpredict.models.registry import find_model
 from winpredict.simulate.world import simulate, write_salesforce_export
+from winpredict.tables.crm import utc
 from winpredict.workspace import Workspace
 
 QUICK = "model: {bags: 1, trees: 40, learning_rate: 0.1, threads: 1}\nsnapshots: {every_days: 30}\n"
@@ -89,8 +92,69 @@ def test_explain_says_why(place):
     deal = pd.read_csv(place / "scores.csv")["deal_id"].iloc[0]
     assert "win odds" in run("explain", deal, "--workspace", place / "w").output
     parsed = json.loads(run("explain", deal, "--workspace", place / "w", "--json").output)
-    told = sum(each["points"] for each in parsed["reasons"]) + parsed["other_points"]
+    told = sum(each["points"] for each in (*parsed["reasons"], *parsed["given"])) + parsed["other_points"]
     assert parsed["base_probability"] + told == pytest.approx(parsed["win_probability"])
+
+
+def test_a_day_long_after_the_end_of_the_data_is_warned_of(place):
+    deal = json.loads(run("score", "--workspace", place / "w", "--json").stdout)["scores"][0]["deal_id"]
+    until = utc(json.loads((place / "w" / "manifest.json").read_text())["known_until"])
+    warned = (
+        f"warning: 2099-01-01 is {(utc('2099-01-01') - until).days:,} days after the end of the data on "
+        f"{until:%Y-%m-%d}; what was entered since is unknown, so open deals only look older. Import a newer export\n"
+    )
+    w = ["--workspace", place / "w"]
+    for words in (["score", *w], ["explain", deal, *w], ["report", "pipeline", "--out", place / "late.md", *w]):
+        assert run(*words, "--as-of", "2099-01-01").stderr == warned
+    for late, warns in ((7, False), (8, True)):
+        day = (until + pd.Timedelta(days=late)).isoformat()
+        assert ("warning" in run("score", *w, "--as-of", day).stderr) == warns
+
+
+def import_with_plans(folder, word):
+    """Import 900 deals with a text each, to which `word` may add, given the number of the deal and how it ended."""
+    rng = np.random.default_rng(0)
+    created = rng.integers(0, 300, 900)
+    closed = created + rng.integers(5, 200, 900)
+    start = pd.Timestamp("2025-01-01")
+    outcome = np.where(rng.random(900) < 0.5, "won", "lost")
+    deals = pd.DataFrame(
+        {
+            "deal_id": np.arange(900), "stage": "Demo", "outcome": np.where(closed >= 300, "open", outcome),
+            "created_at": start + pd.to_timedelta(created, unit="D"),
+            "closed_at": pd.Series(start + pd.to_timedelta(closed, unit="D")).where(closed < 300),
+            "Plan": [f"call no{number} again {word(number, each)}" for number, each in enumerate(outcome)],
+        }
+    )  # fmt: skip
+    deals.loc[deals["outcome"] == "open", "Plan"] = deals["Plan"].str.removesuffix("invoice")
+    deals.to_csv(folder / "deals.csv", index=False)
+    (folder / "quick.yaml").write_text(QUICK)
+    (folder / "off.yaml").write_text(QUICK.replace("model: {", "model: {text: off, "))
+    run("import", folder / "deals.csv", "--profile", "generic", "--workspace", folder / "w")
+    return ["--workspace", folder / "w"]
+
+
+FREE_TEXT = "free text, 900 different ones on 900 deals: only its words can count, from 200 deals on (model.text)"
+
+
+def test_a_text_whose_words_count_is_not_called_useless(tmp_path):
+    w = import_with_plans(tmp_path, lambda number, end: "legacy" if number % 10 < {"won": 8, "lost": 1}[end] else "")
+    assert f"drop Plan: {FREE_TEXT}" in run("check", *w).output
+    assert json.loads(run("check", *w, "--json").output)["words"] == {}
+    output = run("train", *w, "--config", tmp_path / "quick.yaml").output
+    assert 'words of the Plan that count: "legacy"' in output
+    assert "Plan is not used" not in output
+    output = run("train", *w, "--config", tmp_path / "off.yaml").output
+    assert f"- attribute Plan is not used: {FREE_TEXT}" in output
+    assert "words of" not in output
+
+
+def test_check_tells_of_words_that_are_written_at_the_close(tmp_path):
+    w = import_with_plans(tmp_path, lambda number, end: "invoice" if end == "won" and number % 5 == 0 else "")
+    checked = json.loads(run("check", *w, "--json").output)["words"]
+    assert list(checked) == ["Plan"]
+    assert re.fullmatch(r'says "invoice" on \d+\.\d% of closed deals but on 0\.0% of open ones', checked["Plan"])
+    assert f"  drop words of Plan: it {checked['Plan']}\n" in run("check", *w).output
 
 
 def test_models_are_listed_shown_and_promoted(place):

@@ -43,16 +43,16 @@ def trained(tmp_path_factory, world, model, quick_config):
 
 
 @pytest.fixture
-def place(trained, tmp_path):
+def workspace(trained, tmp_path):
     """A copy of one's own."""
     shutil.copytree(trained.folder, tmp_path / "w")
     return Workspace(tmp_path / "w")
 
 
 @pytest.fixture
-def scored(place, world, model):
-    keep(place, score(model, world.crm, model_version="1"))
-    return place
+def scored(workspace, world, model):
+    keep(workspace, score(model, world.crm, model_version="1"))
+    return workspace
 
 
 def keep(workspace, scores):
@@ -264,12 +264,12 @@ def test_serve_refuses_what_cannot_work(workspace):
         assert "another port" in run("serve", *where, "--port", address.rpartition(":")[2], code=2)
 
 
-def test_serve_warns_where_others_reach_it_without_tls(place, tmp_path):
+def test_serve_warns_where_others_reach_it_without_tls(workspace, tmp_path):
     from winpredict.cli.serve import _prepared
     from winpredict.config import Config
 
     def told(**settings):
-        return " ".join(_prepared(place, Config(app=App(**settings)), 1))
+        return " ".join(_prepared(workspace, Config(app=App(**settings)), 1))
 
     assert "plain text" in told(host="0.0.0.0")
     assert "plain text" in told(host="0.0.0.0", public_url="http://desk.example.com")

@@ -34,14 +34,14 @@ def test_every_feature_is_listed_with_its_mean_effect(world, model):
 def test_planted_drivers_are_found_and_noise_is_not(found):
     themes = found.themes.set_index("theme")
     # how engaged a customer is shows in touches, and is told by the pace that like deals with such touches have
-    planted = ["stage", "deal_type", "Amount", "lead_source", "owner", "pace"]
+    planted = ["stage", "deal_type", "amount", "lead_source", "owner", "pace"]
     assert themes.loc[planted, "evidence"].all()
     assert not themes.loc[["region", "campaign_code"], "evidence"].any()
 
 
 def test_planted_drivers_have_the_right_sign(found):
     direction = found.themes.set_index("theme")["direction"]
-    assert direction["Amount"] == "less is better"
+    assert direction["amount"] == "less is better"
     assert direction[["stage", "touches", "owner"]].tolist() == ["more is better"] * 3
     shape = found.dependence.query("theme == 'deal_type'").set_index("label")["points"]
     assert len(shape) >= 2

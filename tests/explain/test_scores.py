@@ -10,7 +10,7 @@ from winpredict.models.snapshots import pipeline
 
 COLUMNS = [
     "deal_id", "as_of", "win_probability", "low", "high", "p_win_30d", "p_win_quarter", "band",
-    "reason_1", "reason_2", "reason_3", "reason_4", "reason_5", "model_version", "scored_at",
+    "reason_1", "reason_2", "reason_3", "reason_4", "reason_5", "given", "next_step", "model_version", "scored_at",
 ]  # fmt: skip
 
 
@@ -89,11 +89,12 @@ def test_points_add_up_to_the_way_from_the_base_odds(model, features):
 def test_reasons_of_a_deal_add_up(world, model, scores):
     deal = scores["deal_id"].iloc[0]
     found = explain_deal(model, world.crm, deal)
-    told = sum(reason.points for reason in found.reasons) + found.other_points
+    told = sum(reason.points for reason in (*found.reasons, *found.given)) + found.other_points
     assert found.base_probability + told == pytest.approx(found.win_probability)
     assert found.win_probability == pytest.approx(scores["win_probability"].iloc[0], abs=1e-12)
     assert f"{found.win_probability:.0%}" in found.summary()
-    assert all(f"{100 * reason.points:+.1f} pts" in reason.sentence for reason in found.reasons)
+    written = [f"({100 * reason.points:+.1f} points)".replace("-", "−") for reason in found.reasons]
+    assert all(reason.sentence.endswith(points) for reason, points in zip(found.reasons, written, strict=True))
     assert found.reasons[0].sentence == scores["reason_1"].iloc[0]
 
 

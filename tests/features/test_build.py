@@ -79,7 +79,7 @@ def test_one_feature_a_name_and_a_description_for_each():
     names = [each.name for each in features.info]
     assert len(names) == len(set(names)) == features.frame.shape[1]
     assert names == list(features.frame.columns)
-    assert all(each.sentence and each.unit and each.builder for each in features.info)
+    assert all(str(each.label) and each.unit and each.builder for each in features.info)
     assert not np.isinf(features.frame.select_dtypes("number").to_numpy()).any()
 
 
@@ -197,7 +197,7 @@ def test_names_that_come_out_alike_stay_apart():
     crm = dataclasses.replace(crm, stage_order=stages)
     features = build_features(crm, on_dates(crm, [AS_OF]))
     assert [each.name for each in features.info] == list(features.frame.columns)
-    assert sum(each.sentence.startswith("days spent in Demo") for each in features.info) == 3
+    assert sum(str(each.label).startswith("days spent in Demo") for each in features.info) == 3
 
 
 def test_a_history_without_rows_is_no_history():

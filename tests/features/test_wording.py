@@ -10,8 +10,15 @@ from living_crm import LivingCRM
 from winpredict import CRMData
 from winpredict.features.leakage import audit_attributes
 from winpredict.features.past import Past
-from winpredict.features.telling_words import leak_in, names_in, telling_words, text_columns
-from winpredict.features.wording import SUBJECTS, Mentions, texts_before
+from winpredict.features.telling_words import (
+    leak_in,
+    leaking_words,
+    names_in,
+    telling_words,
+    text_columns,
+    too_few_to_read,
+)
+from winpredict.features.wording import SUBJECTS, Mentions, texts_before, words_of
 from winpredict.ingest import load_profile
 from winpredict.sources.raw_records import RawStore
 from winpredict.sources.replay import replayed
@@ -82,10 +89,40 @@ def test_names_few_texts_and_rare_words_are_not_chosen():
 def test_a_feature_is_one_where_its_word_is_a_whole_word_of_the_text():
     mentions = Mentions("observed_Next_Step__c", ("legal", "demo"))
     texts = texts_of(["LEGAL, then demo!", "illegal demos", None, "demo demo"])
-    assert mentions.values(texts).tolist() == [[1, 1], [0, 0], [0, 0], [0, 1]]
+    np.testing.assert_equal(mentions.values(texts), [[1, 1], [0, 0], [np.nan, np.nan], [0, 1]])
     first = mentions.info[0]
     assert (first.name, first.unit) == ("observed_Next_Step__c_mentions_legal", "mention")
-    assert first.sentence == 'mention of "legal" in the Next Step'
+    assert str(first.label) == 'mention of "legal" in the Next Step'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Contract v2 goes to Legal", {"contract", "goes", "legal"}),
+        ("größe der Straße", {"größe", "der", "straße"}),
+        ("推進者と入札", {"推進", "進者", "者と", "と入", "入札"}),
+        ("サーバー移行", {"サー", "ーバ", "バー", "ー移", "移行"}),
+        ("预算批准", {"预算", "算批", "批准"}),
+        ("계약을 체결", {"계약", "약을", "체결"}),
+        ("สัญญา", {"สั", "ัญ", "ญญ", "ญา"}),
+        ("済 ok", {"済"}),
+        ("hot 🔥🔥 call ☎️ 👍🏽 🇩🇪", {"hot", "🔥", "call", "☎", "👍", "🇩🇪"}),
+    ],
+)
+def test_words_of_scripts_without_spaces_are_pairs_of_letters_and_emoji_are_words(text, words):
+    assert words_of(text) == words
+
+
+@pytest.mark.parametrize(
+    ("word", "fillers"), [("推進者", "移行 計画 導入 研修 請求 機能 保存 顧客"), ("🔥", "📅 🌍 🎯 🔑 🧠 📣 📎 🧩")]
+)
+def test_texts_in_japanese_and_of_emoji_are_read(company, word, fillers):
+    rng = np.random.default_rng(0)
+    said = company.deals["Wishes__c"].str.contains("legacy")
+    plain = ["".join(rng.permutation(fillers.split())[:6]) for _ in said]
+    crm = with_notes(company, [text + (f"、{word}" if yes else "") for text, yes in zip(plain, said, strict=True)])
+    assert text_columns(crm) == ("Wishes__c",)
+    assert set(chosen(crm).words) == words_of(word)
 
 
 def test_texts_are_columns_of_wordings_and_nothing_else(company):
@@ -101,6 +138,8 @@ def test_texts_are_columns_of_wordings_and_nothing_else(company):
     }
     crm = dataclasses.replace(company, deals=company.deals.assign(**others))
     assert text_columns(crm) == ("name", "Wishes__c")
+    few = {name: too_few_to_read(crm, name) for name in (*others, "Wishes__c", "absent", SUBJECTS)}
+    assert {name: deals for name, deals in few.items() if deals is not None} == {"rarely_filled": 199}
 
 
 def test_an_observed_text_is_the_one_seen_strictly_before(company):
@@ -133,7 +172,7 @@ def test_a_touch_gives_its_subject_once_it_was_entered(company):
     found = texts_before(Past(crm, pd.DataFrame({"deal_id": "d2", "as_of": moments})), SUBJECTS)
     assert found.isna().tolist() == [True, False, False]
     assert found.tolist()[1:] == ["first talk", "talk on price"]
-    assert Mentions(SUBJECTS, ("price",)).values(found).ravel().tolist() == [0, 0, 1]
+    np.testing.assert_equal(Mentions(SUBJECTS, ("price",)).values(found).ravel(), [np.nan, 0, 1])
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +214,7 @@ def test_the_word_of_a_subject_counts_strictly_after_its_touch(touched):
     later = snapshot(second + pd.Timedelta("1us"))
     mentions = telling_words(SUBJECTS, texts_before(later, SUBJECTS), (deals["outcome"] == "won").to_numpy())
     assert mentions == Mentions(SUBJECTS, ("contract",))
-    assert mentions.info[0].sentence == 'mention of "contract" in the subject of the last touch'
+    assert str(mentions.info[0].label) == 'mention of "contract" in the subject of the last touch'
     at_the_touch = mentions.features_of(snapshot(second))["touch_subject_mentions_contract"]
     assert at_the_touch.sum() == 0
     after_it = mentions.features_of(later)["touch_subject_mentions_contract"]
@@ -211,10 +250,12 @@ def test_a_next_step_that_no_sync_saw_is_refused(company):
     assert audit_attributes(dataclasses.replace(crm, deals=few_steps)).dropped["NextStep"] == typed_over
 
 
-def test_data_without_the_column_mention_nothing(company):
+def test_data_without_the_column_say_nothing_of_its_words(company):
     past = Past(company, pd.DataFrame({"deal_id": ["d2"], "as_of": [START + pd.Timedelta(days=2)]}))
     for column in (SUBJECTS, "Plan", "observed_Plan"):
-        assert Mentions(column, ("price",)).features_of(past).to_dict("list") == {f"{column}_mentions_price": [0.0]}
+        found = Mentions(column, ("price",)).features_of(past)
+        assert list(found) == [f"{column}_mentions_price"]
+        assert found.isna().all(axis=None)
 
 
 def test_people_and_customers_are_taken_out_by_their_names(company):
@@ -247,7 +288,55 @@ def test_texts_that_are_worded_otherwise_after_the_close_leak(company):
 
 def test_without_open_deals_nothing_shows_that_a_text_is_older_than_the_close(company):
     closed = dataclasses.replace(company, deals=company.deals.query("outcome != 'open'").reset_index(drop=True))
-    assert "there are no open deals to compare with" in leak_in(Mentions("Wishes__c", ("legacy",)), closed)
+    assert nothing_to_compare(closed) == "there are no open deals to compare with"
+
+
+def nothing_to_compare(crm):
+    unknown, _, reason = leak_in(Mentions("Wishes__c", ("legacy",)), crm).partition(": ")
+    assert unknown == "cannot be told to stem from before the close"
+    return reason
+
+
+def test_what_keeps_words_from_being_compared_is_named(company):
+    deals = company.deals
+
+    def only(kept, **changed):
+        return dataclasses.replace(company, deals=deals[kept].reset_index(drop=True).assign(**changed))
+
+    is_open = deals["outcome"] == "open"
+    one, some = ~is_open | (is_open.cumsum() == 1), ~is_open | (is_open.cumsum() <= 19)
+    assert nothing_to_compare(only(one)) == "there is only 1 open deal to compare with, and it takes 20"
+    assert nothing_to_compare(only(some)) == "there are only 19 open deals to compare with, and it takes 20"
+    undated = only(is_open | True, created_at=pd.NaT, closed_at=pd.NaT)
+    assert nothing_to_compare(CRMData.from_tables(undated.deals)) == (
+        "the deals carry no dates to compare closed and open ones of the same age by"
+    )
+    young = deals["created_at"].mask(is_open, company.known_until - pd.Timedelta(hours=1))
+    assert nothing_to_compare(only(is_open | True, created_at=young)) == (
+        "too few open deals have the ages that closed ones had to be compared with them"
+    )
+
+
+def test_the_audit_says_of_free_text_that_only_its_words_can_count(company):
+    codes = texts_of([f"C-{number}" for number in range(len(company.deals))])
+    audit = audit_attributes(dataclasses.replace(company, deals=company.deals.assign(code=codes)))
+    different = company.deals["Wishes__c"].nunique()
+    assert audit.dropped == {
+        "Wishes__c": f"free text, {different} different ones on 900 deals: only its words can count, from 200 deals on "
+        "(model.text)",
+        "code": "like an identifier: 900 different values on 900 deals, nothing to learn",
+    }
+
+
+def test_words_that_leak_are_told_without_training(company):
+    assert leaking_words(company) == {}
+    deals = company.deals
+    ended = (deals["outcome"] == "won") & (np.arange(len(deals)) % 5 == 0)
+    crm = with_notes(company, deals["Wishes__c"].mask(ended, deals["Wishes__c"] + " invoice").tolist())
+    share = ended.sum() / (deals["outcome"] != "open").sum()
+    assert leaking_words(crm) == {
+        "Wishes__c": f'says "invoice" on {share:.1%} of closed deals but on 0.0% of open ones'
+    }
 
 
 def test_what_was_observed_while_open_needs_no_audit(company):

@@ -36,7 +36,7 @@ def test_movers_are_told_with_their_reasons_the_strongest_first(world, model, bo
     assert [each.deal_id for each in parts["Odds that rose"].items] == moves.nlargest(3).index.tolist()
     assert [each.deal_id for each in parts["Odds that fell"].items] == moves.nsmallest(3).index.tolist()
     first = parts["Odds that rose"].items[0]
-    assert f"({100 * moves.max():+.1f} pts)" in first.text
+    assert f"({100 * moves.max():+.1f} points)" in first.text
     assert 0 < len(first.reasons) <= 3
     assert f"{(moves >= 0.05).sum()} rose and {(moves <= -0.05).sum()} fell by 5 points or more" in result.subtitle
 
@@ -54,7 +54,7 @@ def test_risks_are_big_and_falling_or_silent(world, model, both_days):
     for each in risks:
         days = (world.crm.known_until - touches.get(each.deal_id, deals.loc[each.deal_id, "created_at"])).days
         assert ("no touch for" in each.text) == (days >= 21)
-        assert "no touch for" in each.text or "odds -" in each.text
+        assert "no touch for" in each.text or "odds −" in each.text
 
 
 def test_without_earlier_scores_only_silence_is_told(world, model, both_days):

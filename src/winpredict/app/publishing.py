@@ -15,7 +15,7 @@ from winpredict.app.people import now
 from winpredict.app.records import Base, CrmUser, Score, ScoringRun
 from winpredict.app.visibility import latest_run
 from winpredict.config import App
-from winpredict.explain.scores import REASONS
+from winpredict.explain.scores import REASON_COLUMNS
 from winpredict.tables.crm import CRMData
 
 #: How old the odds may be that "since last week" compares with.
@@ -138,7 +138,12 @@ def _rows(crm: CRMData, scores: pd.DataFrame) -> list[dict[str, Any]]:
         account=_account_names(known, deals).to_numpy(),
         **{name: scores[name].to_numpy() for name in (*_ODDS, "band")},
     )
-    shown["reasons"] = pd.Series(scores[[f"reason_{number + 1}" for number in range(REASONS)]].to_numpy().tolist())
+    shown["reasons"] = _reasons(scores)
+    shown["next_steps"] = (
+        pd.Series([json.loads(each) for each in scores["next_steps"]], dtype=object)
+        if "next_steps" in scores
+        else pd.Series([[] for _ in range(len(scores))], dtype=object)
+    )
     for name, times in _touches(known, scores).items():
         shown[name] = times.to_numpy()
     return _records(shown, Score)
@@ -150,6 +155,13 @@ def _records(frame: pd.DataFrame, table: type[Base]) -> list[dict[str, Any]]:
     longest = {column.name: getattr(column.type, "length", None) for column in columns}
     records = cast("list[dict[str, Any]]", frame.astype(object).to_dict("records"))
     return [{name: _plain(value, longest.get(name)) for name, value in record.items()} for record in records]
+
+
+def _reasons(scores: pd.DataFrame) -> pd.Series:
+    """The reasons of each row, in parts where the scores have them so."""
+    if "reasons" in scores:
+        return pd.Series([json.loads(each) for each in scores["reasons"]], dtype=object)
+    return pd.Series(scores[REASON_COLUMNS].to_numpy().tolist(), dtype=object)
 
 
 def _account_names(crm: CRMData, deals: pd.DataFrame) -> pd.Series:

@@ -51,7 +51,13 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UTCTime, dict[str, Any]: JSON, list[str]: JSON, list[dict[str, Any]]: JSON}
+    type_annotation_map = {
+        datetime: UTCTime,
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        list[dict[str, Any]]: JSON,
+        list[Any]: JSON,
+    }
 
 
 class Person(Base):
@@ -160,7 +166,10 @@ class Score(Base):
     p_win_30d: Mapped[float | None]
     p_win_quarter: Mapped[float | None]
     band: Mapped[str] = mapped_column(String(20))
-    reasons: Mapped[list[str]]
+    #: Of `winpredict.explain.reason.Reason.to_json`; sentences in runs that were published by an earlier version.
+    reasons: Mapped[list[Any]]
+    #: Of `winpredict.explain.next_steps.NextStep.to_json`.
+    next_steps: Mapped[list[Any]] = mapped_column(server_default="[]")
     #: Win probability a week before, where a run is that old and knew the deal.
     week_before: Mapped[float | None]
     run: Mapped[ScoringRun] = relationship()

@@ -43,7 +43,7 @@ def story_of(desk: Desk, loaded: Loaded, deal_id: str, as_of: datetime | None) -
         lambda: tell_story(
             loaded.model, scorer.tables_of(deal_id), deal_id, as_of=_moment(as_of),
             cross_deal_history=scorer.cross_deal_history,
-            builders=scorer.builders,
+            builders=scorer.builders, settings=desk.config.next_steps,
         ),
     )  # fmt: skip
 

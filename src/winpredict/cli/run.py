@@ -107,7 +107,7 @@ class _ScheduledRun:
     def _score(self) -> "StepResult":
         from winpredict.scheduled_run import StepResult
 
-        self._scores = score_workspace(self._workspace, as_of=None, which=_CHAMPION)
+        self._scores = score_workspace(self._workspace, as_of=None, which=_CHAMPION, config=self._settings)
         versions = self._scores["model_version"].unique().tolist()
         return StepResult({"deals": len(self._scores), "model": versions[0] if versions else None})
 

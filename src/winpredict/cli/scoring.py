@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from winpredict._internal.progress import progress_bar
-from winpredict.cli.options import AsOfOption, JsonOption, ModelOption, WorkspaceOption, moment, workspace_at
+from winpredict.cli.options import (
+    AsOfOption,
+    JsonOption,
+    ModelOption,
+    WorkspaceOption,
+    moment,
+    warn_if_late,
+    workspace_at,
+)
 from winpredict.cli.output import respond, table
 from winpredict.errors import WinPredictError
 
@@ -14,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from winpredict.config import Config
     from winpredict.workspace import Workspace
 
 _SHOWN = 10
@@ -46,13 +55,14 @@ def score(
     Example: winpredict score --to env:WAREHOUSE --to-schema analytics
     """
     from winpredict._internal.spreadsheets import require_suffix, write_table
+    from winpredict.explain.scores import DETAILS
 
     if out is not None:
         require_suffix(out)
     workspace = workspace_at(workspace_folder)
     scores = score_workspace(workspace, as_of=moment(as_of), which=model)
     if out is not None:
-        write_table(scores, out)
+        write_table(scores.drop(columns=[*DETAILS]), out)
     done = {} if to is None and dbt is None else _into_warehouse(scores, to, to_schema, dbt)
     written = str(out or workspace.scores_folder)
     respond(
@@ -119,6 +129,7 @@ def explain(
 
     workspace = workspace_at(workspace_folder)
     crm, trained, day = workspace.crm(), load_model(workspace.folder, model), moment(as_of)
+    warn_if_late(day, crm.known_until)
     why = explain_deal(trained, crm, deal_id, as_of=day)
     facts, lines = why.to_dict(), [why.summary()]
     if (start := moment(since)) is not None:
@@ -148,15 +159,22 @@ def _figures(asked: list[str]) -> dict[str, float]:
     return figures
 
 
-def score_workspace(workspace: "Workspace", *, as_of: "pd.Timestamp | None", which: str) -> "pd.DataFrame":
+def score_workspace(
+    workspace: "Workspace", *, as_of: "pd.Timestamp | None", which: str, config: "Config | None" = None
+) -> "pd.DataFrame":
     """Score a workspace's open deals with one of its models and keep the scores in it."""
+    from winpredict.config import Config
     from winpredict.explain.scores import score as score_deals
     from winpredict.models.registry import load_version
 
+    steps = Config().next_steps if config is None else config.next_steps
     tables = workspace.tables()
     version, model = load_version(workspace.folder, which)
+    warn_if_late(as_of, tables.known_until)
     with progress_bar("scoring") as bar:
-        scores = score_deals(model, tables, as_of=as_of, model_version=str(version), progress=bar)
+        scores = score_deals(
+            model, tables, as_of=as_of, model_version=str(version), progress=bar, details=True, steps=steps
+        )
     day = as_of if as_of is not None else tables.known_until
     workspace.keep_scores(scores, day)
     return scores

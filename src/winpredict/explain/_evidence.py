@@ -12,7 +12,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 from winpredict.errors import TooLittleDataError
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes
-from winpredict.explain.themes import theme_name
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.snapshots import every, labelled
 from winpredict.models.estimator import WinClassifier
@@ -204,7 +203,7 @@ def _interactions(exam: _Exam, fitted: WinClassifier, log_odds: Floats) -> pd.Da
     points = fitted.trees_weight_ * 2 * (np.abs(pairs) * (odds * (1 - odds))[:, None, None]).mean(axis=0)
     first, second = np.triu_indices(count, 1)
     order = np.argsort(-points[first, second], kind="stable")[:_PAIRS]
-    names = [theme_name(name) for name in exam.themes.names]
+    names = [str(each.name) for each in exam.themes.themes]
     return pd.DataFrame(
         {
             "first": [names[place] for place in first[order]],

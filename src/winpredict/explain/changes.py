@@ -1,7 +1,7 @@
 """What moved a deal's odds between two days, adding up exactly."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from winpredict.errors import WinPredictError
+from winpredict.explain.claims import amount_of
 from winpredict.explain.contributions import Contributions, contributions, shared_out
-from winpredict.explain.reasons import Reason, Themes, snapshot_of
-from winpredict.explain.themes import amount, in_points
+from winpredict.explain.reason import Reason, in_points, told_to
+from winpredict.explain.reasons import MIN_POINTS, snapshot_of, themes_of
 from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.features.description import Audience
+from winpredict.locale.text import said, text
 from winpredict.models.snapshots import pipeline
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
@@ -43,14 +46,27 @@ class DealChanges:
     reasons: tuple[Reason, ...]
     other_points: float
 
+    def told_to(self, audience: Audience) -> "DealChanges":
+        """The same with the reasons that somebody is told; the others are part of everything else."""
+        told = told_to(self.reasons, audience)
+        if len(told) == len(self.reasons):
+            return self
+        rest = self.after - self.before - sum(each.points for each in told)
+        return replace(self, reasons=told, other_points=rest)
+
     def summary(self) -> str:
         """The changes as text."""
-        lines = [
-            f"{self.deal_id}: {self.before:.0%} on {self.start:%Y-%m-%d}, {self.after:.0%} on {self.end:%Y-%m-%d} "
-            f"({in_points(self.after - self.before)}), both by today's model"
-        ]
-        lines += [f"  {reason.sentence}" for reason in self.reasons]
-        return "\n".join([*lines, f"  everything else ({in_points(self.other_points)})"])
+        head = said(
+            "{deal}: {before:percent} on {start:day}, {after:percent} on {end:day} ({change}), both by today's model",
+            deal=self.deal_id,
+            before=self.before,
+            start=self.start.isoformat(),
+            after=self.after,
+            end=self.end.isoformat(),
+            change=in_points(self.after - self.before),
+        )
+        rest = said("Everything else: {points}", points=in_points(self.other_points))
+        return "\n".join([head, *(f"  {reason.sentence}" for reason in self.reasons), f"  {rest}"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -60,7 +76,7 @@ class DealChanges:
             "end": self.end.isoformat(),
             "before": self.before,
             "after": self.after,
-            "reasons": [{"feature": r.feature, "sentence": r.sentence, "points": r.points} for r in self.reasons],
+            "reasons": [each.to_dict() for each in self.reasons],
             "other_points": self.other_points,
         }
 
@@ -274,23 +290,27 @@ def moves(
     first, last = np.asarray(before, dtype=np.intp), np.asarray(after, dtype=np.intp)
     moved = found.calibrated.to_numpy()
     points = shared_out(moved[last] - moved[first], log_odds_of(found)[first])
-    chosen = Themes(model.info).choose(points, most)
+    grouped = themes_of(model.info)
+    sums = grouped.sums(points)
     values = features.to_numpy(dtype=object)
 
-    def sentence(pair: int, speaker: int) -> str:
+    def reason(pair: int, place: int) -> Reason:
+        theme, members = grouped.themes[place], np.array(grouped.members[place])
+        along = points[pair, members] * sums[pair, place]
+        speaker = int(members[along.argmax()])
         info = model.info[speaker]
-        was, now = (amount(info, values[rows[pair], speaker]) for rows in (first, last))
-        return (
-            f"{info.sentence}: {was} → {now}"
-            if was != now
-            else f"{info.sentence}: still {now}, which weighs differently now"
+        was, now = (amount_of(info, values[rows[pair], speaker]) for rows in (first, last))
+        claim = (
+            text("{label}: {before} → {after}", label=info.label, before=was, after=now)
+            if str(was) != str(now)
+            else text("{label}: still {value}, which weighs differently now", label=info.label, value=now)
         )
+        part = float(sums[pair, place])
+        return Reason(info.name, theme.key, part, claim, None, info.controlled_by, theme.audience)
 
-    def reasons(pair: int) -> tuple[Reason, ...]:
-        return tuple(
-            Reason(model.info[speaker].name, f"{sentence(pair, speaker)} ({in_points(part)})", part)
-            for speaker, part in zip(chosen.speakers[pair].tolist(), chosen.points[pair].tolist(), strict=True)
-            if speaker >= 0
-        )
-
-    return [(reasons(pair), float(chosen.other[pair])) for pair in range(len(first))]
+    out = []
+    for pair in range(len(first)):
+        order = np.argsort(-np.abs(sums[pair]), kind="stable")[:most]
+        told = tuple(reason(pair, place) for place in order.tolist() if abs(sums[pair, place]) >= MIN_POINTS)
+        out.append((told, float(points[pair].sum() - sum(each.points for each in told))))
+    return out

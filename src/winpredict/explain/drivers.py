@@ -14,9 +14,8 @@ from winpredict.errors import TooLittleDataError
 from winpredict.explain._evidence import Evidence, evidence_of
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import Themes
-from winpredict.explain.themes import influence, theme, theme_name
-from winpredict.features.build import FeatureInfo
 from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.features.description import FeatureInfo
 from winpredict.features.snapshots import every
 from winpredict.models.snapshots import undated_snapshots
 from winpredict.models.splits import known_before
@@ -51,7 +50,7 @@ class Drivers:
     Parameters
     ----------
     themes : DataFrame
-        One row a theme, strongest first: theme, name, influence (in our hands, the deal's nature, the customer's),
+        One row a theme, strongest first: theme, name, control (controllable, deal, customer, context),
         strength (mean absolute contribution as a probability: 0.05 is five percentage points) with ``low`` and
         ``high`` (95%, bootstrap over deals), leading (its strongest feature), sentence (that feature's), direction
         (more is better, less is better, depends, by value), evidence (bool: whether it tells endings of deals that
@@ -92,9 +91,9 @@ class Drivers:
         told = [
             _format_driver(row, place) for place, row in enumerate(significant.head(_MAX_DRIVERS).to_dict("records"))
         ]
-        ours = significant[significant["influence"] == "in our hands"]
+        ours = significant[significant["control"] == "controllable"]
         if len(ours):
-            told.append(f"In our own hands are {_listed(ours['name'].tolist())}.")
+            told.append(f"Controllable are {_listed(ours['name'].tolist())}.")
         not_significant = self.themes.loc[~self.themes["evidence"], "name"].tolist()
         if not_significant:
             told.append(f"No evidence that it matters was found for {_listed(not_significant)}.")
@@ -274,7 +273,7 @@ def _one_snapshot_per_deal(crm: CRMData) -> pd.DataFrame:
 
 def _by_feature(points: pd.DataFrame, model: TrainedModel) -> pd.DataFrame:
     described = pd.DataFrame(
-        [(each.name, each.sentence, each.builder, theme(each)) for each in model.info],
+        [(each.name, str(each.label), each.builder, each.story.key) for each in model.info],
         columns=["feature", "sentence", "builder", "theme"],
     )
     described["points"] = points.abs().mean()[described["feature"]].to_numpy()
@@ -297,8 +296,8 @@ def _themes(
     leading = leading.drop_duplicates("theme").set_index("theme")
     info = {each.name: each for each in model.info}
     table = pd.DataFrame({"theme": grouped.names, "strength": strength, "low": low, "high": high})
-    table.insert(1, "name", [theme_name(each) for each in grouped.names])
-    table.insert(2, "influence", [influence(each) for each in grouped.names])
+    table.insert(1, "name", [str(each.name) for each in grouped.themes])
+    table.insert(2, "control", [each.control for each in grouped.themes])
     table["leading"] = leading["feature"].reindex(grouped.names).to_numpy()
     table["sentence"] = leading["sentence"].reindex(grouped.names).to_numpy()
     table["direction"] = [
@@ -347,7 +346,7 @@ def _dependence(
         )
         part["value"] = found["value"].mean() if "value" in frame else np.nan
         part = part.reset_index(names="label").sort_values(["value", "points"])
-        parts.append(part.assign(theme=name, feature=about.name, sentence=about.sentence, unit=about.unit))
+        parts.append(part.assign(theme=name, feature=about.name, sentence=str(about.label), unit=about.unit))
     columns = ["theme", "feature", "sentence", "unit", "value", "label", "n", "points", "low", "high"]
     out = pd.concat(parts, ignore_index=True)[columns]
     return out.assign(label=out["label"].astype(str), n=out["n"].astype(int))
@@ -379,7 +378,7 @@ def _groups(
             continue
         strength, low, high = _strengths(by_theme[rows], seed)
         part = pd.DataFrame({"theme": grouped.names, "strength": strength, "low": low, "high": high})
-        parts.append(part.assign(group=group, deals=int(rows.sum()), name=[theme_name(each) for each in grouped.names]))
+        parts.append(part.assign(group=group, deals=int(rows.sum()), name=[str(each.name) for each in grouped.themes]))
     return pd.concat(parts, ignore_index=True)[list(_GROUP_COLUMNS)] if parts else none
 
 

@@ -1,5 +1,6 @@
 """Scores: one row an open deal, with odds, interval, odds by date, band and reasons."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,8 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from winpredict.config import NextSteps
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import Chosen, Reason, reasons_of_row, sentences, snapshot_of, themes_of
+from winpredict.explain.deal_flags import DEFAULTS
+from winpredict.explain.next_steps import next_steps_of
+from winpredict.explain.reasons import Telling, snapshot_of
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.dataset import StepProgress, gather_cross_deal_history
 from winpredict.models.snapshots import pipeline
@@ -21,7 +25,9 @@ from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import text_dtype
 
 REASONS = 5
-_REASON_COLUMNS = [f"reason_{number + 1}" for number in range(REASONS)]
+REASON_COLUMNS = [f"reason_{number + 1}" for number in range(REASONS)]
+#: Columns of JSON, for whoever tells them in another language.
+DETAILS = ("reasons", "next_steps")
 #: Lower ends of the bands of win probability.
 BANDS = {"very low": 0.0, "low": 0.15, "medium": 0.35, "high": 0.6, "very high": 0.8}
 
@@ -34,6 +40,8 @@ def score(
     model_version: str = "",
     scored_at: pd.Timestamp | str | None = None,
     progress: StepProgress | None = None,
+    details: bool = False,
+    steps: NextSteps = DEFAULTS,
 ) -> pd.DataFrame:
     """Score every deal that is open at a moment.
 
@@ -50,13 +58,17 @@ def score(
         Written into every row; by default now.
     progress : callable, optional
         Called with the number of buckets done and the number of all, twice: history is gathered first.
+    details : bool
+        Whether also to give the columns reasons and next_steps: those of the row as JSON, to be told in any language.
+    steps : NextSteps
+        From which figures each rule of the next steps fires.
 
     Returns
     -------
     DataFrame
         One row an open deal, best odds first: deal_id, as_of, win_probability, low, high, p_win_30d (won within 30
-        days), p_win_quarter (won by the end of the calendar quarter), band, reason_1 to reason_5, model_version,
-        scored_at.
+        days), p_win_quarter (won by the end of the calendar quarter), band, reason_1 to reason_5, given (what came with
+        the deal), next_step, model_version, scored_at.
 
     Raises
     ------
@@ -66,13 +78,21 @@ def score(
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
     scored = pd.Timestamp.now("UTC") if scored_at is None else utc(scored_at)
-    parts = [score_rows(model, *part, moment) for part in _parts(model, crm, moment, progress)]
+    parts = [
+        score_rows(model, *part, moment, details=details, steps=steps) for part in _parts(model, crm, moment, progress)
+    ]
     out = pd.concat(parts, ignore_index=True).assign(model_version=model_version, scored_at=scored)
     return out.sort_values(["win_probability", "deal_id"], ascending=[False, True], ignore_index=True)
 
 
 def score_rows(
-    model: TrainedModel, snapshots: pd.DataFrame, features: pd.DataFrame, moment: pd.Timestamp | None
+    model: TrainedModel,
+    snapshots: pd.DataFrame,
+    features: pd.DataFrame,
+    moment: pd.Timestamp | None,
+    *,
+    details: bool = False,
+    steps: NextSteps = DEFAULTS,
 ) -> pd.DataFrame:
     """Odds, odds by date, band and reasons of snapshots; one pass over the models gives odds and contributions.
 
@@ -85,11 +105,19 @@ def score_rows(
         Of these snapshots, from `TrainedModel.build_features`.
     moment : Timestamp or None
         The day, for the odds by the end of its quarter.
+    details : bool
+        Whether also to give the columns reasons and next_steps, as `score` does.
+    steps : NextSteps
+        From which figures each rule of the next steps fires.
     """
     scored = scored_rows(model, snapshots, features, np.array([30.0, days_to_quarter_end(moment)]))
-    # of the dtype of texts also where there is no row
-    told = [pd.array(texts, dtype=text_dtype()) for texts in scored.reason_texts.T]
-    return scored.odds.assign(**dict(zip(_REASON_COLUMNS, told, strict=True)))
+    todo = next_steps_of(model, features, scored.odds["win_probability"].to_numpy(), steps)
+    first = pd.array([each[0].sentence if each else "" for each in todo], dtype=text_dtype())
+    columns = scored.odds.assign(**scored.texts(), next_step=first)
+    if not details:
+        return columns
+    plain = [json.dumps([step.to_json() for step in each], ensure_ascii=False) for each in todo]
+    return columns.assign(reasons=scored.json(), next_steps=pd.array(plain, dtype=text_dtype()))
 
 
 @dataclass(frozen=True)
@@ -102,20 +130,26 @@ class ScoredRows:
         The columns of `score` from deal_id to band.
     base_probability : float
         Odds before anything about a deal is known.
-    chosen : Chosen
-        The strongest reasons of each row, in figures.
-    told : array of str, shape (n_rows, REASONS)
-        The same in words.
+    told : Telling
+        The reasons of each row; base + reasons + given + other = win probability.
     """
 
     odds: pd.DataFrame
     base_probability: float
-    chosen: Chosen
-    reason_texts: NDArray[np.object_]
+    told: Telling
 
-    def reasons(self, model: TrainedModel, row: int) -> tuple[Reason, ...]:
-        """The strongest reasons of a row; base + their points + ``chosen.other`` of the row = win probability."""
-        return reasons_of_row(self.chosen, self.reason_texts, model, row)
+    def texts(self) -> dict[str, Any]:
+        """The columns reason_1 to reason_5 and given, in the language of the moment."""
+        # of the dtype of texts also where there is no row
+        columns = {
+            name: pd.array(column, dtype=text_dtype())
+            for name, column in zip(REASON_COLUMNS, self.told.sentences().T, strict=True)
+        }
+        return columns | {"given": pd.array(self.told.given_lines(), dtype=text_dtype())}
+
+    def json(self) -> Any:
+        """The column reasons: those of each row with what came with the deal, as JSON."""
+        return pd.array(self.told.json(), dtype=text_dtype())
 
 
 def scored_rows(
@@ -133,7 +167,6 @@ def scored_rows(
     found = contributions(model.classifier, features)
     odds = model.odds_of(found.by_bag)
     by_date = model.win_by(features, horizons, odds["win_probability"].to_numpy())
-    chosen = themes_of(model.info).choose(found.points, REASONS)
     columns = {
         "deal_id": snapshots["deal_id"].array,
         "as_of": snapshots["as_of"].array,
@@ -143,7 +176,7 @@ def scored_rows(
         "band": pd.array(bands(odds["win_probability"].to_numpy()), dtype=text_dtype()),
     }
     base = float(expit(found.calibrated_base))
-    return ScoredRows(pd.DataFrame(columns), base, chosen, sentences(chosen, features, model))
+    return ScoredRows(pd.DataFrame(columns), base, Telling(model, features, found.points, REASONS))
 
 
 def _parts(
@@ -203,7 +236,7 @@ class DealScorer:
     >>> scorer = DealScorer(train(crm, Config(model={"bags": 1, "trees": 20})), crm)
     >>> deal_id = crm.deals.loc[crm.deals["outcome"] == "open", "deal_id"].iloc[0]
     >>> sorted(scorer.score(deal_id))[:4]
-    ['as_of', 'band', 'deal_id', 'high']
+    ['as_of', 'band', 'deal_id', 'given']
     """
 
     def __init__(self, model: TrainedModel, crm: CRMData, cross_deal_history: CrossDealHistory | None = None) -> None:
@@ -242,7 +275,7 @@ class DealScorer:
         )
         scored = scored_rows(self.model, snapshot, features, np.array([30.0, days_to_quarter_end(moment)]))
         figures = {str(name): scored.odds[name].iloc[0] for name in scored.odds}
-        return figures | dict(zip(_REASON_COLUMNS, scored.reason_texts[0].tolist(), strict=True))
+        return figures | {name: str(column[0]) for name, column in scored.texts().items()}
 
     def score_tables(self, tables: CRMData, snapshots: pd.DataFrame) -> ScoredRows:
         """Score deals whose tables are given, beside the history of all the others.

@@ -6,11 +6,16 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from scipy.special import expit
 
+from winpredict.config import NextSteps
 from winpredict.explain.changes import DealChanges, moves, snapshots_over_time
 from winpredict.explain.contributions import Contributions, contributions
-from winpredict.explain.reasons import DealExplanation, Reason, reasons_of_rows, snapshot_of
+from winpredict.explain.deal_flags import DEFAULTS
+from winpredict.explain.next_steps import NextStep, next_steps_of
+from winpredict.explain.reason import Reason, told_to
+from winpredict.explain.reasons import DealExplanation, Telling, snapshot_of
 from winpredict.features.builders.base import FeatureBuilder
 from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.features.description import Audience
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import TIME_DTYPE
@@ -63,9 +68,11 @@ class DealStory:
     steps : tuple of Step
         The odds over time, all by the same model; none for undated data.
     every_days : int
-        Days between two steps.
+        Days between two steps of the odds.
     events : DataFrame
         What happened, in the order of time: at, kind (stage, call, email, meeting, other) and words.
+    next_steps : tuple of NextStep
+        What to do next.
     """
 
     features: pd.DataFrame
@@ -74,6 +81,13 @@ class DealStory:
     steps: tuple[Step, ...]
     every_days: int
     events: pd.DataFrame
+    next_steps: tuple[NextStep, ...] = ()
+
+    def told_to(self, audience: Audience) -> "DealStory":
+        """The same with the reasons that somebody is told."""
+        steps = tuple(replace(step, reasons=told_to(step.reasons, audience)) for step in self.steps)
+        week = None if self.week is None else self.week.told_to(audience)
+        return replace(self, explanation=self.explanation.told_to(audience), week=week, steps=steps)
 
     def largest_moves(self, most: int = 4) -> list[Step]:
         """The steps that moved the odds most, in the order of time."""
@@ -90,6 +104,7 @@ def tell_story(
     as_of: pd.Timestamp | str | None = None,
     cross_deal_history: CrossDealHistory | None = None,
     builders: Sequence[FeatureBuilder] | None = None,
+    settings: NextSteps = DEFAULTS,
 ) -> DealStory:
     """Tell all of one open deal.
 
@@ -104,6 +119,8 @@ def tell_story(
         Cross-deal history of all deals, where `crm` holds only some of them, as `DealScorer` keeps it.
     builders : sequence of FeatureBuilder, optional
         Those of the model, where they were made before.
+    settings : NextSteps
+        From which figures each rule of the next steps fires.
 
     Raises
     ------
@@ -120,13 +137,15 @@ def tell_story(
     features = model.build_features(crm, snapshots, cross_deal_history=cross_deal_history, builders=builders)
     found = contributions(model.classifier, features)
     told = _ExplainedRows(model, features, found, model.odds_of(found.by_bag))
+    now = features.iloc[[steps - 1]].reset_index(drop=True)
     return DealStory(
-        features=features.iloc[[steps - 1]].reset_index(drop=True),
+        features=now,
         explanation=told.explanation(str(deal_id), snapshots["as_of"], steps - 1),
         week=told.week(str(deal_id), snapshots["as_of"], steps) if len(snapshots) > steps else None,
         steps=told.steps(snapshots["as_of"], steps) if crm.dated else (),
         every_days=every_days,
         events=_events(crm, str(deal_id), moment),
+        next_steps=next_steps_of(model, now, told.odds["win_probability"].to_numpy()[[steps - 1]], settings)[0],
     )
 
 
@@ -140,10 +159,11 @@ class _ExplainedRows:
     odds: pd.DataFrame
 
     def explanation(self, deal_id: str, as_of: pd.Series, row: int) -> DealExplanation:
-        one = replace(self.found, values=self.found.values.iloc[[row]], by_bag=self.found.by_bag[:, [row]])
-        reasons, other = reasons_of_rows(one, self.features.iloc[[row]], self.model, most=_REASONS)[0]
+        told = Telling(self.model, self.features.iloc[[row]], self.found.points[[row]], _REASONS)
         base = float(expit(self.found.calibrated_base))
-        return DealExplanation(deal_id, as_of.iloc[row], *self._odds(row), base, reasons, other)
+        return DealExplanation(
+            deal_id, as_of.iloc[row], *self._odds(row), base, told.reasons(0), told.given(0), told.other(0)
+        )
 
     def week(self, deal_id: str, as_of: pd.Series, earlier: int) -> DealChanges:
         now = earlier - 1

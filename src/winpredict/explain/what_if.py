@@ -7,11 +7,14 @@ from typing import Any
 import pandas as pd
 
 from winpredict.errors import WinPredictError
+from winpredict.explain.claims import amount_of
 from winpredict.explain.contributions import contributions
+from winpredict.explain.reason import in_points
 from winpredict.explain.reasons import snapshot_of
-from winpredict.explain.themes import amount, in_points, influence, theme
-from winpredict.features.build import FeatureInfo
 from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.features.description import FeatureInfo
+from winpredict.locale import formats
+from winpredict.locale.text import said
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
@@ -86,7 +89,7 @@ def what_if(
     crm : CRMData
     deal_id : str
     figures : mapping of str to float
-        Feature to value, such as ``{"touches_30d": 6, "contacts": 3}``; only what is in our hands (touches, people,
+        Feature to value, such as ``{"touches_30d": 6, "contacts": 3}``; only what is controllable (touches, people,
         speed), and only inside the range that the training data cover.
     as_of : Timestamp or str, optional
         By default the end of the data.
@@ -100,7 +103,7 @@ def what_if(
     Raises
     ------
     WinPredictError
-        When the deal was not open, or a figure is unknown, not in our hands or outside what the data cover; the
+        When the deal was not open, or a figure is unknown, not controllable or outside what the data cover; the
         message lists what may be asked.
     """
     moment = crm.known_until if as_of is None else utc(as_of)
@@ -123,8 +126,8 @@ def figures_of(model: TrainedModel, features: pd.DataFrame) -> list[Figure]:
         One row, of the deal.
     """
     return [
-        Figure(each.name, each.sentence, float(features[each.name].iloc[0]), *model.reference_ranges.covered[each.name])
-        for each in _possible(model).values()
+        Figure(name, str(each.label), float(features[name].iloc[0]), *model.reference_ranges.covered[name])
+        for name, each in _possible(model).items()
     ]
 
 
@@ -142,7 +145,7 @@ def what_if_of(model: TrainedModel, features: pd.DataFrame, deal_id: str, figure
     Raises
     ------
     WinPredictError
-        When a figure is unknown, not in our hands or outside what the data cover.
+        When a figure is unknown, not controllable or outside what the data cover.
     """
     for name, value in figures.items():
         check_figure(model, name, value)
@@ -152,21 +155,39 @@ def what_if_of(model: TrainedModel, features: pd.DataFrame, deal_id: str, figure
     before, after = map(float, model.odds_of(found.by_bag)["win_probability"])
     now = {name: (float(features[name].iloc[0]), float(value)) for name, value in figures.items()}
     possible = _possible(model)
-    asked = ", ".join(
-        f"{possible[name].sentence}: {amount(possible[name], to)} instead of {amount(possible[name], was)}"
-        for name, (was, to) in now.items()
+    asked = [
+        said("{label}: {to} instead of {now}", label=info.label, to=amount_of(info, to), now=amount_of(info, was))
+        for info, (was, to) in ((possible[name], pair) for name, pair in now.items())
+    ]
+    figures_text = formats.listed(asked)
+    differs = formats.percent(after) != formats.percent(before)
+    answer = (
+        said(
+            "Deals like this one, but with {figures}, have {after:percent} win odds instead of {before:percent} "
+            "({points}).",
+            figures=figures_text,
+            after=after,
+            before=before,
+            points=in_points(after - before),
+        )
+        if differs
+        else said(
+            "Deals like this one, but with {figures}, have {after:percent} win odds, much as this one has ({points}).",
+            figures=figures_text,
+            after=after,
+            points=in_points(after - before),
+        )
     )
-    beside = f" instead of {before:.0%}" if f"{after:.0%}" != f"{before:.0%}" else ", much as this one has"
-    sentence = (
-        f"Deals like this one, but with {asked}, have {after:.0%} win odds{beside} "
-        f"({in_points(after - before)}). This is what the data show side by side, not what a change would bring about: "
-        "deals that go well draw touches and people."
+    caution = said(
+        "This is what the data show side by side, not what a change would bring about: deals that go well draw touches "
+        "and people."
     )
+    sentence = f"{answer} {caution}"
     return WhatIf(str(deal_id), before, after, now, sentence)
 
 
 def _askable(model: TrainedModel, info: FeatureInfo) -> bool:
-    return info.name in model.reference_ranges.covered and influence(theme(info)) == "in our hands"
+    return info.name in model.reference_ranges.covered and info.controlled_by == "controllable"
 
 
 def _possible(model: TrainedModel) -> dict[str, FeatureInfo]:
@@ -179,7 +200,7 @@ def check_figure(model: TrainedModel, name: str, value: float) -> None:
     Raises
     ------
     WinPredictError
-        When it is unknown, not in our hands or outside what the data cover.
+        When it is unknown, not controllable or outside what the data cover.
     """
     possible = _possible(model)
     if name not in possible:
@@ -187,6 +208,6 @@ def check_figure(model: TrainedModel, name: str, value: float) -> None:
     low, high = model.reference_ranges.covered[name]
     if not low <= float(value) <= high:
         raise WinPredictError(
-            f"what if {name} were {value:g}: the data cover {low:g} to {high:g} ({possible[name].sentence}); beyond "
+            f"what if {name} were {value:g}: the data cover {low:g} to {high:g} ({possible[name].label}); beyond "
             "that the model would only guess"
         )

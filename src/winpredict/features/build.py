@@ -15,19 +15,10 @@ from winpredict._internal.threads import loops_for
 from winpredict.errors import ConfigError, TableError
 from winpredict.features.builders import Feature, FeatureBuilder, default_builders
 from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.features.description import FeatureInfo
 from winpredict.features.past import Past
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import text_dtype
-
-
-@dataclass(frozen=True)
-class FeatureInfo:
-    """What a person needs to read one feature column."""
-
-    name: str
-    unit: str
-    sentence: str
-    builder: str
 
 
 @dataclass(frozen=True)
@@ -119,7 +110,7 @@ def _built(past: Past, builders: Sequence[FeatureBuilder]) -> Features:
             # an attribute of the CRM may be called what a figure is called
             name = _free(feature.name, builder.name.lower(), columns)
             columns[name] = _column(feature, len(past))
-            info.append(FeatureInfo(name, feature.unit, feature.sentence, builder.name))
+            info.append(feature.info(name, builder.name))
     return Features(pd.DataFrame(columns, index=range(len(past))), tuple(info), tuple(skipped))
 
 

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from winpredict._internal.atomic import replacing
 from winpredict.errors import WorkspaceError
-from winpredict.features.build import FeatureInfo, Features, build_features
+from winpredict.features.build import Features, build_features
 from winpredict.features.builders import FeatureBuilder
 from winpredict.features.cross_deal_history import CrossDealFacts, CrossDealHistory
+from winpredict.features.description import FeatureInfo
 from winpredict.features.events import DealEvents
 from winpredict.features.snapshots import every, labelled
 from winpredict.tables.buckets import DealBuckets
@@ -158,7 +159,7 @@ def open_dataset(folder: Path) -> FeatureDataset:
     first = next(Path(folder).glob(f"rows/bucket=*/{_INFO}"), None)
     if first is None:
         raise WorkspaceError(f"{folder} holds no feature rows; run `winpredict features --out {folder}` first")
-    info = tuple(FeatureInfo(**each) for each in json.loads(first.read_text()))
+    info = tuple(FeatureInfo.from_json(each) for each in json.loads(first.read_text()))
     return FeatureDataset(Path(folder), info)
 
 
@@ -207,7 +208,7 @@ def _write(place: Path, snapshots: pd.DataFrame, built: Features) -> None:
         with replacing(place / _PART) as temporary:
             rows.to_parquet(temporary, index=False)
     with replacing(place / _INFO) as temporary:
-        temporary.write_text(json.dumps([vars(each) for each in built.info]))
+        temporary.write_text(json.dumps([each.to_json() for each in built.info]))
 
 
 def _plan(

@@ -7,20 +7,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from winpredict.features import themes
 from winpredict.features.asof import find_places, gathered
-from winpredict.features.build import FeatureInfo
-from winpredict.features.builders.base import label_of
+from winpredict.features.description import FeatureInfo
+from winpredict.features.naming import label_of
 from winpredict.features.observed import OBSERVED, ObservedAttributes, observed_column
 from winpredict.features.past import Past
+from winpredict.locale.text import Text, text
 
 BUILDER = "Wording"
 UNIT = "mention"
 #: Stands for the subjects of touches among the columns of deals.
 SUBJECTS = "touch_subject"
-#: What counts as a word, as a regular expression.
-WORD = r"[^\W\d_]{3,}"
-_FIND_WORDS = re.compile(WORD)
-_LABELS = {"name": "deal name", SUBJECTS: "subject of the last touch"}
+#: Letters of scripts that put no space between words, or endings of any kind after them (Korean): Thai, Lao, Burmese,
+#: Khmer, Chinese and Japanese signs, kana and hangul, as ranges of a regular expression.
+_UNSPACED = (
+    r"\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u1000-\u109f\u1780-\u17d3\u3005-\u3007\u3041-\u30fa\u30fc-\u30ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f"
+)
+#: Emoji without what only varies one, such as the tone of a skin; a flag is two of them.
+_FLAG = r"[\U0001f1e6-\U0001f1ff]{2}"
+_EMOJI = r"[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa\U0001f400-\U0001faff]"
+#: Letters that stand for a word in such a script.
+_PAIR = 2
+_FIND_WORDS = re.compile(rf"([{_UNSPACED}]+)|[^\W\d_{_UNSPACED}]{{3,}}|{_FLAG}|{_EMOJI}")
+_LABELS = {"name": text("deal name"), SUBJECTS: text("subject of the last touch")}
 _MENTIONS = "_mentions_"
 
 
@@ -40,21 +51,30 @@ class Mentions:
     words: tuple[str, ...]
 
     @property
-    def label(self) -> str:
+    def label(self) -> Text:
         """The column for people.
 
         Examples
         --------
-        >>> Mentions("observed_Next_Step__c", ()).label, Mentions("name", ()).label
+        >>> str(Mentions("observed_Next_Step__c", ()).label), str(Mentions("name", ()).label)
         ('Next Step', 'deal name')
         """
-        return _LABELS.get(self.column) or label_of(self.column.removeprefix(OBSERVED))
+        return _LABELS.get(self.column) or text("{label}", label=label_of(self.column.removeprefix(OBSERVED)))
 
     @property
     def info(self) -> tuple[FeatureInfo, ...]:
         """What a person needs to read each feature."""
+        theme = themes.wording(self.column, self.label)
         return tuple(
-            FeatureInfo(f"{self.column}{_MENTIONS}{word}", UNIT, f'mention of "{word}" in the {self.label}', BUILDER)
+            FeatureInfo(
+                name=f"{self.column}{_MENTIONS}{word}",
+                unit=UNIT,
+                builder=BUILDER,
+                theme=theme,
+                label=text('mention of "{word}" in the {label}', word=word, label=self.label),
+                claim=text('"{word}" mentioned in the {label}', word=word, label=self.label),
+                zero=text('no mention of "{word}" in the {label}', word=word, label=self.label),
+            )
             for word in self.words
         )
 
@@ -68,19 +88,20 @@ class Mentions:
         Returns
         -------
         ndarray of shape (n_rows, n_words)
-            1 for a word that is mentioned; 0 for one that is not, and where there is no text.
+            1 for a word that is mentioned, 0 for one that is not; NaN where there is no text.
 
         Examples
         --------
         >>> Mentions("name", ("contract", "demo")).values(pd.Series(["Contract?", None]))
-        array([[1., 0.],
-               [0., 0.]])
+        array([[ 1.,  0.],
+               [nan, nan]])
         """
         place = {word: number for number, word in enumerate(self.words)}
         codes, different = pd.factorize(texts.array)
-        found = np.zeros((len(different) + 1, len(self.words)))  # the last row is that of no text, whose code is -1
-        for row, text in enumerate(different):
-            found[row, [place[word] for word in words_of(text) if word in place]] = 1.0
+        found = np.zeros((len(different) + 1, len(self.words)))
+        found[-1] = np.nan  # of no text, whose code is -1
+        for row, words in enumerate(different):
+            found[row, [place[word] for word in words_of(words) if word in place]] = 1.0
         return found[codes]
 
     def features_of(self, past: Past) -> pd.DataFrame:
@@ -89,26 +110,26 @@ class Mentions:
         return pd.DataFrame(values, columns=[each.name for each in self.info])
 
 
-def label_of_feature(name: str) -> str:
-    """The column that a feature of words is of, for people.
-
-    Examples
-    --------
-    >>> label_of_feature("observed_Next_Step__c_mentions_legal")
-    'Next Step'
-    """
-    return Mentions(name.rpartition(_MENTIONS)[0], ()).label
-
-
 def words_of(text: str) -> set[str]:
-    """The words of a text, in lower case.
+    """The words of a text, in lower case: runs of three letters or more, and every emoji.
+
+    Where no space parts words, as in Japanese, each two letters that follow each other stand for a word.
 
     Examples
     --------
     >>> sorted(words_of("Contract v2 goes to Legal!"))
     ['contract', 'goes', 'legal']
+    >>> sorted(words_of("契約書OK 🚀"))
+    ['契約', '約書', '🚀']
     """
-    return set(_FIND_WORDS.findall(text.lower()))
+    found = set()
+    for each in _FIND_WORDS.finditer(text.lower()):
+        run = each[0]
+        if each[1] is None or len(run) < _PAIR:
+            found.add(run)
+        else:
+            found.update(run[start : start + _PAIR] for start in range(len(run) - 1))
+    return found
 
 
 def texts_before(past: Past, column: str) -> pd.Series:

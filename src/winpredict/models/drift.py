@@ -150,7 +150,7 @@ def shifts(model: TrainedModel, then: pd.DataFrame, now: pd.DataFrame) -> pd.Dat
         From `TrainedModel.build_features`.
     """
     rows = [
-        {"feature": each.name, "sentence": each.sentence, "unit": each.unit}
+        {"feature": each.name, "sentence": str(each.label), "unit": each.unit}
         | (
             _of_categories(then[each.name], now[each.name])
             if each.unit == "category"

@@ -13,13 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict._internal.threads import run_parallel, threads_for
-from winpredict.features.build import FeatureInfo, features_of
+from winpredict.features import themes
+from winpredict.features.build import features_of
 from winpredict.features.builders import FeatureBuilder
 from winpredict.features.cross_deal_history import CrossDealFacts, CrossDealHistory
+from winpredict.features.description import FeatureInfo
 from winpredict.features.events import DealEvents
 from winpredict.features.pace import PaceFacts, hashed, moves_of, observed_moves
 from winpredict.features.past import Past
 from winpredict.features.snapshots import every
+from winpredict.locale.text import text, texts
 from winpredict.models._frames import (
     Floats,
     canonical_order,
@@ -49,13 +52,52 @@ _STATE = {
 }
 _WHOLE_NAMES = ("Amount", "Stage", "Contacts")
 BUILDER = "Pace"
+_of_pace = partial(FeatureInfo, builder=BUILDER, unit="ratio", theme=themes.PACE, neutral=1.0, good="more")
 _INFO = {
-    "pace_owner": ("ratio", "pace of the owner's other deals against that of deals like them"),
-    "pace_account": ("ratio", "pace of the customer's other deals against that of deals like them"),
-    "pace_deal": ("ratio", "pace of this deal against that of deals like it"),
-    "pace": ("ratio", "pace to expect of this deal against that of deals like it"),
-    "moves_expected": ("moves", "moves forward to be expected by now"),
-    "days_to_next_move": ("days", "days to the next move forward, as deals like this go"),
+    each.name: each
+    for each in (
+        _of_pace(
+            name="pace_owner",
+            theme=themes.OWNER,
+            label=text("pace of the owner's other deals against that of deals like them"),
+            claim=text("the owner's other deals move at {n:percent} of the pace of deals like them"),
+        ),
+        _of_pace(
+            name="pace_account",
+            theme=themes.CUSTOMER,
+            label=text("pace of the customer's other deals against that of deals like them"),
+            claim=text("the customer's other deals move at {n:percent} of the pace of deals like them"),
+        ),
+        _of_pace(
+            name="pace_deal",
+            label=text("pace of this deal against that of deals like it"),
+            claim=text("moving at {n:percent} of the pace of deals like it"),
+        ),
+        _of_pace(
+            name="pace",
+            label=text("pace to expect of this deal against that of deals like it"),
+            claim=text("expected to move at {n:percent} of the pace of deals like it"),
+        ),
+        FeatureInfo(
+            name="moves_expected",
+            unit="moves",
+            builder=BUILDER,
+            theme=themes.PACE,
+            label=text("moves forward to be expected by now"),
+            claim=texts(
+                "deals like it have made {n:number} move forward by now",
+                "deals like it have made {n:number} moves forward by now",
+            ),
+        ),
+        FeatureInfo(
+            name="days_to_next_move",
+            unit="days",
+            builder=BUILDER,
+            theme=themes.PACE,
+            label=text("days to the next move forward, as deals like this go"),
+            claim=texts("next stage expected in about {n:count} day", "next stage expected in about {n:count} days"),
+        ),
+    )
 }
 
 
@@ -284,7 +326,7 @@ def _who(past: Past) -> pd.DataFrame:
 
 def pace_info(columns: Iterable[str]) -> tuple[FeatureInfo, ...]:
     """What a person needs to read each column of `PaceHistory.at`."""
-    return tuple(FeatureInfo(name, *_INFO[name], BUILDER) for name in columns)
+    return tuple(_INFO[name] for name in columns)
 
 
 def state_columns(info: Sequence[FeatureInfo]) -> list[str]:

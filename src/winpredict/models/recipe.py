@@ -10,9 +10,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from winpredict.features.build import FeatureInfo, builders_from_paths, features_of, installed_builders
+from winpredict.features.build import builders_from_paths, features_of, installed_builders
 from winpredict.features.builders import Attributes, FeatureBuilder, Touches, default_builders
 from winpredict.features.cross_deal_history import CrossDealFacts, CrossDealHistory
+from winpredict.features.description import FeatureInfo
 from winpredict.features.events import DealEvents
 from winpredict.features.observed import observed_column
 from winpredict.features.past import Past
@@ -134,7 +135,7 @@ class FeatureRecipe:
         description = {
             "attributes": self.attributes,
             "builder_paths": self.builder_paths,
-            "info": [asdict(each) for each in self.info],
+            "info": [each.to_json() for each in self.info],
             "stage_order": self.stage_order,
             "builder_settings": self.builder_settings,
             "wording": [asdict(each) for each in self.wording],
@@ -149,7 +150,7 @@ class FeatureRecipe:
         return cls(
             attributes=tuple(description["attributes"]),
             builder_paths=tuple(description["builder_paths"]),
-            info=tuple(FeatureInfo(**each) for each in description["info"]),
+            info=tuple(FeatureInfo.from_json(each) for each in description["info"]),
             stage_order=tuple(description["stage_order"]),
             builder_settings=description["builder_settings"],
             pace=PaceModel.load(folder / "pace") if (folder / "pace").exists() else None,

@@ -15,7 +15,7 @@ from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, log_charts, m
 if TYPE_CHECKING:
     import pandas as pd
 
-    from winpredict.features.build import FeatureInfo
+    from winpredict.features.description import FeatureInfo
     from winpredict.models.trained import TrainedModel
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -102,7 +102,7 @@ def log_training(
         mlflow.log_params(settings_of(config))
         mlflow.set_tags(_training_tags(model, fingerprint))
         mlflow.log_metrics(model.figures)
-        mlflow.log_dict([asdict(each) for each in model.info], _FEATURES)
+        mlflow.log_dict([each.to_json() for each in model.info], _FEATURES)
         mlflow.log_dict(model.dropped_attributes, _DROPPED)
         if drivers is not None:
             mlflow.log_dict(drivers.to_dict("records"), _DRIVERS)
@@ -237,9 +237,9 @@ def read_drivers(folder: Path, model: ModelVersion) -> "pd.DataFrame":
 
 def read_features(folder: Path, model: ModelVersion) -> "list[FeatureInfo]":
     """The features that a model looks at."""
-    from winpredict.features.build import FeatureInfo
+    from winpredict.features.description import FeatureInfo
 
-    return [FeatureInfo(**each) for each in _logged(folder, model, _FEATURES, [])]
+    return [FeatureInfo.from_json(each) for each in _logged(folder, model, _FEATURES, [])]
 
 
 def read_dropped_attributes(folder: Path, model: ModelVersion) -> dict[str, str]:

@@ -10,17 +10,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.errors import WinPredictError
-from winpredict.features.build import FeatureInfo
 from winpredict.features.builders import FeatureBuilder
 from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.features.description import FeatureInfo
 from winpredict.models.deal_range import DealRange
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.recipe import FeatureRecipe
 from winpredict.models.reference_ranges import ReferenceRanges
+from winpredict.models.stage_norms import StageNorms
 from winpredict.models.timing import ClosingTime
 from winpredict.tables.crm import CRMData, utc
 
-MODEL_FORMAT = 4
+MODEL_FORMAT = 5
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class TrainedModel:
     figures: dict[str, float] = field(default_factory=dict)
     dropped_attributes: dict[str, str] = field(default_factory=dict)
     reference_ranges: ReferenceRanges = field(default_factory=ReferenceRanges)
+    stage_norms: StageNorms = field(default_factory=StageNorms)
     deal_range: DealRange = field(default_factory=DealRange)
 
     @property
@@ -174,7 +176,8 @@ class TrainedModel:
             "notes": self.notes,
             "figures": self.figures,
             "dropped_attributes": self.dropped_attributes,
-            "usual": asdict(self.reference_ranges),
+            "reference_ranges": asdict(self.reference_ranges),
+            "stage_norms": self.stage_norms.to_json(),
             "deal_range": asdict(self.deal_range),
         }
         (folder / "model.json").write_text(json.dumps(description, indent=1))
@@ -201,6 +204,7 @@ class TrainedModel:
             notes=tuple(description["notes"]),
             figures=description["figures"],
             dropped_attributes=description["dropped_attributes"],
-            reference_ranges=ReferenceRanges.from_dict(description["usual"]),
+            reference_ranges=ReferenceRanges.from_dict(description["reference_ranges"]),
+            stage_norms=StageNorms.from_json(description["stage_norms"]),
             deal_range=DealRange(**description["deal_range"]),
         )

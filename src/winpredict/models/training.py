@@ -28,6 +28,7 @@ from winpredict.models.reference_ranges import ReferenceRanges
 from winpredict.models.sampling import Gather, LearningSample, learning_sample
 from winpredict.models.snapshots import training_snapshots
 from winpredict.models.splits import held_out
+from winpredict.models.stage_norms import StageNorms
 from winpredict.models.timing import ClosingTime
 from winpredict.models.trained import TrainedModel
 from winpredict.models.weights import row_weights, snapshot_weights
@@ -265,6 +266,7 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
             name: reason for name, reason in data.audit.dropped.items() if f"{OBSERVED}{name}" not in data.observed
         },
         reference_ranges=ReferenceRanges.fit(features, won),
+        stage_norms=StageNorms.fit(features, won, days_to_close=rows["days_to_close"], deal_ids=rows["deal_id"]),
         deal_range=_deal_range(rows, classifier),
     )
 

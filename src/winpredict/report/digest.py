@@ -7,7 +7,7 @@ import pandas as pd
 
 from winpredict.config import Run
 from winpredict.explain.changes import DealChanges, changes_of
-from winpredict.explain.themes import in_points
+from winpredict.explain.reason import in_points, told_to
 from winpredict.insights.at_risk import deals_at_risk, silence
 from winpredict.models.trained import TrainedModel
 from winpredict.report.writing import day_in_words, from_template
@@ -174,7 +174,8 @@ class _Deals:
     def mover(self, change: DealChanges) -> Item:
         """A deal whose odds moved."""
         moved = f"{change.before:.0%} → {change.after:.0%} ({in_points(change.after - change.before)})"
-        reasons = tuple(reason.sentence for reason in change.reasons)
+        # whoever reads it, how an owner's deals ended before is not for them here
+        reasons = tuple(reason.sentence for reason in told_to(change.reasons, "everyone"))
         return Item(change.deal_id, f"{self.named(change.deal_id)}: {moved}", reasons)
 
     def named(self, deal_id: str) -> str:

@@ -199,7 +199,7 @@ def _strengths(found: Drivers) -> Section:
         found.themes,
         {
             "name": ("driver", "text"),
-            "influence": ("whose doing", "text"),
+            "control": ("who controls it", "text"),
             "strength": ("points", "size"),
             "low": ("from", "size"),
             "high": ("to", "size"),

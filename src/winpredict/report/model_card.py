@@ -126,7 +126,7 @@ def _calibration(bins: pd.DataFrame, width: int) -> object:
 
 
 def _features(model: TrainedModel) -> Section:
-    frame = pd.DataFrame([(each.name, each.sentence, each.unit, each.builder) for each in model.info])
+    frame = pd.DataFrame([(each.name, str(each.label), each.unit, each.builder) for each in model.info])
     frame.columns = ["feature", "sentence", "unit", "builder"]
     counts = ", ".join(f"{count} {name}" for name, count in frame["builder"].value_counts().items())
     heads: dict[str, tuple[str, Format]] = {"sentence": ("figure", "text"), "unit": ("unit", "text")}

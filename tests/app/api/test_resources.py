@@ -84,7 +84,7 @@ def test_a_deals_history_begins_with_the_oldest(get, cast):
 
 def test_reasons_add_up_to_the_odds(get, cast):
     told = get(f"{V1}/deals/{cast.deal}/reasons").json()
-    points = sum(each["points"] for each in told["reasons"]) + told["other_points"]
+    points = sum(each["points"] for each in (*told["reasons"], *told["given"])) + told["other_points"]
     assert told["base_probability"] + points == pytest.approx(told["win_probability"])
 
 

@@ -78,7 +78,7 @@ def test_a_deal_of_the_workspace_has_the_odds_that_it_has_there(loaded, asks):
         assert [each["sentence"] for each in answer["reasons"]] == [
             expected[f"reason_{place + 1}"] for place in range(len(answer["reasons"]))
         ]
-        told = sum(each["points"] for each in answer["reasons"]) + answer["other_points"]
+        told = sum(each["points"] for each in (*answer["reasons"], *answer["given"])) + answer["other_points"]
         assert answer["base_probability"] + told == pytest.approx(answer["win_probability"], abs=1e-12)
 
 
@@ -216,7 +216,12 @@ def test_a_deal_under_another_name_is_scored_alike(loaded, asks, cast):
 
 def test_a_rep_learns_nothing_of_other_peoples_history(loaded, asks, cast):
     own, other = request_of(loaded, cast.deal), request_of(loaded, cast.other_deal)
-    assert asks(own, Role.REP) == asks(own)
+    mine, everything = asks(own, Role.REP)[1], asks(own)[1]
+    assert {name: mine[name] for name in FIGURES} == {name: everything[name] for name in FIGURES}
+    assert mine["reasons"] == everything["reasons"]
+    assert mine["given"] == [each for each in everything["given"] if each["theme"] != "owner"]
+    kept = sum(each["points"] for each in (*mine["reasons"], *mine["given"])) + mine["other_points"]
+    assert mine["base_probability"] + kept == pytest.approx(mine["win_probability"], abs=1e-12)
     # other owners and accounts are as ones that nobody knows
     deals = loaded.crm.deals
     seen = {cast.rep, *deals.loc[deals["owner_id"] == cast.rep, "account_id"]}

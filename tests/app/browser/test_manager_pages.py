@@ -155,7 +155,7 @@ def test_without_scripts(page_of):
 
 def test_parts_come_into_place_while_one_looks(page_of, app, grave_faults, screenshot):
     desk, page = app.state.desk, page_of("manager")
-    desk._kept.clear()  # as after new scores
+    desk._cache.clear()  # as after new scores
     page.goto("/drivers")
     screenshot(page, "drivers-waiting")
     assert not grave_faults(page)
@@ -168,7 +168,7 @@ def test_a_desk_that_does_not_answer_is_told(page_of, app, monkeypatch, grave_fa
 
     going_on, worked_out = threading.Event(), control.changes
     monkeypatch.setattr(control, "changes", lambda *given, **named: going_on.wait(30) and worked_out(*given, **named))
-    app.state.desk._kept.clear()
+    app.state.desk._cache.clear()
     page = page_of("manager")
     page.goto("/drivers")
     page.context.set_offline(True)

@@ -37,8 +37,10 @@ def test_every_part_is_there(page):
 
 def test_reasons_add_up_as_they_are_written(page):
     why = section(page, "why")
-    base, pro, con, other, odds = figures(re.search(r'class="adds">(.*?)</p>', why)[1])
-    assert base + pro + con + other == pytest.approx(odds, abs=0.3)
+    base, pro, con, given, other, odds = figures(re.search(r'class="adds">(.*?)</p>', why)[1])
+    assert base + pro + con + given + other == pytest.approx(odds, abs=0.3)
+    line = re.findall(r" ([+−]\d+)(?:,|$)", re.search(r'class="given">(.*?)</p>', why)[1])
+    assert sum(int(each.replace("−", "-")) for each in line) == pytest.approx(given, abs=0.6 * len(line))
     told = figures(" ".join(re.findall(r'<td class="number (?:up|down)">(.*?)</td>', why)))
     assert sum(told) == pytest.approx(pro + con, abs=0.06 * len(told))
 
@@ -65,9 +67,12 @@ def test_nothing_is_said_about_deals_of_others(app, signed_in, cast):
         assert session.scalar(select(Feedback).where(Feedback.text == "mine!")) is None
 
 
-def test_a_manager_reads_the_page_of_a_rep(signed_in, cast, page):
-    answer = signed_in("manager").get(f"/deals/{cast.deal}")
-    assert section(answer.text, "why") == section(page, "why")
+def test_a_manager_reads_the_page_of_a_rep_and_the_owner_s_record_besides(signed_in, cast, page):
+    reps, managers = (section(text, "why") for text in (page, signed_in("manager").get(f"/deals/{cast.deal}").text))
+    tables = [re.findall(r"<table.*?</table>", why, re.DOTALL) for why in (reps, managers)]
+    assert tables[0] == tables[1]
+    assert "the owner&#39;s win rate" in managers
+    assert "owner" not in reps
 
 
 def test_a_scientist_reads_no_names(app, signed_in, cast):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from random_crm import STAGES, START, random_tables
 
 from winpredict import CRMData
-from winpredict.explain.themes import fact, theme
+from winpredict.explain.claims import claim_of
 from winpredict.features.build import build_features
 from winpredict.features.builders import LineItems
 from winpredict.features.dataset import build_dataset
@@ -251,7 +251,7 @@ def test_facts_are_told_in_words():
     info = {each.name: each for each in build_features(
         crm, every(crm, 11.0), attributes=ATTRIBUTES, builders=[LineItems()]
     ).info}  # fmt: skip
-    told = {name: fact(info[name], value) for name, value in (
+    told = {name: str(claim_of(info[name], value)) for name, value in (
         ("line_items", 1.0), ("line_item_quantity", 12.0), ("line_item_total", 1250.0), ("largest_item_share", 0.8),
         ("line_items_vs_amount", 1.25), ("line_item_discount", 0.125), ("discount_vs_account", 0.05),
         ("items_removed", 2.0), ("item_changes_30d", 1.0), ("days_since_item_change", None),
@@ -259,13 +259,13 @@ def test_facts_are_told_in_words():
     assert told == {
         "line_items": "1 item on the deal",
         "line_item_quantity": "12 pieces of all products on the deal",
-        "line_item_total": "total of the items 1,250",
-        "largest_item_share": "80% share of the largest item in the total",
+        "line_item_total": "items for 1,250 in all",
+        "largest_item_share": "80% of the total in the largest item",
         "line_items_vs_amount": "total of the items 1.2 times the deal's amount",
-        "line_item_discount": "12% average discount against the list price",
-        "discount_vs_account": "discount against this customer's usual one: +5 points",
+        "line_item_discount": "12% discount against the list price",
+        "discount_vs_account": "discount 5 points above this customer's usual one",
         "items_removed": "2 items removed from the deal",
         "item_changes_30d": "1 change of the items in the last 30 days",
         "days_since_item_change": "the items never changed",
     }
-    assert {theme(each) for each in info.values()} == {"LineItems", "discount", "changes of products"}
+    assert {each.story.key for each in info.values()} == {"products", "discount", "product_changes"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from random_crm import STAGES, START, random_tables
 
 from winpredict import CRMData
-from winpredict.explain.themes import fact, influence, theme
+from winpredict.explain.claims import claim_of
 from winpredict.features.build import build_features
 from winpredict.features.builders import Memory, default_builders
 from winpredict.features.cross_deal_history import CrossDealFacts
@@ -68,6 +68,14 @@ def touches_by_loop(crm: CRMData, deal: str, as_of: pd.Timestamp) -> list[tuple[
     return list(zip(known["occurred_at"], known["activity_type"], known["result"], strict=True))
 
 
+def tells_no_result(crm: CRMData, deal: str, as_of: pd.Timestamp, kind: str | None) -> bool:
+    """Whether touches of a kind (or any) happened and were entered by then, and none of them has a result."""
+    rows = crm.activities[crm.activities["deal_id"] == deal]
+    known = rows[(rows["occurred_at"] < as_of) & (rows["recorded_at"].fillna(rows["occurred_at"]) < as_of)]
+    known = known if kind is None else known[known["activity_type"] == kind]
+    return len(known) > 0 and bool(known["result"].isna().all())
+
+
 def days_since(moments, as_of):
     return (as_of - max(moments)) / pd.Timedelta(days=1) if moments else np.nan
 
@@ -88,15 +96,18 @@ def test_every_figure_equals_a_loop(seed, most):
             groups.append(("less_common", set(STAGES) - set(memory.stages)))
         for word, members in groups:
             moments = [at for at, stage in entries if stage in members]
-            row[f"times_entered_{word}"] = float(len(moments))
+            row[f"times_entered_{word}"] = float(len(moments)) if entries else np.nan
             row[f"days_since_entered_{word}"] = days_since(moments, as_of)
         pairs = set(memory.results)
-        groups = [(f"{kind}_{result.lower().replace(' ', '_')}", {(kind, result)}) for kind, result in memory.results]
+        groups = [
+            (f"{kind}_{result.lower().replace(' ', '_')}", {(kind, result)}, kind) for kind, result in memory.results
+        ]
         if memory.other_results:
-            groups.append(("less_common", {(kind, result) for _, kind, result in touches} - pairs))
-        for word, members in groups:
+            groups.append(("less_common", {(kind, result) for _, kind, result in touches} - pairs, None))
+        for word, members, of_kind in groups:
             moments = [at for at, kind, result in touches if (kind, result) in members]
-            row[f"result_{word}"] = float(len(moments))
+            unknown = tells_no_result(crm, deal, as_of, of_kind)
+            row[f"result_{word}"] = np.nan if unknown else float(len(moments))
             row[f"days_since_result_{word}"] = days_since(moments, as_of)
         expected.append(row)
     pd.testing.assert_frame_equal(found, pd.DataFrame(expected, columns=list(found.columns)), check_dtype=False)
@@ -269,18 +280,20 @@ def test_what_is_not_recorded_is_left_out(without):
 def test_facts_are_told_in_words():
     crm = crm_of(tables_of(4))
     info = {each.name: each for each in build_features(crm, every(crm, 11.0), builders=[Memory()]).info}
-    told = {name: (fact(info[name], value), influence(theme(info[name]))) for name, value in (
-        ("times_entered_demo", 2.0), ("days_since_entered_demo", None), ("days_since_entered_offer", 3.0),
-        ("result_call_no_answer", 1.0), ("result_meeting_busy", 4.0), ("days_since_result_call_no_answer", None),
+    told = {name: (str(claim_of(info[name], value)), info[name].controlled_by) for name, value in (
+        ("times_entered_demo", 2.0), ("times_entered_demo", 0.0), ("days_since_entered_offer", 3.0),
+        ("result_call_no_answer", 1.0), ("result_meeting_busy", 4.0), ("result_meeting_answered", 0.0),
+        ("days_since_result_call_no_answer", None),
     )}  # fmt: skip
     assert told == {
-        "times_entered_demo": ("2 times the deal entered Demo", "the deal's nature"),
-        "days_since_entered_demo": ("the deal never entered Demo", "the deal's nature"),
-        "days_since_entered_offer": ("3 days since the deal last entered Offer", "the deal's nature"),
-        "result_call_no_answer": ("1 call with the result No answer so far", "the customer's"),
-        "result_meeting_busy": ("4 meetings with the result Busy so far", "the customer's"),
-        "days_since_result_call_no_answer": ("no call with the result No answer", "the customer's"),
+        "times_entered_demo": ("None", "deal"),  # where a deal never was is no news
+        "days_since_entered_offer": ("entered Offer 3 days ago", "deal"),
+        "result_call_no_answer": ("1 call with the result No answer", "customer"),
+        "result_meeting_busy": ("4 meetings with the result Busy", "customer"),
+        "result_meeting_answered": ("no meeting with the result Answered on record", "customer"),
+        "days_since_result_call_no_answer": ("None", "customer"),
     }
+    assert str(claim_of(info["times_entered_demo"], 2.0)) == "entered Demo 2 times"
 
 
 def test_memory_is_among_the_builders_that_are_used_by_default(tmp_path: Path):

@@ -30,7 +30,7 @@ def test_charts_of_drivers_draw(world, model, width):
     effects = adjusted_effects(world.crm, attributes=model.attributes).effects
     charts = [strength_chart(result.themes, width), effects_chart(effects, width)]
     charts += [
-        shape_chart(result.dependence[result.dependence["theme"] == name], name, width) for name in ("Amount", "stage")
+        shape_chart(result.dependence[result.dependence["theme"] == name], name, width) for name in ("amount", "stage")
     ]
     for chart in charts:
         assert chart.to_dict()["title"]["text"]

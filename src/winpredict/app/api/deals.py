@@ -10,12 +10,14 @@ from sqlalchemy.orm import joinedload
 
 from winpredict.app.api.contract import WITH_DEALS, TaggedRoute, documented
 from winpredict.app.api.paging import MAX_PAGE_ROWS, Paged, Paging, pages
+from winpredict.app.desk import Desk
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.listing import DealQuery, find_deals, owner_names
 from winpredict.app.pages.deal import seen_deal
 from winpredict.app.pages.deals import may_read_names
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Score
+from winpredict.app.shown_reasons import audience_of, next_steps_of, reasons_of
 from winpredict.app.visibility import visible_history, visible_scores
 
 router = APIRouter(tags=["deals"], route_class=TaggedRoute)
@@ -48,6 +50,22 @@ class Run(BaseModel):
     deals: int = Field(description="deals of all people")
 
 
+class Step(BaseModel):
+    """One thing to do next about a deal, or the word that there is nothing to do."""
+
+    key: str
+    action: str
+    why: str
+    usual: str = Field(description="what deals that were won had; may be empty")
+    evidence: str = Field(description="by how much win rates of like deals differed, where that is clear; else empty")
+    urgency: float = Field(description="0 to 1")
+    stake: float | None = Field(description="amount x odds x (1 - odds)")
+    is_to_do: bool
+    flags: list[str] = Field(
+        description="of the deal: silent, stalled, overdue, booked, hopeless, at_risk and the like"
+    )
+
+
 class Deal(Odds):
     """An open deal with its latest score."""
 
@@ -65,7 +83,8 @@ class Deal(Odds):
     last_touch_at: datetime | None
     next_touch_at: datetime | None
     week_before: float | None = Field(description="win probability a week before")
-    reasons: list[str]
+    next_steps: list[Step] = Field(description="what to do next, the most urgent first; at most three")
+    reasons: list[str] = Field(description="as sentences, strongest first; what came with the deal is last")
 
 
 class DealList(Paged):
@@ -120,7 +139,7 @@ def deals(
         run=run,
         amount=deals.amount,
         expected=deals.expected,
-        deals=_shown(deals.rows, deals.owners, names=names),
+        deals=_shown(desk, caller, deals.rows, deals.owners),
     )
 
 
@@ -164,10 +183,19 @@ def deal(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Deal:
     score, _ = seen_deal(desk, caller, deal_id)
     with desk.database.reading() as session:
         owners = owner_names(session, [score])
-    return _shown([score], owners, names=may_read_names(desk, caller))[0]
+    return _shown(desk, caller, [score], owners)[0]
 
 
-def _shown(rows: Sequence[Score], owners: dict[str, str], *, names: bool) -> list[Deal]:
-    shown = [Deal.model_validate(row) for row in rows]
-    hidden: dict[str, None] = {} if names else {"name": None, "account": None}
-    return [each.model_copy(update={"owner": owners.get(each.owner_id or ""), **hidden}) for each in shown]
+def _shown(desk: Desk, caller: Caller, rows: Sequence[Score], owners: dict[str, str]) -> list[Deal]:
+    hidden: dict[str, None] = {} if may_read_names(desk, caller) else {"name": None, "account": None}
+    audience = audience_of(caller.person.role, desk.config.app)
+    columns = [name for name in Deal.model_fields if name not in ("owner", "reasons", "next_steps")]
+    return [
+        Deal(
+            **{name: getattr(row, name) for name in columns} | hidden,
+            owner=owners.get(row.owner_id or ""),
+            reasons=[each.sentence for each in reasons_of(row, audience)],
+            next_steps=[Step.model_validate(each.to_dict()) for each in next_steps_of(row)],
+        )
+        for row in rows
+    ]

@@ -30,7 +30,7 @@ class Driver(BaseModel):
 
     theme: str
     name: str
-    influence: str = Field(description="in our hands, the deal's nature or the customer's")
+    control: str = Field(description="who can change it: controllable, deal, customer, or context (it came with it)")
     strength: float = Field(description="mean absolute contribution to the win probability")
     low: float
     high: float

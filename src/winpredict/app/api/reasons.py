@@ -13,6 +13,7 @@ from winpredict.app.api.tables import plain_number
 from winpredict.app.desk import Desk, Loaded
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.pages.deal import seen_deal
+from winpredict.app.shown_reasons import audience_of
 from winpredict.errors import WinPredictError
 from winpredict.explain.what_if import check_figure, figures_of, what_if_of
 
@@ -22,17 +23,21 @@ Figure = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Reason(BaseModel):
-    """A fact of a deal and what it adds to its odds."""
+    """A claim about a deal, its evidence, and what it adds to the odds."""
 
     model_config = ConfigDict(from_attributes=True)
 
-    feature: str
-    sentence: str
+    feature: str = Field(description="the figure that speaks for the theme; empty where none does")
+    theme: str
+    sentence: str = Field(description="claim, evidence and points in one")
+    claim: str
+    evidence: str = Field(description="what won and lost deals had, where it bears the claim out; else empty")
     points: float = Field(description="added to the win probability, -1 to 1")
+    control: str = Field(description="who can change it: controllable, deal, customer, context (came with the deal)")
 
 
 class Explanation(BaseModel):
-    """Base odds + points of the reasons + other points = win probability."""
+    """Base odds + points of the reasons and of what is given + other points = win probability."""
 
     deal_id: str
     as_of: datetime | None
@@ -41,6 +46,7 @@ class Explanation(BaseModel):
     high: float
     base_probability: float = Field(description="odds before anything about the deal is known")
     reasons: list[Reason]
+    given: list[Reason] = Field(description="what came with the deal and cannot be changed")
     other_points: float = Field(description="what everything else adds")
     model_version: str
 
@@ -97,7 +103,8 @@ def reasons(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Explanation:
             cross_deal_history=loaded.scorer.cross_deal_history,
         ),
     )
-    return Explanation.model_validate(found.to_dict() | {"model_version": loaded.version})
+    told = found.told_to(audience_of(caller.person.role, desk.config.app))
+    return Explanation.model_validate(told.to_dict() | {"model_version": loaded.version})
 
 
 @router.get(

@@ -14,6 +14,7 @@ from winpredict.app.api.reasons import Reason
 from winpredict.app.api.score_request import ScoreRequest
 from winpredict.app.api.scoring import PendingRequest, RequestScorer
 from winpredict.app.identity import Caller, DeskOfRequest
+from winpredict.app.shown_reasons import audience_of
 from winpredict.app.visibility import visible_owners
 
 router = APIRouter(tags=["score"], route_class=TaggedRoute)
@@ -27,7 +28,7 @@ _BODY = {
 
 
 class ScoreResponse(BaseModel):
-    """The odds of a deal that was sent. Base odds + points of the reasons + other points = win probability."""
+    """The odds of a deal that was sent: base odds + reasons + what is given + everything else = win probability."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -41,6 +42,7 @@ class ScoreResponse(BaseModel):
     p_win_quarter: float | None = Field(description="won by the end of the calendar quarter")
     base_probability: float
     reasons: list[Reason]
+    given: list[Reason] = Field(description="what came with the deal and cannot be changed")
     other_points: float
     model_version: str
 
@@ -79,10 +81,11 @@ async def score(
     Owners and accounts whose deals the caller may not see count as new ones. Nothing is stored.
     """
     deals: RequestScorer = request.app.state.request_scorer
+    audience = audience_of(caller.person.role, desk.config.app)
     with desk.database.reading() as session:
         owners = visible_owners(session, caller.person)
     try:
-        asked = deals.batches.ask(PendingRequest(body, owners, datetime.now(UTC)))
+        asked = deals.batches.ask(PendingRequest(body, owners, datetime.now(UTC), audience))
     except TooManyWaitingError:
         raise HTTPException(429, "too many deals wait to be scored; come again in a second", _COME_AGAIN) from None
     answer = ScoreResponse.model_validate(await asyncio.wrap_future(asked))

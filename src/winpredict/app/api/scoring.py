@@ -11,6 +11,8 @@ from winpredict.app.api.batches import Batches, compatible
 from winpredict.app.api.request_tables import Layout, Prepared, Seen
 from winpredict.app.api.score_request import ScoreRequest
 from winpredict.app.desk import Desk, Loaded
+from winpredict.explain.reason import told_to
+from winpredict.features.description import Audience
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,14 @@ class PendingRequest:
         Whose deals the sender may see; None for everybody's.
     at : datetime
         When it came.
+    audience : {"everyone", "managers"}
+        Which reasons the sender is told.
     """
 
     request: ScoreRequest
     owners: frozenset[str] | None
     at: datetime
+    audience: Audience = "managers"
 
 
 class RequestScorer:
@@ -59,7 +64,7 @@ class RequestScorer:
         for group in compatible([sound[place].claims for place in places]):
             found = _scored(loaded, layout, [sound[places[member]] for member in group])
             for member, answer in zip(group, found, strict=True):
-                answers[places[member]] = answer
+                answers[places[member]] = _told(answer, requests[places[member]].audience)
         return answers
 
     def _seen(self, loaded: Loaded, owners: frozenset[str] | None) -> Seen:
@@ -92,12 +97,23 @@ def _scored(loaded: Loaded, layout: Layout, deals: Sequence[Prepared]) -> list[d
             **{name: _plain(values[row]) for name, values in columns.items()},
             "as_of": deals[row].as_of,
             "base_probability": scored.base_probability,
-            "reasons": scored.reasons(loaded.model, row),
-            "other_points": float(scored.chosen.other[row]),
+            "reasons": scored.told.reasons(row),
+            "given": scored.told.given(row),
+            "other_points": scored.told.other(row),
             "model_version": loaded.version,
         }
         for row in range(len(deals))
     ]
+
+
+def _told(answer: dict[str, Any], audience: Audience) -> dict[str, Any]:
+    """An answer with the reasons that somebody is told, in words; the others are part of everything else."""
+    told = {name: told_to(answer[name], audience) for name in ("reasons", "given")}
+    kept = sum(each.points for name in told for each in answer[name]) - sum(
+        each.points for reasons in told.values() for each in reasons
+    )
+    words = {name: [each.to_dict() for each in reasons] for name, reasons in told.items()}
+    return answer | words | {"other_points": answer["other_points"] + kept}
 
 
 def _plain(value: Any) -> Any:

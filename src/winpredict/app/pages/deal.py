@@ -17,6 +17,7 @@ from winpredict.app.pages.rendering import address_of, render
 from winpredict.app.people import now
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Feedback, Score, ScoringRun
+from winpredict.app.shown_reasons import audience_of
 from winpredict.app.stories import alike, chart_of, story_of
 from winpredict.app.visibility import visible_feedback, visible_owners, visible_score
 from winpredict.errors import WinPredictError
@@ -140,7 +141,8 @@ def _explained(
     """What the workspace tells of the deal, or why it cannot."""
     try:
         loaded = desk.loaded()
-        story = story_of(desk, loaded, score.deal_id, run.as_of)
+        audience = audience_of(caller.person.role, desk.config.app)
+        story = story_of(desk, loaded, score.deal_id, run.as_of).told_to(audience)
     except WinPredictError as error:
         return {"story": None, "trouble": str(error)}
     found = sliders(loaded.model, story, request.query_params)

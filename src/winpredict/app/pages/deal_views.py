@@ -1,7 +1,6 @@
 """A deal's story as its page shows it: rows, sliders, and closed deals without what the reader may not see."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ _KIND_WORDS = {
     "meeting": ("meeting", "meetings"), "call": ("call", "calls"), "email": ("e-mail", "e-mails"),
     "other": ("other touch", "other touches"),
 }  # fmt: skip
-_WITH_POINTS = re.compile(r"(?P<words>.*) \((?P<points>[+-]\d+\.\d) pts\)", re.DOTALL)
-_USUAL = "; won deals"
 
 
 @dataclass(frozen=True)
@@ -101,41 +98,6 @@ class LikeDeals:
     won: int
     days_to_win: int | None
     deals: list[LikeDeal]
-
-
-@dataclass(frozen=True)
-class ReasonText:
-    """A reason's sentence in the parts that a page sets apart.
-
-    Parameters
-    ----------
-    fact : str
-    usual : str
-        What won deals have of it; may be empty.
-    points : float or None
-        Percentage points; None where the sentence has none.
-    """
-
-    fact: str
-    usual: str
-    points: float | None
-
-
-def split_reason(sentence: str) -> ReasonText:
-    """The parts of a reason's sentence.
-
-    Examples
-    --------
-    >>> split_reason("3 touches so far; won deals at this stage: 1 to 4 (-2.0 pts)")
-    ReasonText(fact='3 touches so far', usual='won deals at this stage: 1 to 4', points=-2.0)
-    >>> split_reason("stage: Demo")
-    ReasonText(fact='Stage: Demo', usual='', points=None)
-    """
-    counted = _WITH_POINTS.fullmatch(sentence)
-    words = counted["words"] if counted else sentence
-    fact, mark, usual = words.rpartition(_USUAL) if _USUAL in words else (words, "", "")
-    points = float(counted["points"]) if counted else None
-    return ReasonText(f"{fact[:1].upper()}{fact[1:]}", f"{mark}{usual}".removeprefix("; "), points)
 
 
 def step_rows(story: "DealStory") -> list[StepRow]:

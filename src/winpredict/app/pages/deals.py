@@ -15,7 +15,9 @@ from winpredict.app.pages.rendering import render
 from winpredict.app.pages.tables import csv_answer
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Role, ScoringRun
+from winpredict.app.shown_reasons import audience_of, reasons_of
 from winpredict.app.visibility import sees_names
+from winpredict.features.description import Audience
 
 router = APIRouter()
 DealQueryParameters = Annotated[DealQuery, Query()]
@@ -81,7 +83,8 @@ def export(
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
         deals = find_deals(session, caller.person, query, rows=None, with_names=names, settings=desk.config.run)
-    return csv_answer(_table(deals, names=names), "deals.csv")
+    audience = audience_of(caller.person.role, desk.config.app)
+    return csv_answer(_table(deals, audience, names=names), "deals.csv")
 
 
 def may_read_names(desk: Desk, caller: Caller) -> bool:
@@ -103,13 +106,14 @@ def _only(query: DealQuery) -> list[str]:
     return told + (["deals of the team or person that you chose"] if query.whose else [])
 
 
-def _table(deals: Deals, *, names: bool) -> pd.DataFrame:
+def _table(deals: Deals, audience: Audience, *, names: bool) -> pd.DataFrame:
     columns = ["deal_id", *(["name", "account"] if names else [])]
     columns += ["stage", "product", "amount", "currency", "win_probability", "low", "high", "band", "week_before"]
     columns += ["p_win_30d", "p_win_quarter", "expected_close_date", "last_touch_at", "next_touch_at", "owner_id"]
     frame = pd.DataFrame([{name: getattr(row, name) for name in columns} for row in deals.rows], columns=columns)
     frame["owner"] = frame["owner_id"].map(deals.owners)
-    frame["reasons"] = ["; ".join(row.reasons) for row in deals.rows]
+    told = (reasons_of(row, audience) for row in deals.rows)
+    frame["reasons"] = ["; ".join(each.sentence for each in reasons) for reasons in told]
     return frame
 
 

@@ -85,7 +85,7 @@ class StrengthRow:
     name: str
     strengths: tuple[Mapping[Hashable, Any] | None, ...]
     differs: bool | None
-    influence: str = ""
+    control: str = ""
     direction: str = ""
     evidence: bool | None = None
 
@@ -146,7 +146,7 @@ def strength_rows(
         known = about.get(theme, {})
         rows.append(
             StrengthRow(
-                str(theme), str(row["name"]), each, differs, str(known.get("influence", "")),
+                str(theme), str(row["name"]), each, differs, str(known.get("control", "")),
                 str(known.get("direction", "")), known.get("evidence"),
             )
         )  # fmt: skip

@@ -9,7 +9,7 @@ from winpredict.app.pages.tables import records_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from winpredict.features.build import FeatureInfo
+    from winpredict.features.description import FeatureInfo
     from winpredict.models.backtest_record import BacktestRun
     from winpredict.models.drift import Drift
     from winpredict.models.registry import ModelVersion
@@ -112,7 +112,7 @@ def described(folder: Path, model: "ModelVersion") -> Described:
     return Described(
         drivers=[] if drivers.empty else records_of(drivers.nlargest(_DRIVERS, "points")),
         features=by_builder,
-        audited=[each.sentence for each in by_builder.get("Attributes", [])],
+        audited=[str(each.label) for each in by_builder.get("Attributes", [])],
         dropped=read_dropped_attributes(folder, model),
         settings=sorted(model.params.items()),
     )

@@ -12,8 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from winpredict.app.identity import Caller, desk_of
-from winpredict.app.pages.deal_views import split_reason
 from winpredict.app.records import Role, Score
+from winpredict.app.shown_reasons import audience_of, next_steps_of, reasons_of
+from winpredict.explain.reason import capitalised, given_line, leading
 from winpredict.insights._phrases import as_they_stand
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -66,6 +67,7 @@ def render(request: Request, caller: Caller | None, template: str, status: int =
         "rooms": () if caller is None else _ROOMS[Role(caller.person.role)],
         "title_of_status": HTTPStatus(status).phrase,
         "status": status,
+        "audience": "everyone" if caller is None else audience_of(caller.person.role, desk_of(request).config.app),
         "oidc": bool(desk_of(request).config.app.oidc_issuer),
     }
     html = environment().get_template(template).render(known | values)
@@ -82,9 +84,10 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "percent": percent, "points": points, "in_points": in_points, "tenths": tenths, "money": money, "day": day,
-        "days_from": days_from, "next_step": next_step, "close_from": close_from, "told": split_reason,
-        "address_of": address_of, "moment": moment, "figure": format, "knows_until": knows_until,
-        "as_they_stand": as_they_stand,
+        "days_from": days_from, "next_step": next_step, "close_from": close_from, "capitalised": capitalised,
+        "reasons_of": reasons_of, "next_steps_of": next_steps_of, "leading": leading, "given_line": given_line,
+        "address_of": address_of,
+        "moment": moment, "figure": format, "knows_until": knows_until, "as_they_stand": as_they_stand,
     }  # fmt: skip
     return made
 

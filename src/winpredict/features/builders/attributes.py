@@ -1,12 +1,15 @@
 """Static attributes that the leakage audit kept."""
 
 from collections.abc import Collection, Iterator
+from functools import partial
 
 import pandas as pd
 
 from winpredict._internal.times import days
-from winpredict.features.builders.base import Feature, FeatureBuilder, label_of
+from winpredict.features import themes
+from winpredict.features.builders.base import Feature, FeatureBuilder
 from winpredict.features.past import LINKS, Past
+from winpredict.locale.text import text, texts
 
 MAX_CATEGORIES = 30
 
@@ -36,13 +39,30 @@ class Attributes(FeatureBuilder):
             if name in ("amount", *LINKS):  # those of the builders Amount and TrackRecord
                 continue
             values = past.attribute(name)
-            label = label_of(name)
+            label = themes.attribute_label(name)
+            given = partial(Feature, name, theme=themes.attribute(name))
             if isinstance(values.dtype, pd.DatetimeTZDtype):
-                yield Feature(name, days(values - past.created_at), "days", f"days from the start to {label}")
+                yield given(
+                    days(values - past.created_at),
+                    "days",
+                    text("days from the start to {attribute}", attribute=label),
+                    claim=texts(
+                        "{attribute}: {n:count} day after the start",
+                        "{attribute}: {n:count} days after the start",
+                        attribute=label,
+                    ),
+                    negative=texts(
+                        "{attribute}: {n:count} day before the start",
+                        "{attribute}: {n:count} days before the start",
+                        attribute=label,
+                    ),
+                    zero=text("{attribute}: on the day of the start", attribute=label),
+                )
             elif not isinstance(values.dtype, pd.StringDtype):
-                yield Feature(name, values.astype("float64"), "number", label)
+                yield given(values.astype("float64"), "number", label)
             elif self._is_category(past, name):
-                yield Feature(name, values, "category", label)
+                claim = text("{n}") if name == "deal_type" else text("{attribute} {n}", attribute=label)
+                yield given(values, "category", label, claim=claim)
 
     def _is_category(self, past: Past, name: str) -> bool:
         if self.categories is not None:

@@ -1,18 +1,21 @@
 """What a feature builder is: a few lines that read the past and yield named figures."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 
 from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.features.description import Description, FeatureInfo
 from winpredict.features.past import Past
+from winpredict.locale.language import offer
+from winpredict.locale.text import Text
 
 
 @dataclass(frozen=True)
-class Feature:
+class Feature(Description):
     """One column of the feature frame, with what a person needs to read it.
 
     Parameters
@@ -23,14 +26,22 @@ class Feature:
         Numbers (missing is NaN) or, for an attribute, text.
     unit : str
         What one of it is: days, touches, people, currency, share, category, ...
-    sentence : str
-        What it says, as it would stand after "because of": "touches in the last 30 days".
+    label : Text or str
+        What it is, as it would stand at the head of a column: "touches in the last 30 days".
+    **about
+        Everything that `winpredict.features.description.Description` has: all of it may be left out.
     """
 
     name: str
     values: Any
     unit: str
-    sentence: str
+    label: Text | str
+
+    def info(self, name: str, builder: str) -> FeatureInfo:
+        """The description alone, as column `name` of a builder."""
+        label = self.label if isinstance(self.label, Text) else Text(self.label.replace("{", "{{").replace("}", "}}"))
+        about = {field.name: getattr(self, field.name) for field in fields(Description)}
+        return FeatureInfo(name=name, unit=self.unit, label=label, builder=builder, **about)
 
 
 class FeatureBuilder(ABC):
@@ -42,6 +53,8 @@ class FeatureBuilder(ABC):
         Tables without which the builder has nothing to say; it is then skipped, and the skip is reported.
     needs_dates : bool
         Whether it has nothing to say of deals without a creation time.
+    translations : mapping of str to mapping of str to str
+        Language to message to translation, for what the features say: ``{"fr": {"touches at night": "..."}}``.
 
     Examples
     --------
@@ -57,6 +70,11 @@ class FeatureBuilder(ABC):
 
     needs: ClassVar[tuple[str, ...]] = ()
     needs_dates: ClassVar[bool] = True
+    translations: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        offer(cls.translations)
 
     @property
     def name(self) -> str:
@@ -91,30 +109,38 @@ class FeatureBuilder(ABC):
         """Yield the features of every snapshot, reading nothing but `past`."""
 
 
-def label_of(name: str) -> str:
-    """A column's name for people.
-
-    Examples
-    --------
-    >>> label_of("Competitor__c"), label_of("lead_source")
-    ('Competitor', 'lead source')
-    """
-    return name.removesuffix("__c").replace("_", " ")
-
-
-def word_of(text: str) -> str:
-    """A text as part of a column name.
-
-    Examples
-    --------
-    >>> word_of("Demo / Call"), word_of("No answer")
-    ('demo___call', 'no_answer')
-    """
-    return "".join(letter if letter.isalnum() else "_" for letter in text.lower()).strip("_")
-
-
 def ratio(numerator: Any, denominator: Any) -> Any:
     """Element-wise quotient; NaN where the denominator is 0 or missing."""
     denominator = np.asarray(denominator, dtype=np.float64)
     safe = np.where(denominator == 0, np.nan, denominator)
     return np.asarray(numerator, dtype=np.float64) / safe
+
+
+def known_count(count: Any, recorded: Any, events: Any) -> Any:
+    """A count of events by a field that not all of them have: missing rather than 0 where it may be more.
+
+    Parameters
+    ----------
+    count : array of shape (n_snapshots,)
+        Events whose field has the value that is counted.
+    recorded, events : array of shape (n_snapshots,)
+        Events with the field, and all of them.
+
+    Examples
+    --------
+    >>> known_count([0, 0, 0, 2], [0, 3, 1, 2], [0, 3, 8, 8])
+    array([ 0.,  0., nan,  2.])
+    """
+    unknown = (np.asarray(count) == 0) & (np.asarray(recorded) < np.asarray(events))
+    return np.where(unknown, np.nan, np.asarray(count, dtype=np.float64))
+
+
+def if_any(figure: Any, events: Any) -> Any:
+    """A figure of events; missing where no event is on record.
+
+    Examples
+    --------
+    >>> if_any([0, 0, 2], [0, 1, 3])
+    array([nan,  0.,  2.])
+    """
+    return np.where(np.asarray(events) > 0, np.asarray(figure, dtype=np.float64), np.nan)

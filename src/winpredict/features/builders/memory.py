@@ -6,25 +6,96 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from winpredict.features import themes
 from winpredict.features.asof import AsOfView
-from winpredict.features.builders.base import Feature, FeatureBuilder, word_of
+from winpredict.features.builders.base import Feature, FeatureBuilder, if_any
 from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.features.description import NO_NEWS
+from winpredict.features.naming import word_of
 from winpredict.features.past import Past
+from winpredict.locale.text import text, texts
 
 Floats = NDArray[np.float64]
 #: So many stages, and so many pairs of a type and a result, get columns of their own.
 MAX_VALUES = 40
 #: Of a long text so many letters are part of a column name.
 _MAX_LETTERS = 40
-#: What touches of each type are called, several of them and one.
+#: Of each type with a result: label, so many, none, days since, and so many days ago.
 _KINDS = {
-    "call": ("calls", "call"),
-    "email": ("emails", "email"),
-    "meeting": ("meetings", "meeting"),
-    "task": ("tasks", "task"),
-    "note": ("notes", "note"),
-    "other": ("touches of another kind", "touch of another kind"),
+    "call": (
+        text("calls with the result {result}"),
+        text("no call with the result {result} on record"),
+        texts("{n:count} call with the result {result}", "{n:count} calls with the result {result}"),
+        text("days since the last call with the result {result}"),
+        texts(
+            "last call with the result {result} {n:count} day ago",
+            "last call with the result {result} {n:count} days ago",
+        ),
+    ),
+    "email": (
+        text("emails with the result {result}"),
+        text("no email with the result {result} on record"),
+        texts("{n:count} email with the result {result}", "{n:count} emails with the result {result}"),
+        text("days since the last email with the result {result}"),
+        texts(
+            "last email with the result {result} {n:count} day ago",
+            "last email with the result {result} {n:count} days ago",
+        ),
+    ),
+    "meeting": (
+        text("meetings with the result {result}"),
+        text("no meeting with the result {result} on record"),
+        texts("{n:count} meeting with the result {result}", "{n:count} meetings with the result {result}"),
+        text("days since the last meeting with the result {result}"),
+        texts(
+            "last meeting with the result {result} {n:count} day ago",
+            "last meeting with the result {result} {n:count} days ago",
+        ),
+    ),
+    "task": (
+        text("tasks with the result {result}"),
+        text("no task with the result {result} on record"),
+        texts("{n:count} task with the result {result}", "{n:count} tasks with the result {result}"),
+        text("days since the last task with the result {result}"),
+        texts(
+            "last task with the result {result} {n:count} day ago",
+            "last task with the result {result} {n:count} days ago",
+        ),
+    ),
+    "note": (
+        text("notes with the result {result}"),
+        text("no note with the result {result} on record"),
+        texts("{n:count} note with the result {result}", "{n:count} notes with the result {result}"),
+        text("days since the last note with the result {result}"),
+        texts(
+            "last note with the result {result} {n:count} day ago",
+            "last note with the result {result} {n:count} days ago",
+        ),
+    ),
+    "other": (
+        text("touches of other kinds with the result {result}"),
+        text("no touch of another kind with the result {result} on record"),
+        texts(
+            "{n:count} touch of another kind with the result {result}",
+            "{n:count} touches of other kinds with the result {result}",
+        ),
+        text("days since the last touch of another kind with the result {result}"),
+        texts(
+            "last touch of another kind with the result {result} {n:count} day ago",
+            "last touch of another kind with the result {result} {n:count} days ago",
+        ),
+    ),
 }
+_LESS_COMMON_RESULT = (
+    text("touches with a less common result"),
+    text("no touch with a less common result on record"),
+    texts("{n:count} touch with a less common result", "{n:count} touches with a less common result"),
+    text("days since the last touch with a less common result"),
+    texts(
+        "last touch with a less common result {n:count} day ago",
+        "last touch with a less common result {n:count} days ago",
+    ),
+)
 
 
 class Memory(FeatureBuilder):
@@ -32,7 +103,8 @@ class Memory(FeatureBuilder):
 
     No order of the stages is needed. The most frequent values have columns of their own and the others share one;
     which these are is fixed by `settled`. Touches without a result are those that `Touches` counts by type, and so is
-    a result that all touches of its type have.
+    a result that all touches of its type have. Times a stage was entered are missing where no stage is on record before
+    as_of, and touches with a result where the deal's touches of that type tell none.
 
     Parameters
     ----------
@@ -114,11 +186,29 @@ class Memory(FeatureBuilder):
         places = {stage: float(place) for place, stage in enumerate(stages)}
         others = len(stages) if self.other_stages else None
         place = changes.table.of_values("stage", lambda stage: places.get(stage, others))
-        names = [*stages, *(["a less common stage"] if self.other_stages else [])]
+        names = [*stages, *([text("a less common stage")] if self.other_stages else [])]
         words = _words([word_of(stage) for stage in stages], "less_common" if self.other_stages else None)
+        entered = changes.count()
         for word, name, (count, since) in zip(words, names, _tallied(changes, place, len(words)), strict=True):
-            yield Feature(f"times_entered_{word}", count, "times", f"times the deal entered {name}")
-            yield Feature(f"days_since_entered_{word}", since, "days", f"days since the deal last entered {name}")
+            yield Feature(
+                f"times_entered_{word}",
+                if_any(count, entered),
+                "times",
+                text("times the deal entered {stage}", stage=name),
+                theme=themes.STAGE,
+                counts=True,
+                zero=NO_NEWS,
+                claim=texts("entered {stage} {n:count} time", "entered {stage} {n:count} times", stage=name),
+            )
+            yield Feature(
+                f"days_since_entered_{word}",
+                since,
+                "days",
+                text("days since the deal last entered {stage}", stage=name),
+                theme=themes.STAGE,
+                zero=text("entered {stage} today", stage=name),
+                claim=texts("entered {stage} {n:count} day ago", "entered {stage} {n:count} days ago", stage=name),
+            )
 
     def _touches(self, past: Past, pairs: tuple[tuple[str, str], ...]) -> Iterator[Feature]:
         touches = past.events("activities")
@@ -134,16 +224,32 @@ class Memory(FeatureBuilder):
         had = ~np.isnan(result_of)
         place = np.full(len(had), np.nan)
         place[had] = table[kind_of[had].astype(np.int64), result_of[had].astype(np.int64)]
-        names = [tuple(f"{noun} with the result {result}" for noun in _KINDS[kind]) for kind, result in pairs]
+        names = [tuple(each.with_values(result=result) for each in _KINDS[kind]) for kind, result in pairs]
         words = [f"{kind}_{word_of(result)}" for kind, result in pairs]
         if self.other_results:
-            names.append(("touches with a less common result", "touch with a less common result"))
+            names.append(_LESS_COMMON_RESULT)
         words = _words(words, "less_common" if self.other_results else None)
-        for word, (several, one), (count, since) in zip(
-            words, names, _tallied(touches, place, len(words)), strict=True
+        of_kind = {kind: touches.count(where=kind_of == number) for kind, number in kinds.items()}
+        with_result = {kind: touches.count(where=(kind_of == number) & had) for kind, number in kinds.items()}
+        all_kinds = (touches.count(where=had), touches.count())
+        kinds_of: list[str | None] = [*(kind for kind, _ in pairs), None]  # the last is that of all other results
+        for word, told, (count, since), of in zip(
+            words, names, _tallied(touches, place, len(words)), kinds_of[: len(words)], strict=True
         ):
-            yield Feature(f"result_{word}", count, "touches", f"{several} so far")
-            yield Feature(f"days_since_result_{word}", since, "days", f"days since the last {one}")
+            label, none, claim, since_label, ago = told
+            recorded, events = all_kinds if of is None else (with_result[of], of_kind[of])
+            nothing_recorded = (events > 0) & (recorded == 0)
+            yield Feature(
+                f"result_{word}",
+                np.where(nothing_recorded, np.nan, count),
+                "touches",
+                label,
+                theme=themes.RESULTS,
+                counts=True,
+                claim=claim,
+                zero=none,
+            )
+            yield Feature(f"days_since_result_{word}", since, "days", since_label, theme=themes.RESULTS, claim=ago)
 
 
 def _tallied(view: AsOfView, place: Floats, number: int) -> Iterator[tuple[Floats, Floats]]:

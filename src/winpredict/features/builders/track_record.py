@@ -1,22 +1,98 @@
 """How deals of the same owner, account, product, source or segment ended before as_of."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from winpredict.features import themes
 from winpredict.features.asof import AsOfView
-from winpredict.features.builders.base import Feature, FeatureBuilder, label_of
+from winpredict.features.builders.base import Feature, FeatureBuilder
+from winpredict.features.description import Theme
 from winpredict.features.past import LINKS, Past
+from winpredict.locale.text import Text, text, texts
 
 #: Pseudo-deals at the overall win rate that a track record starts from.
 PRIOR_DEALS = 10.0
 RECENT_DAYS = 120
 
 
+@dataclass(frozen=True)
+class _Words:
+    """How a group's win rate and its change are told."""
+
+    theme: Theme
+    rate: Text
+    above: Text
+    below: Text
+    even: Text
+    change: Text
+    up: Text
+    down: Text
+    unchanged: Text
+
+
+_OF_OWNER = _Words(
+    theme=themes.OWNER,
+    rate=text("the owner's win rate against the company's"),
+    above=texts(
+        "the owner's win rate is {n:size_points} point above the company's",
+        "the owner's win rate is {n:size_points} points above the company's",
+    ),
+    below=texts(
+        "the owner's win rate is {n:size_points} point below the company's",
+        "the owner's win rate is {n:size_points} points below the company's",
+    ),
+    even=text("the owner's win rate is the company's"),
+    change=text("change of the owner's win rate in {days} days"),
+    up=texts(
+        "the owner's win rate rose by {n:size_points} point in {days} days",
+        "the owner's win rate rose by {n:size_points} points in {days} days",
+    ),
+    down=texts(
+        "the owner's win rate fell by {n:size_points} point in {days} days",
+        "the owner's win rate fell by {n:size_points} points in {days} days",
+    ),
+    unchanged=text("the owner's win rate has not changed"),
+)
+
+
+def _of_attribute(theme: Theme) -> _Words:
+    name = theme.name
+    return _Words(
+        theme=theme,
+        rate=text("win rate of the same {attribute} against the company's", attribute=name),
+        above=texts(
+            "deals of the same {attribute} are won {n:size_points} point more often than others",
+            "deals of the same {attribute} are won {n:size_points} points more often than others",
+            attribute=name,
+        ),
+        below=texts(
+            "deals of the same {attribute} are won {n:size_points} point less often than others",
+            "deals of the same {attribute} are won {n:size_points} points less often than others",
+            attribute=name,
+        ),
+        even=text("deals of the same {attribute} are won as often as others", attribute=name),
+        change=text("change of the win rate of the same {attribute} in {days} days", attribute=name),
+        up=texts(
+            "the win rate of the same {attribute} rose by {n:size_points} point in {days} days",
+            "the win rate of the same {attribute} rose by {n:size_points} points in {days} days",
+            attribute=name,
+        ),
+        down=texts(
+            "the win rate of the same {attribute} fell by {n:size_points} point in {days} days",
+            "the win rate of the same {attribute} fell by {n:size_points} points in {days} days",
+            attribute=name,
+        ),
+        unchanged=text("the win rate of the same {attribute} has not changed", attribute=name),
+    )
+
+
 class TrackRecord(FeatureBuilder):
-    """Smoothed win rates and counts, from deals closed strictly before as_of.
+    """Smoothed win rates and counts, from deals closed strictly before as_of; missing where the group is unknown.
 
     Notes
     -----
@@ -52,45 +128,126 @@ class TrackRecord(FeatureBuilder):
                 continue
             values = past.attribute(name)
             if isinstance(values.dtype, pd.StringDtype):
-                yield from self._lift(past.closings(name, values), overall, name, f"the same {label_of(name)}")
+                closings = past.closings(name, values)
+                yield from self._lift(closings, values, overall, name, _of_attribute(themes.attribute(name)))
 
-    def _lift(self, closings: AsOfView, overall: NDArray[np.float64], name: str, label: str) -> Iterator[Feature]:
-        """A group's win rate against the company's, and how it changed lately.
+    def _lift(
+        self, closings: AsOfView, groups: pd.Series, overall: NDArray[np.float64], name: str, words: "_Words"
+    ) -> Iterator[Feature]:
+        """A group's win rate against the company's, and how it changed lately; missing where the group is unknown.
 
         Differences, since levels would all carry the company's own drift, and a group without any effect would look
         like a driver for it.
         """
+        known = groups.notna().to_numpy()
         rate = self._rate(closings, overall)
-        yield Feature(f"win_rate_{name}", rate - overall, "points", f"win rate of {label} against the company's")
+        compared = partial(Feature, unit="points", theme=words.theme, good="more", neutral=0.0)
+        yield compared(
+            f"win_rate_{name}",
+            np.where(known, rate - overall, np.nan),
+            label=words.rate,
+            claim=words.above,
+            negative=words.below,
+            zero=words.even,
+        )
         change = self._rate(closings, rate, self.recent_days) - rate
-        sentence = f"change of the win rate of {label} in {self.recent_days} days"
-        yield Feature(f"win_rate_{name}_change", change, "points", sentence)
+        yield compared(
+            f"win_rate_{name}_change",
+            np.where(known, change, np.nan),
+            label=words.change.with_values(days=self.recent_days),
+            claim=words.up.with_values(days=self.recent_days),
+            negative=words.down.with_values(days=self.recent_days),
+            zero=words.unchanged,
+        )
 
     def _owner(self, past: Past, overall: NDArray[np.float64]) -> Iterator[Feature]:
         owner = past.versioned("owner_id")
         closings = past.closings("owner_id", owner)
-        yield from self._lift(closings, overall, "owner", "the owner")
+        yield from self._lift(closings, owner, overall, "owner", _OF_OWNER)
         if not self.counts:
             return
-        yield Feature("owner_closed", closings.count(), "deals", "deals the owner has closed")
+        count = partial(Feature, unit="deals", theme=themes.OWNER, counts=True)
+        unknown = owner.isna().to_numpy()
+        yield count(
+            "owner_closed",
+            np.where(unknown, np.nan, closings.count()),
+            label=text("deals the owner has closed"),
+            claim=texts("{n:count} deal closed by the owner so far", "{n:count} deals closed by the owner so far"),
+            zero=text("no deal closed by the owner so far"),
+        )
         load = past.ownerships(owner).sum("change")
-        yield Feature("owner_load", np.where(owner.isna(), np.nan, load), "deals", "open deals of the owner")
+        yield count(
+            "owner_load",
+            np.where(unknown, np.nan, load),
+            label=text("open deals of the owner"),
+            claim=texts("{n:count} open deal of the owner", "{n:count} open deals of the owner"),
+            zero=text("no open deal of the owner"),
+        )
 
     def _account(self, past: Past, overall: NDArray[np.float64]) -> Iterator[Feature]:
         account = past.account_id()
         closings = past.closings("account_id", account)
         wins = closings.count(where="won")
-        lift = self._rate(closings, overall) - overall
-        yield Feature("win_rate_account", lift, "points", "win rate with this customer against the company's")
+        known = account.notna().to_numpy()
+        lift = np.where(known, self._rate(closings, overall) - overall, np.nan)
+        with_customer = partial(Feature, theme=themes.CUSTOMER)
+        yield with_customer(
+            "win_rate_account",
+            lift,
+            "points",
+            text("win rate with this customer against the company's"),
+            good="more",
+            neutral=0.0,
+            claim=texts(
+                "deals with this customer are won {n:size_points} point more often than others",
+                "deals with this customer are won {n:size_points} points more often than others",
+            ),
+            negative=texts(
+                "deals with this customer are won {n:size_points} point less often than others",
+                "deals with this customer are won {n:size_points} points less often than others",
+            ),
+            zero=text("deals with this customer are won as often as others"),
+        )
         if not self.counts:
             return
-        yield Feature("account_wins", wins, "deals", "deals won with this customer before")
-        yield Feature("account_losses", closings.count() - wins, "deals", "deals lost with this customer before")
-        yield Feature(
-            "days_since_account_win", closings.since_last(where="won"), "days", "days since the last win there"
+        count = partial(with_customer, unit="deals", counts=True)
+        yield count(
+            "account_wins",
+            np.where(known, wins, np.nan),
+            label=text("deals won with this customer before"),
+            good="more",
+            claim=texts(
+                "{n:count} deal won with this customer before", "{n:count} deals won with this customer before"
+            ),
+            zero=text("no deal won with this customer before"),
+        )
+        yield count(
+            "account_losses",
+            np.where(known, closings.count() - wins, np.nan),
+            label=text("deals lost with this customer before"),
+            good="less",
+            claim=texts(
+                "{n:count} deal lost with this customer before", "{n:count} deals lost with this customer before"
+            ),
+            zero=text("no deal lost with this customer before"),
+        )
+        yield with_customer(
+            "days_since_account_win",
+            closings.since_last(where="won"),
+            "days",
+            text("days since the last win there"),
+            good="less",
+            claim=texts("last win there {n:count} day ago", "last win there {n:count} days ago"),
+            zero=text("last win there today"),
         )
         created = past.creations("account_id", account).count()
-        yield Feature("account_open", created - closings.count(), "deals", "open deals with this customer")
+        yield count(
+            "account_open",
+            np.where(known, created - closings.count(), np.nan),
+            label=text("open deals with this customer"),
+            claim=texts("{n:count} open deal with this customer", "{n:count} open deals with this customer"),
+            zero=text("no other open deal with this customer"),
+        )
 
     def _rate(self, closings: AsOfView, towards: NDArray[np.float64], days: int | None = None) -> NDArray[np.float64]:
         wins = closings.count(where="won", window_days=days)
