@@ -58,7 +58,7 @@ def fill(workspace: Workspace, model: TrainedModel, config: Config) -> None:
     features = model.build_features(crm, pipeline(crm, crm.known_until))
     drivers = top_drivers(model, features)
     log_training(workspace.folder, model, config=config, fingerprint=workspace.state, example=features, drivers=drivers)
-    workspace.keep_scores(score(model, crm, model_version="1"), crm.known_until)
+    workspace.keep_scores(score(model, crm, model_version="1", details=True), crm.known_until)
 
 
 def judge(workspace: Workspace, model: TrainedModel, config: Config) -> None:

@@ -1,5 +1,7 @@
 """Reasons as claims with a verdict: what speaks, what is borne out, what came with the deal, and that all adds up."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,6 +69,20 @@ def test_every_sentence_can_be_kept_and_told_again(looked_at):
             assert with_points.endswith((" points)", " point)"))
 
 
+def test_many_rows_are_told_as_each_alone(looked_at):
+    fitted, features = looked_at[0]
+    telling = Telling(fitted, features, contributions(fitted.classifier, features).points, 5)
+    sentences, lines, plain = telling.sentences(), telling.given_lines(), telling.json()
+    for row in range(0, len(features), 9):
+        reasons, given = telling.reasons(row), telling.given(row)
+        assert [each for each in sentences[row] if each] == [each.sentence for each in reasons]
+        assert lines[row] == (given_line(given) if given else "")
+        assert tuple(Reason.from_json(each) for each in json.loads(plain[row])) == (*reasons, *given)
+    one = Telling(fitted, features.iloc[[9]].reset_index(drop=True), contributions(
+        fitted.classifier, features.iloc[[9]].reset_index(drop=True)).points, 5)  # fmt: skip
+    assert [each.sentence for each in one.reasons(0)] == [each.sentence for each in telling.reasons(9)]
+
+
 def info_of(name: str, theme: Theme, **about) -> FeatureInfo:
     return FeatureInfo(
         name=name, unit=about.pop("unit", "touches"), label=Text(name), builder="B", theme=theme, **about
@@ -117,6 +133,16 @@ def test_won_and_lost_deals_that_are_alike_are_no_evidence():
         [SILENCE], [26.0], [-0.08], won={"days_since_touch": 20.0}, lost={"days_since_touch": 21.0}
     ).reasons(0)
     assert reason.evidence is None
+
+
+def test_what_is_below_zero_is_not_compared():
+    close = info_of(
+        "days_to_close", TOUCHES, unit="days", claim=texts("closes in {n:count} day", "closes in {n:count} days"),
+        negative=texts("{n:count} day overdue", "{n:count} days overdue"),
+    )  # fmt: skip
+    for won, lost, value in ((-61.0, 20.0, -150.0), (20.0, 61.0, -150.0), (-20.0, -61.0, 5.0)):
+        found = telling([close], [value], [-0.05], won={"days_to_close": won}, lost={"days_to_close": lost})
+        assert found.reasons(0)[0].evidence is None
 
 
 def test_none_yet_never_speaks_for_a_deal():

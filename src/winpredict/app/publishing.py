@@ -161,7 +161,8 @@ def _reasons(scores: pd.DataFrame) -> pd.Series:
     """The reasons of each row, in parts where the scores have them so."""
     if "reasons" in scores:
         return pd.Series([json.loads(each) for each in scores["reasons"]], dtype=object)
-    return pd.Series(scores[REASON_COLUMNS].to_numpy().tolist(), dtype=object)
+    sentences = scores[REASON_COLUMNS].to_numpy().tolist()
+    return pd.Series([[each for each in row if isinstance(each, str) and each] for row in sentences], dtype=object)
 
 
 def _account_names(crm: CRMData, deals: pd.DataFrame) -> pd.Series:
@@ -231,7 +232,9 @@ def _moment(value: Any) -> Any:
 def _plain(value: Any, longest: int | None = None) -> Any:
     """A value as the database takes it; missing is None."""
     if isinstance(value, list):
-        return [each.replace("\0", "") for each in value if isinstance(each, str) and each]
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, str):
         return value.replace("\0", "")[:longest]  # PostgreSQL has no place for NUL
     if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):

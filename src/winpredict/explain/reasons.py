@@ -264,7 +264,11 @@ class Telling:
 
     def json(self) -> list[str]:
         """All reasons of each row, given ones last, as a JSON list of what `Reason.to_json` gives."""
-        heads = [json.dumps(each.reason(0.0).to_json(), ensure_ascii=False)[1:] for each in self._claims]
+        heads = []
+        for each in self._claims:
+            plain = each.reason(0.0).to_json()
+            del plain["points"]
+            heads.append(json.dumps(plain, ensure_ascii=False)[1:])
         told = np.hstack([self._reasons, self._given])
         points = np.hstack([self.chosen.points, self.chosen.given_points])
         parts = _composed(told, points, lambda claim, part: f'{{"points": {part!r}, {heads[claim]}')
@@ -392,7 +396,7 @@ class _Verdicts:
             if not np.isnan(won).all():
                 nearer = np.abs(written - won[self.groups]) - np.abs(written - lost[self.groups])
                 # 0.3 is no nearer to 0.2 than to 0.4, whatever the last bit says
-                self.bears_out[:, place] = np.where(raises, nearer < -_EVEN, nearer > _EVEN)
+                self.bears_out[:, place] = np.where(raises, nearer < -_EVEN, nearer > _EVEN) & (written >= 0)
 
     def shown(self, place: int, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], list[Any]]:
         """Values of a feature in some rows as they are written: a code for each row, and the value of each code."""
@@ -595,7 +599,8 @@ def _medians_of(ranges: ReferenceRanges, info: tuple[FeatureInfo, ...]) -> tuple
         won[:, place], lost[:, place] = rounded(about, won[:, place]), rounded(about, lost[:, place])
     with np.errstate(invalid="ignore"):
         larger, smaller = np.maximum(np.abs(won), np.abs(lost)), np.minimum(np.abs(won), np.abs(lost))
-        apart = (won != lost) & ((larger >= _CLEARLY * smaller) | (np.sign(won) != np.sign(lost)))
+        # "14 days overdue" is no figure to hold against -61 days: what is below 0 has words of its own
+        apart = (won >= 0) & (lost >= 0) & (won != lost) & (larger >= _CLEARLY * smaller)
     return np.where(apart, won, np.nan), np.where(apart, lost, np.nan)
 
 

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from desk_access import Newcomer
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 
-from winpredict.app.records import Role, ScoringRun
+from winpredict.app.records import Role, Score, ScoringRun
 from winpredict.app.visibility import latest_run
 
 V1 = "/api/v1"
@@ -199,3 +200,20 @@ def test_a_run_before_the_models_training_tells_neither_reasons_nor_what_if(app,
     finally:
         with database.writing() as session:
             session.get(ScoringRun, run.id).as_of = kept
+
+
+def test_deals_come_with_their_reasons_and_what_to_do_next(get, app):
+    """As they were published, and for a rep without the owner's record."""
+    for role in (Role.REP, Role.MANAGER):
+        deals = get(f"{V1}/deals?limit=100", role).json()["deals"]
+        assert deals
+        assert all(each["reasons"] and each["reasons"][0].endswith("points)") for each in deals)
+        told = [sentence for each in deals for sentence in each["reasons"]]
+        assert any("the owner's win rate" in each.lower() for each in told) == (role is Role.MANAGER)
+    steps = [step for each in deals for step in each["next_steps"]]
+    assert all(step["action"].endswith((".", "?")) and step["why"] for step in steps)
+    assert any(step["is_to_do"] for step in steps)
+    with app.state.desk.database.reading() as session:
+        score = session.scalars(select(Score).where(Score.deal_id == deals[0]["deal_id"])).first()
+    assert score.reasons
+    assert all(each["points"] for each in score.reasons)
