@@ -26,7 +26,7 @@ def drift(world, earlier):
 
 def of(then, now, unit="count"):
     """The shift of one feature."""
-    info = [SimpleNamespace(name="x", sentence="x", unit=unit, builder="Touches")]
+    info = [SimpleNamespace(name="x", label="x", unit=unit, builder="Touches")]
     return shifts(SimpleNamespace(info=info), pd.DataFrame({"x": then}), pd.DataFrame({"x": now})).iloc[0]
 
 
@@ -115,7 +115,7 @@ def test_what_was_the_same_for_all_deals_moves_too(then, now, unit, moved):
 
 
 def test_what_follows_the_day_alone_does_not_count():
-    info = [SimpleNamespace(name="x", sentence="x", unit="share", builder="TrackRecord")]
+    info = [SimpleNamespace(name="x", label="x", unit="share", builder="TrackRecord")]
     found = shifts(SimpleNamespace(info=info), pd.DataFrame({"x": [0.31] * 40}), pd.DataFrame({"x": [0.3] * 40}))
     assert found.empty
 
@@ -128,7 +128,7 @@ def test_a_track_record_counts_once_for_all_its_deals():
     frames = pd.DataFrame({"x": then}), pd.DataFrame({"x": now})
     found = {
         builder: shifts(
-            SimpleNamespace(info=[SimpleNamespace(name="x", sentence="x", unit="share", builder=builder)]), *frames
+            SimpleNamespace(info=[SimpleNamespace(name="x", label="x", unit="share", builder=builder)]), *frames
         ).iloc[0]
         for builder in ("TrackRecord", "Touches")
     }
@@ -154,7 +154,7 @@ def test_small_or_unsure_shifts_are_not_clear():
 def test_false_alarms_are_as_rare_as_said():
     """Of forty features that stay as they are, none is called clear in nineteen worlds of twenty."""
     chance = np.random.default_rng(4)
-    info = [SimpleNamespace(name=f"x{each}", sentence="", unit="count", builder="Touches") for each in range(40)]
+    info = [SimpleNamespace(name=f"x{each}", label="", unit="count", builder="Touches") for each in range(40)]
     alarms = 0
     for _ in range(60):
         then, now = (

@@ -420,7 +420,8 @@ def scored(as_of: str, odds: dict[str, float | None], version: str = "1") -> pd.
     moment = pd.Timestamp(as_of, tz="UTC")
     frame = pd.DataFrame({"deal_id": list(odds), "win_probability": list(odds.values())}).assign(
         as_of=moment, low=0.1, high=0.9, p_win_30d=0.2, p_win_quarter=float("nan"), band="low", model_version=version,
-        scored_at=pd.Timestamp.now("UTC"), **{f"reason_{number}": "" for number in range(1, 6)},
+        scored_at=pd.Timestamp.now("UTC"), given="", next_step="Call",
+        **{f"reason_{number}": "" for number in range(1, 6)},
     )  # fmt: skip
     return frame[list(COLUMNS)]
 
@@ -527,6 +528,17 @@ def test_scores_without_a_column_or_with_a_deal_twice_are_refused(out):
         write(out, pd.concat([march, march]))
     with pytest.raises(TableError, match="no place in a history"):
         write(out, march.assign(as_of=pd.NaT))
+
+
+def test_tables_of_an_earlier_version_get_the_newer_columns(out):
+    march = scored("2025-03-01", {"a": 0.5})
+    write(out, march)
+    for table in (LATEST, HISTORY):
+        for column in ("given", "next_step"):
+            out.run(f"alter table analytics.{table} drop column {column}")
+    assert write(out, scored("2025-04-01", {"a": 0.6})).new == 1
+    told = out.rows(f"(select as_of, next_step from analytics.{HISTORY}) of_each", "as_of")
+    assert [(f"{at:%m-%d}", step) for at, step in told] == [("03-01", None), ("04-01", "Call")]
 
 
 def test_a_table_of_another_shape_is_left_alone(out):

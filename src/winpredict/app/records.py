@@ -169,7 +169,7 @@ class Score(Base):
     #: Of `winpredict.explain.reason.Reason.to_json`; sentences in runs that were published by an earlier version.
     reasons: Mapped[list[Any]]
     #: Of `winpredict.explain.next_steps.NextStep.to_json`.
-    next_steps: Mapped[list[Any]] = mapped_column(server_default="[]")
+    next_steps: Mapped[list[Any]]
     #: Win probability a week before, where a run is that old and knew the deal.
     week_before: Mapped[float | None]
     run: Mapped[ScoringRun] = relationship()

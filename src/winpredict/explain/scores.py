@@ -226,6 +226,8 @@ class DealScorer:
         All deals.
     cross_deal_history : CrossDealHistory, optional
         Cross-deal history of still more deals; by default that of `crm`.
+    steps : NextSteps
+        From which figures each rule of the next steps fires.
 
     Examples
     --------
@@ -239,8 +241,15 @@ class DealScorer:
     ['as_of', 'band', 'deal_id', 'given']
     """
 
-    def __init__(self, model: TrainedModel, crm: CRMData, cross_deal_history: CrossDealHistory | None = None) -> None:
+    def __init__(
+        self,
+        model: TrainedModel,
+        crm: CRMData,
+        cross_deal_history: CrossDealHistory | None = None,
+        steps: NextSteps = DEFAULTS,
+    ) -> None:
         self.model = model
+        self.steps = steps
         self.crm = crm
         self.cross_deal_history = cross_deal_history or model.cross_deal_history_of(crm)
         self.builders = model.builders
@@ -275,7 +284,9 @@ class DealScorer:
         )
         scored = scored_rows(self.model, snapshot, features, np.array([30.0, days_to_quarter_end(moment)]))
         figures = {str(name): scored.odds[name].iloc[0] for name in scored.odds}
-        return figures | {name: str(column[0]) for name, column in scored.texts().items()}
+        (todo,) = next_steps_of(self.model, features, scored.odds["win_probability"].to_numpy(), self.steps)
+        words = {name: str(column[0]) for name, column in scored.texts().items()}
+        return figures | words | {"next_step": todo[0].sentence if todo else ""}
 
     def score_tables(self, tables: CRMData, snapshots: pd.DataFrame) -> ScoredRows:
         """Score deals whose tables are given, beside the history of all the others.

@@ -71,8 +71,6 @@ class DealStory:
         Days between two steps of the odds.
     events : DataFrame
         What happened, in the order of time: at, kind (stage, call, email, meeting, other) and words.
-    next_steps : tuple of NextStep
-        What to do next.
     """
 
     features: pd.DataFrame
@@ -81,7 +79,11 @@ class DealStory:
     steps: tuple[Step, ...]
     every_days: int
     events: pd.DataFrame
-    next_steps: tuple[NextStep, ...] = ()
+
+    @property
+    def next_steps(self) -> tuple[NextStep, ...]:
+        """What to do next, the most urgent first."""
+        return self.explanation.next_steps
 
     def told_to(self, audience: Audience) -> "DealStory":
         """The same with the reasons that somebody is told."""
@@ -140,12 +142,11 @@ def tell_story(
     now = features.iloc[[steps - 1]].reset_index(drop=True)
     return DealStory(
         features=now,
-        explanation=told.explanation(str(deal_id), snapshots["as_of"], steps - 1),
+        explanation=told.explanation(str(deal_id), snapshots["as_of"], steps - 1, settings),
         week=told.week(str(deal_id), snapshots["as_of"], steps) if len(snapshots) > steps else None,
         steps=told.steps(snapshots["as_of"], steps) if crm.dated else (),
         every_days=every_days,
         events=_events(crm, str(deal_id), moment),
-        next_steps=next_steps_of(model, now, told.odds["win_probability"].to_numpy()[[steps - 1]], settings)[0],
     )
 
 
@@ -158,11 +159,13 @@ class _ExplainedRows:
     found: Contributions
     odds: pd.DataFrame
 
-    def explanation(self, deal_id: str, as_of: pd.Series, row: int) -> DealExplanation:
+    def explanation(self, deal_id: str, as_of: pd.Series, row: int, settings: NextSteps) -> DealExplanation:
         told = Telling(self.model, self.features.iloc[[row]], self.found.points[[row]], _REASONS)
         base = float(expit(self.found.calibrated_base))
+        odds = self.odds["win_probability"].to_numpy()[[row]]
+        (todo,) = next_steps_of(self.model, self.features.iloc[[row]].reset_index(drop=True), odds, settings)
         return DealExplanation(
-            deal_id, as_of.iloc[row], *self._odds(row), base, told.reasons(0), told.given(0), told.other(0)
+            deal_id, as_of.iloc[row], *self._odds(row), base, told.reasons(0), told.given(0), told.other(0), todo
         )
 
     def week(self, deal_id: str, as_of: pd.Series, earlier: int) -> DealChanges:

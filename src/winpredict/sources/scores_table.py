@@ -32,9 +32,13 @@ COLUMNS = {
     "reason_3": ("text", "The third reason; empty where there is none."),
     "reason_4": ("text", "The fourth reason; empty where there is none."),
     "reason_5": ("text", "The fifth reason; empty where there is none."),
+    "given": ("text", "What came with the deal and what each adds to the odds, in one line; may be empty."),
+    "next_step": ("text", "What to do next about the deal and why; empty where nothing is to be done."),
     "model_version": ("text", "Version of the model that gave the odds."),
     "scored_at": ("time", "When these odds were first computed; a later run with the same outcome leaves it."),
 }
+#: Columns that tables of earlier versions lack; they are added.
+_ADDED = ("given", "next_step")
 _KEY = ("deal_id", "as_of")
 #: What makes a row another one: not the moment of the run.
 _FIGURES = tuple(name for name in COLUMNS if name not in (*_KEY, "scored_at"))
@@ -175,11 +179,23 @@ def _prepare(connection: "Connection", tables: tuple["Table", ...], where: str) 
         there = connection.execute(
             sa.select(sa.text("*")).select_from(sa.table(table.name, schema=table.schema)).where(sa.false())
         )
-        if set(there.keys()) != set(COLUMNS):
+        names = set(there.keys())
+        if set(COLUMNS) - set(_ADDED) <= names < set(COLUMNS):
+            _add_columns(connection, table, [name for name in _ADDED if name not in names])
+        elif names != set(COLUMNS):
             raise WorkspaceError(
                 f"{where}: the table {table.fullname} has the columns {', '.join(there.keys())} instead of "
                 f"{', '.join(COLUMNS)}; rename it or name another schema with --to-schema, and write again"
             )
+
+
+def _add_columns(connection: "Connection", table: "Table", names: list[str]) -> None:
+    import sqlalchemy as sa
+
+    quoted = connection.dialect.identifier_preparer
+    for name in names:
+        kind = table.columns[name].type.compile(connection.dialect)
+        connection.execute(sa.text(f"ALTER TABLE {quoted.format_table(table)} ADD COLUMN {quoted.quote(name)} {kind}"))
 
 
 def _load(connection: "Connection", stage: "Table", rows: pd.DataFrame) -> None:

@@ -12,6 +12,9 @@ depends_on = None
 def upgrade() -> None:
     with op.batch_alter_table("score", schema=None) as batch_op:
         batch_op.add_column(sa.Column("next_steps", sa.JSON(), nullable=False, server_default="[]"))
+    # for the runs that are there; whatever is published from now on tells its steps
+    with op.batch_alter_table("score", schema=None) as batch_op:
+        batch_op.alter_column("next_steps", server_default=None)
 
 
 def downgrade() -> None:
