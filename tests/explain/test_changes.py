@@ -11,6 +11,7 @@ from winpredict.explain.changes import changes, changes_of
 from winpredict.explain.scores import DealScorer
 from winpredict.explain.similar import comparables, similar
 from winpredict.explain.what_if import what_if
+from winpredict.models.reference_ranges import ReferenceRanges
 from winpredict.models.snapshots import pipeline
 
 
@@ -94,6 +95,9 @@ def test_what_if_keeps_to_what_is_in_our_hands_and_covered(world, model, deals):
         what_if(model, world.crm, deals[0], {"touches_30d": 5000})
     with pytest.raises(WinPredictError, match="cannot be asked"):
         what_if(model, world.crm, deals[0], {"amount": 5000})
+    bare = dataclasses.replace(model, reference_ranges=ReferenceRanges())
+    with pytest.raises(WinPredictError, match="this model has no figure that can be, as it knows no touches"):
+        what_if(bare, world.crm, deals[0], {"touches_30d": 5})
 
 
 def test_odds_that_read_the_same_are_not_set_against_each_other(world, model, deals):

@@ -204,7 +204,12 @@ def check_figure(model: TrainedModel, name: str, value: float) -> None:
     """
     possible = _possible(model)
     if name not in possible:
-        raise WinPredictError(f"what if {name}: that cannot be asked; ask about {', '.join(sorted(possible))}")
+        others = (
+            f"ask about {', '.join(sorted(possible))}"
+            if possible
+            else "this model has no figure that can be, as it knows no touches, people or times of deals"
+        )
+        raise WinPredictError(f"what if {name}: that cannot be asked; {others}")
     low, high = model.reference_ranges.covered[name]
     if not low <= float(value) <= high:
         raise WinPredictError(
