@@ -253,6 +253,15 @@ def test_rows_that_lack_their_last_empty_cells(read):
     assert "16 rows lack their last cells" in table.remark
 
 
+def test_totals_do_not_make_cut_rows_whole(read):
+    """Two rows cut after four cells and three totals of four cells are not five rows that lack empty cells."""
+    rows = [f"006A{number},Deal {number},Demo,{number}.50,2024-01-01,2024-02-01" for number in range(27)]
+    rows[6], rows[22] = (rows[place].rsplit(",", 2)[0] for place in (6, 22))
+    table = read(text_of("Opportunity ID,Name,Stage,Amount,Created Date,Close Date", *rows, "", *["Total,,,1200"] * 3))
+    assert len(table.frame) == 25
+    assert table.unreadable["text"].tolist() == [rows[6], rows[22]]
+
+
 def test_cut_lines_are_unreadable(read):
     """Cut anywhere, they may have lost half of a value."""
     rows = [*ROWS]

@@ -426,7 +426,7 @@ def _is_second_header(rows: Sequence[Sequence[str]], shape: Shape) -> bool:
 
 def _short_widths(columns: int, rows: Sequence[Sequence[str]]) -> frozenset[int]:
     """Numbers of cells that many rows have because the program that wrote them left out empty cells at the end."""
-    counts = Counter(len(row) for row in rows)
+    counts = Counter(len(row) for row in rows if not is_totals(row))  # a total is as short as it is, of whatever width
     if counts[columns] * 5 < len(rows):
         return frozenset()
     return frozenset(
