@@ -139,11 +139,7 @@ def _rows(crm: CRMData, scores: pd.DataFrame) -> list[dict[str, Any]]:
         **{name: scores[name].to_numpy() for name in (*_ODDS, "band")},
     )
     shown["reasons"] = _reasons(scores)
-    shown["next_steps"] = (
-        pd.Series([json.loads(each) for each in scores["next_steps"]], dtype=object)
-        if "next_steps" in scores
-        else pd.Series([[] for _ in range(len(scores))], dtype=object)
-    )
+    shown["next_steps"] = _in_parts(scores, "next_steps") if "next_steps" in scores else [[] for _ in shown.index]
     for name, times in _touches(known, scores).items():
         shown[name] = times.to_numpy()
     return _records(shown, Score)
@@ -160,9 +156,13 @@ def _records(frame: pd.DataFrame, table: type[Base]) -> list[dict[str, Any]]:
 def _reasons(scores: pd.DataFrame) -> pd.Series:
     """The reasons of each row, in parts where the scores have them so."""
     if "reasons" in scores:
-        return pd.Series([json.loads(each) for each in scores["reasons"]], dtype=object)
+        return _in_parts(scores, "reasons")
     sentences = scores[REASON_COLUMNS].to_numpy().tolist()
     return pd.Series([[each for each in row if isinstance(each, str) and each] for row in sentences], dtype=object)
+
+
+def _in_parts(scores: pd.DataFrame, name: str) -> pd.Series:
+    return pd.Series([json.loads(each) for each in scores[name]], dtype=object)
 
 
 def _account_names(crm: CRMData, deals: pd.DataFrame) -> pd.Series:

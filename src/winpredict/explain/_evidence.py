@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from winpredict.errors import TooLittleDataError
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import Themes
+from winpredict.explain.reasons import Themes, themes_of
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.snapshots import every, labelled
 from winpredict.models.estimator import WinClassifier
@@ -108,7 +108,7 @@ def _exam(model: TrainedModel, crm: CRMData, cross_deal_history: CrossDealHistor
     rows["weight"] = 1.0 / rows.groupby("deal_id")["deal_id"].transform("size")
     won = np.asarray(rows["outcome"] == "won", dtype=np.int64)
     features = model.build_features(crm, rows[["deal_id", "as_of"]], cross_deal_history=cross_deal_history)
-    return _Exam(rows, features, won, Themes(model.info), model.classifier.threads)
+    return _Exam(rows, features, won, themes_of(model.info), model.classifier.threads)
 
 
 def _require_enough(rows: pd.DataFrame) -> None:

@@ -24,6 +24,7 @@ from winpredict.explain.deal_flags import (
     whole,
 )
 from winpredict.features.observed import OBSERVED
+from winpredict.features.wording import MENTIONS
 from winpredict.locale.text import Text, text, texts
 from winpredict.models.stage_norms import Norm, StageNorms, figure, stages_of, words_of
 
@@ -32,7 +33,6 @@ Bools = NDArray[np.bool_]
 
 #: Answers that say that there is nothing to do.
 NOTHING_TO_DO = ("booked", "customer_has_it")
-_MENTIONS = "_mentions_"
 #: What stands in a column of competitors where there is none, and where there is one without a name.
 _NO_COMPETITOR = frozenset(
     (
@@ -585,7 +585,7 @@ def _competitors(values: pd.Series, name: str, words: tuple[str, ...]) -> NDArra
     """Competitors that a column names; None where it is not one of competitors."""
     lower = name.removeprefix(OBSERVED).lower()
     if pd.api.types.is_numeric_dtype(values):
-        _, mentions, word = lower.rpartition(_MENTIONS)
+        _, mentions, word = lower.rpartition(MENTIONS)
         bare = (word if mentions else lower.removesuffix("__c")).rstrip("s")
         # track records of competitors are numbers too: a number counts only in the column of that very name
         if bare not in words:

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from winpredict.errors import TooLittleDataError
 from winpredict.explain._evidence import Evidence, evidence_of
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import Themes
+from winpredict.explain.reasons import Themes, themes_of
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.description import FeatureInfo
 from winpredict.features.snapshots import every
@@ -165,7 +165,7 @@ def explain_deals(
     snapshots = _one_snapshot_per_deal(known)
     features = model.build_features(known, snapshots, cross_deal_history=cross_deal_history)
     points = contributions(model.classifier, features).in_points()
-    return DealContributions(snapshots, features, points, Themes(model.info))
+    return DealContributions(snapshots, features, points, themes_of(model.info))
 
 
 def top_drivers(model: TrainedModel, features: pd.DataFrame) -> pd.DataFrame:

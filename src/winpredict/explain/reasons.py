@@ -389,8 +389,7 @@ class _Verdicts:
             if about.unit == "category":
                 self.able[:, place] = features.iloc[:, place].notna().to_numpy()
                 continue
-            values = features.iloc[:, place].to_numpy(dtype=np.float64)
-            written = rounded(about, values)
+            written = self._written(place)
             self.able[:, place] = _able(about, written, raises)
             won, lost = (each[:, place] for each in self.medians)
             if not np.isnan(won).all():
@@ -403,16 +402,17 @@ class _Verdicts:
         if place < 0:
             return np.zeros(len(rows), np.intp), [None]
         if place not in self._codes:
-            values, about = self._features.iloc[:, place], self._info[place]
-            written: NDArray[Any] = (
-                values.to_numpy(dtype=object)
-                if about.unit == "category"
-                else rounded(about, values.to_numpy(dtype=np.float64))
-            )
-            codes, different = pd.factorize(written)
+            codes, different = pd.factorize(self._written(place))
             self._codes[place] = codes, [*different.tolist(), None]  # the last is what a missing one's -1 stands for
         of_all, named = self._codes[place]
         return np.asarray(of_all[rows], dtype=np.intp), named
+
+    def _written(self, place: int) -> NDArray[Any]:
+        """The values of a feature with the digits that are written."""
+        values, about = self._features.iloc[:, place], self._info[place]
+        if about.unit == "category":
+            return values.to_numpy(dtype=object)
+        return rounded(about, values.to_numpy(dtype=np.float64))
 
 
 def _able(about: FeatureInfo, values: Floats, raises: Bools) -> Bools:
@@ -485,7 +485,7 @@ class Themes:
         size = np.where(np.abs(sums) < least, 0.0, np.abs(sums))
         places = self._strongest(np.where(given, 0.0, size), most)
         to_act_on = np.where((self.controls == "controllable") & (sums <= -MIN_TO_ACT_ON), size, 0.0)
-        places = _with_one_of(places, to_act_on, size)
+        places = _with_one_of(places, to_act_on)
         given_places = self._strongest(np.where(given & (speakers >= 0) & (size >= MIN_GIVEN), size, 0.0), GIVEN)
         chosen, of_given = (
             np.where(each >= 0, np.take_along_axis(sums, np.maximum(each, 0), axis=1), 0.0)
@@ -577,7 +577,7 @@ def _largest(weight: Floats, allowed: Bools) -> NDArray[np.intp]:
     return np.where(allowed.any(axis=1), place, _NONE)
 
 
-def _with_one_of(places: NDArray[np.intp], wanted: Floats, size: Floats) -> NDArray[np.intp]:
+def _with_one_of(places: NDArray[np.intp], wanted: Floats) -> NDArray[np.intp]:
     """The chosen themes with the strongest of the wanted ones among them, in the place of the weakest chosen."""
     if not places.shape[1] or not wanted.shape[1]:
         return places

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from winpredict._internal.times import days
 from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import Themes, snapshot_of
+from winpredict.explain.reasons import snapshot_of, themes_of
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.models.splits import known_before
 from winpredict.models.trained import TrainedModel
@@ -146,7 +146,7 @@ def comparables(
         win_probability=model.odds_of(found.by_bag)["win_probability"].to_numpy(),
     )
     stages = features["stage"].to_numpy(dtype=object) if "stage" in features else None
-    return Comparables(deals, Themes(model.info).sums(found.calibrated.to_numpy()), stages)
+    return Comparables(deals, themes_of(model.info).sums(found.calibrated.to_numpy()), stages)
 
 
 def most_alike(
@@ -167,7 +167,7 @@ def most_alike(
     """
     if among.deals.empty:
         return SimilarDeals(str(deal_id), among.deals.reindex(columns=_COLUMNS))
-    own = Themes(model.info).sums(contributions(model.classifier, features).calibrated.to_numpy())
+    own = themes_of(model.info).sums(contributions(model.classifier, features).calibrated.to_numpy())
     found = among.deals.assign(distance=np.sqrt(((among.by_theme - own) ** 2).sum(axis=1)))
     if among.stages is not None:
         same = among.stages == features["stage"].iloc[0]

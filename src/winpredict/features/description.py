@@ -8,7 +8,6 @@ from winpredict.locale.text import Text
 
 #: Who can change it: we, nobody (it is how the deal runs), the customer, or nobody any more (it came with the deal).
 Control = Literal["controllable", "deal", "customer", "context"]
-CONTROLS: tuple[Control, ...] = ("controllable", "deal", "customer", "context")
 #: What sales people would call good, where the model leaves it open.
 Good = Literal["more", "less", ""]
 #: Whom it is told: an owner's record is not for every rep's eyes.

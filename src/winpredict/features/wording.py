@@ -32,7 +32,8 @@ _EMOJI = r"[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa
 _PAIR = 2
 _FIND_WORDS = re.compile(rf"([{_UNSPACED}]+)|[^\W\d_{_UNSPACED}]{{3,}}|{_FLAG}|{_EMOJI}")
 _LABELS = {"name": text("deal name"), SUBJECTS: text("subject of the last touch")}
-_MENTIONS = "_mentions_"
+#: Between the column and the word in the name of a feature.
+MENTIONS = "_mentions_"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Mentions:
         theme = themes.wording(self.column, self.label)
         return tuple(
             FeatureInfo(
-                name=f"{self.column}{_MENTIONS}{word}",
+                name=f"{self.column}{MENTIONS}{word}",
                 unit=UNIT,
                 builder=BUILDER,
                 theme=theme,

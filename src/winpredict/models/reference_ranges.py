@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 MIN_ROWS = 30
 #: How closely a deal could be compared with others: at any stage, at its stage, or at its stage and age.
 Closeness = Literal["any", "stage", "stage and age"]
-CLOSENESS: tuple[Closeness, ...] = ("any", "stage", "stage and age")
 #: Each stage is cut at these shares of the ages at which deals were seen in it.
 _AGES = (1 / 3, 2 / 3)
 _COVERED = (0.01, 0.99)

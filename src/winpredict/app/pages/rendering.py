@@ -16,6 +16,7 @@ from winpredict.app.records import Role, Score
 from winpredict.app.shown_reasons import audience_of, next_steps_of, reasons_of
 from winpredict.explain.reason import capitalised, given_line, leading
 from winpredict.insights._phrases import as_they_stand
+from winpredict.locale import formats
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _MISSING = "–"
@@ -111,10 +112,7 @@ def points(change: float | None) -> str:
     >>> points(-0.031), points(0.001), points(None)
     ('−3', '0', '–')
     """
-    if change is None:
-        return _MISSING
-    rounded = round(100 * change)
-    return "0" if rounded == 0 else f"{rounded:+d}".replace("-", "−")
+    return _MISSING if change is None else formats.points(change)
 
 
 def in_points(change: float) -> str:
@@ -137,8 +135,7 @@ def tenths(change: float) -> str:
     >>> tenths(-0.0312), tenths(0.0001)
     ('−3.1', '0.0')
     """
-    rounded = round(100 * change, 1)
-    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "−")
+    return formats.exact_points(change)
 
 
 def money(amount: float | None, currency: str | None = None) -> str:
@@ -162,7 +159,7 @@ def day(moment: datetime | None) -> str:
     >>> day(datetime(2025, 3, 7))
     '7 Mar 2025'
     """
-    return _MISSING if moment is None else f"{moment.day} {moment:%b %Y}"
+    return _MISSING if moment is None else formats.day(moment)
 
 
 def moment(at: datetime) -> str:
@@ -173,7 +170,7 @@ def moment(at: datetime) -> str:
     >>> moment(datetime(2025, 3, 7, 9, 5))
     '7 Mar 2025, 09:05'
     """
-    return f"{day(at)}, {at:%H:%M}"
+    return formats.moment(at)
 
 
 def knows_until(trained_as_of: str) -> str:
