@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from winpredict._internal.shipped import configs_folder
 from winpredict.errors import ConfigError
+from winpredict.locale.language import Language
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -310,8 +311,18 @@ class InputLimits(_Section):
     outside_links: bool = Field(False, description="whether symbolic links that lead out of a folder are followed")
 
 
+def _language(name: str) -> str:
+    """The name of a language, if it is one."""
+    if name:
+        try:
+            Language(name)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+    return name
+
+
 class Config(_Section):
-    """All knobs.
+    """All settings.
 
     Examples
     --------
@@ -320,6 +331,12 @@ class Config(_Section):
     """
 
     seed: int = Field(0, ge=0)
+    language: Annotated[str, AfterValidator(_language)] = Field(
+        "", description="language of sentences, numbers and dates where a person names none, such as fr or en_GB"
+    )
+    currency: str = Field(
+        "", pattern="^([A-Z]{3})?$", description="ISO code of the currency of amounts that name none, such as EUR"
+    )
     snapshots: Snapshots = Snapshots()
     attributes: Attributes = Attributes()
     builders: tuple[str, ...] = Field((), description="further feature builders, as package.module:ClassName")

@@ -49,6 +49,7 @@ WRITTEN: list[tuple[str, Any, str, str, str]] = [
     ("listed", ["a", "b", "c"], "a, b, and c", "a, b et c", "a, b und c"),
     ("listed", ["a", "b"], "a and b", "a et b", "a und b"),
     ("listed", ["a"], "a", "a", "a"),
+    ("precise", 0.43171, "0.432", "0,432", "0,432"),
 ]
 
 

@@ -1,5 +1,6 @@
 """What all requests share: the workspace, its database, and its tables and models as last read."""
 
+import contextvars
 import secrets
 import threading
 from collections import OrderedDict
@@ -106,7 +107,10 @@ class Desk:
         """
         future, is_new = self._future_of(key)
         if is_new:
-            (self._long_work if is_long else self._short_work).submit(self._compute, key, future, compute)
+            # in the language and the currency of the one who asks; what is worded has the language in its key
+            context = contextvars.copy_context()
+            pool = self._long_work if is_long else self._short_work
+            pool.submit(context.run, self._compute, key, future, compute)
         return future
 
     def cancel_pending(self) -> None:

@@ -55,7 +55,8 @@ def messages(package: Path = PACKAGE) -> Catalog:
         With the file of each message, relative to the package; catalogues leave it out, for messages move.
     """
     catalogue = Catalog()
-    for path in sorted((*package.rglob("*.py"), *package.rglob("templates/**/*.html"))):
+    templates = (*package.rglob("templates/**/*.html"), *package.rglob("templates/**/*.j2"))
+    for path in sorted((*package.rglob("*.py"), *templates)):
         place = path.relative_to(package).as_posix()
         for words in _messages_of(path):
             catalogue.add(words, locations=[(place, 0)])

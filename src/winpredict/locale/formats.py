@@ -1,10 +1,12 @@
 """How figures are written, in one style each: numbers, shares, points, money, days and dates, by the language."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from math import floor, log10
+from math import floor, isnan, log10
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,13 @@ from babel.dates import format_date, format_datetime
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent
 from numpy.typing import NDArray
+from pandas import NaT
 
 from winpredict.locale.language import current
 
 MISSING = "–"
+#: The currency of amounts that name none.
+_CURRENCY: ContextVar[str] = ContextVar("currency", default="")
 _MINUS = "−"
 # Babel writes "CHF5" where CLDR asks for a space between letters and digits
 _CODE_BEFORE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)")
@@ -56,6 +61,17 @@ def percent(share: float) -> str:
     exact = 0.0005 <= plain < 0.0095 or 0.9905 < plain < 0.9995
     rounded = round(share, 3 if exact else 2) + 0.0
     return _signed(format_percent(rounded, decimal_quantization=False, locale=current().locale))
+
+
+def precise(value: float) -> str:
+    """A measure of quality with three decimals, such as a log loss.
+
+    Examples
+    --------
+    >>> precise(0.4317), precise(-0.5)
+    ('0.432', '−0.500')
+    """
+    return _signed(format_decimal(round(float(value), 3) + 0.0, format="#,##0.000", locale=current().locale))
 
 
 def points(change: float) -> str:
@@ -106,12 +122,18 @@ def multiple(value: float) -> str:
 def money(amount: float | Sequence[Any]) -> str:
     """An amount in whole units, with its currency where that is known: ``(amount, "EUR")``.
 
+    Where the currency is not recorded, an empty text, it is that of the moment, as the config names it; None says that
+    there is no single one.
+
     Examples
     --------
     >>> money((12345.6, "EUR")), money(12345.6), money((-0.4, None))
     ('€12,346', '12,346', '0')
+    >>> with counting_in("CHF"):
+    ...     money((5.0, "")), money((5.0, None)), money((5.0, "USD"))
+    ('CHF\xa05', '5', '$5')
     """
-    value, currency = (amount[0], amount[1]) if isinstance(amount, Sequence) else (amount, None)
+    value, currency = _with_currency(amount)
     whole = round(float(value))
     if not currency:
         return _signed(_decimal(whole, 0))
@@ -129,7 +151,7 @@ def rough_money(amount: float | Sequence[Any]) -> str:
     >>> rough_money((103456.0, "EUR"))
     '€103,000'
     """
-    value, currency = (amount[0], amount[1]) if isinstance(amount, Sequence) else (amount, None)
+    value, currency = _with_currency(amount)
     figure = float(value)
     if figure:
         figure = round(figure, 2 - floor(log10(abs(figure))))
@@ -187,6 +209,7 @@ STYLES: Mapping[str, Callable[[Any], str]] = {
     "number": number,
     "percent": percent,
     "points": points,
+    "precise": precise,
     "rough_money": rough_money,
     "size_points": size_points,
 }
@@ -239,6 +262,47 @@ def plural_number(value: float, style: str = "") -> int:
         return round(rounded)
     # French says "1,5 jour", English "1.5 days": the language decides, and catalogues ask for a whole number
     return 1 if Locale(current().lang).plural_form(Decimal(f"{rounded:.{digits}f}")) == "one" else 2
+
+
+@contextmanager
+def counting_in(currency: str) -> Iterator[None]:
+    """Within a block, write amounts whose currency is not recorded in this one.
+
+    Parameters
+    ----------
+    currency : str
+        ISO code; empty for none.
+    """
+    token = _CURRENCY.set(currency)
+    try:
+        yield
+    finally:
+        _CURRENCY.reset(token)
+
+
+def or_missing(style: Callable[[Any], str]) -> Callable[[Any], str]:
+    """A style that writes a dash where there is no value.
+
+    Examples
+    --------
+    >>> or_missing(percent)(None), or_missing(percent)(0.5), or_missing(money)((None, "EUR"))
+    ('–', '50%', '–')
+    """
+
+    def written(value: Any) -> str:
+        figure = value[0] if isinstance(value, tuple) and value else value
+        missing = figure is None or (isinstance(figure, float) and isnan(figure)) or figure is NaT
+        return MISSING if missing else style(value)
+
+    return written
+
+
+def _with_currency(amount: float | Sequence[Any]) -> tuple[float, str]:
+    """An amount and its currency, empty where there is none to write."""
+    if not isinstance(amount, Sequence):
+        return amount, ""
+    value, currency = amount
+    return value, _CURRENCY.get() if currency == "" else currency or ""
 
 
 def _decimal(value: float, digits: int) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from string import Formatter
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from winpredict.locale import formats
 from winpredict.locale.language import Language, current, speaking
 
@@ -50,11 +52,24 @@ class Text:
             return str(self)
 
     def __str__(self) -> str:
-        values = dict(self.values)
+        return _FORMATTER.vformat(self._message(), (), dict(self.values))
+
+    def html(self) -> Markup:
+        """The message with its markup, such as a link within a sentence; what stands in its places is escaped.
+
+        Examples
+        --------
+        >>> text('<b>{name}</b> is open', name="A&B").html()
+        Markup('<b>A&amp;B</b> is open')
+        """
+        return Markup(_HTML_FORMATTER.vformat(self._message(), (), dict(self.values)))  # noqa: S704
+
+    def _message(self) -> str:
+        """The message in the language of the moment, its places not yet filled."""
         n = 1
         if self.many:
-            n = formats.plural_number(values[self.counted], self.style_of(self.counted))
-        return _FORMATTER.vformat(current().message(self.one, self.many, n), (), values)
+            n = formats.plural_number(dict(self.values)[self.counted], self.style_of(self.counted))
+        return current().message(self.one, self.many, n)
 
     def style_of(self, name: str) -> str:
         """How the value at a place is written; empty where the message says nothing of it."""
@@ -112,12 +127,22 @@ class _Formatter(Formatter):
     """Fills places: a style after the colon says how a value is written."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
+        if value is None:
+            return formats.MISSING
         if isinstance(value, Text):
             return str(value)
         return formats.STYLES[format_spec](value) if format_spec else str(value)
 
 
+class _HtmlFormatter(_Formatter):
+    """Fills places of a message that holds markup: values are escaped, unless they are markup themselves."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return str(value if isinstance(value, Markup) else escape(super().format_field(value, format_spec)))
+
+
 _FORMATTER = _Formatter()
+_HTML_FORMATTER = _HtmlFormatter()
 
 
 def _plain(value: Any) -> Any:
