@@ -11,6 +11,7 @@ from winpredict.explain.changes import changes, changes_of
 from winpredict.explain.scores import DealScorer
 from winpredict.explain.similar import comparables, similar
 from winpredict.explain.what_if import what_if
+from winpredict.locale.language import speaking
 from winpredict.models.reference_ranges import ReferenceRanges
 from winpredict.models.snapshots import pipeline
 
@@ -105,7 +106,7 @@ def test_odds_that_read_the_same_are_not_set_against_each_other(world, model, de
     same = [f"{each.after:.0%}" == f"{each.before:.0%}" for each in found]
     assert len(set(same)) == 2
     for each, alike in zip(found, same, strict=True):
-        assert ("much as this one has" in each.sentence) == alike
+        assert ("about the same as this one" in each.sentence) == alike
         assert (f"win odds instead of {each.before:.0%}" in each.sentence) == (not alike)
 
 
@@ -116,7 +117,18 @@ def test_similar_deals_were_closed_and_lived_as_long(world, model, deals):
     assert found.deals["outcome"].isin(["won", "lost"]).all()
     assert (found.deals["days_more"] >= 0).all()
     assert found.deals["distance"].is_monotonic_increasing
-    assert f"{(found.deals['outcome'] == 'won').sum()} were won" in found.summary()
+    won = found.deals.assign(outcome=["won", "won", *["lost"] * (len(found.deals) - 2)])
+    told = dataclasses.replace(found, deals=won.assign(days_more=[10.0, 14.0, *[3.0] * (len(won) - 2)]))
+    assert told.summary() == (
+        f"Of the {len(won)} closed deals most like {deals[0]} at the same age, 2 were won. Winning took 12 more days "
+        "(median)."
+    )
+    one = dataclasses.replace(told, deals=told.deals.iloc[1:4])
+    assert "at the same age, 1 was won. Winning took 14 more days" in one.summary()
+    none = dataclasses.replace(told, deals=told.deals.iloc[2:4])
+    assert none.summary() == f"Of the 2 closed deals most like {deals[0]} at the same age, 0 were won."
+    with speaking("fr"):
+        assert one.summary().endswith("1 a été gagnée. Il a encore fallu 14 jours pour gagner (médiane).")
 
 
 def test_closed_deals_of_an_age_need_no_rows_but_their_own(world, model):

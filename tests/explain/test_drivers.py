@@ -7,7 +7,9 @@ import pytest
 from winpredict import CRMData, WinPredictError, train
 from winpredict.errors import TooLittleDataError
 from winpredict.explain._evidence import MIN_EACH
-from winpredict.explain.drivers import DEALS, _one_snapshot_per_deal, drivers, top_drivers
+from winpredict.explain.drivers import CLEAR, DEALS, _direction, _one_snapshot_per_deal, drivers, top_drivers
+from winpredict.features.description import FeatureInfo
+from winpredict.locale.text import text
 from winpredict.models.snapshots import pipeline
 from winpredict.simulate.world import simulate
 
@@ -42,7 +44,9 @@ def test_planted_drivers_are_found_and_noise_is_not(found):
 def test_planted_drivers_have_the_right_sign(found):
     direction = found.themes.set_index("theme")["direction"]
     assert direction["amount"] == "less is better"
-    assert direction[["stage", "touches", "owner"]].tolist() == ["more is better"] * 3
+    assert direction[["stage", "owner"]].tolist() == ["more is better"] * 2
+    assert direction["touches"] == "no evidence", "whose effect the pace tells: no direction without evidence"
+    assert (found.themes["direction"] == "no evidence").equals(~found.themes["evidence"])
     shape = found.dependence.query("theme == 'deal_type'").set_index("label")["points"]
     assert len(shape) >= 2
 
@@ -59,7 +63,7 @@ def test_groups_and_interactions_are_told(found):
     assert set(found.groups["group"]) == {"new", "existing"}
     assert found.interactions["points"].is_monotonic_decreasing
     assert "moves the odds most" in found.sentences()[0]
-    assert any("No evidence" in sentence for sentence in found.sentences())
+    assert any(sentence.startswith("No evidence was found for: ") for sentence in found.sentences())
 
 
 def test_the_order_of_the_rows_does_not_matter(world, model):
@@ -87,7 +91,7 @@ def test_undated_deals_give_what_they_can(quick_config):
     assert evidence["product"]
     assert not evidence["noise"]
     assert result.themes["stability"].isna().all()
-    assert any("no dates" in note for note in result.notes)
+    assert any("no dates" in str(note) for note in result.notes)
 
 
 def test_a_look_at_a_deal_is_as_likely_whether_it_lived_long_or_not():
@@ -139,3 +143,52 @@ def test_the_least_that_drivers_are_tested_on_is_enough(world, model):
     )
     assert result.sentences()
     assert result.themes["p_value"].between(0, 1).all()
+
+
+MEETINGS = FeatureInfo(name="meetings", unit="touches", label=text("meetings so far"), builder="Touches")
+
+
+@pytest.mark.parametrize(
+    ("slopes", "direction"),
+    [
+        ([-0.5, -0.2, -0.7, -0.1], "less is better"),
+        ([-0.5, -0.2, 0.1, -0.6], "depends"),
+        ([-0.5, np.nan, -0.7, -0.6], "depends"),
+        ([], "depends"),
+    ],
+)
+def test_a_direction_is_one_that_every_model_of_the_test_has(slopes, direction):
+    values, rng = pd.Series(np.arange(300.0)), np.random.default_rng(3)
+    points = -0.001 * values.to_numpy() + rng.normal(scale=0.05, size=300)
+    assert _direction(MEETINGS, values, points, np.array(slopes)) == direction
+
+
+def test_a_weak_direction_is_none():
+    values, rng = pd.Series(np.arange(300.0)), np.random.default_rng(3)
+    points = -0.001 * values.to_numpy() + rng.normal(scale=1.5, size=300)
+    assert abs(np.corrcoef(values, points)[0, 1]) < CLEAR
+    assert _direction(MEETINGS, values, points, np.full(4, -0.5)) == "depends"
+
+
+def test_what_has_no_evidence_has_no_direction(found):
+    """ "Meetings: less is better" of figures that tell nothing is what people stop reading for."""
+    themes = found.themes
+    assert (themes.loc[~themes["evidence"], "direction"] == "no evidence").all()
+    assert not (themes.loc[themes["evidence"], "direction"] == "no evidence").any()
+    unproven = [str(found.names[theme]) for theme in themes.loc[~themes["evidence"], "theme"]]
+    directions = [sentence for sentence in found.sentences() if "better" in sentence]
+    assert directions
+    assert not any(sentence.lower().startswith(name.lower()) for sentence in directions for name in unproven)
+
+
+def test_shapes_hold_the_win_rates_of_closed_deals(found, larger):
+    deals = larger.crm.deals
+    ended = deals[deals["outcome"] != "open"]
+    rates = ended.assign(won=ended["outcome"] == "won").groupby("deal_type")["won"].mean()
+    shape = found.dependence.query("theme == 'deal_type'").set_index("label")
+    assert (shape["closed"] <= shape["n"]).all()
+    for label in ("new", "existing"):
+        assert shape.loc[label, "win_rate"] == pytest.approx(rates[label], abs=0.03)
+    told = next(sentence for sentence in found.sentences() if sentence.startswith("Deal type"))
+    best, worst = (f"{shape.loc[label, 'win_rate']:.0%}" for label in ("existing", "new"))
+    assert told.endswith(f"Best: existing customer, {best} won; worst: new business, {worst}.")

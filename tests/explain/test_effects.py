@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winpredict.explain.effects import adjusted_effects
+from winpredict.explain.effects import _way, adjusted_effects
 from winpredict.simulate.world import simulate
 
 NATURE = ("account_id", "amount", "product", "lead_source", "deal_type", "competitor", "region")
@@ -36,7 +36,7 @@ def test_every_effect_comes_with_a_sentence_and_a_caution(worlds):
     found = adjusted_effects(worlds[0].crm, attributes=NATURE)
     told = found.sentences()
     assert len(told) == len(found.effects) + 1
-    assert "is not recorded" in told[-1]
+    assert told[-1].startswith("Intervals are 90% intervals. Deals are compared with deals alike in ")
 
 
 def test_the_order_of_the_rows_does_not_matter(worlds):
@@ -62,3 +62,16 @@ def test_by_default_nothing_recorded_after_the_end_of_knowledge_is_used(worlds):
     by_default = adjusted_effects(dataclasses.replace(crm, known_until=day), attributes=NATURE)
     cut = adjusted_effects(crm, attributes=NATURE, as_of=day)
     pd.testing.assert_frame_equal(by_default.effects, cut.effects)
+
+
+@pytest.mark.parametrize(
+    ("figures", "way"),
+    [
+        ((0.08, 0.03, 0.13), "more"),
+        ((-0.08, -0.13, -0.03), "less"),
+        ((0.08, -0.01, 0.17), "unclear"),
+        ((0.05, 0.004, 0.09), "unclear"),  # written as "0 to +9"
+    ],
+)
+def test_a_difference_is_clear_if_its_interval_as_written_leaves_out_0(figures, way):
+    assert _way(*figures) == way

@@ -12,7 +12,8 @@ from winpredict import train
 from winpredict.explain.claims import claim_of
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reason import Reason, given_line, leading, told_to
-from winpredict.explain.reasons import Telling, explain_deal, themes_of
+from winpredict.explain.reasons import Telling, explain_deal
+from winpredict.explain.themes import themes_of
 from winpredict.explain.what_if import what_if
 from winpredict.features.builders import Feature, FeatureBuilder, default_builders
 from winpredict.features.description import FeatureInfo, Theme

@@ -10,7 +10,8 @@ from winpredict.models.snapshots import pipeline
 
 COLUMNS = [
     "deal_id", "as_of", "win_probability", "low", "high", "p_win_30d", "p_win_quarter", "band",
-    "reason_1", "reason_2", "reason_3", "reason_4", "reason_5", "given", "next_step", "model_version", "scored_at",
+    "reason_1", "reason_2", "reason_3", "reason_4", "reason_5", "given", "next_step", "flags",
+    "model_version", "scored_at",
 ]  # fmt: skip
 
 

@@ -209,7 +209,7 @@ def test_the_config_may_agree():
 
 
 def test_the_config_cannot_name_what_is_not_audited():
-    with pytest.raises(ConfigError, match="names stage, which is no attribute without history"):
+    with pytest.raises(ConfigError, match="names stage, not found among the attributes without history"):
         audit({"region": HONEST["region"]}, drop=["stage"])
     with pytest.raises(ConfigError, match="under keep and under drop"):
         audit({"region": HONEST["region"]}, drop=["region"], keep=["region"])

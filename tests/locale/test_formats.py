@@ -30,6 +30,8 @@ WRITTEN: list[tuple[str, Any, str, str, str]] = [
     ("exact_points", 0.01, "+1.0", "+1,0", "+1,0"),
     ("exact_points", -0.0001, "0.0", "0,0", "0,0"),
     ("size_points", -0.031, "3", "3", "3"),
+    ("exact_percent", 0.2341, "23.4%", f"23,4{NBSP}%", f"23,4{NBSP}%"),
+    ("exact_percent", 0.5, "50.0%", f"50,0{NBSP}%", f"50,0{NBSP}%"),
     ("multiple", 1.234, "1.2", "1,2", "1,2"),
     ("multiple", 12.4, "12", "12", "12"),
     ("multiple", 0.0, "0", "0", "0"),
@@ -49,6 +51,8 @@ WRITTEN: list[tuple[str, Any, str, str, str]] = [
     ("listed", ["a", "b", "c"], "a, b, and c", "a, b et c", "a, b und c"),
     ("listed", ["a", "b"], "a and b", "a et b", "a und b"),
     ("listed", ["a"], "a", "a", "a"),
+    ("exact_size_points", -0.0312, "3.1", "3,1", "3,1"),
+    ("month", "2025-03-07", "March 2025", "mars 2025", "März 2025"),
     ("precise", 0.43171, "0.432", "0,432", "0,432"),
 ]
 

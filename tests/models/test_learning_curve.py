@@ -92,7 +92,7 @@ def test_the_verdict_says_whether_more_helps_and_what_a_doubling_gave():
     assert "no longer helps beyond chance" in enough.verdict
     assert "a gain of 0.0300 is not ruled out" in enough.verdict
     assert "not ruled out" not in of([(400, np.nan, np.nan, np.nan), (600, 0.02, 0.01, 0.03)]).verdict
-    assert "cannot be told" in of([(400, np.nan, np.nan, np.nan)]).verdict
+    assert "is unknown" in of([(400, np.nan, np.nan, np.nan)]).verdict
 
 
 def test_a_curve_becomes_plain_values(curve):

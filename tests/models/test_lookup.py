@@ -58,7 +58,7 @@ def test_a_model_that_mlflow_deleted_is_gone(folder):
     with mlflow_at(folder) as mlflow:
         mlflow.MlflowClient().delete_model_version(NAME, "1")
     assert versions(folder) == [None, 2, None, 2, None]
-    with pytest.raises(WinPredictError, match="there is no model '1'"):
+    with pytest.raises(WinPredictError, match="model '1' not found"):
         load_model(folder, "1")
 
 

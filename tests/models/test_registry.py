@@ -65,7 +65,7 @@ def test_promoting_swaps_the_two_and_there_is_a_way_back(folder):
 
 
 def test_an_unknown_model_lists_those_that_there_are(folder, tmp_path):
-    with pytest.raises(WinPredictError, match=r"there are 2 \(challenger\), 1 \(champion\)"):
+    with pytest.raises(WinPredictError, match=r"it has 2 \(challenger\), 1 \(champion\)"):
         find_model(folder, "7")
     with pytest.raises(WinPredictError, match="winpredict train"):
         find_model(tmp_path)

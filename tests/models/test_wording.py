@@ -212,7 +212,7 @@ def test_a_text_written_at_the_close_is_refused_unless_the_config_insists(world,
 
 
 def test_a_column_that_holds_no_text_is_refused(telling, quick_config):
-    with pytest.raises(ConfigError, match="Plan, which is no column of texts in these data; those are Wishes__c"):
+    with pytest.raises(ConfigError, match="Plan, not found among the text columns of these data; those are Wishes__c"):
         training_set(telling, with_text(quick_config, ("Plan",)))
 
 

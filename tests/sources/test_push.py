@@ -30,6 +30,8 @@ KINDS = {
     FIELDS.win_odds: "percent",
     FIELDS.band: "text",
     FIELDS.reasons: "long_text",
+    FIELDS.next_step: "long_text",
+    FIELDS.flags: "text",
     FIELDS.model_version: "text",
     FIELDS.scored_at: "time",
 }
@@ -107,6 +109,8 @@ def table(deals, odds=0.5, scored_at=NOON, version="1"):
         "deal_id": deals,
         "win_probability": [odds] * len(deals) if isinstance(odds, float) else odds,
         "band": "medium",
+        "next_step": "Call them. No contact for 26 days.",
+        "flags": "at_risk,silent,let_go",
         "model_version": version,
         "scored_at": scored_at,
     }
@@ -133,7 +137,7 @@ def test_a_dry_run_tells_and_writes_nothing(tmp_path):
     assert output.changes[0].old == dict.fromkeys(KINDS)
     assert not source.writes
     assert not (tmp_path / "push").exists()
-    assert "2 deals would change (10 values)" in output.summary()
+    assert "2 deals would change (14 values)" in output.summary()
 
 
 def test_what_is_written_is_written_once_and_nothing_else(tmp_path):
@@ -148,7 +152,7 @@ def test_what_is_written_is_written_once_and_nothing_else(tmp_path):
     again = run(source, table(["a", "b"], [0.5, 0.123456]), tmp_path, apply=True)
     assert again.counts == {"unchanged": 2}
     assert again.undo_file is None
-    assert len(source.writes) == 10
+    assert len(source.writes) == 14
 
 
 def test_a_later_scoring_with_the_same_outcome_rewrites_nothing(tmp_path):
@@ -157,7 +161,7 @@ def test_a_later_scoring_with_the_same_outcome_rewrites_nothing(tmp_path):
     later = NOON + pd.Timedelta("1D")
     assert run(source, table(["a"], 0.5004, later), tmp_path, apply=True).counts == {"unchanged": 1}
     run(source, table(["a"], 0.6, later), tmp_path, apply=True)
-    assert source.writes[5:] == [("a", FIELDS.win_odds, 60.0), ("a", FIELDS.scored_at, "2025-06-03T12:00:00+00:00")]
+    assert source.writes[7:] == [("a", FIELDS.win_odds, 60.0), ("a", FIELDS.scored_at, "2025-06-03T12:00:00+00:00")]
 
 
 def test_a_missing_moment_is_filled_in(tmp_path):
@@ -165,7 +169,7 @@ def test_a_missing_moment_is_filled_in(tmp_path):
     run(source, table(["a"]), tmp_path, apply=True)
     source.deals["a"][FIELDS.scored_at] = None
     run(source, table(["a"]), tmp_path, apply=True)
-    assert [name for _, name, _ in source.writes[5:]] == [FIELDS.scored_at]
+    assert [name for _, name, _ in source.writes[7:]] == [FIELDS.scored_at]
 
 
 def test_older_scores_are_refused(tmp_path):
@@ -201,7 +205,7 @@ def test_a_last_write_of_unknown_outcome_is_looked_up(tmp_path, last):
     source = Memory({"a": {}}, faults=["cut before"] * (ROUNDS - 1) + [last])
     output = run(source, table(["a"]), tmp_path, apply=True)
     assert output.verdicts["a"] == ("written" if last == "cut after" else "refused")
-    assert len(source.writes) == (5 if last == "cut after" else 0)
+    assert len(source.writes) == (7 if last == "cut after" else 0)
 
 
 def test_an_error_on_the_way_tells_how_far_it_came(tmp_path):
@@ -262,15 +266,25 @@ def test_only_so_many_are_changed_best_odds_first(tmp_path):
     source = Memory({deal: {} for deal in "abcdef"})
     output = run(source, table(list("abcdef")), tmp_path, apply=True, limit=4)
     assert [each.deal_id for each in output.changes] == list("abcd")
-    assert len(source.writes) == 20
+    assert len(source.writes) == 28
 
 
 def test_fields_that_the_config_leaves_out_are_neither_read_nor_written(tmp_path):
     source = Memory({"a": {FIELDS.scored_at: "2099-01-01T00:00:00Z"}})
-    few = Push(win_odds=FIELDS.win_odds, band=None, reasons=None, model_version=None, scored_at=None)
+    others = ("band", "reasons", "next_step", "flags", "model_version", "scored_at")
+    few = Push(win_odds=FIELDS.win_odds, **dict.fromkeys(others))
     push(source, table(["a"])[["deal_id", "win_probability"]], few, tmp_path, apply=True)
     assert source.writes == [("a", FIELDS.win_odds, 50.0)]
     assert source.reads[0][1] == [FIELDS.win_odds]
+
+
+def test_next_step_and_flags_are_written_as_people_read_them(tmp_path):
+    source = Memory({"a": {}, "b": {}})
+    scores = table(["a", "b"])
+    scores.loc[1, ["next_step", "flags"]] = ""
+    run(source, scores, tmp_path, apply=True)
+    assert [held(source)[deal][FIELDS.next_step] for deal in "ab"] == ["Call them. No contact for 26 days.", None]
+    assert [held(source)[deal][FIELDS.flags] for deal in "ab"] == ["at risk, silent, let go", None]
 
 
 def test_fields_are_made_as_the_config_has_them():
@@ -280,7 +294,7 @@ def test_fields_are_made_as_the_config_has_them():
 def test_unfit_scores_and_fields_are_sentences(tmp_path):
     with pytest.raises(ConfigError, match="two scores for the field Odds"):
         push(Memory({}), table(["a"]), Push(win_odds="Odds", band="Odds"), tmp_path)
-    nothing = Push(win_odds=None, band=None, reasons=None, model_version=None)
+    nothing = Push(win_odds=None, band=None, reasons=None, next_step=None, flags=None, model_version=None)
     with pytest.raises(ConfigError, match="names no field"):
         push(Memory({}), table(["a"]), nothing, tmp_path)
     with pytest.raises(TableError, match="reason_2"):

@@ -420,7 +420,7 @@ def scored(as_of: str, odds: dict[str, float | None], version: str = "1") -> pd.
     moment = pd.Timestamp(as_of, tz="UTC")
     frame = pd.DataFrame({"deal_id": list(odds), "win_probability": list(odds.values())}).assign(
         as_of=moment, low=0.1, high=0.9, p_win_30d=0.2, p_win_quarter=float("nan"), band="low", model_version=version,
-        scored_at=pd.Timestamp.now("UTC"), given="", next_step="Call",
+        scored_at=pd.Timestamp.now("UTC"), given="", next_step="Call", flags="at_risk,silent",
         **{f"reason_{number}": "" for number in range(1, 6)},
     )  # fmt: skip
     return frame[list(COLUMNS)]
@@ -534,7 +534,7 @@ def test_tables_of_an_earlier_version_get_the_newer_columns(out):
     march = scored("2025-03-01", {"a": 0.5})
     write(out, march)
     for table in (LATEST, HISTORY):
-        for column in ("given", "next_step"):
+        for column in ("given", "next_step", "flags"):
             out.run(f"alter table analytics.{table} drop column {column}")
     assert write(out, scored("2025-04-01", {"a": 0.6})).new == 1
     told = out.rows(f"(select as_of, next_step from analytics.{HISTORY}) of_each", "as_of")

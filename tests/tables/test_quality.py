@@ -109,7 +109,7 @@ DEALS = {
         2,
         "warning",
     ),
-    "stand in an open stage": (put(7, "stage", "Qualify"), "stage", 7, "warning"),
+    "in an open stage": (put(7, "stage", "Qualify"), "stage", 7, "warning"),
     "another outcome than that stage": (put(1, "outcome", "lost"), "outcome", 1, "warning"),
     "no owner_id": (put(6, "owner_id", None), "owner_id", 6, "info"),
     "no account_id": (put(6, "account_id", None), "account_id", 6, "info"),

@@ -1,19 +1,21 @@
 """Whether a driver tells the endings of deals that it was not learnt from, and did so in the past too."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
-from scipy.stats import norm
+from scipy.stats import norm, spearmanr
 from sklearn.model_selection import StratifiedGroupKFold
 
 from winpredict.errors import TooLittleDataError
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import Themes, themes_of
+from winpredict.explain.themes import Themes, themes_of
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.snapshots import every, labelled
+from winpredict.locale.text import Text, text
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.snapshots import undated_snapshots
 from winpredict.models.trained import TrainedModel
@@ -44,12 +46,16 @@ class Evidence:
         theme, p_value (adjusted), evidence (bool), stability (share of past cut-offs with a like rank).
     interactions : DataFrame
         first, second (names of themes), points.
-    notes : tuple of str
+    notes : tuple of Text
+    slopes : mapping of str to ndarray of shape (n_folds,)
+        By theme, how its leading figure and its contributions go together (rank correlation) on the deals that each
+        small model did not see; NaN where one of the two does not vary.
     """
 
     themes: pd.DataFrame
     interactions: pd.DataFrame
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
+    slopes: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,12 @@ class _Exam:
 
 
 def evidence_of(
-    model: TrainedModel, crm: CRMData, *, cross_deal_history: CrossDealHistory | None = None, seed: int
+    model: TrainedModel,
+    crm: CRMData,
+    *,
+    leading: Mapping[str, str] | None = None,
+    cross_deal_history: CrossDealHistory | None = None,
+    seed: int,
 ) -> Evidence:
     """Test every theme of a model on deals that small models, fitted anew, did not see.
 
@@ -71,6 +82,8 @@ def evidence_of(
     model : TrainedModel
         Its features and themes are tested.
     crm : CRMData
+    leading : mapping of str to str, optional
+        The figures, by theme, whose direction is asked for.
     cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them.
     seed : int
@@ -83,13 +96,15 @@ def evidence_of(
     from statsmodels.stats.multitest import multipletests  # late, here and below: a second that only this test is worth
 
     exam = _exam(model, crm, cross_deal_history)
-    log_odds, by_theme, fitted = _held_out(exam, seed)
+    log_odds, by_theme, fold_of, fitted = _held_out(exam, seed)
     p_values = np.array([_p_value(exam, log_odds, by_theme[:, place]) for place in range(by_theme.shape[1])])
     found, adjusted, _, _ = multipletests(p_values, FALSE_DISCOVERIES, method="fdr_bh")
     table = pd.DataFrame({"theme": exam.themes.names, "p_value": adjusted, "evidence": found})
     table["stability"] = _stability(exam, np.abs(by_theme).mean(axis=0), seed) if crm.dated else np.nan
-    notes = () if crm.dated else ("The deals carry no dates, so nothing can be said of stability over time.",)
-    return Evidence(table, _interactions(exam, fitted, log_odds), notes)
+    notes = () if crm.dated else (text("The deals carry no dates, so stability over time is unknown."),)
+    return Evidence(
+        table, _interactions(exam, fitted, log_odds), notes, _slopes(exam, by_theme, fold_of, leading or {})
+    )
 
 
 def _exam(model: TrainedModel, crm: CRMData, cross_deal_history: CrossDealHistory | None) -> _Exam:
@@ -137,17 +152,48 @@ def _fit(exam: _Exam, rows: NDArray[np.int64], seed: int) -> WinClassifier:
     return small.fit(part, exam.won[rows], sample_weight=weight, groups=exam.rows["deal_id"].to_numpy()[rows])
 
 
-def _held_out(exam: _Exam, seed: int) -> tuple[Floats, Floats, WinClassifier]:
-    """Log-odds and contributions by theme of every row, by a model that did not see its deal."""
+def _held_out(exam: _Exam, seed: int) -> tuple[Floats, Floats, NDArray[np.int64], WinClassifier]:
+    """Log-odds and contributions by theme of every row, by a model that did not see its deal, and which model."""
     log_odds = np.empty(len(exam.won))
     by_theme = np.empty((len(exam.won), len(exam.themes.names)))
+    fold_of = np.empty(len(exam.won), dtype=np.int64)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
-    for train, test in folds.split(exam.features, exam.won, exam.rows["deal_id"]):
+    for fold, (train, test) in enumerate(folds.split(exam.features, exam.won, exam.rows["deal_id"])):
         fitted = _fit(exam, train, seed)
         found = contributions(fitted, exam.features.iloc[test].reset_index(drop=True))
         log_odds[test] = found.log_odds
         by_theme[test] = exam.themes.sums(found.values.to_numpy(np.float64))
-    return log_odds, by_theme, fitted
+        fold_of[test] = fold
+    return log_odds, by_theme, fold_of, fitted
+
+
+def _slopes(exam: _Exam, by_theme: Floats, fold_of: NDArray[np.int64], leading: Mapping[str, str]) -> dict[str, Floats]:
+    """Rank correlation of each theme's leading figure with what the theme contributes, model by model."""
+    numeric = {each.name for each in exam.themes.info if each.unit != "category"}
+    return {
+        theme: np.array(
+            [
+                slope(exam.features.loc[fold_of == fold, figure], by_theme[fold_of == fold, place])
+                for fold in range(_FOLDS)
+            ]
+        )
+        for place, theme in enumerate(exam.themes.names)
+        if (figure := leading.get(theme)) in numeric
+    }
+
+
+def slope(values: pd.Series, contributed: Floats) -> float:
+    """Rank correlation of a figure, where it is known, with contributions; NaN where one of them does not vary.
+
+    Examples
+    --------
+    >>> round(slope(pd.Series([1.0, 2.0, np.nan, 3.0]), np.array([-0.1, 0.0, 0.3, 0.2])), 1)
+    1.0
+    """
+    known = values.notna().to_numpy()
+    if not known.any() or values[known].nunique() < 2 or np.ptp(contributed[known]) == 0:
+        return float("nan")
+    return float(spearmanr(values[known], contributed[known]).statistic)
 
 
 def _p_value(exam: _Exam, log_odds: Floats, contributed: Floats) -> float:

@@ -13,7 +13,8 @@ from winpredict.errors import WinPredictError
 from winpredict.explain.claims import amount_of
 from winpredict.explain.contributions import Contributions, contributions, shared_out
 from winpredict.explain.reason import Reason, in_points, told_to
-from winpredict.explain.reasons import MIN_POINTS, snapshot_of, themes_of
+from winpredict.explain.reasons import snapshot_of
+from winpredict.explain.themes import MIN_POINTS, themes_of
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.description import Audience
 from winpredict.locale.text import said, text

@@ -110,9 +110,7 @@ def let_go(features: pd.DataFrame, odds: ArrayLike, norms: StageNorms, settings:
     >>> let_go(features, [0.02, 0.3], StageNorms()).tolist()
     [True, False]
     """
-    long_silent = silent(features, norms, settings) & (whole(silence(features, norms)) >= settings.let_go_days)
-    without_hope = hopeless(np.asarray(odds), settings).to_numpy()
-    return long_silent & stalled(features, norms, settings) & ~booked(features) & without_hope
+    return deal_flags(features, odds, norms, settings)["let_go"]
 
 
 def at_risk(
@@ -145,9 +143,7 @@ def at_risk(
     >>> at_risk(features, [0.5, 0.01, 0.5, 0.5], StageNorms(), falling=[False, False, False, True]).tolist()
     [True, False, False, True]
     """
-    falls = np.zeros(len(features), dtype=bool) if falling is None else np.asarray(falling, dtype=bool)
-    saved = booked(features) | hopeless(np.asarray(odds), settings).to_numpy()
-    return (silent(features, norms, settings) | falls) & ~saved
+    return deal_flags(features, odds, norms, settings, falling=falling)["at_risk"]
 
 
 def deal_flags(
@@ -167,15 +163,22 @@ def deal_flags(
     DataFrame of bool, shape (n_deals, n_flags)
         A column for each of `FLAGS`.
     """
+    is_silent, is_stalled, is_booked = (
+        flag.to_numpy()
+        for flag in (silent(features, norms, settings), stalled(features, norms, settings), booked(features))
+    )
+    without_hope = hopeless(np.asarray(odds), settings).to_numpy()
+    falls = np.zeros(len(features), dtype=bool) if falling is None else np.asarray(falling, dtype=bool)
+    long_silent = is_silent & (whole(silence(features, norms)) >= settings.let_go_days)
     return pd.DataFrame(
         {
-            "at_risk": at_risk(features, odds, norms, settings, falling=falling),
-            "silent": silent(features, norms, settings),
-            "stalled": stalled(features, norms, settings),
-            "overdue": overdue(features, settings),
-            "hopeless": hopeless(np.asarray(odds), settings).to_numpy(),
-            "let_go": let_go(features, odds, norms, settings),
-            "booked": booked(features),
+            "at_risk": (is_silent | falls) & ~is_booked & ~without_hope,
+            "silent": is_silent,
+            "stalled": is_stalled,
+            "overdue": overdue(features, settings).to_numpy(),
+            "hopeless": without_hope,
+            "let_go": long_silent & is_stalled & ~is_booked & without_hope,
+            "booked": is_booked,
         },
         index=features.index,
     )
@@ -194,6 +197,43 @@ def flag_names(flags: pd.DataFrame) -> list[tuple[str, ...]]:
     codes = raised @ (1 << np.arange(len(names)))
     known = {code: tuple(name for place, name in enumerate(names) if code >> place & 1) for code in set(codes.tolist())}
     return [known[code] for code in codes.tolist()]
+
+
+def with_falling(flags: tuple[str, ...], *, falling: bool) -> tuple[str, ...]:
+    """The flags of a deal once it is known whether its odds fell, which is not seen in the facts of one day.
+
+    Examples
+    --------
+    >>> with_falling(("stalled",), falling=True), with_falling(("booked",), falling=True)
+    (('at_risk', 'stalled'), ('booked',))
+    """
+    safe = not falling or "at_risk" in flags or "booked" in flags or "hopeless" in flags
+    return flags if safe else ("at_risk", *flags)
+
+
+def big(amounts: pd.Series, currencies: pd.Series | None, share: float) -> pd.Series:
+    """The largest deals among those of their currency; an amount that is missing, or none above 0, is not known.
+
+    Parameters
+    ----------
+    amounts : Series of float, shape (n_deals,)
+    currencies : Series, shape (n_deals,), optional
+        None where there is one currency, or none is recorded.
+    share : float
+        The share of the deals that counts as big, 0 to 1.
+
+    Returns
+    -------
+    Series of bool, shape (n_deals,)
+
+    Examples
+    --------
+    >>> big(pd.Series([9.0, 8.0, 7.0, None, 1.0]), None, 0.5).tolist()
+    [True, True, False, False, False]
+    """
+    known = amounts.where(amounts > 0)
+    same_money = known if currencies is None else known.groupby(currencies, dropna=False)
+    return same_money.rank(pct=True, method="max") > 1 - share
 
 
 def silence(features: pd.DataFrame, norms: StageNorms) -> Floats:

@@ -13,11 +13,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from winpredict.config import NextSteps
-from winpredict.explain._next_step_rules import LET_GO, NOTHING, NOTHING_TO_DO, RULES, Facts
-from winpredict.explain.deal_flags import DEFAULTS, deal_flags, flag_names
+from winpredict.explain._next_step_facts import Facts
+from winpredict.explain._next_step_rules import LET_GO, NOTHING, NOTHING_TO_DO, RULES
+from winpredict.explain.deal_flags import DEFAULTS, flag_names, with_falling
 from winpredict.locale.text import Text, said
 from winpredict.models.stage_norms import StageNorms
 from winpredict.models.trained import TrainedModel
+from winpredict.tables.schema import text_dtype
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -169,8 +171,16 @@ def next_steps(
     9 times in 10, deals won from Proposal went no more than 12 days without contact.
     """
     facts = Facts.of(features, odds, amounts, norms, settings, currencies, effects or {})
+    falls = np.zeros(len(features), dtype=bool) if falling is None else np.asarray(falling, dtype=bool)
+    flags = [
+        with_falling(names, falling=bool(fell)) for names, fell in zip(flag_names(facts.flags), falls, strict=True)
+    ]
+    return _suggested(facts, flags)
+
+
+def _suggested(facts: Facts, flags: Sequence[tuple[str, ...]]) -> list[tuple[NextStep, ...]]:
+    """The steps of each deal; its flags go with each of them."""
     chosen, urgency = _chosen(facts)
-    flags = flag_names(deal_flags(features, facts.odds, norms, settings, falling=falling))
     stakes = [None if np.isnan(stake) else stake for stake in facts.stake.tolist()]
     out: list[tuple[NextStep, ...]] = []
     for row, rules in enumerate(chosen):
@@ -258,18 +268,42 @@ def _first_of_subject(urgency: Floats) -> Bools:
     return out
 
 
-def next_steps_of(
-    model: TrainedModel, features: pd.DataFrame, odds: Floats, steps: NextSteps = DEFAULTS
-) -> list[tuple[NextStep, ...]]:
-    """What to do next about scored snapshots, by their own amounts.
+@dataclass(frozen=True)
+class Outlook:
+    """What scored snapshots call for.
+
+    Parameters
+    ----------
+    steps : list of tuple of NextStep
+        Of each snapshot, as `next_steps` gives them.
+    flags : list of tuple of str
+        Of each snapshot; see `winpredict.explain.deal_flags.FLAGS`.
+    """
+
+    steps: list[tuple[NextStep, ...]]
+    flags: list[tuple[str, ...]]
+
+    def columns(self) -> dict[str, Any]:
+        """The columns next_step and flags of scores: the first step in words, and the flags with a comma between."""
+        first = [each[0].sentence if each else "" for each in self.steps]
+        return {
+            "next_step": pd.array(first, dtype=text_dtype()),
+            "flags": pd.array([",".join(each) for each in self.flags], dtype=text_dtype()),
+        }
+
+
+def outlook(model: TrainedModel, features: pd.DataFrame, odds: Floats, settings: NextSteps = DEFAULTS) -> Outlook:
+    """What scored snapshots call for: next steps, by their own amounts, and flags.
 
     Parameters
     ----------
     model : TrainedModel
     features : DataFrame of shape (n_rows, n_features)
     odds : ndarray of shape (n_rows,)
-    steps : NextSteps
+    settings : NextSteps
         From which figures each rule fires.
     """
     amounts = features["amount"].to_numpy(np.float64) if "amount" in features else None
-    return next_steps(features, odds, amounts, model.stage_norms, steps)
+    facts = Facts.of(features, odds, amounts, model.stage_norms, settings, None, model.effects)
+    flags = flag_names(facts.flags)
+    return Outlook(_suggested(facts, flags), flags)

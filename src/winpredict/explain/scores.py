@@ -14,7 +14,7 @@ from scipy.special import expit
 from winpredict.config import NextSteps
 from winpredict.explain.contributions import contributions
 from winpredict.explain.deal_flags import DEFAULTS
-from winpredict.explain.next_steps import next_steps_of
+from winpredict.explain.next_steps import outlook
 from winpredict.explain.reasons import Telling, snapshot_of
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.dataset import StepProgress, gather_cross_deal_history
@@ -68,7 +68,8 @@ def score(
     DataFrame
         One row an open deal, best odds first: deal_id, as_of, win_probability, low, high, p_win_30d (won within 30
         days), p_win_quarter (won by the end of the calendar quarter), band, reason_1 to reason_5, given (what came with
-        the deal), next_step, model_version, scored_at.
+        the deal), next_step, flags (keys of `winpredict.explain.deal_flags.FLAGS` with a comma between), model_version,
+        scored_at.
 
     Raises
     ------
@@ -111,12 +112,11 @@ def score_rows(
         From which figures each rule of the next steps fires.
     """
     scored = scored_rows(model, snapshots, features, np.array([30.0, days_to_quarter_end(moment)]))
-    todo = next_steps_of(model, features, scored.odds["win_probability"].to_numpy(), steps)
-    first = pd.array([each[0].sentence if each else "" for each in todo], dtype=text_dtype())
-    columns = scored.odds.assign(**scored.texts(), next_step=first)
+    todo = outlook(model, features, scored.odds["win_probability"].to_numpy(), steps)
+    columns = scored.odds.assign(**scored.texts(), **todo.columns())
     if not details:
         return columns
-    plain = [json.dumps([step.to_json() for step in each], ensure_ascii=False) for each in todo]
+    plain = [json.dumps([step.to_json() for step in each], ensure_ascii=False) for each in todo.steps]
     return columns.assign(reasons=scored.json(), next_steps=pd.array(plain, dtype=text_dtype()))
 
 
@@ -238,7 +238,7 @@ class DealScorer:
     >>> scorer = DealScorer(train(crm, Config(model={"bags": 1, "trees": 20})), crm)
     >>> deal_id = crm.deals.loc[crm.deals["outcome"] == "open", "deal_id"].iloc[0]
     >>> sorted(scorer.score(deal_id))[:4]
-    ['as_of', 'band', 'deal_id', 'given']
+    ['as_of', 'band', 'deal_id', 'flags']
     """
 
     def __init__(
@@ -284,9 +284,9 @@ class DealScorer:
         )
         scored = scored_rows(self.model, snapshot, features, np.array([30.0, days_to_quarter_end(moment)]))
         figures = {str(name): scored.odds[name].iloc[0] for name in scored.odds}
-        (todo,) = next_steps_of(self.model, features, scored.odds["win_probability"].to_numpy(), self.steps)
-        words = {name: str(column[0]) for name, column in scored.texts().items()}
-        return figures | words | {"next_step": todo[0].sentence if todo else ""}
+        todo = outlook(self.model, features, scored.odds["win_probability"].to_numpy(), self.steps)
+        words = {name: str(column[0]) for name, column in (scored.texts() | todo.columns()).items()}
+        return figures | words
 
     def score_tables(self, tables: CRMData, snapshots: pd.DataFrame) -> ScoredRows:
         """Score deals whose tables are given, beside the history of all the others.

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from winpredict._internal.times import days
 from winpredict.errors import WinPredictError
 from winpredict.explain.contributions import contributions
-from winpredict.explain.reasons import snapshot_of, themes_of
+from winpredict.explain.reasons import snapshot_of
+from winpredict.explain.themes import themes_of
 from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.locale.text import said, texts
 from winpredict.models.splits import known_before
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
@@ -40,11 +42,23 @@ class SimilarDeals:
     def summary(self) -> str:
         """How they ended, in words."""
         if self.deals.empty:
-            return "No closed deal was ever as old as this one is, so there is none to compare it with."
+            return said("No closed deal was ever this old, so there is none to compare it with.")
         won = self.deals["outcome"] == "won"
-        took = self.deals.loc[won, "days_more"].median()
-        time = "" if np.isnan(took) else f"; those won took {took:.0f} more days (median)"
-        return f"Of the {len(won)} closed deals most like {self.deal_id} at its age, {won.sum()} were won{time}."
+        wins = texts(
+            "Of the {count:count} closed deals most like {deal} at the same age, {won:count} was won.",
+            "Of the {count:count} closed deals most like {deal} at the same age, {won:count} were won.",
+            counted="won",
+            won=int(won.sum()),
+            count=len(won),
+            deal=self.deal_id,
+        )
+        days_more = self.deals.loc[won, "days_more"].median()
+        if np.isnan(days_more):
+            return str(wins)
+        time = texts(
+            "Winning took {n:count} more day (median).", "Winning took {n:count} more days (median).", n=days_more
+        )
+        return f"{wins} {time}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ def similar(
     crm : CRMData
     deal_id : str
     as_of : Timestamp or str, optional
-        By default the end of the data; deals closed at or after it are not looked at.
+        By default the end of the data; deals closed at or after it are left out.
     most : int
         Deals at the most.
 
@@ -121,7 +135,7 @@ def comparables(
     cross_deal_history: CrossDealHistory | None = None,
     most: int = CANDIDATES,
 ) -> Comparables:
-    """Closed deals, looked at when they were of an age; those that did not live so long are left out.
+    """Closed deals as they stood at an age; those that closed younger are left out.
 
     Parameters
     ----------
@@ -129,7 +143,7 @@ def comparables(
     crm : CRMData
     age : Timedelta
     moment : Timestamp or None
-        Deals closed at or after it are not looked at.
+        Deals closed at or after it are left out.
     cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where it was gathered before.
     most : int
@@ -180,7 +194,7 @@ _COLUMNS = ["deal_id", "outcome", "closed_at", "days_more", "amount", "win_proba
 
 
 def _at_age(crm: CRMData, age: pd.Timedelta, moment: pd.Timestamp | None, most: int) -> pd.DataFrame:
-    """Closed deals at an age; those that did not live so long are left out."""
+    """Closed deals at an age; those that closed younger are left out."""
     deals = crm.deals
     closed = deals[(deals["closed_at"] < moment) & (deals["outcome"] != "open")]
     closed = closed.assign(as_of=closed["created_at"] + age)

@@ -10,7 +10,7 @@ from winpredict.config import NextSteps
 from winpredict.explain.changes import DealChanges, moves, snapshots_over_time
 from winpredict.explain.contributions import Contributions, contributions
 from winpredict.explain.deal_flags import DEFAULTS
-from winpredict.explain.next_steps import NextStep, next_steps_of
+from winpredict.explain.next_steps import NextStep, outlook
 from winpredict.explain.reason import Reason, told_to
 from winpredict.explain.reasons import DealExplanation, Telling, snapshot_of
 from winpredict.features.builders.base import FeatureBuilder
@@ -70,7 +70,8 @@ class DealStory:
     every_days : int
         Days between two steps of the odds.
     events : DataFrame
-        What happened, in the order of time: at, kind (stage, call, email, meeting, other) and words.
+        What happened, in the order of time: at, kind (stage, call, email, meeting, other) and label (the stage
+        or the type of the activity, as the CRM has it).
     """
 
     features: pd.DataFrame
@@ -138,13 +139,13 @@ def tell_story(
         snapshots = pd.concat([snapshots, last.assign(as_of=last["as_of"] - _WEEK)], ignore_index=True)
     features = model.build_features(crm, snapshots, cross_deal_history=cross_deal_history, builders=builders)
     found = contributions(model.classifier, features)
-    told = _ExplainedRows(model, features, found, model.odds_of(found.by_bag))
+    explained = _ExplainedRows(model, features, found, model.odds_of(found.by_bag))
     now = features.iloc[[steps - 1]].reset_index(drop=True)
     return DealStory(
         features=now,
-        explanation=told.explanation(str(deal_id), snapshots["as_of"], steps - 1, settings),
-        week=told.week(str(deal_id), snapshots["as_of"], steps) if len(snapshots) > steps else None,
-        steps=told.steps(snapshots["as_of"], steps) if crm.dated else (),
+        explanation=explained.explanation(str(deal_id), snapshots["as_of"], steps - 1, settings),
+        week=explained.week(str(deal_id), snapshots["as_of"], steps) if len(snapshots) > steps else None,
+        steps=explained.steps(snapshots["as_of"], steps) if crm.dated else (),
         every_days=every_days,
         events=_events(crm, str(deal_id), moment),
     )
@@ -160,12 +161,19 @@ class _ExplainedRows:
     odds: pd.DataFrame
 
     def explanation(self, deal_id: str, as_of: pd.Series, row: int, settings: NextSteps) -> DealExplanation:
-        told = Telling(self.model, self.features.iloc[[row]], self.found.points[[row]], _REASONS)
+        telling = Telling(self.model, self.features.iloc[[row]], self.found.points[[row]], _REASONS)
         base = float(expit(self.found.calibrated_base))
         odds = self.odds["win_probability"].to_numpy()[[row]]
-        (todo,) = next_steps_of(self.model, self.features.iloc[[row]].reset_index(drop=True), odds, settings)
+        steps = outlook(self.model, self.features.iloc[[row]].reset_index(drop=True), odds, settings).steps[0]
         return DealExplanation(
-            deal_id, as_of.iloc[row], *self._odds(row), base, told.reasons(0), told.given(0), told.other(0), todo
+            deal_id,
+            as_of.iloc[row],
+            *self._odds(row),
+            base,
+            telling.reasons(0),
+            telling.given(0),
+            telling.other(0),
+            steps,
         )
 
     def week(self, deal_id: str, as_of: pd.Series, earlier: int) -> DealChanges:
@@ -218,13 +226,13 @@ def _events(crm: CRMData, deal_id: str, moment: pd.Timestamp | None) -> pd.DataF
             known &= ~(touches["recorded_at"] >= moment)
         touches = touches[known]
         kinds = touches["activity_type"].where(touches["activity_type"].isin(_KINDS), "other")
-        found.append(pd.DataFrame({"at": touches["occurred_at"], "kind": kinds, "told": touches["activity_type"]}))
+        found.append(pd.DataFrame({"at": touches["occurred_at"], "kind": kinds, "label": touches["activity_type"]}))
     if crm.records_changes_of("stage") and crm.deal_history is not None and moment is not None:
         history = crm.deal_history
         entered = history[(history["deal_id"] == deal_id) & history["stage"].notna() & (history["changed_at"] < moment)]
         entered = entered.sort_values("changed_at", kind="stable")
         entered = entered[entered["stage"] != entered["stage"].shift()]
-        found.append(pd.DataFrame({"at": entered["changed_at"], "kind": "stage", "told": entered["stage"]}))
-    nothing = pd.DataFrame({"at": pd.Series(dtype=TIME_DTYPE), "kind": [], "told": []})
-    events = pd.concat([each.astype({"kind": object, "told": object}) for each in [nothing, *found]])
+        found.append(pd.DataFrame({"at": entered["changed_at"], "kind": "stage", "label": entered["stage"]}))
+    nothing = pd.DataFrame({"at": pd.Series(dtype=TIME_DTYPE), "kind": [], "label": []})
+    events = pd.concat([each.astype({"kind": object, "label": object}) for each in [nothing, *found]])
     return events.sort_values("at", kind="stable", ignore_index=True)

@@ -163,7 +163,7 @@ def what_if_of(model: TrainedModel, features: pd.DataFrame, deal_id: str, figure
     differs = formats.percent(after) != formats.percent(before)
     answer = (
         said(
-            "Deals like this one, but with {figures}, have {after:percent} win odds instead of {before:percent} "
+            "Deals like this one but with {figures} have {after:percent} win odds instead of {before:percent} "
             "({points}).",
             figures=figures_text,
             after=after,
@@ -172,14 +172,15 @@ def what_if_of(model: TrainedModel, features: pd.DataFrame, deal_id: str, figure
         )
         if differs
         else said(
-            "Deals like this one, but with {figures}, have {after:percent} win odds, much as this one has ({points}).",
+            "Deals like this one but with {figures} have {after:percent} win odds, about the same as this one "
+            "({points}).",
             figures=figures_text,
             after=after,
             points=in_points(after - before),
         )
     )
     caution = said(
-        "This is what the data show side by side, not what a change would bring about: deals that go well draw touches "
+        "This is how comparable deals went, not what a change would bring about: deals that go well attract touches "
         "and people."
     )
     sentence = f"{answer} {caution}"

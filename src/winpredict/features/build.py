@@ -101,7 +101,7 @@ def _built(past: Past, builders: Sequence[FeatureBuilder]) -> Features:
     for builder in builders:
         absent = [table for table in builder.needs if not past.has(table)]
         if absent:
-            skipped.append(f"{builder.name} left out: there is no table {' or '.join(absent)}")
+            skipped.append(f"{builder.name} left out: no table {' or '.join(absent)}")
             continue
         if builder.needs_dates and not past.dated:
             skipped.append(f"{builder.name} left out: the deals carry no dates")
@@ -143,7 +143,9 @@ def _from_path(path: str) -> FeatureBuilder:
             f"builders: {path!r} cannot be loaded ({error}); write it as package.module:ClassName"
         ) from None
     if builder is None:
-        raise ConfigError(f"builders: {path!r} is no FeatureBuilder; derive the class from winpredict.FeatureBuilder")
+        raise ConfigError(
+            f"builders: {path!r} is not a FeatureBuilder; derive the class from winpredict.FeatureBuilder"
+        )
     return builder
 
 

@@ -206,7 +206,7 @@ def _check_overrules(attributes: Collection[str], keep: Collection[str], drop: C
     unknown = sorted((set(keep) | set(drop)) - set(attributes))
     if unknown:
         raise ConfigError(
-            f"leakage: keep or drop names {', '.join(unknown)}, which is no attribute without history in these data; "
+            f"leakage: keep or drop names {', '.join(unknown)}, not found among the attributes without history; "
             f"those are {', '.join(attributes) or 'none'}"
         )
 

@@ -96,7 +96,7 @@ class Past:
             and name.removeprefix("account_") not in accounts
         ]
         if absent:
-            raise TableError(f"there is no attribute {', '.join(absent)} among the columns of deals and accounts")
+            raise TableError(f"attribute not found among the columns of deals and accounts: {', '.join(absent)}")
 
     @property
     def dated(self) -> bool:

@@ -6,18 +6,19 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from math import floor, isnan, log10
-from typing import Any
+from math import floor, log10
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from babel import Locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_datetime, format_skeleton
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent
-from numpy.typing import NDArray
-from pandas import NaT
 
 from winpredict.locale.language import current
+
+if TYPE_CHECKING:  # every command of the command line begins by loading this module
+    import numpy as np
+    from numpy.typing import NDArray
 
 MISSING = "–"
 #: The currency of amounts that name none.
@@ -61,6 +62,18 @@ def percent(share: float) -> str:
     exact = 0.0005 <= plain < 0.0095 or 0.9905 < plain < 0.9995
     rounded = round(share, 3 if exact else 2) + 0.0
     return _signed(format_percent(rounded, decimal_quantization=False, locale=current().locale))
+
+
+def exact_percent(share: float) -> str:
+    """A share in per cent to one decimal, for figures that people add up.
+
+    Examples
+    --------
+    >>> exact_percent(0.2341), exact_percent(0.5)
+    ('23.4%', '50.0%')
+    """
+    pattern = current().locale.percent_formats[None].pattern.replace("0", "0.0", 1)
+    return _signed(format_percent(round(float(share), 3) + 0.0, format=pattern, locale=current().locale))
 
 
 def precise(value: float) -> str:
@@ -107,6 +120,17 @@ def size_points(change: float) -> str:
     return _decimal(abs(100 * change), 0)
 
 
+def exact_size_points(change: float) -> str:
+    """The size of a change in percentage points to one decimal, without a sign.
+
+    Examples
+    --------
+    >>> exact_size_points(-0.0312), exact_size_points(0.02)
+    ('3.1', '2.0')
+    """
+    return format_decimal(round(abs(100 * float(change)), 1) + 0.0, format="#,##0.0", locale=current().locale)
+
+
 def multiple(value: float) -> str:
     """How many times something is: two digits, also where the second is 0.
 
@@ -120,7 +144,7 @@ def multiple(value: float) -> str:
 
 
 def money(amount: float | Sequence[Any]) -> str:
-    """An amount in whole units, with its currency where that is known: ``(amount, "EUR")``.
+    r"""An amount in whole units, with its currency where that is known: ``(amount, "EUR")``.
 
     Where the currency is not recorded, an empty text, it is that of the moment, as the config names it; None says that
     there is no single one.
@@ -174,6 +198,17 @@ def day(moment: date | datetime | str) -> str:
     return f"1er {written[2:]}" if current().locale.language == "fr" and written.startswith("1 ") else written
 
 
+def month(at: date | datetime | str) -> str:
+    """A month with its year.
+
+    Examples
+    --------
+    >>> month("2025-03-07")
+    'March 2025'
+    """
+    return format_skeleton("yMMMM", _in_utc(at), locale=current().locale)
+
+
 def moment(at: datetime | str) -> str:
     """A day with its time, UTC.
 
@@ -201,9 +236,12 @@ def listed(items: Sequence[object]) -> str:
 STYLES: Mapping[str, Callable[[Any], str]] = {
     "count": count,
     "day": day,
+    "exact_percent": exact_percent,
     "exact_points": exact_points,
+    "exact_size_points": exact_size_points,
     "listed": listed,
     "moment": moment,
+    "month": month,
     "money": money,
     "multiple": multiple,
     "number": number,
@@ -215,32 +253,42 @@ STYLES: Mapping[str, Callable[[Any], str]] = {
 }
 
 
-def _to_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_whole(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    return values.round()
+
+
+def _to_digits(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    import numpy as np
+
     return np.where(np.abs(values) < 9.95, np.round(values, 1), np.round(values))
 
 
-def _to_per_cent(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_per_cent(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    import numpy as np
+
     size = np.abs(values)
     exact = ((size >= 0.0005) & (size < 0.0095)) | ((size > 0.9905) & (size < 0.9995))
     return np.where(exact, np.round(values, 3), np.round(values, 2))
 
 
-def _to_two_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_two_digits(values: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    import numpy as np
+
     with np.errstate(divide="ignore", invalid="ignore"):
         step = 10.0 ** (np.floor(np.log10(np.abs(values))) - 1)
     return np.where(values == 0, 0.0, np.round(values / np.minimum(step, 1.0)) * np.minimum(step, 1.0))
 
 
 #: Values of each style with the digits that it writes, many at once.
-ROUNDED: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    "count": np.round,
-    "exact_points": lambda values: np.round(values, 3),
-    "money": np.round,
+ROUNDED: "Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]" = {
+    "count": _to_whole,
+    "exact_points": lambda values: values.round(3),
+    "money": _to_whole,
     "multiple": _to_two_digits,
     "number": _to_digits,
     "percent": _to_per_cent,
-    "points": lambda values: np.round(values, 2),
-    "size_points": lambda values: np.round(values, 2),
+    "points": lambda values: values.round(2),
+    "size_points": lambda values: values.round(2),
 }
 
 
@@ -262,6 +310,18 @@ def plural_number(value: float, style: str = "") -> int:
         return round(rounded)
     # French says "1,5 jour", English "1.5 days": the language decides, and catalogues ask for a whole number
     return 1 if Locale(current().lang).plural_form(Decimal(f"{rounded:.{digits}f}")) == "one" else 2
+
+
+def elapsed_days(later: datetime, earlier: datetime) -> int:
+    """Whole days from one moment to another, to the nearest one, as reasons and next steps count them too.
+
+    Examples
+    --------
+    >>> start = datetime(2025, 3, 7)
+    >>> elapsed_days(datetime(2025, 3, 9, 18), start), elapsed_days(datetime(2025, 3, 1), start)
+    (3, -6)
+    """
+    return round((later - earlier).total_seconds() / 86_400)
 
 
 @contextmanager
@@ -291,8 +351,8 @@ def or_missing(style: Callable[[Any], str]) -> Callable[[Any], str]:
 
     def written(value: Any) -> str:
         figure = value[0] if isinstance(value, tuple) and value else value
-        missing = figure is None or (isinstance(figure, float) and isnan(figure)) or figure is NaT
-        return MISSING if missing else style(value)
+        # neither NaN nor NaT, of whatever library, is equal to itself
+        return MISSING if figure is None or figure != figure else style(value)
 
     return written
 

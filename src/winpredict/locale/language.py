@@ -28,6 +28,7 @@ _WISH = re.compile(r"\s*([a-z]{2,3})((?:[-_][a-z0-9]{1,8})*)\s*(?:;\s*q=([0-9.]+
 _MAX_WISHES = 20
 _ACCENTS = str.maketrans("aceinouyACEINOUY", "àçéîñôûýÀÇÉÎÑÔÛÝ")
 _NO_CATALOGUE = NullTranslations()
+_PSEUDO_WORD = 9
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,9 @@ def _stretched(message: str) -> str:
     """A message with accents and longer by two fifths; placeholders and tags stay."""
     parts = [part if _PLACEHOLDER.fullmatch(part) else part.translate(_ACCENTS) for part in _PLACEHOLDER.split(message)]
     letters = len(_PLACEHOLDER.sub("", message))
-    return f"[{''.join(parts)}{'~' * round(0.4 * letters)}]"
+    # in words, since a long sentence becomes longer by words and not by one that no line can hold
+    longer = "".join(" " if place % _PSEUDO_WORD == 0 else "~" for place in range(1, round(0.4 * letters) + 1))
+    return f"[{''.join(parts)}{longer}]"
 
 
 ENGLISH = Language("en_US")

@@ -62,7 +62,7 @@ class Text:
         >>> text('<b>{name}</b> is open', name="A&B").html()
         Markup('<b>A&amp;B</b> is open')
         """
-        return Markup(_HTML_FORMATTER.vformat(self._message(), (), dict(self.values)))  # noqa: S704
+        return Markup(_HTML_FORMATTER.vformat(self._message(), (), dict(self.values)))
 
     def _message(self) -> str:
         """The message in the language of the moment, its places not yet filled."""

@@ -200,9 +200,7 @@ def outcomes(y: ArrayLike) -> Floats:
     """
     labels = np.asarray(y, dtype=np.float64)
     if labels.size == 0:
-        raise TooLittleDataError(
-            "there is no closed deal to learn from or to judge by; take an earlier or longer period"
-        )
+        raise TooLittleDataError("no closed deals to learn from or to judge by; take an earlier or longer period")
     wrong = int((~np.isin(labels, (0.0, 1.0))).sum())
     if wrong:
         raise TableError(f"{wrong} of {labels.size} labels are neither 0 (lost) nor 1 (won); leave open deals out")

@@ -84,7 +84,7 @@ class LearningCurve:
         """Whether more data would help, in plain words."""
         if len(self.figures) < 2:
             return (
-                f"Whether more data would help cannot be told: only one size leaves {MIN_EACH} won and {MIN_EACH} "
+                f"Whether more data would help is unknown: only one size leaves {MIN_EACH} won and {MIN_EACH} "
                 "lost deals. Import a longer history, or ask for larger sizes."
             )
         before, last = self.figures["deals"].iloc[-2:]

@@ -159,7 +159,7 @@ def find_model(folder: Path, which: str = CHAMPION) -> ModelVersion:
     there = ", ".join(
         f"{each.version} ({', '.join(each.aliases)})" if each.aliases else f"{each.version}" for each in models
     )
-    raise WinPredictError(f"there is no model {which!r} in {folder}; there are {there}")
+    raise WinPredictError(f"model {which!r} not found in {folder}; it has {there}")
 
 
 def load_model(folder: Path, which: str = CHAMPION) -> "TrainedModel":

@@ -47,6 +47,9 @@ class TrainedModel:
         What is usual among won deals, and what the training data cover.
     deal_range : DealRange
         How far one deal's odds may lie from those of deals like it.
+    effects : dict of str to tuple of float
+        Feature to the interval in which win rates of deals alike at the start differed with and without it, -1 to 1;
+        empty where none was estimated.
     """
 
     classifier: WinClassifier
@@ -59,6 +62,7 @@ class TrainedModel:
     reference_ranges: ReferenceRanges = field(default_factory=ReferenceRanges)
     stage_norms: StageNorms = field(default_factory=StageNorms)
     deal_range: DealRange = field(default_factory=DealRange)
+    effects: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -179,6 +183,7 @@ class TrainedModel:
             "reference_ranges": asdict(self.reference_ranges),
             "stage_norms": self.stage_norms.to_json(),
             "deal_range": asdict(self.deal_range),
+            "effects": self.effects,
         }
         (folder / "model.json").write_text(json.dumps(description, indent=1))
 
@@ -207,4 +212,5 @@ class TrainedModel:
             reference_ranges=ReferenceRanges.from_dict(description["reference_ranges"]),
             stage_norms=StageNorms.from_json(description["stage_norms"]),
             deal_range=DealRange(**description["deal_range"]),
+            effects={name: (low, high) for name, (low, high) in description.get("effects", {}).items()},
         )

@@ -306,7 +306,7 @@ def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[str
         return classifier, []
     classifier.set_params(linear_weight=1.0, hazard_weight=0.0, trees=1, linear_strength=model.linear_strength / 10)
     return classifier, [
-        f"only {deals} closed deals: a strongly shrunk logistic regression stands in for the full model, which wants "
+        f"only {deals} closed deals: a strongly regularised logistic regression replaces the full model, which needs "
         f"{MIN_FOR_TREES}"
     ]
 

@@ -97,7 +97,7 @@ def tune(
     report_progress("building features")
     exams = list(_dated_exams(known, config, exported) if known.dated else _undated_exams(known, config))
     if not exams:
-        report_progress("the history is too short to search in; every knob stays as it is")
+        report_progress("the history is too short to search; all settings stay as they are")
         return config
     return _search(config, exams, int((known.deals["outcome"] != "open").sum()), end, report_progress)
 

@@ -154,7 +154,7 @@ def _columns(crm: CRMData, config: Config) -> tuple[tuple[str, ...], tuple[str, 
     unknown = [name for name, deals in few.items() if deals is None]
     if unknown:
         raise ConfigError(
-            f"model.text names {', '.join(unknown)}, which is no column of texts in these data; "
+            f"model.text names {', '.join(unknown)}, not found among the text columns of these data; "
             f"those are {', '.join(named) or 'none'}"
         )
     return tuple(named[name] for name in wanted if name in named), tuple(

@@ -17,6 +17,8 @@ _PUSHED: Mapping[str, tuple[FieldKind, str]] = {
     "win_odds": ("percent", "Win odds"),
     "band": ("text", "Win odds: band"),
     "reasons": ("long_text", "Win odds: reasons"),
+    "next_step": ("long_text", "Win odds: next step"),
+    "flags": ("text", "Win odds: flags"),
     "model_version": ("text", "Win odds: model"),
     "scored_at": ("time", "Win odds: scored at"),
 }
@@ -34,7 +36,7 @@ def score_fields(fields: Push) -> dict[str, ScoreField]:
 
     Examples
     --------
-    >>> list(score_fields(Push(band=None, reasons=None, model_version=None)))
+    >>> list(score_fields(Push(band=None, reasons=None, next_step=None, flags=None, model_version=None)))
     ['win_odds', 'scored_at']
     """
     named = {what: getattr(fields, what) for what in _PUSHED}
@@ -130,6 +132,10 @@ def _values(scores: pd.DataFrame, what: str, reasons: list[str]) -> list[Any]:
         return [None if pd.isna(odds) else round(100 * float(odds), 1) for odds in scores["win_probability"]]
     if what == "scored_at":
         return [utc(moment).floor("s").isoformat() for moment in scores["scored_at"]]
+    if what == "flags":  # the same words in every language: list views and automations of the CRM go by them
+        return [str(flags).replace("_", " ").replace(",", ", ") or None for flags in scores["flags"].fillna("")]
+    if what == "next_step":
+        return [_lines((step,)) for step in scores["next_step"]]
     if what == "reasons":
         return [_lines(row) for row in scores[reasons].itertuples(index=False)]
     return [None if pd.isna(value) else str(value).strip() or None for value in scores[what]]

@@ -34,11 +34,12 @@ COLUMNS = {
     "reason_5": ("text", "The fifth reason; empty where there is none."),
     "given": ("text", "What came with the deal and what each adds to the odds, in one line; may be empty."),
     "next_step": ("text", "What to do next about the deal and why; empty where nothing is to be done."),
+    "flags": ("text", "What stands out, with a comma between: at_risk, silent, stalled, overdue, ...; may be empty."),
     "model_version": ("text", "Version of the model that gave the odds."),
     "scored_at": ("time", "When these odds were first computed; a later run with the same outcome leaves it."),
 }
 #: Columns that tables of earlier versions lack; they are added.
-_ADDED = ("given", "next_step")
+_ADDED = ("given", "next_step", "flags")
 _KEY = ("deal_id", "as_of")
 #: What makes a row another one: not the moment of the run.
 _FIGURES = tuple(name for name in COLUMNS if name not in (*_KEY, "scored_at"))

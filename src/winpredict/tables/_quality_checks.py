@@ -130,7 +130,7 @@ def outcome_contradicts_stage(crm: CRMData) -> Iterator[Finding]:
     stage, outcome = crm.deals["stage"], crm.deals["outcome"]
     in_open_stage = stage.isin(crm.stage_order) & (outcome != "open")
     advice = "check which stages the profile maps to won and lost"
-    yield from counted(in_open_stage, "deals", "stage", "are closed but stand in an open stage", advice)
+    yield from counted(in_open_stage, "deals", "stage", "are closed but in an open stage", advice)
     usual = stage.map(_usual_outcome(crm.deals[~stage.isin(crm.stage_order)]))
     contradicts = usual.notna() & (usual != outcome) & ~stage.isin(crm.stage_order)
     what = "in a closing stage have another outcome than that stage stands for"

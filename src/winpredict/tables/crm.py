@@ -257,7 +257,9 @@ class CRMData:
             When the deals carry no creation times.
         """
         if len(self.deals) and not self.dated:
-            raise TableError("these deals carry no dates, so there is no earlier day to look at; see deals.created_at")
+            raise TableError(
+                "these deals carry no dates, so they cannot be seen as of an earlier day; see deals.created_at"
+            )
         moment = utc(moment)
         recorded = [column for column in VERSIONED if self.records_changes_of(column)]
         cut: dict[str, Any] = {
@@ -372,7 +374,7 @@ def utc(moment: pd.Timestamp | str) -> pd.Timestamp:
     """
     stamp = pd.to_datetime(moment, errors="coerce")
     if pd.isna(stamp):
-        raise WinPredictError(f"{str(moment)!r} is no date; write it as 2025-03-13 or 2025-03-13T12:00")
+        raise WinPredictError(f"{str(moment)!r} is not a date; write it as 2025-03-13 or 2025-03-13T12:00")
     return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).as_unit("us")
 
 

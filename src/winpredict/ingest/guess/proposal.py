@@ -164,7 +164,7 @@ def _deals(tables: Sequence[RawTable]) -> DealsProposal:
     best = max(proposals, key=lambda each: each.score, default=None)
     likeliest = max(errors, key=lambda each: each[0], default=None)
     if best is None or (likeliest is not None and likeliest[0] > _likeness(best.table) + _MUCH_LIKELIER):
-        raise likeliest[1] if likeliest is not None else InputFileError("there is no table; export the deals again")
+        raise likeliest[1] if likeliest is not None else InputFileError("no table found; export the deals again")
     return best
 
 
