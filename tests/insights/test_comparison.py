@@ -28,17 +28,17 @@ def group(deals):
 
 def verdict(found) -> str:
     """What follows the figures of both sides."""
-    (told,) = found.sentences()
-    return told.split(".", 1)[1].strip()
+    (sentences,) = found.sentences()
+    return sentences.split(".", 2)[2].strip()
 
 
 def test_sets_that_share_nothing_are_tested_as_they_are(deals, group):
     result = compare(deals, {"Core": group, "Others": ~group})
     expected = difference([GROUP[0]], [GROUP[1]], [OTHERS[0]], [OTHERS[1]])
     assert (result.change, result.low, result.high, result.p) == tuple(float(each[0]) for each in expected)
-    assert verdict(result) == "The difference of 10 points is beyond chance."
+    assert verdict(result) == "The difference of 10 points is beyond normal variation."
     alike = compare(table_of((40, 100), (42, 100)), {"Core": np.arange(200) < 100, "Others": np.arange(200) >= 100})
-    assert verdict(alike) == "The difference is no more than chance."
+    assert verdict(alike) == "The difference is within normal variation."
 
 
 def test_a_set_within_another_is_tested_against_the_rest_of_it(deals, group):
@@ -48,9 +48,9 @@ def test_a_set_within_another_is_tested_against_the_rest_of_it(deals, group):
     assert (against_all.change, against_all.p) == (against_rest.change, against_rest.p)
     assert against_all.figures["n"].tolist() == [400, 1000], "the figures stay those of the chosen sides"
     assert against_all.sentences() == [
-        "Core: 30% of 400 closed deals were won; All deals: 36% of 1,000. The smaller is part of the larger, so it "
-        "is tested against the 600 closed deals that are not in it, 40% of which were won: the difference of 10 "
-        "points is beyond chance."
+        "Core: 30% of 400 closed deals won. All deals: 36% of 1,000 closed deals won. The smaller side is part of the "
+        "larger, so it is tested against the 600 other closed deals of that, 40% of them won. The difference of 10 "
+        "points is beyond normal variation."
     ]
 
 
@@ -65,7 +65,7 @@ def test_which_side_is_the_larger_turns_the_sign_and_nothing_else(deals, group):
 
 def test_a_part_that_is_like_the_rest_is_no_more_than_chance():
     result = compare(table_of((41, 100), (80, 200)), {"Core": np.arange(300) < 100, "All": np.ones(300, dtype=bool)})
-    assert verdict(result).endswith("that are not in it, 40% of which were won: the difference is no more than chance.")
+    assert verdict(result).endswith("of that, 40% of them won. The difference is within normal variation.")
     assert not result.differs
 
 
@@ -75,8 +75,7 @@ def test_of_sets_that_overlap_in_part_nothing_is_said_about_chance(deals, group)
     assert np.isnan([result.change, result.p]).all()
     assert not result.differs
     assert verdict(result) == (
-        "50 deals are on both sides, so the difference is not tested for chance; for that, choose sides that share no "
-        "deals."
+        "50 deals are on both sides, so the difference cannot be tested; choose sides that share no deals."
     )
 
 
@@ -90,7 +89,7 @@ def test_a_rest_without_closed_deals_is_not_tested(deals, group):
     deals.loc[~group, "outcome"] = "open"
     result = compare(deals, {"Core": group, "All deals": np.ones(len(deals), dtype=bool)})
     assert np.isnan(result.p)
-    assert "no other deal of that has closed, so there is nothing to test." in result.sentences()[0]
+    assert "of which no other deal has closed: nothing to test." in result.sentences()[0]
 
 
 def test_sets_to_test_never_share_a_deal():

@@ -102,16 +102,17 @@ def test_the_month_of_a_change_and_what_is_plausible_beside_it():
     assert chart.change["earliest"] <= chart.change["period"] <= chart.change["latest"]
     assert chart.change["before"] == pytest.approx(241 / 800)
     assert chart.change["after"] == pytest.approx(76 / 400)
-    sentence = chart.sentences()[0]
-    assert sentence.startswith("The win rate changed in September 2024")
-    assert sentence.endswith("30% before, 19% since (400 deals).")
+    assert chart.sentences()[0] == (
+        "Win rate: changed from 30% to 19% since September 2024 (400 deals). It may have begun at any time from "
+        "August 2024 to October 2024."
+    )
 
 
 def test_two_changes_are_both_found():
     values = np.r_[np.full(10, 10.0), np.full(10, 20.0), np.full(10, 5.0)] + np.tile([0.5, -0.5, 0.2], 10)
     chart = control_chart(values)
     assert chart.changes["period"].tolist() == [11, 21]
-    assert "An earlier change came in period 11" in chart.sentences()[1]
+    assert chart.sentences()[1] == "Earlier change of value: 10 until period 11, then 20."
 
 
 def test_logarithms_are_compared_and_told_as_values():
@@ -150,7 +151,7 @@ def test_the_fallen_product_is_named_with_its_month(found):
     assert abs(row["changed_at"] - pd.Timestamp("2024-09-01", tz="UTC")) <= pd.Timedelta(days=31)
     assert (row["cause_segment"], row["cause_group"]) == ("product", "A")
     assert row["cause_points"] < -0.08
-    assert any("product is A changed in" in sentence for sentence in found.sentences())
+    assert any(each.startswith("Win rate, product A: changed from ") for each in found.sentences())
 
 
 def test_the_overall_change_is_put_down_to_the_product_and_not_to_the_mix(found):
@@ -158,15 +159,15 @@ def test_the_overall_change_is_put_down_to_the_product_and_not_to_the_mix(found)
     assert (row["verdict"], row["cause_group"]) == ("change", "A")
     assert abs(row["mix_points"]) < 0.03
     first = found.sentences()[0]
-    assert "most likely because product A fell" in first
-    assert "the mix of deals explains only" in first
+    assert "Most likely cause: product A, down from " in first
+    assert "The mix of deals explains only " in first
 
 
 def test_the_untouched_product_wobbles(found):
     verdicts = found.frame.set_index(["measure", "group"])["verdict"]
     assert verdicts["win_rate", "B"] == "wobble"
     assert verdicts["touches", "all"] == "no limits"
-    assert any("no table of activities" in note for note in found.notes)
+    assert "Without a table of activities, touches are not looked at." in map(str, found.notes)
 
 
 def test_the_order_of_the_rows_changes_nothing(found):
@@ -221,7 +222,8 @@ def test_the_product_that_fell_in_the_salesforce_export_is_named():
     assert row["verdict"] == "change"
     assert row["changed_at"] == pd.Timestamp("2024-12-01", tz="UTC")
     assert row["cause_group"] == "Core"
-    assert "product is Core changed in December 2024" in result.sentences()[0]
+    assert result.sentences()[0].startswith("Win rate, product Core: changed from ")
+    assert "since December 2024" in result.sentences()[0]
 
 
 def test_by_default_nothing_recorded_after_the_end_of_knowledge_is_used(world):

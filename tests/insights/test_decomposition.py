@@ -62,7 +62,7 @@ def test_a_period_without_deals_and_an_unknown_column():
     some = deals(A=(5, 10))
     result = decompose(some, some.head(0), "product")
     assert np.isnan(result.change)
-    assert "no closed deals" in result.sentences()[0]
+    assert result.sentences() == ["Only one of the two periods has closed deals, so there is no change to explain."]
     assert explain(some, some.head(0), {"product": "product"}).cause is None
     assert explain(some.head(0), some.head(0), {"product": "product"}).sentences()
     with pytest.raises(TableError, match="no column 'colour'"):
@@ -88,20 +88,22 @@ def test_the_changed_group_is_found_among_many_small_ones():
     assert found.cause["group"] == "A"
     assert found.cause_points == pytest.approx(-0.1, abs=0.03)
     assert found.candidates["support"].sum() == pytest.approx(1)
-    assert "product A fell from" in found.sentences()[0]
+    assert found.sentences()[1].startswith("Most likely cause: product A, down from 4")
 
 
 def test_a_change_of_all_alike_is_no_groups_fault():
     found = explain(company(1500, 3), company(1000, 4, 0.25, 0.25), SEGMENTS)
     assert found.cause is None
-    assert "all groups of deals changed alike" in found.because()
+    assert found.because()[0] == "All groups of deals changed alike."
 
 
 def test_a_change_of_the_mix_is_told_as_such():
     found = explain(company(1500, 5, 0.6, 0.2, 0.7), company(1000, 6, 0.6, 0.2, 0.3), SEGMENTS)
     assert found.cause is None
     assert found.mix == pytest.approx(found.change, abs=0.05)
-    assert "no group wins more or less often; the mix of deals explains" in found.because()
+    first, second = found.because()
+    assert first == "No group wins more or less often."
+    assert second.startswith("The mix of deals explains −")
 
 
 def test_the_order_of_the_rows_changes_nothing():

@@ -17,13 +17,13 @@ ALL_ALIKE, MIX_ONLY = "all deals alike", "the mix of deals only"
 _RIDGE = 0.5
 
 
-def texts(values: pd.Series) -> pd.Series:
+def as_texts(values: pd.Series) -> pd.Series:
     return values.astype(object).map(str, na_action="ignore").fillna(NOT_RECORDED)
 
 
 def grouped(values: pd.Series) -> pd.Series:
     """The group of each deal; those with few deals are one."""
-    names = texts(values)
+    names = as_texts(values)
     sizes = names.map(names.value_counts())
     return names.where(sizes >= MIN_DEALS, OTHERS)
 

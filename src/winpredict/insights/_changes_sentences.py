@@ -1,20 +1,21 @@
-"""All charts of a company in words: what changed, what only wobbles, and how sure that is."""
+"""All charts of a company in words: what changed, what is normal variation, and how sure that is."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from winpredict.insights._control_sentences import change, named, normal_variation, stood_out
-from winpredict.insights._phrases import counted, percent
-from winpredict.insights.decomposition import points
+from winpredict.insights._control_sentences import change, earlier_changes, normal_variation, stood_out
+from winpredict.insights.labels import group_named
+from winpredict.locale.text import said, texts
 
 if TYPE_CHECKING:
     from winpredict.insights.control import ControlChart, Key
     from winpredict.insights.decomposition import Explanation
 
-#: So many sentences about what changed at most.
+#: Sentences about what changed, at most.
 _MAX_SENTENCES = 6
+_NAMED = 3
 
 
 def of_all(
@@ -23,37 +24,41 @@ def of_all(
     explanations: Mapping["Key", "Explanation"],
     family_rate: float,
 ) -> list[str]:
-    """What changed, all deals before groups and the surest first; then what goes along with it; then wobbles."""
+    """What changed, all deals before groups and the surest first; then what goes along with it; then the rest."""
     judged = frame[frame["verdict"] != "no limits"]
     if judged.empty:
         return []
-    told = judged[judged["verdict"] != "wobble"]
+    changed = judged[judged["verdict"] != "wobble"]
     unchanged = judged[(judged["verdict"] == "wobble") & (judged["segment"] == "")]
-    said = [_format_change(row, charts, explanations) for row in _ordered(told)]
-    more = len(said) - _MAX_SENTENCES
-    said = [*said[:_MAX_SENTENCES], *_along(told)]
+    every = [_format_change(row, charts, explanations) for row in _ordered(changed)]
+    more = len(every) - _MAX_SENTENCES
+    out = [*every[:_MAX_SENTENCES], *_along(changed)]
     if more > 0:
-        said.append(f"{counted(more, 'further chart')} told a change.")
-    said += [f"Wobble: {normal_variation(charts[_key(row)])}." for _, row in unchanged.iterrows()]
-    return [*said, _chance(judged, family_rate)]
+        out.append(str(texts("{n:count} more series changed.", "{n:count} more series changed.", n=more)))
+    out += [normal_variation(charts[_key(row)]) for _, row in unchanged.iterrows()]
+    return [*out, _chance(judged, family_rate)]
 
 
 def _key(row: pd.Series) -> "Key":
     return row["measure"], row["segment"], row["group"]
 
 
-def _follows(told: pd.DataFrame) -> pd.Series:
+def _follows(changed: pd.DataFrame) -> pd.Series:
     """Groups whose win rate changed because that of another group did."""
-    itself = (told["cause_segment"] == told["segment"]) & (told["cause_group"] == told["group"])
-    return told["cause_group"].notna() & ~itself & (told["segment"] != "")
+    itself = (changed["cause_segment"] == changed["segment"]) & (changed["cause_group"] == changed["group"])
+    return changed["cause_group"].notna() & ~itself & (changed["segment"] != "")
 
 
-def _ordered(told: pd.DataFrame) -> list[pd.Series]:
-    told = told[~_follows(told)]
+def _ordered(changed: pd.DataFrame) -> list[pd.Series]:
+    changed = changed[~_follows(changed)]
     places = pd.DataFrame(
-        {"other": told["measure"] != "win_rate", "group": told["segment"] != "", "weak": -told["strength"].fillna(0)}
+        {
+            "other": changed["measure"] != "win_rate",
+            "group": changed["segment"] != "",
+            "weak": -changed["strength"].fillna(0),
+        }
     ).sort_values(["other", "group", "weak"], kind="stable")
-    return [told.loc[place] for place in places.index]
+    return [changed.loc[place] for place in places.index]
 
 
 def _format_change(
@@ -61,39 +66,67 @@ def _format_change(
 ) -> str:
     chart = charts[_key(row)]
     if row["verdict"] == "stands out" or chart.change is None:
-        return f"The {chart.name} stood out {stood_out(chart)}; there is no lasting change."
-    said = f"The {chart.name} changed {change(chart.change, chart)}"
+        return stood_out(chart)
+    sentences = [change(chart.change, chart)]
     found = explanations.get(_key(row))
-    if found is None:
-        return f"{said}."
-    if row["segment"] == "":
-        earlier = [f" An earlier change came {change(one, chart)}." for _, one in chart.changes.iloc[:-1].iterrows()]
-        return f"{said}; {found.because()}.{''.join(reversed(earlier))}"
-    return f"{said}{_own_part(row, found)}."
+    if found is not None and row["segment"] == "":
+        sentences += [*found.because(), *earlier_changes(chart)]
+    elif found is not None:
+        sentences += _own_part(row, found)
+    return " ".join(sentences)
 
 
-def _own_part(row: pd.Series, found: "Explanation") -> str:
+def _own_part(row: pd.Series, found: "Explanation") -> list[str]:
     """What the change of a group means for all deals."""
     if pd.isna(row["cause_group"]):
-        return ""
-    return f"; this alone changed the overall win rate by {points(found.cause_points)}, {found.mix_in_words()}"
+        return []
+    alone = texts(
+        "This alone changed the overall win rate by {n:exact_points} point.",
+        "This alone changed the overall win rate by {n:exact_points} points.",
+        n=found.cause_points,
+    )
+    return [str(alone), found.mix_in_words()]
 
 
-def _along(told: pd.DataFrame) -> list[str]:
+def _along(changed: pd.DataFrame) -> list[str]:
     """One sentence for each cause that other groups follow."""
-    following = told[_follows(told)].sort_values("strength", ascending=False)
-    said = []
+    following = changed[_follows(changed)].sort_values("strength", ascending=False)
+    out = []
     for (segment, words, group), rows in following.groupby(["cause_segment", "cause_words", "cause_group"]):
-        names = [named(row["segment"], row["words"], row["group"]) for _, row in rows.iterrows()]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        cause = named(str(segment), str(words), str(group))
-        said.append(f"The win rate also changed for {', '.join(names[:3])}{more}, most likely because of {cause}.")
-    return said
+        names = tuple(group_named(row["segment"], row["words"], row["group"]) for _, row in rows.iterrows())
+        cause = group_named(str(segment), str(words), str(group))
+        more = len(names) - _NAMED
+        if more > 0:
+            out.append(
+                str(
+                    texts(
+                        "The win rate also changed for {names:listed} and {n:count} other group; most likely cause: "
+                        "{cause}.",
+                        "The win rate also changed for {names:listed} and {n:count} other groups; most likely cause: "
+                        "{cause}.",
+                        names=names[:_NAMED],
+                        n=more,
+                        cause=cause,
+                    )
+                )
+            )
+        else:
+            out.append(
+                said(
+                    "The win rate also changed for {names:listed}; most likely cause: {cause}.",
+                    names=names,
+                    cause=cause,
+                )
+            )
+    return out
 
 
 def _chance(judged: pd.DataFrame, family_rate: float) -> str:
-    many = len(judged) > 1
-    return (
-        f"{counted(len(judged), 'chart')} {'were' if many else 'was'} looked at; the chance that any of them is named "
-        f"here although nothing changed is {percent(family_rate)}."
+    return str(
+        texts(
+            "{n:count} series was examined; the chance of a false alarm among them is {rate:percent}.",
+            "{n:count} series were examined; the chance of a false alarm among them is {rate:percent}.",
+            n=len(judged),
+            rate=family_rate,
+        )
     )

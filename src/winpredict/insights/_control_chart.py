@@ -13,7 +13,7 @@ from winpredict.errors import TableError
 from winpredict.insights import _control_sentences as wording
 from winpredict.insights._control_limits import LATEST, RULES, Floats, Measured, Process, WonOfClosed, statistics
 from winpredict.insights._control_marks import Split, marked, splits
-from winpredict.insights._phrases import counted
+from winpredict.locale.text import Text, text, texts
 
 #: Fewer periods carry no limits.
 MIN_PERIODS = 6
@@ -34,8 +34,10 @@ class ControlChart:
         not given), centre, low, high (limits for single points; NaN where the chart has none), signal (the rule in
         words that marks the period, or empty).
     kind : {"xmr", "p"}
-    name, unit : str
-        What is measured, and its unit.
+    name : Text or str
+        What is measured.
+    unit : str
+        Its unit: share, days, deals, touches or another word.
     bounds : dict of str to float
         Limit of each rule in standard deviations, for "run" in periods; a series breaks the rule beyond it.
     broken : tuple of str
@@ -50,13 +52,13 @@ class ControlChart:
         strength (how far the levels are apart, in standard errors).
     period : str
         "month", "week" or empty for plain numbers.
-    notes : tuple of str
+    notes : tuple of Text
         What is missing, and why.
     """
 
     frame: pd.DataFrame
     kind: Kind
-    name: str
+    name: Text | str
     unit: str
     bounds: dict[str, float]
     broken: tuple[str, ...]
@@ -64,7 +66,7 @@ class ControlChart:
     p_value: float
     changes: pd.DataFrame
     period: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
     @property
     def change(self) -> pd.Series | None:
@@ -73,7 +75,7 @@ class ControlChart:
 
     def sentences(self) -> list[str]:
         """What a sales manager must know, the most important first."""
-        return [*wording.of_chart(self), *self.notes]
+        return [*wording.of_chart(self), *(str(note) for note in self.notes)]
 
 
 def control_chart(
@@ -83,7 +85,7 @@ def control_chart(
     counts: ArrayLike | None = None,
     rate: float = 0.05,
     log: bool = False,
-    name: str = "value",
+    name: Text | str = "value",
     unit: str = "",
     period: str = "",
     simulations: int = 5000,
@@ -167,7 +169,7 @@ def control_chart(
 
 class _Words(NamedTuple):
     kind: Kind
-    name: str
+    name: Text | str
     unit: str
     period: str
 
@@ -207,13 +209,19 @@ def _values(frame: pd.DataFrame, kind: Kind) -> Floats:
 def _without_limits(frame: pd.DataFrame, words: _Words) -> ControlChart:
     usable = int(frame["usable"].sum())
     if usable < MIN_PERIODS:
-        note = f"{counted(usable, words.period or 'period')} with data; {MIN_PERIODS} are needed for limits."
+        note = texts(
+            "Too little history for {name}: {n:count} period with data, {wanted:count} are needed.",
+            "Too little history for {name}: {n:count} periods with data, {wanted:count} are needed.",
+            name=words.name,
+            n=usable,
+            wanted=MIN_PERIODS,
+        )
     else:
-        note = "every value is the same, so there is no noise to compare with."
+        note = text("No variation in {name}: every value is the same.", name=words.name)
     shown = frame[["period"]].assign(value=_values(frame, words.kind), n=frame["n"])
     shown = shown.assign(centre=np.nan, low=np.nan, high=np.nan, signal="")
     nothing = pd.DataFrame(columns=list(_CHANGES))
-    notes = (f"{words.name.capitalize()}: {note}",)
+    notes = (note,)
     return ControlChart(
         shown, **words._asdict(), bounds={}, broken=(), false_alarm_rate=np.nan, p_value=np.nan, changes=nothing,
         notes=notes,

@@ -32,7 +32,7 @@ def marked(process: Process, bounds: Sequence[float], broken: Sequence[str], per
         "outside": ("outside the limits", np.abs(points) > outside),
         "two of three": ("2 of 3 far on one side", _two_of_three(points, of_three)),
         "run": ("long run on one side", _in_run(points, longest)),
-        "latest": (f"latest {LATEST} {period or 'period'}s together", places >= points.size - LATEST),
+        "latest": ("latest periods together", places >= points.size - LATEST),
         "level": ("new level", places == int(np.abs(shifts).argmax()) + LATEST),
     }
     names = np.full(points.size, "", dtype=object)

@@ -4,119 +4,96 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from winpredict.insights._phrases import counted, duration, percent
+from winpredict.insights.labels import capital, joined, period_label, value_label
+from winpredict.locale.text import said, text, texts
 
 if TYPE_CHECKING:
     from winpredict.insights.control import ControlChart
 
-#: Groups as a sentence names them; others are "where the product is Core", "product Core".
-_WHERE = {"customer": " with {} customers", "team": " of team {}", "size": " of deals of {}"}
-_NAMED = {"customer": "{} customers", "team": "team {}", "size": "deals of {}"}
-
-
-def where(segment: str, words: str, group: str) -> str:
-    """A group behind the name of a measure; empty for all deals.
-
-    Examples
-    --------
-    >>> where("customer", "new or existing customer", "new"), where("product", "product", "Core"), where("", "", "all")
-    (' with new customers', ' where the product is Core', '')
-    """
-    if not segment:
-        return ""
-    return _WHERE.get(segment, f" where the {words} is {{}}").format(group)
-
-
-def named(segment: str, words: str, group: str) -> str:
-    """A group by itself.
-
-    Examples
-    --------
-    >>> named("product", "product", "Core"), named("customer", "new or existing customer", "new")
-    ('product Core', 'new customers')
-    """
-    return _NAMED.get(segment, f"{words} {{}}").format(group)
-
-
-def value_in_words(value: float, unit: str) -> str:
-    """A value of a chart with its unit; shares have the unit "share".
-
-    Examples
-    --------
-    >>> value_in_words(0.314, "share"), value_in_words(52.3, "days"), value_in_words(12.34, "touches")
-    ('31%', '52 days', '12.3 touches')
-    """
-    if unit == "share":
-        return percent(value)
-    if unit == "days":
-        return duration(value)
-    digits = 0 if unit == "deals" or abs(value) >= 100 or float(value).is_integer() else 1
-    return f"{value:,.{digits}f} {unit}".strip()
-
-
-def period_in_words(moment: Any, period: str) -> str:
-    """The name of a period.
-
-    Examples
-    --------
-    >>> period_in_words(pd.Timestamp("2024-03-01", tz="UTC"), "month"), period_in_words(7, "")
-    ('March 2024', 'period 7')
-    """
-    if period == "month":
-        return f"{pd.Timestamp(moment):%B %Y}"
-    if period == "week":
-        return f"the week of {pd.Timestamp(moment).day} {pd.Timestamp(moment):%B %Y}"
-    return f"period {moment}"
+_NAMED = 3
 
 
 def of_chart(chart: "ControlChart") -> list[str]:
-    """What a chart says: a change, single periods that stand out, or a wobble."""
+    """What a chart says: a change, single periods that stand out, or normal variation."""
     if not chart.bounds:
         return []
-    name = f"The {chart.name}"
     if chart.change is not None:
-        said = [f"{name} changed {change(chart.change, chart)}."]
-        return [*said, *(f"An earlier change came {change(row, chart)}." for _, row in _earlier(chart))]
-    single = chart.frame[chart.frame["signal"] != ""]
-    if len(single):
-        return [f"{name} stood out {stood_out(chart)}; there is no lasting change."]
-    return [f"Wobble: {normal_variation(chart)}."]
+        return [change(chart.change, chart), *earlier_changes(chart)]
+    if (chart.frame["signal"] != "").any():
+        return [stood_out(chart)]
+    return [normal_variation(chart)]
 
 
-def _earlier(chart: "ControlChart") -> list[tuple[Any, pd.Series]]:
-    return list(chart.changes.iloc[:-1][::-1].iterrows())
+def earlier_changes(chart: "ControlChart") -> list[str]:
+    """The changes before the latest one, the latest of them first."""
+    rows = list(chart.changes.iloc[:-1][::-1].iterrows())
+    return [
+        said(
+            "Earlier change of {name}: {before} until {period}, then {after}.",
+            name=chart.name,
+            before=value_label(row["before"], chart.unit),
+            period=period_label(row["period"], chart.period),
+            after=value_label(row["after"], chart.unit),
+        )
+        for _, row in rows
+    ]
 
 
 def change(row: pd.Series, chart: "ControlChart") -> str:
-    """When a level changed, from what to what."""
-    before, after = value_in_words(row["before"], chart.unit), value_in_words(row["after"], chart.unit)
-    since = "" if pd.isna(row["n_after"]) else f" ({counted(row['n_after'], 'deal')})"
-    return (
-        f"in {period_in_words(row['period'], chart.period)}{_plausible(row, chart.period)}: "
-        f"{before} before, {after} since{since}"
-    )
-
-
-def _plausible(row: pd.Series, period: str) -> str:
+    """When a level changed, from what to what, and how sure the date is."""
+    values: dict[str, Any] = {
+        "name": capital(chart.name),
+        "before": value_label(row["before"], chart.unit),
+        "after": value_label(row["after"], chart.unit),
+        "period": period_label(row["period"], chart.period),
+    }
+    if pd.isna(row["n_after"]):
+        first = text("{name}: changed from {before} to {after} since {period}.", **values)
+    else:
+        first = texts(
+            "{name}: changed from {before} to {after} since {period} ({n:count} deal).",
+            "{name}: changed from {before} to {after} since {period} ({n:count} deals).",
+            n=float(row["n_after"]),
+            **values,
+        )
     if row["earliest"] == row["latest"]:
-        return ""
-    return f" (or between {period_in_words(row['earliest'], period)} and {period_in_words(row['latest'], period)})"
+        return str(first)
+    plausible = text(
+        "It may have begun at any time from {earliest} to {latest}.",
+        earliest=period_label(row["earliest"], chart.period),
+        latest=period_label(row["latest"], chart.period),
+    )
+    return joined(first, plausible)
 
 
 def stood_out(chart: "ControlChart") -> str:
     """Which periods stand out, with their values."""
     rows = chart.frame[chart.frame["signal"] != ""]
-    told = [
-        f"in {period_in_words(row['period'], chart.period)} ({value_in_words(float(row['value']), chart.unit)})"
-        for _, row in rows.tail(3).iterrows()
-    ]
-    return f"{', '.join(told)} against a usual {value_in_words(rows['centre'].iloc[0], chart.unit)}"
+    shown = tuple(
+        text(
+            "{period} ({value})",
+            period=period_label(row["period"], chart.period),
+            value=value_label(float(row["value"]), chart.unit),
+        )
+        for _, row in rows.tail(_NAMED).iterrows()
+    )
+    return said(
+        "{name}: {periods:listed} stood out against a usual {usual}; no lasting change.",
+        name=capital(chart.name),
+        periods=shown,
+        usual=value_label(rows["centre"].iloc[0], chart.unit),
+    )
 
 
 def normal_variation(chart: "ControlChart") -> str:
     """The range of a series in which nothing changed."""
-    low, high = chart.frame["value"].min(), chart.frame["value"].max()
-    return (
-        f"the {chart.name} moved between {value_in_words(low, chart.unit)} and {value_in_words(high, chart.unit)} "
-        f"a {chart.period or 'period'}, which is no more than chance"
-    )
+    values = {
+        "name": capital(chart.name),
+        "low": value_label(chart.frame["value"].min(), chart.unit),
+        "high": value_label(chart.frame["value"].max(), chart.unit),
+    }
+    if chart.period == "month":
+        return said("{name}: {low} to {high} a month, which is normal variation.", **values)
+    if chart.period == "week":
+        return said("{name}: {low} to {high} a week, which is normal variation.", **values)
+    return said("{name}: {low} to {high}, which is normal variation.", **values)

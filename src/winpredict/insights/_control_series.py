@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from winpredict.insights._phrases import counted
 from winpredict.insights.deals import SEGMENTS
+from winpredict.locale.text import Text, text, texts
 from winpredict.tables.crm import CRMData
 
 #: Segments that are known before a deal ends; those that grow with its life would explain a change by itself.
@@ -23,19 +23,18 @@ _PERIODS = {"month": "M", "week": "W"}
 
 
 class Measure(NamedTuple):
-    """What a chart shows: name for people, kind of chart, unit, whether logarithms are compared."""
+    """What a chart shows: kind of chart, unit, whether logarithms are compared."""
 
-    words: str
     kind: Literal["xmr", "p"]
     unit: str
     log: bool
 
 
 MEASURES = {
-    "win_rate": Measure("win rate", "p", "share", False),
-    "new_deals": Measure("number of new deals", "xmr", "deals", False),
-    "cycle_days": Measure("cycle time of won deals", "xmr", "days", True),
-    "touches": Measure("number of touches per closed deal", "xmr", "touches", False),
+    "win_rate": Measure("p", "share", False),
+    "new_deals": Measure("xmr", "deals", False),
+    "cycle_days": Measure("xmr", "days", True),
+    "touches": Measure("xmr", "touches", False),
 }
 
 
@@ -134,23 +133,35 @@ def groups_with_enough(found: DealsByPeriod, segments: Mapping[str, str]) -> Ite
             yield segment, str(group), values == group
 
 
-def notes_on(crm: CRMData, found: DealsByPeriod, fewest: int, period: str) -> Iterator[str]:
+def notes_on(crm: CRMData, found: DealsByPeriod, fewest: int, period: str) -> Iterator[Text]:
     """What is left out or missing, and why."""
     if len(found.closed) < fewest:
-        yield (
-            f"Only {counted(len(found.closed), 'complete ' + period)} of closings can be compared (the first ones, in "
-            f"which only quick deals can have closed, are left out); {fewest} are needed."
+        yield texts(
+            "Only {n:count} complete period of closings can be compared, and {wanted:count} are needed; the first "
+            "ones, in "
+            "which only quick deals can have closed, are left out.",
+            "Only {n:count} complete periods of closings can be compared, and {wanted:count} are needed; the first "
+            "ones, in "
+            "which only quick deals can have closed, are left out.",
+            n=len(found.closed),
+            wanted=fewest,
         )
     else:
-        yield (
-            f"Closings count from {found.closed[0]:%B %Y} on: before, only quick deals can have closed. A {period} "
-            "that is not over is left out."
+        yield text(
+            "Closings count from {month:month} on: before that, only quick deals can have closed. The current period "
+            "is "
+            "left out until it is over.",
+            month=found.closed[0],
         )
     if crm.activities is None:
-        yield "There is no table of activities, so touches are not looked at."
+        yield text("Without a table of activities, touches are not looked at.")
     undated = int(((crm.deals["outcome"] != "open") & crm.deals["closed_at"].isna()).sum())
     if undated:
-        yield f"{counted(undated, 'closed deal')} without a closing date {'is' if undated == 1 else 'are'} left out."
+        yield texts(
+            "{n:count} closed deal without a closing date is left out.",
+            "{n:count} closed deals without a closing date are left out.",
+            n=undated,
+        )
 
 
 def _is_text(values: pd.Series) -> bool:

@@ -1,64 +1,100 @@
 """Closed-won analysis in words."""
 
+from typing import Any
+
 import pandas as pd
 
 from winpredict.insights._loss_reasons import NOT_RECORDED
-from winpredict.insights._phrases import counted, duration, money, percent, points
+from winpredict.insights.labels import duration, group_label, group_named, joined, segment_label
+from winpredict.locale.text import Text, said, text, texts
 
 #: Segments that count something which grows while a deal lives.
 _GROWING = ("touches_band", "people_band", "contacts_band")
 _FEW_GROUPS = 6
 _MAX_CHANGES = 5
-#: Groups as a sentence names them; others are "where the product is Core".
-_OF = {
-    "customer": "with {} customers",
-    "rep": "of {}",
-    "team": "of {}",
-}
 
 
-def overall(row: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> list[str]:
+def overall(row: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None, currency: str | None) -> list[str]:
     """How often, how much and how fast deals were won."""
-    when = "" if start is None or end is None else f" in the {counted((end - start).days, 'day')} to {_day(end)}"
-    won = f"{row['won']:,} of the {counted(row['n'], 'deal')} closed{when} {'was' if row['won'] == 1 else 'were'} won: "
-    won += (
-        f"{percent(row['win_rate'])} (95% interval {percent(row['win_rate_low'])} to {percent(row['win_rate_high'])})"
-    )
-    if row["n"] == 1:
-        won = f"The only deal closed{when} was {'won' if row['won'] else 'lost'}"
-    out = [won + _against_before(row) + "."]
+    out = [joined(_won(row, start, end), _against_before(row))]
     if row["won"] and pd.notna(row["mean_won_amount"]):
-        out.append(f"Won deals came to {money(row['amount_won'])}, {money(row['mean_won_amount'])} each on average.")
+        out.append(
+            said(
+                "Won deals came to {total:rough_money}, {mean:rough_money} each on average.",
+                total=(float(row["amount_won"]), currency),
+                mean=(float(row["mean_won_amount"]), currency),
+            )
+        )
     if pd.notna(row["median_days_won"]) and pd.notna(row["median_days_lost"]):
         out.append(
-            f"Half of the won deals took up to {duration(row['median_days_won'])} to close, "
-            f"half of the lost ones up to {duration(row['median_days_lost'])}."
+            said(
+                "Half of the won deals closed within {won}, half of the lost ones within {lost}.",
+                won=duration(row["median_days_won"]),
+                lost=duration(row["median_days_lost"]),
+            )
         )
     return out
 
 
-def _day(moment: pd.Timestamp) -> str:
-    last = moment - pd.Timedelta("1us")
-    return f"{last.day} {last:%B %Y}"
+def _won(row: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> Text:
+    values: dict[str, Any] = {
+        "won": int(row["won"]),
+        "n": int(row["n"]),
+        "rate": float(row["win_rate"]),
+        "low": float(row["win_rate_low"]),
+        "high": float(row["win_rate_high"]),
+    }
+    if start is None or end is None:
+        return texts(
+            "{won:count} of {n:count} closed deal won: {rate:percent} (95% interval {low:percent} to {high:percent}).",
+            "{won:count} of {n:count} closed deals won: {rate:percent} (95% interval {low:percent} to {high:percent}).",
+            **values,
+        )
+    return texts(
+        "{won:count} of {n:count} deal closed in the {days:count} days to {day:day} won: {rate:percent} (95% interval "
+        "{low:percent} to {high:percent}).",
+        "{won:count} of {n:count} deals closed in the {days:count} days to {day:day} won: {rate:percent} (95% interval "
+        "{low:percent} to {high:percent}).",
+        days=(end - start).days,
+        day=end - pd.Timedelta("1us"),
+        **values,
+    )
 
 
-def _against_before(row: pd.Series) -> str:
+def _against_before(row: pd.Series) -> Text | None:
     if not row["n_before"]:
-        return ""
-    before = f"{percent(row['win_rate_before'])} in the period before"
+        return None
+    before, change = float(row["win_rate_before"]), float(row["change"])
     if not row["changed"]:
-        return f", against {before}, which is no change beyond chance"
-    return f", {points(row['change'])} {'more' if row['change'] > 0 else 'less'} than the {before}"
+        return text(
+            "In the period before it was {before:percent}: no change beyond normal variation.",
+            before=before,
+        )
+    if change > 0:
+        return texts(
+            "That is {n:size_points} point more than the {before:percent} of the period before.",
+            "That is {n:size_points} points more than the {before:percent} of the period before.",
+            n=change,
+            before=before,
+        )
+    return texts(
+        "That is {n:size_points} point less than the {before:percent} of the period before.",
+        "That is {n:size_points} points less than the {before:percent} of the period before.",
+        n=change,
+        before=before,
+    )
 
 
 def changes(segments: pd.DataFrame) -> list[str]:
     """Groups whose win rate changed beyond chance; those where it made the largest difference in won deals first."""
-    told = _plain(segments[segments["changed"].astype(bool) & ~segments["small"].astype(bool)])
-    told = told[told["n_before"] >= 20]
-    told = told.assign(deals=-(told["change"] * told["n"]).abs()).sort_values(["deals", "segment", "group"])
-    out = [_change(row) for _, row in told.head(_MAX_CHANGES).iterrows()]
-    more = len(told) - len(out)
-    return [*out, f"{counted(more, 'further group')} changed beyond chance."] if more > 0 else out
+    changed = _plain(segments[segments["changed"].astype(bool) & ~segments["small"].astype(bool)])
+    changed = changed[changed["n_before"] >= 20]
+    changed = changed.assign(deals=-(changed["change"] * changed["n"]).abs()).sort_values(["deals", "segment", "group"])
+    out = [_change(row) for _, row in changed.head(_MAX_CHANGES).iterrows()]
+    more = len(changed) - len(out)
+    if more > 0:
+        out.append(str(texts("{n:count} more group changed.", "{n:count} more groups changed.", n=more)))
+    return out
 
 
 def _plain(segments: pd.DataFrame) -> pd.DataFrame:
@@ -67,11 +103,17 @@ def _plain(segments: pd.DataFrame) -> pd.DataFrame:
 
 
 def _change(row: pd.Series) -> str:
-    where = _OF.get(str(row["segment"]), f"where the {row['words']} is {{}}").format(row["group"])
-    moved = "rose" if row["change"] > 0 else "fell"
-    return (
-        f"The win rate {where} {moved} from {percent(row['win_rate_before'])} to {percent(row['win_rate'])}, "
-        "beyond what chance explains."
+    values = {
+        "group": group_named(str(row["segment"]), str(row["words"]), row["group"]),
+        "before": float(row["win_rate_before"]),
+        "after": float(row["win_rate"]),
+    }
+    if row["change"] > 0:
+        return said(
+            "Win rate of {group}: up from {before:percent} to {after:percent}, more than normal variation.", **values
+        )
+    return said(
+        "Win rate of {group}: down from {before:percent} to {after:percent}, more than normal variation.", **values
     )
 
 
@@ -84,11 +126,21 @@ def mix(segments: pd.DataFrame, row: pd.Series) -> list[str]:
         large = groups[~groups["small"].astype(bool) & (groups["n_before"] >= 20)]
         same_way = (large["change"] > 0).all() or (large["change"] < 0).all()
         if len(large) > 1 and same_way and large["changed"].any() and large["n"].sum() > 0.9 * row["n"]:
-            moved = "rose" if large["change"].iloc[0] > 0 else "fell"
-            words = (
-                "for new and existing customers alike" if name == "customer" else f"in every {large['words'].iloc[0]}"
-            )
-            out.append(f"The overall win rate hides that it {moved} {words}: the mix of deals has shifted.")
+            segment = segment_label(str(name), str(large["words"].iloc[0]))
+            if large["change"].iloc[0] > 0:
+                out.append(
+                    said(
+                        "The overall win rate hides a rise in every group by {segment}: the mix of deals has shifted.",
+                        segment=segment,
+                    )
+                )
+            else:
+                out.append(
+                    said(
+                        "The overall win rate hides a fall in every group by {segment}: the mix of deals has shifted.",
+                        segment=segment,
+                    )
+                )
     return out
 
 
@@ -97,71 +149,106 @@ def differences(segments: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
 
     What grows while a deal lives comes last of those that differ, however wide apart.
     """
-    told, alike = [], []
+    differing, alike = [], []
     for _, test in tests.iterrows():
         groups = segments[(segments["segment"] == test["segment"]) & ~segments["small"].astype(bool)]
+        segment = str(test["segment"])
         if test["differs"] and len(groups) > 1:
-            told.append((not _caution(str(test["segment"])), *_difference(test["segment"], test["words"], groups)))
+            differing.append((_caution(segment) is None, *_difference(segment, str(test["words"]), groups)))
         elif pd.notna(test["p"]):
-            alike.append(str(test["words"]))
-    out = [sentence for _, _, sentence in sorted(told, reverse=True)]
-    return [*out, f"No difference beyond chance by {_listed(alike)}."] if alike else out
+            alike.append(str(segment_label(segment, str(test["words"]))))
+    out = [sentence for _, _, sentence in sorted(differing, reverse=True)]
+    if alike:
+        out.append(said("No difference beyond normal variation by: {segments:listed}.", segments=tuple(alike)))
+    return out
 
 
 def _difference(segment: str, words: str, groups: pd.DataFrame) -> tuple[float, str]:
-    """How far the groups are apart, allowing for chance, and the sentence."""
+    """How far the groups are apart, allowing for chance, and the sentences."""
     ordered = groups.sort_values(["shrunken_win_rate", "win_rate"], kind="stable")
     low, high = ordered.iloc[0], ordered.iloc[-1]
     apart = float(high["shrunken_win_rate"] - low["shrunken_win_rate"])
-    if segment == "customer" and {low["group"], high["group"]} == {"new", "existing"}:
-        first, second = str(high["group"]).capitalize(), low["group"]
-        text = f"{first} customers are won in {percent(high['win_rate'])} of cases, {second} ones in "
-        text += f"{percent(low['win_rate'])}"
-    elif segment == "speed":
-        text = f"Of deals closed {high['group']} {percent(high['win_rate'])} are won, of those closed {low['group']} "
-        text += percent(low["win_rate"])
-    else:
-        text = f"By {words}, win rates run from {_group(low)} to {_group(high)}"
+    first = text(
+        "Win rate by {segment}: from {low:percent} ({low_group}, {low_n}) to {high:percent} ({high_group}, {high_n}).",
+        segment=segment_label(segment, words),
+        low=float(low["win_rate"]),
+        low_group=group_label(segment, low["group"]),
+        low_n=_deals(low["n"]),
+        high=float(high["win_rate"]),
+        high_group=group_label(segment, high["group"]),
+        high_n=_deals(high["n"]),
+    )
+    second = None
     if len(groups) > _FEW_GROUPS:
-        text += f"; allowing for chance, from {percent(low['shrunken_win_rate'])} to "
-        text += percent(high["shrunken_win_rate"])
-    else:
-        text += f": {points(high['win_rate'] - low['win_rate'])} apart"
-    return apart, text + "." + _caution(segment)
+        second = text(
+            "Allowing for small groups: {low:percent} to {high:percent}.",
+            low=float(low["shrunken_win_rate"]),
+            high=float(high["shrunken_win_rate"]),
+        )
+    return apart, joined(first, second, _caution(segment))
 
 
-def _group(row: pd.Series) -> str:
-    return f"{percent(row['win_rate'])} ({row['group']}, {counted(row['n'], 'deal')})"
+def _deals(number: float) -> Text:
+    return texts("{n:count} deal", "{n:count} deals", n=float(number))
 
 
-def _caution(segment: str) -> str:
+def _caution(segment: str) -> Text | None:
     if segment in _GROWING:
-        return " This count grows while a deal lives, so it goes along with winning and is partly the deal's length."
+        return text("This count grows as a deal goes on, so part of the difference is the length of the deal.")
     if segment == "speed":
-        return " Hopeless deals are often dropped early and others late: speed goes along with winning, no more."
-    return ""
+        return text("Hopeless deals are often dropped early: speed goes with winning, it need not cause it.")
+    return None
 
 
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
-
-
-def reasons(table: pd.DataFrame, row: pd.Series) -> list[str]:
+def reasons(table: pd.DataFrame, row: pd.Series, currency: str | None) -> list[str]:
     """The most frequent reason for losing, those that changed, and how many are not recorded."""
     known = table[(table["reason"] != NOT_RECORDED) & (table["n"] > 0)]
     if not len(known):
         return []
     first = known.iloc[0]
-    text = f"The most frequent reason for losing is {first['reason']}: {percent(first['share'])} of the lost deals"
-    text += f", {money(first['amount'])} in amount." if pd.notna(first["amount"]) else "."
+    out = [_most_frequent(first, currency)]
     moved = table[table["changed"].astype(bool) & (table["reason"] != NOT_RECORDED)]
-    out = [text]
-    out += [
-        f"{change['reason']} as a reason for losing went {'up' if change['change'] > 0 else 'down'} from "
-        f"{percent(change['share_before'])} to {percent(change['share'])} of the lost deals."
-        for _, change in moved.iterrows()
-    ]
-    missing = table.loc[table["reason"] == NOT_RECORDED, "n"].sum()
+    for _, change in moved.iterrows():
+        values = {
+            "reason": str(change["reason"]),
+            "before": float(change["share_before"]),
+            "after": float(change["share"]),
+        }
+        if change["change"] > 0:
+            out.append(
+                said("Lost for “{reason}”: up from {before:percent} to {after:percent} of the lost deals.", **values)
+            )
+        else:
+            out.append(
+                said("Lost for “{reason}”: down from {before:percent} to {after:percent} of the lost deals.", **values)
+            )
+    missing = int(table.loc[table["reason"] == NOT_RECORDED, "n"].sum())
     if missing:
-        out.append(f"No reason is recorded for {missing:,} of {counted(row['lost'], 'lost deal')}.")
+        out.append(
+            str(
+                texts(
+                    "No reason is recorded for {missing:count} of {n:count} lost deal.",
+                    "No reason is recorded for {missing:count} of {n:count} lost deals.",
+                    missing=missing,
+                    n=int(row["lost"]),
+                )
+            )
+        )
     return out
+
+
+def _most_frequent(first: pd.Series, currency: str | None) -> str:
+    reason, share = str(first["reason"]), float(first["share"])
+    if pd.isna(first["amount"]):
+        return said(
+            "Most frequent reason for losing: “{reason}”, {share:percent} of the lost deals.",
+            reason=reason,
+            share=share,
+        )
+    return said(
+        "Most frequent reason for losing: “{reason}”, {share:percent} of the lost deals and {amount:rough_money} in "
+        "amount.",
+        reason=reason,
+        share=share,
+        amount=(float(first["amount"]), currency),
+    )

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from winpredict.insights._phrases import counted, percent, points
 from winpredict.insights._rates import difference, wilson
 from winpredict.insights.winrates import LEVEL
+from winpredict.locale.text import said, texts
 
 Chosen = NDArray[np.bool_]
 
@@ -61,10 +61,10 @@ class Comparison:
         """What a sales manager must know."""
         rows = self.figures.to_dict("records")
         if len(rows) == 2 and (self.figures["n"] > 0).all():
-            told = [f"{_compared(rows[0], rows[1])} {_verdict(self)}"]
+            out = [" ".join([_alone(rows[0]), _alone(rows[1]), _verdict(self)])]
         else:
-            told = [_alone(row) for row in rows]
-        return told + [_many_open(row) for row in rows if row["open"] > MANY_OPEN * row["deals"] > 0]
+            out = [_alone(row) for row in rows]
+        return out + [_many_open(row) for row in rows if row["open"] > MANY_OPEN * row["deals"] > 0]
 
 
 def compare(table: pd.DataFrame, sides: Mapping[str, Chosen]) -> Comparison:
@@ -89,7 +89,7 @@ def compare(table: pd.DataFrame, sides: Mapping[str, Chosen]) -> Comparison:
     >>> found.figures[["side", "n", "won"]].values.tolist(), found.differs
     ([['even', 10, 5], ['odd', 10, 4]], False)
     >>> found.sentences()
-    ['even: 50% of 10 closed deals were won; odd: 40% of 10. The difference is no more than chance.']
+    ['even: 50% of 10 closed deals won. odd: 40% of 10 closed deals won. The difference is within normal variation.']
     """
     figures = pd.DataFrame([_figures(words, table[chosen]) for words, chosen in sides.items()])
     figures["win_rate_low"], figures["win_rate_high"] = wilson(figures["won"], figures["n"])
@@ -164,40 +164,70 @@ def _figures(words: str, deals: pd.DataFrame) -> dict[str, object]:
 
 def _alone(row: Mapping[Hashable, Any]) -> str:
     if not row["n"]:
-        return f"{row['side']}: no deal has closed yet."
-    return f"{row['side']}: {percent(row['win_rate'])} of {row['n']:,} closed deals were won."
-
-
-def _compared(first: Mapping[Hashable, Any], second: Mapping[Hashable, Any]) -> str:
-    return (
-        f"{first['side']}: {percent(first['win_rate'])} of {first['n']:,} closed deals were won; "
-        f"{second['side']}: {percent(second['win_rate'])} of {second['n']:,}."
+        return said("{side}: no deal has closed yet.", side=row["side"])
+    return str(
+        texts(
+            "{side}: {rate:percent} of {n:count} closed deal won.",
+            "{side}: {rate:percent} of {n:count} closed deals won.",
+            side=row["side"],
+            rate=float(row["win_rate"]),
+            n=int(row["n"]),
+        )
     )
 
 
 def _verdict(found: Comparison) -> str:
-    told = f"difference of {points(found.change)} is beyond" if found.differs else "difference is no more than"
     if not found.shared:
-        return f"The {told} chance."
+        return _beyond_chance(found)
     within = (found.figures["deals"] == found.shared).to_numpy()
     if within.all():
-        return "Both sides are the same deals, so there is nothing to test."
+        return said("Both sides are the same deals, so there is nothing to test.")
     if not within.any():
-        return (
-            f"{counted(found.shared, 'deal is', 'deals are')} on both sides, so the difference is not tested for "
-            "chance; for that, choose sides that share no deals."
+        return str(
+            texts(
+                "{n:count} deal is on both sides, so the difference cannot be tested; choose sides that share no "
+                "deals.",
+                "{n:count} deals are on both sides, so the difference cannot be tested; choose sides that share no "
+                "deals.",
+                n=found.shared,
+            )
         )
     closed, won = found.rest
     if not closed:
-        return "The smaller is part of the larger, and no other deal of that has closed, so there is nothing to test."
-    return (
-        f"The smaller is part of the larger, so it is tested against the {counted(closed, 'closed deal')} that "
-        f"{'is' if closed == 1 else 'are'} not in it, {percent(won / closed)} of which were won: the {told} chance."
+        return said("The smaller side is part of the larger, of which no other deal has closed: nothing to test.")
+    against = texts(
+        "The smaller side is part of the larger, so it is tested against the {n:count} other closed deal of that, "
+        "{rate:percent} of them won.",
+        "The smaller side is part of the larger, so it is tested against the {n:count} other closed deals of that, "
+        "{rate:percent} of them won.",
+        n=closed,
+        rate=won / closed,
+    )
+    return f"{against} {_beyond_chance(found)}"
+
+
+def _beyond_chance(found: Comparison) -> str:
+    if not found.differs:
+        return said("The difference is within normal variation.")
+    return str(
+        texts(
+            "The difference of {n:size_points} point is beyond normal variation.",
+            "The difference of {n:size_points} points is beyond normal variation.",
+            n=found.change,
+        )
     )
 
 
 def _many_open(row: Mapping[Hashable, Any]) -> str:
-    return (
-        f"{row['side']}: {row['open']:,} of {row['deals']:,} deals are still open; lost deals tend to close first, so "
-        "their win rate may yet change."
+    return str(
+        texts(
+            "{side}: {open:count} of {n:count} deal is still open; lost deals tend to close first, so the win rate may "
+            "still change.",
+            "{side}: {open:count} of {n:count} deals are still open; lost deals tend to close first, so the win rate "
+            "may "
+            "still change.",
+            side=row["side"],
+            open=int(row["open"]),
+            n=int(row["deals"]),
+        )
     )

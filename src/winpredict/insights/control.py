@@ -11,7 +11,6 @@ from statsmodels.stats.multitest import multipletests
 from winpredict.errors import TableError
 from winpredict.insights import _changes_sentences as wording
 from winpredict.insights._control_chart import MIN_PERIODS, ControlChart, Kind, control_chart
-from winpredict.insights._control_sentences import where
 from winpredict.insights._control_series import (
     MEASURES,
     DealsByPeriod,
@@ -22,6 +21,8 @@ from winpredict.insights._control_series import (
 )
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.decomposition import Explanation, explain
+from winpredict.insights.labels import measure_label
+from winpredict.locale.text import Text, text
 from winpredict.models.splits import known_before
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import TIME_DTYPE
@@ -63,7 +64,7 @@ class Changes:
     family_rate : float
         Chance that any chart of all is wrongly said to tell a change or to stand out.
     period : {"month", "week"}
-    notes : tuple of str
+    notes : tuple of Text
         What is missing, and why.
     """
 
@@ -72,11 +73,12 @@ class Changes:
     explanations: dict[Key, Explanation]
     family_rate: float
     period: str
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
 
     def sentences(self) -> list[str]:
         """What a sales manager must know, the most important first."""
-        return [*wording.of_all(self.frame, self.charts, self.explanations, self.family_rate), *self.notes]
+        of_all = wording.of_all(self.frame, self.charts, self.explanations, self.family_rate)
+        return [*of_all, *(str(note) for note in self.notes)]
 
 
 def changes(
@@ -125,7 +127,7 @@ def changes(
         raise TableError(f"period must be month or week, not {period!r}")
     crm = known_before(crm, as_of) if crm.dated else crm
     if not crm.dated:
-        note = "The deals carry no dates, so there is no course of time in which anything could have changed."
+        note = text("The deals carry no dates, so nothing can be seen to change over time.")
         return Changes(pd.DataFrame(columns=list(_COLUMNS)), {}, {}, family_rate, period, (note,))
     found = deals_by_period(crm, deals_at_end(crm, attributes), period)
     segments = segments_of(found.deals, attributes)
@@ -143,9 +145,9 @@ def _charts(found: DealsByPeriod, segments: Mapping[str, str], period: str, seed
     for segment, group, member in groups_with_enough(found, segments):
         for name, measure in MEASURES.items():
             values, counts = found.series(name, member)
-            words = f"{measure.words}{where(segment, segments.get(segment, ''), group)}"
+            label = measure_label(name, segment, segments.get(segment, ""), group)
             charts[name, segment, group] = control_chart(
-                values, kind=measure.kind, counts=counts, log=measure.log, name=words, unit=measure.unit, period=period,
+                values, kind=measure.kind, counts=counts, log=measure.log, name=label, unit=measure.unit, period=period,
                 simulations=SIMULATIONS[measure.kind], seed=seed,
             )  # fmt: skip
     return charts

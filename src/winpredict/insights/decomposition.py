@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.errors import TableError
-from winpredict.insights._causes import ALL_ALIKE, Flags, candidate, gains, grouped, members, ranked, texts
-from winpredict.insights._control_sentences import named
-from winpredict.insights._phrases import percent
+from winpredict.insights._causes import ALL_ALIKE, Flags, as_texts, candidate, gains, grouped, members, ranked
+from winpredict.insights.labels import group_label, group_named
+from winpredict.locale.text import Text, said, text, texts
 
 Floats = NDArray[np.float64]
 #: A cause is named from this support on.
@@ -35,7 +36,7 @@ class Decomposition:
         Sums over the groups; change is the win rate after minus that before. NaN when a period has no closed deals.
     mix_low, mix_high, rate_low, rate_high : float
         Bootstrap intervals of the sums.
-    notes : tuple of str
+    notes : tuple of Text
         What is missing, and why.
     """
 
@@ -48,24 +49,41 @@ class Decomposition:
     mix_high: float
     rate_low: float
     rate_high: float
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
     def sentences(self) -> list[str]:
         """What a sales manager must know, the most important first."""
         if np.isnan(self.change):
-            return list(self.notes)
-        said = [
-            f"The win rate changed by {points(self.change)}: {points(self.rate)} because groups win more or less often "
-            f"({_range(self.rate_low, self.rate_high)}), {points(self.mix)} because of the mix of deals "
-            f"({_range(self.mix_low, self.mix_high)})."
+            return [str(note) for note in self.notes]
+        out = [
+            _change_of_win_rate(self.change),
+            said(
+                "From groups winning more or less often: {n:exact_points} points (95% interval {low:exact_points} to "
+                "{high:exact_points}).",
+                n=self.rate,
+                low=self.rate_low,
+                high=self.rate_high,
+            ),
+            said(
+                "From the mix of deals: {n:exact_points} points (95% interval {low:exact_points} to "
+                "{high:exact_points}).",
+                n=self.mix,
+                low=self.mix_low,
+                high=self.mix_high,
+            ),
         ]
         largest = self.frame.iloc[int(self.frame["rate"].abs().to_numpy().argmax())]
         if largest["rate_low"] > 0 or largest["rate_high"] < 0:
-            said.append(
-                f"Most of it comes from {largest['group']}: {percent(largest['win_rate_before'])} before, "
-                f"{percent(largest['win_rate_after'])} after, which makes {points(largest['rate'])}."
+            out.append(
+                said(
+                    "The largest part is {group}: from {before:percent} to {after:percent}, {n:exact_points} points.",
+                    group=group_label(self.segment, largest["group"]),
+                    before=float(largest["win_rate_before"]),
+                    after=float(largest["win_rate_after"]),
+                    n=float(largest["rate"]),
+                )
             )
-        return [*said, *self.notes]
+        return [*out, *(str(note) for note in self.notes)]
 
 
 @dataclass(frozen=True)
@@ -108,32 +126,62 @@ class Explanation:
         frame = self.decomposition.frame
         return float(frame.loc[frame["group"] == cause["group"], "rate"].iloc[0])
 
-    def because(self) -> str:
-        """The cause and the part of the mix, as the end of a sentence; empty when there is no change to explain."""
+    def because(self) -> list[str]:
+        """The most likely cause and the part of the mix, a sentence each; empty when there is no change to explain."""
         if np.isnan(self.change):
-            return ""
-        mix = self.mix_in_words()
+            return []
+        return [self._most_likely(), self.mix_in_words()]
+
+    def _most_likely(self) -> str:
         cause = self.cause
-        if cause is not None:
-            name = named(cause["segment"], cause["words"], cause["group"])
-            part = points(self.cause_points)
-            return f"most likely because {name} {moved(cause['before'], cause['after'])} ({part}); {mix}"
-        if self.candidates.empty or self.candidates.iloc[0]["support"] < SUPPORTED:
-            return f"no single group explains it clearly; {mix}"
-        alike = self.candidates.iloc[0]["group"] == ALL_ALIKE
-        return f"{'all groups of deals changed alike' if alike else 'no group wins more or less often'}; {mix}"
+        if cause is None:
+            if self.candidates.empty or self.candidates.iloc[0]["support"] < SUPPORTED:
+                return said("No single group explains it clearly.")
+            if self.candidates.iloc[0]["group"] == ALL_ALIKE:
+                return said("All groups of deals changed alike.")
+            return said("No group wins more or less often.")
+        values: dict[str, Any] = {
+            "group": group_named(cause["segment"], cause["words"], cause["group"]),
+            "before": float(cause["before"]),
+            "after": float(cause["after"]),
+            "n": self.cause_points,
+        }
+        if cause["after"] < cause["before"]:
+            return said(
+                "Most likely cause: {group}, down from {before:percent} to {after:percent} ({n:exact_points} points).",
+                **values,
+            )
+        return said(
+            "Most likely cause: {group}, up from {before:percent} to {after:percent} ({n:exact_points} points).",
+            **values,
+        )
 
     def mix_in_words(self) -> str:
         """The part of the mix of deals."""
         if self.mix * self.change < 0 and abs(self.mix) >= 0.005:
-            return f"while the mix of deals by itself would have made {points(self.mix)}"
-        return f"the mix of deals explains {_only(self.mix, self.change)}{points(self.mix)}"
+            return said(
+                "The mix of deals worked the other way: {n:exact_points} points by itself.",
+                n=self.mix,
+            )
+        if abs(self.mix) < abs(self.change) / 2:
+            return said("The mix of deals explains only {n:exact_points} points of it.", n=self.mix)
+        return said("The mix of deals explains {n:exact_points} points of it.", n=self.mix)
 
     def sentences(self) -> list[str]:
         """What a sales manager must know."""
         if np.isnan(self.change):
-            return ["There are closed deals in one of the two periods only, so there is no change to explain."]
-        return [f"The win rate changed by {points(self.change)}; {self.because()}."]
+            return [said("Only one of the two periods has closed deals, so there is no change to explain.")]
+        return [_change_of_win_rate(self.change), *self.because()]
+
+
+def _change_of_win_rate(change: float) -> str:
+    return str(
+        texts(
+            "The win rate changed by {n:exact_points} point.",
+            "The win rate changed by {n:exact_points} points.",
+            n=change,
+        )
+    )
 
 
 def decompose(
@@ -194,7 +242,7 @@ def decompose(
 def explain(
     before: pd.DataFrame, after: pd.DataFrame, segments: Mapping[str, str], *, draws: int = 1000, seed: int = 0
 ) -> Explanation:
-    """Find the group of all segments whose changed win rate explains the change best.
+    r"""Find the group of all segments whose changed win rate explains the change best.
 
     Parameters
     ----------
@@ -223,8 +271,9 @@ def explain(
     ...     outcome = ["won"] * a_won + ["lost"] * (a - a_won) + ["won"] * b_won + ["lost"] * (b - b_won)
     ...     return pd.DataFrame({"outcome": outcome, "product": ["A"] * a + ["B"] * b})
     >>> found = explain(deals(200, 500, 200, 500), deals(100, 500, 200, 500), {"product": "product"})
-    >>> found.because()
-    'most likely because product A fell from 40% to 20% (-10 points); the mix of deals explains only 0 points'
+    >>> print(*found.because(), sep="\n")
+    Most likely cause: product A, down from 40% to 20% (−10.0 points).
+    The mix of deals explains only 0.0 points of it.
     """
     deals = pd.concat([_closed(before), _closed(after)], ignore_index=True)
     later: Flags = np.zeros(len(deals), dtype=bool)
@@ -244,37 +293,6 @@ def explain(
     return Explanation(candidates, change, float(expected[later].mean() - expected[~later].mean()), found)
 
 
-def points(value: float) -> str:
-    """A difference of shares in percentage points.
-
-    Examples
-    --------
-    >>> points(-0.061), points(0.011), points(0.0001), points(0.12)
-    ('-6.1 points', '1.1 points', '0 points', '12 points')
-    """
-    rounded = round(100 * value, 1) + 0.0
-    return f"{rounded:g} {'point' if abs(rounded) == 1 else 'points'}"
-
-
-def moved(before: float, after: float) -> str:
-    """In which direction a share went, and between which values.
-
-    Examples
-    --------
-    >>> moved(0.38, 0.19)
-    'fell from 38% to 19%'
-    """
-    return f"{'fell' if after < before else 'rose'} from {percent(before)} to {percent(after)}"
-
-
-def _range(low: float, high: float) -> str:
-    return f"95% interval {100 * low + 0.0:.1f} to {100 * high + 0.0:.1f}"
-
-
-def _only(part: float, whole: float) -> str:
-    return "only " if abs(part) < abs(whole) / 2 else ""
-
-
 def _closed(deals: pd.DataFrame) -> pd.DataFrame:
     return deals[deals["outcome"] != "open"]
 
@@ -285,7 +303,7 @@ def _counts(before: pd.DataFrame, after: pd.DataFrame, segment: str) -> pd.DataF
         if segment not in deals:
             raise TableError(f"the deals have no column {segment!r}; they have {', '.join(map(str, deals.columns))}")
         won = (deals["outcome"] == "won").astype(np.int64)
-        by_group = won.groupby(texts(deals[segment]))
+        by_group = won.groupby(as_texts(deals[segment]))
         out[f"n_{name}"], out[f"won_{name}"] = by_group.size(), by_group.sum()
     return pd.DataFrame(out).fillna(0).astype(np.int64)[list(_COUNTS)].sort_index()
 
@@ -331,6 +349,6 @@ def _nothing(counts: pd.DataFrame, segment: str) -> Decomposition:
     frame = _shares(counts).rename_axis("group").reset_index()
     for part in _PARTS:
         frame[part] = frame[f"{part}_low"] = frame[f"{part}_high"] = np.nan
-    note = "One of the two periods has no closed deals, so there is no change to split."
+    note = text("Only one of the two periods has closed deals, so there is no change to explain.")
     nan = float("nan")
     return Decomposition(frame, segment, nan, nan, nan, nan, nan, nan, nan, (note,))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.insights._forecast_history import History, amount_ratios, new_business, shared_shock
 from winpredict.insights._forecast_quota import quotas_of
 from winpredict.insights._forecast_shock import middle_log_odds
-from winpredict.insights._phrases import counted, money, percent
 from winpredict.insights.deals import deals_at_end
-from winpredict.insights.winrates import several_currencies
+from winpredict.insights.labels import PERIOD_TITLES, joined
+from winpredict.insights.winrates import currency_of, several_currencies
+from winpredict.locale.text import Text, text, texts
 from winpredict.models.snapshots import pipeline
 from winpredict.models.splits import known_before
 from winpredict.models.trained import TrainedModel
@@ -75,8 +77,10 @@ class Forecast:
         One row a deal won since the first of the periods began: deal_id, rep, closed_at, amount (as booked). Those of a
         period add up to what is booked in it.
     as_of : Timestamp or None
-    notes : tuple of str
+    notes : tuple of Text
         What is missing or was assumed.
+    currency : str or None
+        Of all amounts: empty where none is recorded, None where there are several.
     """
 
     periods: pd.DataFrame
@@ -85,13 +89,13 @@ class Forecast:
     deals: pd.DataFrame
     booked: pd.DataFrame
     as_of: pd.Timestamp | None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
+    currency: str | None = ""
 
     def sentences(self) -> list[str]:
         """What a sales manager must know, the nearest first."""
-        if self.periods.empty:
-            return list(self.notes)
-        return [_format_period(row) for _, row in self.periods.iterrows()] + list(self.notes)
+        notes = [str(note) for note in self.notes]
+        return [_format_period(row, self.currency) for _, row in self.periods.iterrows()] + notes
 
 
 def forecast(
@@ -139,15 +143,15 @@ def forecast(
     now = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(now)
     if not crm.dated or now is None:
-        return _empty(None, "The deals carry no dates, so nothing can be said of when they will be booked.")
+        return _empty(None, text("The deals carry no dates, so when they will be booked is unknown."))
     known = known_before(crm, as_of)
     if not len(known.deals):
-        return _empty(now, f"No deal was created before {now:%Y-%m-%d}, so there is nothing to forecast from.")
+        return _empty(now, text("No deal was created before {day:day}, so there is nothing to forecast from.", day=now))
     attributes = model.attributes_in(known)
     table = deals_at_end(known, attributes)
     history = History.of(known, table, now)
     if not (history.deals["amount"] > 0).any():
-        return _empty(now, "No deal has an amount, so there are no bookings to forecast.")
+        return _empty(now, text("No deal has an amount, so there are no bookings to forecast."))
     snapshots = pipeline(known, now).sort_values("deal_id", ignore_index=True)  # draws go by this order
     features = model.build_features(known, snapshots, cross_deal_history=cross_deal_history)
     return _Simulation(model, known, table, history, snapshots, features, now, draws, seed).forecast()
@@ -209,7 +213,7 @@ class _Simulation:
         self.ratios = amount_ratios(crm, history)
         self.new = new_business(history, now)
         if not len(self.new.amount):
-            self.notes.append("No won deal has an amount, so deals not yet created are left out of the forecast.")
+            self.notes.append(text("No won deal has an amount, so deals not yet created are left out of the forecast."))
         self.owners = _owners(history, now)
         self.deals = of_deal[["rep", "team"]].reset_index().assign(amount=self.amount, win_probability=self.odds)
         self.expected_close = _expected_close(crm, snapshots)
@@ -230,8 +234,9 @@ class _Simulation:
         tables = {level: pd.DataFrame(found, columns=["name", *_COLUMNS]) for level, found in rows.items()}
         booked = self.booked[list(_BOOKED)].reset_index(drop=True)
         return Forecast(
-            tables[""].drop(columns="name"), tables["team"], tables["rep"], deals, booked, self.now, tuple(self.notes)
-        )
+            tables[""].drop(columns="name"), tables["team"], tables["rep"], deals, booked, self.now, tuple(self.notes),
+            currency_of(self.crm),
+        )  # fmt: skip
 
     def _amounts(self, amounts: Floats) -> Floats:
         """The amounts of the open deals, with the mean of others where there is none."""
@@ -239,15 +244,29 @@ class _Simulation:
         if not missing.any():
             return amounts
         won = self.history.deals.loc[self.history.deals["won"], "amount"].to_numpy(np.float64)
-        for others, selection in ((won, "the won deals"), (amounts, "the other open deals")):
+        for others, of_won in ((won, True), (amounts, False)):
             if (known := others[others > 0]).size:
                 mean = float(known.mean())
+                values: dict[str, Any] = {"n": int(missing.sum()), "mean": (mean, currency_of(self.crm))}
                 self.notes.append(
-                    f"{counted(missing.sum(), 'open deal')} without an amount: the mean of {selection} ({money(mean)}) "
-                    "stands in."
+                    texts(
+                        "{n:count} open deal without an amount counts with the average of won deals, "
+                        "{mean:rough_money}.",
+                        "{n:count} open deals without an amount count with the average of won deals, "
+                        "{mean:rough_money}.",
+                        **values,
+                    )
+                    if of_won
+                    else texts(
+                        "{n:count} open deal without an amount counts with the average of the others, "
+                        "{mean:rough_money}.",
+                        "{n:count} open deals without an amount count with the average of the others, "
+                        "{mean:rough_money}.",
+                        **values,
+                    )
                 )
                 return np.where(missing, mean, amounts)
-        self.notes.append("Neither open nor won deals have an amount, so open deals count as nothing.")
+        self.notes.append(text("Neither open nor won deals have an amount, so open deals count as nothing."))
         return np.zeros(len(amounts))
 
     def _chance(self, period: Period) -> Floats:
@@ -323,6 +342,8 @@ class _Simulation:
         expected = float(booked) + won[0] + to_come[0]
         total = booked + won[1] + to_come[1]
         low, commit, best, high = np.quantile(total, ((1 - LEVEL) / 2, COMMIT, BEST_CASE, (1 + LEVEL) / 2))
+        # a mean that a rare large deal pulls beyond most futures must not lie outside its own interval
+        low, high = min(low, expected), max(high, expected)
         return {
             "period": period.name, "starts": period.starts, "ends": period.ends, "booked": float(booked),
             "open_pipeline": won[0], "not_yet_created": to_come[0], "expected": expected,
@@ -387,19 +408,33 @@ def _expected_close(crm: CRMData, snapshots: pd.DataFrame) -> pd.Series | None:
     return found.reset_index(drop=True) if found.notna().any() else None
 
 
-def _empty(now: pd.Timestamp | None, note: str) -> Forecast:
+def _empty(now: pd.Timestamp | None, note: Text) -> Forecast:
     named = pd.DataFrame(columns=["name", *_COLUMNS])
     deals = pd.DataFrame(columns=["deal_id", "rep", "team", "amount", "win_probability"])
     booked = pd.DataFrame(columns=list(_BOOKED))
     return Forecast(pd.DataFrame(columns=_COLUMNS), named, named, deals, booked, now, (note,))
 
 
-def _format_period(row: pd.Series) -> str:
-    booked = f", {money(row['booked'])} of it booked already" if row["booked"] > 0 else ""
-    quota = ""
-    if row["quota"] > 0:
-        quota = f" That is {percent(row['attainment'])} of quota, which is reached with {percent(row['p_quota'])} odds."
-    return (
-        f"{row['period'].capitalize()}: {money(row['expected'])} expected ({money(row['low'])} to {money(row['high'])} "
-        f"in four cases of five){booked}; {money(row['commit'])} can be committed.{quota}"
+def _format_period(row: pd.Series, currency: str | None) -> str:
+    def amount(name: str) -> tuple[float, str | None]:
+        return float(row[name]), currency
+
+    expected = text(
+        "{period}: {expected:rough_money} expected (80% interval {low:rough_money} to {high:rough_money}).",
+        period=PERIOD_TITLES[row["period"]],
+        expected=amount("expected"),
+        low=amount("low"),
+        high=amount("high"),
     )
+    booked = quota = None
+    if row["booked"] > 0:
+        booked = text("{booked:rough_money} of the expected amount is booked already.", booked=amount("booked"))
+    commit = text("Commit: {commit:rough_money}.", commit=amount("commit"))
+    if row["quota"] > 0:
+        quota = text(
+            "That is {share:percent} of the quota; the odds of reaching it are {odds:percent}.",
+            share=float(row["attainment"]),
+            odds=float(row["p_quota"]),
+        )
+    # "that" is what is expected, so nothing may stand between
+    return joined(expected, quota, booked, commit)

@@ -10,6 +10,8 @@ from winpredict.config import Config
 from winpredict.errors import TooLittleDataError
 from winpredict.insights.deals import deals_at_end
 from winpredict.insights.forecast import LEVEL, days_to, forecast
+from winpredict.insights.labels import FORECAST_LABELS
+from winpredict.locale.text import said, text, texts
 from winpredict.models.splits import known_before
 from winpredict.models.training import fit_model, training_set
 from winpredict.tables.crm import CRMData, utc
@@ -42,11 +44,33 @@ class ForecastBacktest:
     def sentences(self) -> list[str]:
         """The comparison in words."""
         own = self.overall.iloc[0]
-        others = ", ".join(f"{row['relative_error']:.0%} {name}" for name, row in self.overall.iloc[1:].iterrows())
-        return [
-            f"Over {own['periods']:.0f} past forecasts the mean error was {own['relative_error']:.0%} of the bookings "
-            f"({others}); the {LEVEL:.0%} interval held what came in {own['coverage']:.0%} of them."
+        out = [
+            str(
+                texts(
+                    "Over {n:count} past forecast the mean error was {error:percent} of the bookings; the "
+                    "{level:percent} "
+                    "interval held what came in {held:percent} of cases.",
+                    "Over {n:count} past forecasts the mean error was {error:percent} of the bookings; the "
+                    "{level:percent} "
+                    "interval held what came in {held:percent} of cases.",
+                    n=int(own["periods"]),
+                    error=float(own["relative_error"]),
+                    level=LEVEL,
+                    held=float(own["coverage"]),
+                )
+            )
         ]
+        others = tuple(
+            text(
+                "{error:percent} ({name})",
+                error=float(row["relative_error"]),
+                name=FORECAST_LABELS.get(str(name), name),
+            )
+            for name, row in self.overall.iloc[1:].iterrows()
+        )
+        if others:
+            out.append(said("Mean error of simpler forecasts: {errors:listed}.", errors=others))
+        return out
 
 
 def backtest_forecast(

@@ -1,6 +1,6 @@
 """The funnel: where open deals stand, how they move, where they stall, and what the pipeline is worth."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,8 @@ from winpredict.insights._stage_durations import (
     stage_durations,
 )
 from winpredict.insights.deals import deals_at_end
-from winpredict.insights.winrates import PERIOD_DAYS, several_currencies
+from winpredict.insights.winrates import PERIOD_DAYS, currency_of, several_currencies
+from winpredict.locale.text import Text, text, texts
 from winpredict.models.splits import known_before
 from winpredict.tables.crm import CRMData, utc
 
@@ -59,6 +60,11 @@ _BACK_WON = (
 )
 
 
+#: Notes that there is nothing to compare the open deals with.
+NO_QUOTAS = text("Without a table of quotas, how far the open deals cover them is unknown.")
+NO_QUOTA_NOW = text("No quota in the table covers this day, so how far the open deals cover it is unknown.")
+
+
 @dataclass(frozen=True)
 class Funnel:
     """The open pipeline and how deals move through it.
@@ -91,8 +97,12 @@ class Funnel:
     coverage : DataFrame
         level (overall, team, rep), name, period_start, period_end, quota, won (since the start), remaining,
         open_deals, open_amount, coverage (open amount / remaining; NaN once the quota is met).
-    notes : tuple of str
+    notes : tuple of Text
         What is missing or has to be borne in mind, and why.
+    currency : str or None
+        Of all amounts: empty where none is recorded, None where there are several.
+    flagged : bool
+        Whether the stalled deals are those that were given, and not those beyond ``long_days``.
     """
 
     now: pd.DataFrame
@@ -103,22 +113,28 @@ class Funnel:
     after_moving_back: pd.DataFrame
     velocity: pd.DataFrame
     coverage: pd.DataFrame
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
+    currency: str | None = ""
+    flagged: bool = False
 
     def sentences(self) -> list[str]:
         """What a sales manager must know, the most important first."""
         return [
-            *wording.now(self.now, self.history),
-            *wording.coverage(self.coverage),
-            *wording.velocity(self.velocity),
-            *wording.stalled(self.stalled),
+            *wording.now(self.now, self.history, self.currency),
+            *wording.coverage(self.coverage, self.currency),
+            *wording.velocity(self.velocity, self.currency),
+            *wording.stalled(self.stalled, self.currency, flagged=self.flagged),
             *wording.conversion(self.conversion),
             *wording.moves_back(self.moves_back, self.after_moving_back),
         ]
 
 
 def funnel(
-    crm: CRMData, *, as_of: pd.Timestamp | str | None = None, quota: pd.DataFrame | float | None = None
+    crm: CRMData,
+    *,
+    as_of: pd.Timestamp | str | None = None,
+    quota: pd.DataFrame | float | None = None,
+    stalled: Collection[str] | None = None,
 ) -> Funnel:
     """Prospects by stage now and over time, conversion, stalling, moves back, sales velocity and quota coverage.
 
@@ -129,6 +145,10 @@ def funnel(
         Nothing recorded at or after it is used. By default the moment of the export.
     quota : DataFrame or float, optional
         A quotas table instead of ``crm.quotas``, or what all are to sell in the calendar quarter of `as_of`.
+    stalled : collection of str, optional
+        Ids of the deals that count as stalled, such as those with the flag ``stalled`` of a model's scores
+        (`winpredict.explain.deal_flags`), so that a deal is stalled here if it is elsewhere. By default those beyond
+        the 90th percentile of the stays of won deals.
 
     Returns
     -------
@@ -158,12 +178,14 @@ def funnel(
         _now(table, stages),
         _history(cut, visits, stages),
         _conversion(cut, visits, stages),
-        _stalled(table, visits),
+        _stalled(table, visits, stalled),
         _moves_back(visits, stages),
         _after_moving_back(visits),
         _velocity(cut, table),
         coverage(table, quotas, cut.users),
         tuple(_notes(cut, table, visits, stages, len(quotas) > 0)),
+        currency_of(cut),
+        stalled is not None,
     )
 
 
@@ -185,34 +207,41 @@ def _deals(crm: CRMData, visits: pd.DataFrame, latest: bool) -> pd.DataFrame:
     return table
 
 
-def _notes(crm: CRMData, table: pd.DataFrame, visits: pd.DataFrame, stages: Stages, has_quota: bool) -> Iterator[str]:
+def _notes(crm: CRMData, table: pd.DataFrame, visits: pd.DataFrame, stages: Stages, has_quota: bool) -> Iterator[Text]:
     is_open = table["outcome"] == "open"
     if len(table) and not crm.dated:
-        yield "The deals carry no dates: all are as they stand now; ages, history, conversion and velocity are unknown."
+        yield text("The deals carry no dates, so ages, history, conversion and velocity are unknown.")
     elif not len(visits):
-        yield "There is no history of stages, so time in stage, conversion and moves back are unknown."
+        yield text("Stages have no history, so time in stage, conversion and moves back are unknown.")
     if stages.guessed and stages.order:
-        yield f"No stage order is given; taken from the data: {', '.join(stages.order)}."
+        yield text("No order of stages is given; from the data: {stages}.", stages=" → ".join(stages.order))
     outside = int((is_open & ~table["stage"].isin(stages.order)).sum())
     if outside:
-        yield f"Open deals without a stage, or in one that the stage order lacks: {outside:,}."
+        yield texts(
+            "{n:count} open deal has no stage, or one that is not in the order of stages.",
+            "{n:count} open deals have no stage, or one that is not in the order of stages.",
+            n=outside,
+        )
     unpriced = int(table.loc[is_open, "amount"].isna().sum())
     if unpriced:
-        yield f"Open deals without a known amount, left out of sums: {unpriced:,}."
-    if not has_quota:
-        missing = (
-            "There is no table of quotas" if crm.quotas is None else "No quota in the quotas table is for this day"
+        yield texts(
+            "{n:count} open deal has no known amount and is left out of sums.",
+            "{n:count} open deals have no known amount and are left out of sums.",
+            n=unpriced,
         )
-        yield f"{missing}, so how far the open deals cover it is unknown."
+    if not has_quota:
+        yield NO_QUOTAS if crm.quotas is None else NO_QUOTA_NOW
     if crm.known_until is not None and crm.dated:
         yield from _short_past(crm, crm.known_until)
     yield from several_currencies(crm)
 
 
-def _short_past(crm: CRMData, known_until: pd.Timestamp) -> Iterator[str]:
+def _short_past(crm: CRMData, known_until: pd.Timestamp) -> Iterator[Text]:
     first = crm.deals["created_at"].min()
     if first > known_until - pd.Timedelta(days=2 * PERIOD_DAYS):
-        yield f"The data begin on {first:%Y-%m-%d}, so the period that velocity is compared with is not whole."
+        yield text(
+            "The data begin on {day:day}, so the period that velocity is compared with is not complete.", day=first
+        )
 
 
 def _now(table: pd.DataFrame, stages: Stages) -> pd.DataFrame:
@@ -276,12 +305,15 @@ def _conversion(crm: CRMData, visits: pd.DataFrame, stages: Stages) -> pd.DataFr
     return pd.DataFrame(rows, columns=list(_CONVERSION))
 
 
-def _stalled(table: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
+def _stalled(table: pd.DataFrame, visits: pd.DataFrame, flagged: Collection[str] | None) -> pd.DataFrame:
     won = visits[visits["outcome"] == "won"].groupby("stage")["days"]
     usual = pd.DataFrame({"usual_days": won.median(), "long_days": won.quantile(LONG_DURATION), "n": won.size()})
     usual = usual[usual["n"] >= MIN_VISITS]
     found = table[table["outcome"] == "open"].join(usual, on="stage")
-    found = found[found["days_in_stage"] > found["long_days"]]
+    is_stalled = (
+        found["days_in_stage"] > found["long_days"] if flagged is None else found["deal_id"].isin(list(flagged))
+    )
+    found = found[is_stalled]
     return found.sort_values(["amount", "deal_id"], ascending=[False, True])[list(_STALLED)].reset_index(drop=True)
 
 

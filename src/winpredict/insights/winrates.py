@@ -9,9 +9,10 @@ import pandas as pd
 from winpredict.errors import ConfigError
 from winpredict.insights import _winrate_sentences as wording
 from winpredict.insights._loss_reasons import loss_reason_column, loss_reasons
-from winpredict.insights._phrases import as_they_stand
 from winpredict.insights._rates import adjusted, difference, groups_differ, share, shrunken, wilson
 from winpredict.insights.deals import SEGMENTS, deals_at_end
+from winpredict.insights.labels import mixed_currencies, segment_label
+from winpredict.locale.text import Text, said, text, texts
 from winpredict.models.splits import known_before
 from winpredict.tables.crm import CRMData, utc
 
@@ -52,8 +53,10 @@ class ClosedWon:
         share_before, change, change_low, change_high, p, p_adjusted, changed. Empty where no column tells reasons.
     start, end : Timestamp or None
         The period: closed at or after `start` and before `end`; None for undated data.
-    notes : tuple of str
+    notes : tuple of Text
         What is missing or has to be borne in mind, and why.
+    currency : str or None
+        Of all amounts: empty where none is recorded, None where there are several.
     """
 
     overall: pd.DataFrame
@@ -62,19 +65,20 @@ class ClosedWon:
     loss_reasons: pd.DataFrame
     start: pd.Timestamp | None
     end: pd.Timestamp | None
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
+    currency: str | None = ""
 
     def sentences(self) -> list[str]:
         """What a sales manager must know, the most important first."""
         overall = self.overall.iloc[0]
         if not overall["n"]:
-            return ["No closed deals in this period, so there are no win rates."]
+            return [said("No deal was closed in this period, so there are no win rates.")]
         return [
-            *wording.overall(overall, self.start, self.end),
+            *wording.overall(overall, self.start, self.end, self.currency),
             *wording.mix(self.segments, overall),
             *wording.changes(self.segments),
             *wording.differences(self.segments, self.tests),
-            *wording.reasons(self.loss_reasons, overall),
+            *wording.reasons(self.loss_reasons, overall, self.currency),
         ]
 
 
@@ -126,7 +130,7 @@ def closed_won(
     length = PERIOD_DAYS if period_days is None else period_days
     if not length > 0:
         raise ConfigError(f"period_days is {period_days}; give the length of the period in days, above 0")
-    notes: list[str] = []
+    notes: list[Text] = []
     column = loss_reason_column(crm.deals)
     crm = _cut(crm, as_of, notes)
     table = _with_attributes(crm, deals_at_end(crm, attributes), attributes)
@@ -145,14 +149,17 @@ def closed_won(
         start,
         end,
         tuple(notes),
+        currency_of(crm),
     )
 
 
-def _cut(crm: CRMData, as_of: pd.Timestamp | str | None, notes: list[str]) -> CRMData:
+def _cut(crm: CRMData, as_of: pd.Timestamp | str | None, notes: list[Text]) -> CRMData:
     if crm.dated:
         return known_before(crm, as_of)
     if as_of is not None and len(crm.deals):
-        notes.append(f"The deals carry no dates, so the day {utc(as_of):%Y-%m-%d} is not looked at: all deals count.")
+        notes.append(
+            text("The deals carry no dates, so {day:day} cannot be looked at: all deals count.", day=utc(as_of))
+        )
     return crm
 
 
@@ -188,51 +195,85 @@ def _periods(
 
 def _notes(
     crm: CRMData, table: pd.DataFrame, start: pd.Timestamp | None, end: pd.Timestamp | None, column: str | None
-) -> Iterator[str]:
+) -> Iterator[Text]:
     closed = table[table["outcome"] != "open"]
     if start is None or end is None:
-        yield "The deals carry no dates: all closed deals count, and there is no period before to compare with."
+        yield text("The deals carry no dates: all closed deals count, and there is no period before to compare with.")
     else:
         first = table["created_at"].min()
         if first >= start:
-            yield f"The data begin on {first:%Y-%m-%d}, so there is no period before to compare with."
+            yield text("The data begin on {day:day}, so there is no period before to compare with.", day=first)
         elif first > start - (end - start):
-            yield (
-                f"The data begin on {first:%Y-%m-%d}, so the period before is not complete: few of the deals that "
-                "took long can have closed in it, and the comparison with it is to be taken with care."
+            yield text(
+                "The data begin on {day:day}, so the period before is not complete: few of its long deals can have "
+                "closed "
+                "in it. Compare with care.",
+                day=first,
             )
         undated = int(closed["closed_at"].isna().sum())
         if undated:
-            yield f"Closed deals without a closing date, left out: {undated:,}."
+            yield texts(
+                "{n:count} closed deal without a closing date is left out.",
+                "{n:count} closed deals without a closing date are left out.",
+                n=undated,
+            )
     if "amount" not in crm.deals:
-        yield "The deals carry no amounts."
+        yield text("The deals carry no amounts.")
     elif len(closed) and closed["amount"].isna().all():
-        yield "The amount has no history, so amounts of lost deals are unknown; those of won deals are as booked."
+        yield text(
+            "Amounts have no history, so those of lost deals are unknown; those of won deals are as they were booked."
+        )
     yield from several_currencies(crm)
     if column is None:
-        yield "No column tells why deals were lost (a text column named like 'loss reason', filled on lost deals only)."
+        yield text(
+            "No column says why deals were lost (a text column with a name such as “loss reason”, filled for lost "
+            "deals "
+            "only)."
+        )
 
 
-def several_currencies(crm: CRMData) -> list[str]:
+def several_currencies(crm: CRMData) -> list[Text]:
     """A note where amounts of several currencies are added up."""
-    told = as_they_stand(crm.deals["currency"].dropna()) if "currency" in crm.deals else ""
-    return [told] if told else []
+    note = mixed_currencies(crm.deals["currency"].dropna()) if "currency" in crm.deals else None
+    return [] if note is None else [note]
+
+
+def currency_of(crm: CRMData) -> str | None:
+    """The currency of all amounts: empty where none is recorded, None where there are several.
+
+    Examples
+    --------
+    >>> deals = pd.DataFrame({"deal_id": ["a"], "stage": "Demo", "outcome": "open", "created_at": "2025-01-01",
+    ...                       "closed_at": None, "currency": "EUR"})
+    >>> currency_of(CRMData.from_tables(deals))
+    'EUR'
+    """
+    if "currency" not in crm.deals:
+        return ""
+    names = set(crm.deals["currency"].fillna(""))
+    return str(names.pop()) if len(names) == 1 else "" if not names else None
 
 
 def _segments(
-    table: pd.DataFrame, now: pd.DataFrame, attributes: Sequence[str], notes: list[str]
+    table: pd.DataFrame, now: pd.DataFrame, attributes: Sequence[str], notes: list[Text]
 ) -> dict[str, tuple[str, pd.Series]]:
     """Words and group of each deal, by segment; segments with less than two groups or far too many are left out."""
     texts = [name for name in attributes if name in table and not pd.api.types.is_numeric_dtype(table[name].dtype)]
     words = SEGMENTS | {name: words_for(name) for name in texts if not _is_time(table[name]) and name != "deal_type"}
     out = {}
-    for name, text in words.items():
+    for name, words_of_segment in words.items():
         sizes = now[name].value_counts()
         sizes = sizes[sizes > 0]
         if len(sizes) > MANY_GROUPS and sizes[sizes >= MIN_DEALS].sum() < sizes.sum() / 2:
-            notes.append(f"There are {len(sizes):,} values of {text}, too many to compare.")
+            notes.append(
+                text(
+                    "Too many values of {segment} to compare: {n:count}.",
+                    segment=segment_label(name, words_of_segment),
+                    n=len(sizes),
+                )
+            )
         elif len(sizes):
-            out[name] = (text, table[name])
+            out[name] = (words_of_segment, table[name])
     return out
 
 
