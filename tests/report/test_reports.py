@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -13,23 +14,32 @@ from winpredict.report.writing import write_report
 
 
 def titles(report):
-    return [section.title for section in report.sections if not section.empty]
+    return [str(section.title) for section in report.sections if not section.empty]
+
+
+def appendix(report):
+    return [str(section.title) for section in report.appendix if not section.empty]
 
 
 def test_the_driver_report(world, model, tmp_path):
     report = drivers_report(model, world.crm, segment="customer")
-    assert "The same by new or existing customer" in titles(report)
-    assert {"What moves the odds", "What is in our hands", "What the won deals had in common"} <= set(titles(report))
+    assert titles(report) == [
+        "Win rate: real change or normal variation", "What separates won from lost deals", "Where deals get stuck",
+    ]  # fmt: skip
+    assert appendix(report) == [
+        "All drivers", "Which way, and how far", "Drivers by new or existing customer", "What is controllable",
+        "What won deals have in common", "Why deals were lost", "Signal or noise",
+    ]  # fmt: skip
     text = write_report(report, tmp_path / "d.md")[0].read_text()
     assert "loss_reason" in text  # among what was left out
     assert {"d-drivers.csv", "d-closed-won.csv", "d-changes.csv"} <= {path.name for path in tmp_path.iterdir()}
-    with pytest.raises(WinPredictError, match="no segment 'nonsense'"):
+    with pytest.raises(WinPredictError, match="no segment 'nonsense' in these data; known here: customer, "):
         drivers_report(model, world.crm, segment="nonsense")
 
 
 def test_the_pipeline_report(world, model, tmp_path):
     report = pipeline_report(model, world.crm, segment="product")
-    assert "Where the deals stand" in titles(report)
+    assert {"Where the deals are", "Open deals by product", "Where deals stall"} <= set(titles(report))
     odds = next(table for table in report.tables if table.name == "odds")
     assert len(odds.frame) == (world.crm.deals["outcome"] == "open").sum()
     assert write_report(report, tmp_path / "p.md")[0].exists()
@@ -42,13 +52,19 @@ def test_the_forecast_report(world, model, tmp_path):
 
 
 def test_the_model_card(world, model, quick_config, tmp_path):
-    assert "No backtest is on record" in model_card(model).summary[2]
+    assert model_card(model).summary[2].startswith("No backtest on record; run `winpredict backtest` before")
     result = backtest(world.crm, quick_config, folds=2)
     tables = {name: getattr(result, name).reset_index() for name in ("overall", "by_cutoff", "by_stage", "by_age")}
     report = model_card(model, backtest={**tables, "reliability": result.reliability}, verdict=result.verdict)
     text = write_report(report, tmp_path / "m.md")[0].read_text()
     assert result.verdict in text
-    assert "stage_win_rate" in text
+    own = result.overall.loc["winpredict"]
+    assert report.summary[2] == (
+        f"Backtest on {own['n']:,.0f} scored deals: of a won and a lost deal, the won one had the better odds in "
+        f"{own['auc']:.0%} of cases; the odds were off by {own['expected_calibration_error']:.0%} on average."
+    )
+    json.dumps(report.summary)
+    assert "win rate of the stage" in text
 
 
 def test_a_deals_only_file_gives_what_it_can(quick_config, tmp_path):
@@ -84,7 +100,7 @@ def test_groups_that_are_all_too_small_get_a_sentence(world, model, tmp_path):
     owner = "rep " + (crm.deals.index.to_series() % 40).astype(str)
     many = dataclasses.replace(crm, deals=crm.deals.assign(owner_id=owner), users=None)
     report = drivers_report(model, many, segment="rep")
-    section = next(each for each in report.sections if each.title == "The same by rep")
+    section = next(each for each in report.appendix if each.title == "Drivers by rep")
     assert section.sentences == ["No group has enough deals for figures of its own."]
     assert write_report(report, tmp_path / "d.md")[0].exists()
 
@@ -104,5 +120,5 @@ def test_reports_on_days_before_training_or_before_all_deals_are_refused(world, 
     for make in (drivers_report, pipeline_report):
         with pytest.raises(WinPredictError, match="would know the future"):
             make(model, world.crm.as_known_at("2024-06-01"))
-        with pytest.raises(WinPredictError, match="there is no deal that was known on 2001-01-01"):
+        with pytest.raises(WinPredictError, match="no deal was known on 2001-01-01"):
             make(timeless, before)

@@ -2,21 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from winpredict.config import Run
 from winpredict.explain.changes import DealChanges, changes_of
-from winpredict.explain.reason import in_points, told_to
-from winpredict.insights.at_risk import deals_at_risk, silence
+from winpredict.explain.deal_flags import FLAGS, big, with_falling
+from winpredict.explain.reason import told_to
+from winpredict.locale import formats
+from winpredict.locale.text import Text, said, texts
 from winpredict.models.trained import TrainedModel
+from winpredict.report.deal_names import DealNames
 from winpredict.report.writing import day_in_words, from_template
 from winpredict.tables.crm import CRMData
-from winpredict.tables.schema import TIME_DTYPE
 
 _REASONS = 3
-#: Deals whose moves are worked out for each that is told: what the stored scores tell may be another model's doing.
-_LOOKED_AT = 3
+#: Moves worked out for each deal that is shown: those of the stored scores may be another model's doing.
+_CANDIDATES = 3
 
 
 @dataclass(frozen=True)
@@ -67,54 +71,86 @@ def digest(
     settings: Run,
     problems: Sequence[str] = (),
 ) -> Digest:
-    """What moved since the last scores, and what is at risk.
+    """What moved since the last scores, and what is at risk, in the language of the moment.
 
     Parameters
     ----------
     model : TrainedModel
-        The one that gave `scores`; moves are told by it for both days.
+        The one that gave `scores`; moves are explained by it for both days.
     crm : CRMData
     scores, earlier : DataFrame
         The latest scores and those before, as `winpredict.explain.scores.score` gives them; None for none.
     settings : Run
-        How many deals are told, and from which move, silence and size.
+        How many deals are shown, and from which move and size.
     problems : sequence of str
-        Sentences to be told at the end.
+        Sentences for the end.
 
     Returns
     -------
     Digest
     """
-    about = _Deals(crm)
+    names = DealNames(crm)
     moved = _moved(model, crm, scores, earlier, settings)
     up = sorted((each for each in moved if each.after > each.before), key=lambda each: each.before - each.after)
     down = sorted((each for each in moved if each.after < each.before), key=lambda each: each.after - each.before)
-    risks = _risks(about, scores, earlier, settings)
+    risks = _risks(names, scores, earlier, settings)
     parts = [
-        Part("Odds that rose", tuple(about.mover(each) for each in up[: settings.digest_deals])),
-        Part("Odds that fell", tuple(about.mover(each) for each in down[: settings.digest_deals])),
-        Part("Big deals at risk", risks),
+        Part(said("Odds that rose"), tuple(_mover(names, each) for each in up[: settings.digest_deals])),
+        Part(said("Odds that fell"), tuple(_mover(names, each) for each in down[: settings.digest_deals])),
+        Part(said("Big deals at risk"), risks),
     ]
-    counts = f"{len(scores):,} open deals, {len(risks)} big ones at risk"
     return Digest(
-        title=f"winpredict: {counts}" + (f", {len(problems)} problem{'s'[: len(problems) > 1]}" if problems else ""),
+        title=_title(len(scores), len(risks), len(problems)),
         subtitle=_subtitle(scores, earlier, settings),
         parts=tuple(part for part in parts if part.items),
         problems=tuple(problems),
     )
 
 
+def _title(deals: int, risks: int, problems: int) -> str:
+    counts: dict[str, Any] = {
+        "deals": texts("{n:count} open deal", "{n:count} open deals", n=deals),
+        "risks": texts("{n:count} big deal at risk", "{n:count} big deals at risk", n=risks),
+    }
+    if not problems:
+        return said("winpredict: {deals}, {risks}", **counts)
+    return said(
+        "winpredict: {deals}, {risks}, {problems}",
+        problems=texts("{n:count} problem", "{n:count} problems", n=problems),
+        **counts,
+    )
+
+
 def _subtitle(scores: pd.DataFrame, earlier: pd.DataFrame | None, settings: Run) -> str:
-    said = f"{len(scores):,} open deals as known on {day_in_words(_day(scores))}"
+    deals = texts("{n:count} open deal", "{n:count} open deals", n=len(scores))
+    if _day(scores) is None:
+        return said("{deals}. No earlier scores to compare with.", deals=deals)
+    day = day_in_words(_day(scores))
     if earlier is None:
-        return f"{said}; there are no earlier scores to compare with."
-    said = f"{said}, compared with {day_in_words(_day(earlier))}"
+        return said("{deals} as of {day}. No earlier scores to compare with.", deals=deals, day=day)
+    days: dict[str, Any] = {"deals": deals, "day": day, "before": day_in_words(_day(earlier))}
     versions = [str(each["model_version"].iloc[0]) for each in (earlier, scores) if len(each)]
     if len(set(versions)) > 1:
-        return f"{said}; model {versions[0]} gave way to {versions[1]}, which tells both days here."
-    moves, least = _stored_moves(scores, earlier), settings.moved_points / 100
-    rose, fell = (moves >= least).sum(), (moves <= -least).sum()
-    return f"{said}: {rose:,} rose and {fell:,} fell by {100 * least:g} points or more."
+        return said(
+            "{deals} as of {day}, compared with {before}. Model {new} has replaced model {old}; the moves below are by "
+            "model {new} for both days.",
+            old=versions[0],
+            new=versions[1],
+            **days,
+        )
+    moves, limit = _stored_moves(scores, earlier), settings.moved_points / 100
+    return str(
+        texts(
+            "{deals} as of {day}, compared with {before}: {rose:count} rose and {fell:count} fell by {n:size_points} "
+            "point or more.",
+            "{deals} as of {day}, compared with {before}: {rose:count} rose and {fell:count} fell by {n:size_points} "
+            "points or more.",
+            n=limit,
+            rose=int((moves >= limit).sum()),
+            fell=int((moves <= -limit).sum()),
+            **days,
+        )
+    )
 
 
 def _day(scores: pd.DataFrame) -> pd.Timestamp | None:
@@ -130,10 +166,27 @@ def _moved(
     if earlier is None or before is None:
         return []
     moves = _stored_moves(scores, earlier)
-    most = _LOOKED_AT * settings.digest_deals
+    most = _CANDIDATES * settings.digest_deals
     ids = [*moves.nlargest(most).index, *moves.nsmallest(most).index]
-    found = changes_of(model, crm, list(dict.fromkeys(ids)), before, _day(scores), most=_REASONS)
-    return [each for each in found if abs(each.after - each.before) >= settings.moved_points / 100]
+    moved = changes_of(model, crm, list(dict.fromkeys(ids)), before, _day(scores), most=_REASONS)
+    return [each for each in moved if abs(each.after - each.before) >= settings.moved_points / 100]
+
+
+def _mover(names: DealNames, change: DealChanges) -> Item:
+    """A deal whose odds moved, with what moved them."""
+    # the difference of the odds as they are written, so that the line adds up
+    before, after = formats.ROUNDED["percent"](np.array([change.before, change.after])).tolist()
+    line = texts(
+        "{deal}: {before:percent} to {after:percent} ({n:points} point)",
+        "{deal}: {before:percent} to {after:percent} ({n:points} points)",
+        deal=names.line(change.deal_id),
+        before=before,
+        after=after,
+        n=after - before,
+    )
+    # whoever reads it, how an owner's deals ended before is not for them here
+    reasons = tuple(reason.sentence for reason in told_to(change.reasons, "everyone"))
+    return Item(change.deal_id, str(line), reasons)
 
 
 def _stored_moves(scores: pd.DataFrame, earlier: pd.DataFrame) -> pd.Series:
@@ -142,57 +195,33 @@ def _stored_moves(scores: pd.DataFrame, earlier: pd.DataFrame) -> pd.Series:
     return (now - before).dropna()
 
 
-def _risks(about: "_Deals", scores: pd.DataFrame, earlier: pd.DataFrame | None, settings: Run) -> tuple[Item, ...]:
-    """Big deals whose odds fall or that nobody touches, the largest first."""
-    now = _day(scores)
-    deals = about.table.reindex(scores["deal_id"])
-    if now is None or "amount" not in deals:
+def _risks(names: DealNames, scores: pd.DataFrame, earlier: pd.DataFrame | None, settings: Run) -> tuple[Item, ...]:
+    """Big deals at risk, the largest first, each with its flags and what to do next."""
+    deals = names.deals.reindex(scores["deal_id"])
+    if "amount" not in deals or not len(deals):
         return ()
-    moves = pd.Series(0.0, index=deals.index) if earlier is None else _stored_moves(scores, earlier)
+    moves = pd.Series(dtype="float64") if earlier is None else _stored_moves(scores, earlier)
     deals["odds"] = scores["win_probability"].to_numpy()
+    deals["next_step"] = scores["next_step"].fillna("").to_numpy(dtype=object)
     deals["move"] = moves.reindex(deals.index).fillna(0.0)
-    deals["silent"] = silence(about.last_touch(deals, now), deals["created_at"], now)
-    chosen = deals_at_risk(deals, settings).head(settings.digest_deals)
-    told = []
-    for deal_id, row in chosen.to_dict("index").items():
-        why = [f"odds {in_points(row['move'])}"] if row["falls"] else []
-        why += [f"no touch for {row['silent']:.0f} days"] if row["is_silent"] else []
-        told.append(Item(str(deal_id), f"{about.named(str(deal_id))}: {row['odds']:.0%}, {', '.join(why)}"))
-    return tuple(told)
+    falls = deals["move"] <= -settings.moved_points / 100
+    deals["flags"] = [
+        with_falling(tuple(str(flags).split(",")), falling=bool(falling))
+        for flags, falling in zip(scores["flags"].fillna(""), falls, strict=True)
+    ]
+    at_risk = deals["flags"].map(lambda flags: "at_risk" in flags).astype(bool)
+    large = big(deals["amount"], deals.get("currency"), settings.big_share)
+    chosen = deals[at_risk & large].sort_values("amount", ascending=False, kind="stable").head(settings.digest_deals)
+    return tuple(_risk(names, str(deal_id), row, settings) for deal_id, row in chosen.iterrows())
 
 
-class _Deals:
-    """What a deal is called, how much it is about, whose it is, and when somebody last touched it."""
-
-    def __init__(self, crm: CRMData) -> None:
-        self.table = crm.deals.set_index("deal_id")
-        self._users = (
-            {} if crm.users is None or "name" not in crm.users else dict(crm.users[["user_id", "name"]].values)
-        )
-        self._activities = crm.activities
-
-    def mover(self, change: DealChanges) -> Item:
-        """A deal whose odds moved."""
-        moved = f"{change.before:.0%} → {change.after:.0%} ({in_points(change.after - change.before)})"
-        # whoever reads it, how an owner's deals ended before is not for them here
-        reasons = tuple(reason.sentence for reason in told_to(change.reasons, "everyone"))
-        return Item(change.deal_id, f"{self.named(change.deal_id)}: {moved}", reasons)
-
-    def named(self, deal_id: str) -> str:
-        """A deal in words: name, id, amount, owner."""
-        deal = self.table.loc[deal_id]
-        name, amount = deal.get("name"), deal.get("amount")
-        words = [str(deal_id) if pd.isna(name) else f"{name} ({deal_id})"]
-        if not pd.isna(amount):
-            currency = deal.get("currency")
-            words.append(f"{amount:,.0f}" + ("" if pd.isna(currency) else f" {currency}"))
-        owner = self._users.get(deal.get("owner_id"))
-        words += [str(owner)] if isinstance(owner, str) else []
-        return ", ".join(words)
-
-    def last_touch(self, deals: pd.DataFrame, now: pd.Timestamp) -> pd.Series:
-        """When each deal was last touched; missing where it never was."""
-        if self._activities is None:
-            return pd.Series(pd.NaT, index=deals.index, dtype=TIME_DTYPE)
-        past = self._activities[self._activities["occurred_at"] < now]
-        return past.groupby("deal_id")["occurred_at"].max().reindex(deals.index)
+def _risk(names: DealNames, deal_id: str, row: pd.Series, settings: Run) -> Item:
+    signs: list[Text] = [FLAGS[flag] for flag in row["flags"] if flag in FLAGS and flag != "at_risk"]
+    if row["move"] <= -settings.moved_points / 100:
+        fall = texts("odds down {n:size_points} point", "odds down {n:size_points} points", n=float(row["move"]))
+        signs.insert(0, fall)
+    line = said(
+        "{deal}: {odds:percent}; {signs:listed}", deal=names.line(deal_id), odds=float(row["odds"]), signs=tuple(signs)
+    )
+    step = (said("Next step: {step}", step=row["next_step"]),) if row["next_step"] else ()
+    return Item(deal_id, line, step)

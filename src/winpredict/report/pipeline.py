@@ -1,15 +1,40 @@
-"""The pipeline report: which prospects are at which stage, how deals move, where they stall."""
+"""The pipeline report: which deals are at which stage, how they move, where they stall."""
+
+from collections.abc import Mapping
 
 import pandas as pd
 
 from winpredict.explain.scores import bands, score
+from winpredict.insights import _funnel_sentences as wording
 from winpredict.insights.funnel import Funnel, funnel
+from winpredict.insights.labels import capital, group_label, joined, segment_label
+from winpredict.insights.winrates import words_for
+from winpredict.locale.text import Text, said, text, texts
 from winpredict.models.trained import TrainedModel
 from winpredict.report.charts.funnel import conversion_chart, history_chart, stage_chart
-from winpredict.report.drivers import compared_attributes, known_deals, segment_of
+from winpredict.report.deal_names import DealNames
+from winpredict.report.drivers import (
+    compared_attributes,
+    conversion_words,
+    known_deals,
+    segment_of,
+    stalled_table,
+)
+from winpredict.report.model_card import trained_on
 from winpredict.report.page import Picture, Report, Section, Table
 from winpredict.report.writing import day_in_words
 from winpredict.tables.crm import CRMData
+
+#: Bands of the win odds.
+BAND_LABELS: Mapping[str, Text] = {
+    "very low": text("very low"),
+    "low": text("low"),
+    "medium": text("medium"),
+    "high": text("high"),
+    "very high": text("very high"),
+}
+_LEVEL_LABELS: Mapping[str, Text] = {"overall": text("overall"), "team": text("team"), "rep": text("rep")}
+_PERIOD_LABELS: Mapping[str, Text] = {"now": text("now"), "before": text("the period before")}
 
 
 def pipeline_report(
@@ -19,9 +44,8 @@ def pipeline_report(
     segment: str | None = None,
     as_of: pd.Timestamp | None = None,
     scores: pd.DataFrame | None = None,
-    locale: str = "en_US",
 ) -> Report:
-    """Number, value and odds of the open deals, and how deals get through the stages.
+    """Number, value and odds of the open deals, and how deals get through the stages, in the language of the moment.
 
     Parameters
     ----------
@@ -32,9 +56,7 @@ def pipeline_report(
     as_of : Timestamp, optional
         By default the end of the data; nothing dated at or after it is looked at.
     scores : DataFrame, optional
-        Odds that are known already, as `winpredict.explain.scores.score` gives them; by default they are made now.
-    locale : str
-        For dates in sentences.
+        Odds that are known already, as `winpredict.explain.scores.score` gives them; by default they are computed now.
 
     Returns
     -------
@@ -51,192 +73,228 @@ def pipeline_report(
     """
     known = known_deals(model, crm, as_of)
     groups = None if segment is None else segment_of(known, segment, compared_attributes(model, known))
-    found = funnel(known)
+    names = DealNames(known)
+    stages = names.named(funnel(known))
     if scores is None:
         scores = score(model, known, scored_at=known.known_until or pd.Timestamp(0, tz="UTC"))
-    sentences = found.sentences()
     return Report(
-        title="The pipeline",
-        subtitle=f"{len(scores):,} open deals as known on {day_in_words(known.known_until, locale)}",
-        summary=sentences,
+        title=said("The pipeline"),
+        subtitle=_subtitle(scores, known),
+        summary=stages.sentences(),
         sections=[
-            _now(found, sentences),
-            _odds(scores, known),
+            _now(stages),
+            _odds(scores, names, stages.currency),
             *([] if groups is None or segment is None else [_by_segment(scores, groups, segment)]),
-            _over_time(found),
-            _conversion(found),
-            _stalled(found),
-            _speed(found),
+            _over_time(stages),
+            _conversion(stages),
+            _stalled(stages, names),
+            _speed(stages),
+            Section(said("Notes"), [str(note) for note in stages.notes]),
         ],
         method=[
-            model.summary().splitlines()[0] + ".",
-            "Conversion and time in stage count deals that are still there as such (Aalen-Johansen, Kaplan-Meier), so "
-            "slow stages do not look better than they are.",
-            "A deal is stalled when it has been in its stage longer than nine of ten deals that were won later.",
-            "Sales velocity: open deals times win rate times mean won amount, by the mean days to win.",
+            trained_on(model),
+            text(
+                "Conversion and time in stage allow for deals that are still there (Aalen-Johansen, Kaplan-Meier), so "
+                "slow stages do not look better than they are."
+            ),
+            text("A deal is stalled when it has been in its stage longer than 9 in 10 deals that were won."),
+            text("Sales velocity: open deals × win rate × average won amount ÷ average days to win."),
         ],
     )
 
 
-def _now(found: Funnel, sentences: list[str]) -> Section:
+def _subtitle(scores: pd.DataFrame, crm: CRMData) -> str:
+    if crm.known_until is None:
+        return str(texts("{n:count} open deal, without dates", "{n:count} open deals, without dates", n=len(scores)))
+    day = day_in_words(crm.known_until)
+    return str(texts("{n:count} open deal as of {day}", "{n:count} open deals as of {day}", n=len(scores), day=day))
+
+
+def _now(stages: Funnel) -> Section:
+    now = stages.now
+    labels = [group_label("stage", stage) for stage in now["stage"]]
     table = Table(
         "stages",
-        "Open deals by stage",
-        found.now,
+        said("Open deals by stage"),
+        now,
         {
-            "stage": ("stage", "text"),
-            "deals": ("deals", "count"),
-            "amount": ("amount", "money"),
-            "median_age_days": ("age, days", "days"),
-            "median_days_in_stage": ("in stage, days", "days"),
-            "oldest_days": ("oldest, days", "days"),
+            "stage": (said("Stage"), "text"),
+            "deals": (said("Deals"), "count"),
+            "amount": (said("Amount"), "money"),
+            "median_age_days": (said("Median age, days"), "days"),
+            "median_days_in_stage": (said("Median days in stage"), "days"),
+            "oldest_days": (said("Oldest, days"), "days"),
         },
+        words={"stage": labels},
+        currency=stages.currency,
     )
-    drawn = [Picture(lambda width: stage_chart(found.now, width), _words(found.now, "stage", "deals"))]
-    return Section("Where the deals stand", sentences[5:], drawn if len(found.now) else [], [table])
+    counts = tuple(
+        texts("{stage}: {n:count} deal", "{stage}: {n:count} deals", stage=label, n=int(deals))
+        for label, deals in zip(labels, now["deals"], strict=True)
+    )
+    alt = said("Open deals by stage. {stages:listed}.", stages=counts)
+    drawn = [Picture(lambda width: stage_chart(now, width, stages.currency), alt)] if len(now) else []
+    return Section(
+        said("Where the deals are"), wording.moves_back(stages.moves_back, stages.after_moving_back), drawn, [table]
+    )
 
 
-def _odds(scores: pd.DataFrame, crm: CRMData) -> Section:
+def _odds(scores: pd.DataFrame, names: DealNames, currency: str | None) -> Section:
+    title = said("Win odds of the open deals")
     if scores.empty:
-        return Section("Win odds of the open deals")
-    names = crm.deals.set_index("deal_id")
+        return Section(title)
+    deals = names.deals
     shown = scores.assign(
-        name=scores["deal_id"].map(names["name"]) if "name" in names else None,
-        stage=scores["deal_id"].map(names["stage"]),
-        amount=scores["deal_id"].map(names["amount"]) if "amount" in names else None,
+        name=scores["deal_id"].map(deals["name"]) if "name" in deals else None,
+        stage=scores["deal_id"].map(deals["stage"]),
+        amount=scores["deal_id"].map(deals["amount"]) if "amount" in deals else None,
+        currency=scores["deal_id"].map(deals["currency"]) if "currency" in deals else None,
     )
-    counts = pd.Series(bands(scores["win_probability"].to_numpy())).value_counts()
-    told = ", ".join(f"{count} {band}" for band, count in counts.items())
     table = Table(
         "odds",
-        "Open deals, best odds first",
+        said("Open deals, best odds first"),
         shown,
         {
-            "deal_id": ("deal", "text"),
-            "stage": ("stage", "text"),
-            "amount": ("amount", "money"),
-            "win_probability": ("odds", "percent"),
-            "low": ("from", "percent"),
-            "high": ("to", "percent"),
-            "p_win_30d": ("won in 30 days", "percent"),
-            "reason_1": ("first reason", "text"),
+            "deal_id": (said("Deal"), "text"),
+            "stage": (said("Stage"), "text"),
+            "amount": (said("Amount"), "money"),
+            "win_probability": (said("Win odds"), "percent"),
+            "low": (said("From"), "percent"),
+            "high": (said("To"), "percent"),
+            "p_win_30d": (said("Won in 30 days"), "percent"),
+            "reason_1": (said("First reason"), "text"),
         },
         most=20,
+        words={"deal_id": names.names(shown["deal_id"])},
+        currency=currency,
+        currency_column="currency" if "currency" in deals else "",
     )
-    total = f"{len(scores):,} open deals, {scores['win_probability'].sum():.0f} wins expected of them in the end"
-    return Section("Win odds of the open deals", [f"{total}. By band: {told}."], [], [table])
+    total = texts(
+        "{n:count} open deal, of which {wins:count} can be expected to be won in the end.",
+        "{n:count} open deals, of which {wins:count} can be expected to be won in the end.",
+        n=len(scores),
+        wins=float(scores["win_probability"].sum()),
+    )
+    counts = pd.Series(bands(scores["win_probability"].to_numpy())).value_counts()
+    by_band = tuple(
+        text("{band}: {n:count}", band=BAND_LABELS[band], n=int(counts[band]))
+        for band in BAND_LABELS
+        if counts.get(band, 0)
+    )
+    return Section(title, [joined(total, text("By band: {bands:listed}.", bands=by_band))], [], [table])
 
 
 def _by_segment(scores: pd.DataFrame, groups: pd.Series, segment: str) -> Section:
-    of_deal = scores.assign(group=scores["deal_id"].map(groups).astype(object).fillna("(not known)"))
+    of_deal = scores.assign(group=scores["deal_id"].map(groups).astype(object).fillna("(not recorded)"))
     table = of_deal.groupby("group")["win_probability"].agg(deals="size", wins="sum", odds="mean").reset_index()
     table = table.sort_values(["deals", "group"], ascending=[False, True], ignore_index=True)
-    heads = Table(
+    label = segment_label(segment, words_for(segment))
+    title = said("Open deals by {segment}", segment=label)
+    by_group = Table(
         "by-segment",
-        f"Open deals by {segment}",
+        title,
         table,
         {
-            "group": (segment, "text"),
-            "deals": ("open deals", "count"),
-            "wins": ("wins expected", "number"),
-            "odds": ("mean odds", "percent"),
+            "group": (capital(label), "text"),
+            "deals": (said("Open deals"), "count"),
+            "wins": (said("Wins expected"), "number"),
+            "odds": (said("Average odds"), "percent"),
         },
+        words={"group": [group_label(segment, group) for group in table["group"]]},
     )
-    return Section(f"By {segment}", [], [], [heads])
+    return Section(title, [], [], [by_group])
 
 
-def _over_time(found: Funnel) -> Section:
-    if found.history.empty:
-        return Section("Over time")
+def _over_time(stages: Funnel) -> Section:
+    title = said("Over time")
+    history = stages.history
+    if history.empty:
+        return Section(title)
     table = Table(
         "history",
-        "Open deals at month ends",
-        found.history,
-        {"month_end": ("month end", "date"), "stage": ("stage", "text"), "deals": ("deals", "count")},
+        said("Open deals at month ends"),
+        history,
+        {
+            "month_end": (said("Month end"), "date"),
+            "stage": (said("Stage"), "text"),
+            "deals": (said("Deals"), "count"),
+        },
         most=0,
     )
-    alt = "Number of open deals in each stage at the last month ends."
-    return Section("Over time", [], [Picture(lambda width: history_chart(found.history, width), alt)], [table])
+    alt = said("Number of open deals in each stage at the last month ends.")
+    return Section(title, [], [Picture(lambda width: history_chart(history, width), alt)], [table])
 
 
-def _conversion(found: Funnel) -> Section:
-    if found.conversion.empty:
-        return Section("From stage to stage")
+def _conversion(stages: Funnel) -> Section:
+    title = said("From stage to stage")
+    conversion = stages.conversion
+    if conversion.empty:
+        return Section(title)
     table = Table(
         "conversion",
-        "What becomes of the deals that reach a stage",
-        found.conversion,
+        said("What becomes of the deals that reach a stage"),
+        conversion,
         {
-            "stage": ("stage", "text"),
-            "deals": ("deals", "count"),
-            "moved_on_finally": ("move on", "percent"),
-            "lost_finally": ("lost", "percent"),
-            "moved_on_30": ("move on in 30 days", "percent"),
-            "median_days": ("days, half of them", "days"),
+            "stage": (said("Stage"), "text"),
+            "deals": (said("Deals"), "count"),
+            "moved_on_finally": (said("Move on"), "percent"),
+            "lost_finally": (said("Lost"), "percent"),
+            "moved_on_30": (said("Move on in 30 days"), "percent"),
+            "median_days": (said("Median days"), "days"),
         },
+        words={"stage": [group_label("stage", stage) for stage in conversion["stage"]]},
     )
-    drawn = Picture(
-        lambda width: conversion_chart(found.conversion, width), _words(found.conversion, "stage", "moved_on_finally")
-    )
-    return Section("From stage to stage", [], [drawn], [table])
+    drawn = Picture(lambda width: conversion_chart(conversion, width), conversion_words(conversion))
+    return Section(title, wording.conversion(conversion), [drawn], [table])
 
 
-def _stalled(found: Funnel) -> Section:
-    table = Table(
-        "stalled",
-        "Deals that stall, largest first",
-        found.stalled,
-        {
-            "deal_id": ("deal", "text"),
-            "owner": ("owner", "text"),
-            "stage": ("stage", "text"),
-            "days_in_stage": ("in stage, days", "days"),
-            "usual_days": ("usual, days", "days"),
-            "amount": ("amount", "money"),
-        },
-        most=20,
-    )
+def _stalled(stages: Funnel, names: DealNames) -> Section:
     back = Table(
         "moves-back",
-        "Moves back to an earlier stage",
-        found.moves_back,
-        {"stage": ("from", "text"), "deals": ("deals", "count"), "moves": ("moves", "count")},
+        said("Moves back to an earlier stage"),
+        stages.moves_back,
+        {
+            "stage": (said("From stage"), "text"),
+            "deals": (said("Deals"), "count"),
+            "moves": (said("Moves"), "count"),
+        },
     )
-    return Section("Where deals stall", [], [], [each for each in (table, back) if len(each.frame)])
+    tables = [stalled_table(stages, names, most=20), back]
+    return Section(said("Where deals stall"), [], [], [each for each in tables if len(each.frame)])
 
 
-def _speed(found: Funnel) -> Section:
+def _speed(stages: Funnel) -> Section:
     velocity = Table(
         "velocity",
-        "Sales velocity",
-        found.velocity,
+        said("Sales velocity"),
+        stages.velocity,
         {
-            "period": ("period", "text"),
-            "open_deals": ("open deals", "count"),
-            "win_rate": ("win rate", "percent"),
-            "mean_won_amount": ("mean won amount", "money"),
-            "mean_days_won": ("days to win", "days"),
-            "per_30_days": ("in 30 days", "money"),
+            "period": (said("Period"), "text"),
+            "open_deals": (said("Open deals"), "count"),
+            "win_rate": (said("Win rate"), "percent"),
+            "mean_won_amount": (said("Average won amount"), "money"),
+            "mean_days_won": (said("Days to win"), "days"),
+            "per_30_days": (said("In 30 days"), "money"),
         },
+        words={"period": [_PERIOD_LABELS.get(name, name) for name in stages.velocity["period"]]}
+        if len(stages.velocity)
+        else {},
+        currency=stages.currency,
     )
+    coverage = stages.coverage
     covered = Table(
         "coverage",
-        "Open amount against the rest of the quota",
-        found.coverage,
+        said("Open amount against the rest of the quota"),
+        coverage,
         {
-            "level": ("level", "text"),
-            "name": ("name", "text"),
-            "quota": ("quota", "money"),
-            "won": ("won", "money"),
-            "open_amount": ("open", "money"),
-            "coverage": ("times covered", "number"),
+            "level": (said("Level"), "text"),
+            "name": (said("Name"), "text"),
+            "quota": (said("Quota"), "money"),
+            "won": (said("Amount won"), "money"),
+            "open_amount": (said("Open amount"), "money"),
+            "coverage": (said("Times covered"), "times"),
         },
+        words={"level": [_LEVEL_LABELS.get(name, name) for name in coverage["level"]]} if len(coverage) else {},
+        currency=stages.currency,
     )
-    return Section("Velocity and coverage", [], [], [each for each in (velocity, covered) if len(each.frame)])
-
-
-def _words(frame: pd.DataFrame, name: str, figure: str) -> str:
-    """The figures of a chart, for those who do not see it."""
-    how = ".0%" if frame[figure].max() <= 1 else ",.0f"
-    parts = [f"{row[name]} {row[figure]:{how}}" for _, row in frame.iterrows()]
-    return f"{figure.replace('_', ' ')} by {name}: {'; '.join(parts)}"
+    return Section(said("Velocity and coverage"), [], [], [each for each in (velocity, covered) if len(each.frame)])

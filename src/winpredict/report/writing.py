@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -10,27 +11,37 @@ from urllib.parse import quote
 
 import pandas as pd
 import vl_convert
-from babel import Locale, UnknownLocaleError
-from babel.dates import format_date
-from babel.numbers import format_decimal, format_percent
+from babel.dates import get_day_names, get_month_names
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from winpredict._internal.atomic import replacing
 from winpredict._internal.spreadsheets import without_formulas
 from winpredict.errors import ConfigError
+from winpredict.locale import formats
+from winpredict.locale.language import current
+from winpredict.locale.text import Text, said, text, texts
 from winpredict.report.charts.style import DARK, NARROW, WIDE
-from winpredict.report.page import SUMMARY, Format, Picture, Report, Table
+from winpredict.report.page import SUMMARY, Format, Picture, Report, Section, Table
 
 SUFFIXES = (".html", ".pdf", ".md")
-_MISSING = "–"
 _LEFT = ("text", "date", "check")
+_STYLES: Mapping[Format, Callable[[Any], str]] = {
+    "count": formats.count,
+    "days": formats.count,
+    "number": formats.number,
+    "percent": formats.percent,
+    "points": formats.exact_points,
+    "times": formats.multiple,
+    "exact": formats.precise,
+    "date": formats.day,
+}
 #: What Markdown takes for markup: within a text (underscores only at the edge of a word), and where a block begins.
 _MARKUP = re.compile(r"[\\`*\[\]<~]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
 _BLOCK = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=>|(?:#+|[+-])(?:\s|$)|[-=]+$))")
 
 
-def write_report(report: Report, out: Path, *, locale: str = "en_US") -> list[Path]:
-    """Write a report and its tables.
+def write_report(report: Report, out: Path) -> list[Path]:
+    """Write a report and its tables, in the language of the moment.
 
     Parameters
     ----------
@@ -38,8 +49,6 @@ def write_report(report: Report, out: Path, *, locale: str = "en_US") -> list[Pa
     out : Path
         A file that ends in .html, .pdf or .md. The tables stand beside it as ``<stem>-<table>.csv``, and for Markdown
         the charts as ``<stem>-<number>.svg``.
-    locale : str
-        For numbers and dates, such as ``en_US`` or ``de_DE``.
 
     Returns
     -------
@@ -49,49 +58,46 @@ def write_report(report: Report, out: Path, *, locale: str = "en_US") -> list[Pa
     Raises
     ------
     ConfigError
-        When the suffix or the locale is unknown.
+        When the suffix is unknown.
     WorkspaceError
         When a file cannot be written; the earlier one stands.
     """
     out = Path(out)
-    places = require_writable(out, locale)
-    written = [_write(out, _rendered(report, out, places))]
+    require_writable(out)
+    written = [_write(out, _rendered(report, out))]
     if out.suffix.lower() == ".md":
         for number, picture in enumerate(_pictures(report), start=1):
-            written.append(_write(out.with_name(_svg_name(out, number)), _svg(picture, WIDE, places).encode()))
+            written.append(_write(out.with_name(_svg_name(out, number)), _svg(picture, WIDE).encode()))
     for table in report.tables:
         path = out.with_name(f"{out.stem}-{table.name}.csv")
         written.append(_write(path, without_formulas(table.frame).to_csv(index=False).encode()))
     return written
 
 
-def require_writable(out: Path, locale: str) -> Locale:
-    """The locale, if a report can be written so; to be asked before long work.
+def require_writable(out: Path) -> None:
+    """Do nothing if a report can be written so; to be asked before long work.
 
     Raises
     ------
     ConfigError
-        When the suffix or the locale is unknown, or the system lacks what a PDF needs.
+        When the suffix is unknown, or the system lacks what a PDF needs.
     """
     suffix = Path(out).suffix.lower()
     if suffix not in SUFFIXES:
         raise ConfigError(f"cannot write a report as {Path(out).name!r}; end the name in {', '.join(SUFFIXES)}")
     if suffix == ".pdf":
         _weasyprint()
-    return _locale(locale)
 
 
-def report_bytes(report: Report, suffix: Literal[".html", ".pdf"], *, locale: str = "en_US") -> bytes:
+def report_bytes(report: Report, suffix: Literal[".html", ".pdf"]) -> bytes:
     """A report as one file that stands alone: rows that are not shown are nowhere else.
 
     Parameters
     ----------
     report : Report
     suffix : {".html", ".pdf"}
-    locale : str
-        For numbers and dates.
     """
-    return _rendered(report, Path(f"report{suffix}"), _locale(locale), beside=False)
+    return _rendered(report, Path(f"report{suffix}"), beside=False)
 
 
 def _write(path: Path, content: bytes) -> Path:
@@ -100,12 +106,11 @@ def _write(path: Path, content: bytes) -> Path:
     return path
 
 
-def _rendered(report: Report, out: Path, locale: Locale, *, beside: bool = True) -> bytes:
+def _rendered(report: Report, out: Path, *, beside: bool = True) -> bytes:
     suffix = out.suffix.lower()
     if suffix == ".md":
-        return _template("report.md.j2", report, locale, pictures=_numbered(report, out)).encode()
-    pictures = _embedded(report, locale, both=suffix == ".html")
-    html = _template("report.html.j2", report, locale, pictures=pictures, beside=beside)
+        return _template("report.md.j2", report, pictures=_numbered(report, out)).encode()
+    html = _template("report.html.j2", report, pictures=_embedded(report, both=suffix == ".html"), beside=beside)
     if suffix == ".html":
         return html.encode()
     pdf: bytes = _weasyprint().HTML(string=html).write_pdf()
@@ -137,64 +142,99 @@ def from_template(name: str, **values: Any) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"key": id, "plain": as_plain_markdown}
+    environment.globals |= {"_": text, "ngettext": texts}
     return environment.get_template(name).render(**values)
 
 
-def _template(name: str, report: Report, locale: Locale, pictures: dict[int, Any], *, beside: bool = True) -> str:
+def _template(name: str, report: Report, pictures: dict[int, Any], *, beside: bool = True) -> str:
     style = (files("winpredict.report") / "templates" / "report.css").read_text()
     return from_template(
         name,
         report=report,
         summary=list(report.summary)[:SUMMARY],
-        sections=[section for section in report.sections if not section.empty],
+        sections=_shown(report.sections),
+        appendix=_shown(report.appendix),
         pictures=pictures,
         beside=beside,
-        cells=lambda table: _cells(table, locale),
+        cells=_cells,
+        left_out=_left_out,
         left=_LEFT,
-        language=locale.language,
+        language=current().lang,
         style=style,
         narrow=NARROW + 2 * 20,
     )
 
 
-def _cells(table: Table, locale: Locale) -> list[list[str]]:
+def _shown(sections: Sequence[Section]) -> list[Section]:
+    return [section for section in sections if not section.empty]
+
+
+def _cells(table: Table) -> list[list[str]]:
     """The shown values as text."""
-    shown = table.shown
-    written = [[written_as(value, table.columns[str(name)][1], locale) for value in shown[name]] for name in shown]
+    shown, currencies = table.shown, table.currencies
+    written = [
+        [
+            written_as(value, table.columns[str(name)][1], each)
+            for value, each in zip(shown[name], currencies, strict=True)
+        ]
+        for name in shown
+    ]
     return [list(row) for row in zip(*written, strict=True)]
 
 
-def written_as(value: Any, how: Format, locale: Locale) -> str:
-    """A value as people of a place write it.
+def _left_out(table: Table, beside: bool) -> Text:
+    """How many rows are not shown, and where they are."""
+    values: dict[str, Any] = {"table": table.title, "n": table.left_out}
+    if not beside:
+        return texts(
+            "{table}: {n:count} more row is not shown.", "{table}: {n:count} more rows are not shown.", **values
+        )
+    if len(table.shown):
+        return texts(
+            "{table}: {n:count} more row in the CSV file beside this report.",
+            "{table}: {n:count} more rows in the CSV file beside this report.",
+            **values,
+        )
+    return texts(
+        "{table}: {n:count} row in the CSV file beside this report.",
+        "{table}: {n:count} rows in the CSV file beside this report.",
+        **values,
+    )
+
+
+def written_as(value: Any, how: Format, currency: str | None = "") -> str:
+    """A value as the language of the moment writes it.
+
+    Parameters
+    ----------
+    value : object
+        Missing ones are written as a dash.
+    how : Format
+    currency : str or None
+        Of an amount: empty where none is recorded, None where there are several.
 
     Examples
     --------
-    >>> german = Locale.parse("de_DE")
-    >>> [written_as(1234567.8, how, german) for how in ("money", "number")], written_as(0.1234, "points", german)
-    (['1.234.568', '1.234.567,8'], '+12,3')
+    >>> from winpredict.locale.language import speaking
+    >>> with speaking("de_DE"):
+    ...     [written_as(1234567.8, how) for how in ("money", "number")], written_as(0.1234, "points")
+    (['1.234.568', '1.234.568'], '+12,3')
     """
-    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
-        return _MISSING
+    if isinstance(value, Text):
+        return str(value)
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return formats.MISSING
     if how == "check":
-        return "yes" if value else "no"
-    if how == "date":
-        return format_date(pd.Timestamp(value).date(), format="medium", locale=locale)
-    if how == "percent":
-        return format_percent(float(value), format="#,##0.#%" if abs(value) < 0.0995 else "#,##0%", locale=locale)
-    if how == "points":
-        return format_decimal(100 * float(value), format="+#,##0.0;-#,##0.0", locale=locale)
+        return said("yes") if value else said("no")
+    if how == "money":
+        return formats.money((float(value), currency))
     if how == "size":
-        return format_decimal(100 * float(value), format="#,##0.0", locale=locale)
-    if how == "exact":
-        return format_decimal(float(value), format="#,##0.000", locale=locale)
-    if how in ("count", "money"):
-        return format_decimal(round(float(value)), format="#,##0", locale=locale)
-    if how in ("days", "number"):
-        return format_decimal(float(value), format="#,##0.#" if abs(value) < 1e9 else "#,##0", locale=locale)
-    return str(value)
+        return formats.number(100 * float(value))
+    style = _STYLES.get(how)
+    return str(value) if style is None else style(value if how == "date" else float(value))
 
 
-def as_plain_markdown(text: str) -> str:
+def as_plain_markdown(words: object) -> str:
     r"""A text in one line in which Markdown finds no markup: names and titles come from the CRM.
 
     Examples
@@ -202,38 +242,31 @@ def as_plain_markdown(text: str) -> str:
     >>> print(as_plain_markdown("# *Kim*\n<b> in stage_win_rate [x](y)"))
     \# \*Kim\* \<b> in stage_win_rate \[x\](y)
     """
-    line = _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
+    line = _MARKUP.sub(r"\\\g<0>", re.sub(r"\s+", " ", str(words), flags=re.ASCII).strip())
     return _BLOCK.sub(r"\1\\", line)
 
 
-def day_in_words(day: pd.Timestamp | date | None, locale: str = "en_US") -> str:
-    """A day as people of a place write it; "undated" where there is none.
+def day_in_words(day: pd.Timestamp | date | None) -> str:
+    """A day as the language of the moment writes it; "undated" where there is none.
 
     Examples
     --------
-    >>> day_in_words(pd.Timestamp("2025-03-13"), "en_US")
-    'March 13, 2025'
+    >>> day_in_words(pd.Timestamp("2025-03-13"))
+    '13 Mar 2025'
     """
-    return "undated" if day is None else format_date(pd.Timestamp(day).date(), format="long", locale=_locale(locale))
-
-
-def _locale(name: str) -> Locale:
-    try:
-        return Locale.parse(name.replace("-", "_"))
-    except (ValueError, UnknownLocaleError):
-        raise ConfigError(f"unknown locale {name!r}; write it as language_COUNTRY, such as en_US or de_DE") from None
+    return said("undated") if day is None else formats.day(pd.Timestamp(day))
 
 
 def _pictures(report: Report) -> list[Picture]:
-    return [picture for section in report.sections for picture in section.pictures]
+    return [picture for section in (*report.sections, *report.appendix) for picture in section.pictures]
 
 
-def _embedded(report: Report, locale: Locale, *, both: bool) -> dict[int, Any]:
+def _embedded(report: Report, *, both: bool) -> dict[int, Any]:
     """Every chart as addresses that hold the drawing itself: for a page, and (if asked) for a phone."""
     return {
         id(picture): {
-            "wide": _address(_svg(picture, WIDE, locale, dark=both)),
-            "narrow": _address(_svg(picture, NARROW, locale, dark=both)) if both else "",
+            "wide": _address(_svg(picture, WIDE, dark=both)),
+            "narrow": _address(_svg(picture, NARROW, dark=both)) if both else "",
         }
         for picture in _pictures(report)
     }
@@ -250,7 +283,7 @@ def _svg_name(out: Path, number: int) -> str:
     return f"{out.stem}-{number}.svg"
 
 
-def drawn(picture: Picture, width: int = WIDE, *, locale: str = "en_US") -> str:
+def drawn(picture: Picture, width: int = WIDE) -> str:
     """A chart as SVG for a page in a browser; its colours are those of the reader's light or dark screen.
 
     Parameters
@@ -258,26 +291,43 @@ def drawn(picture: Picture, width: int = WIDE, *, locale: str = "en_US") -> str:
     picture : Picture
     width : int
         Pixels.
-    locale : str
-        For numbers and dates.
     """
-    return _svg(picture, width, _locale(locale), dark=True)
+    return _svg(picture, width, dark=True)
 
 
-def _svg(picture: Picture, width: int, locale: Locale, *, dark: bool = False) -> str:
-    svg: str = vl_convert.vegalite_to_svg(picture.draw(width).to_dict(), **_chart_locale(locale))
+def _svg(picture: Picture, width: int, *, dark: bool = False) -> str:
+    svg: str = vl_convert.vegalite_to_svg(picture.draw(width).to_dict(), **_chart_locale())
     return svg.replace(">", f">{_dark_style()}", 1) if dark else svg
 
 
-def _chart_locale(locale: Locale) -> dict[str, Any]:
-    name: Any = f"{locale.language}-{locale.territory}"
-    try:
-        return {
-            "format_locale": vl_convert.get_format_locale(name),
-            "time_format_locale": vl_convert.get_time_format_locale(name),
-        }
-    except ValueError:  # one that the drawing library does not have: as in English
-        return {}
+def _chart_locale() -> dict[str, Any]:
+    """How the drawing library writes numbers and dates: as the language of the moment does."""
+    locale = current().locale
+    symbols = locale.number_symbols[locale.default_numbering_system]
+    percent = locale.percent_formats[None].pattern
+    # in the library's names of days a week begins with Sunday
+    days = {name: get_day_names(name, locale=locale) for name in ("wide", "abbreviated")}
+    months = {name: get_month_names(name, locale=locale) for name in ("wide", "abbreviated")}
+    in_order = {name: [of[(place + 6) % 7] for place in range(7)] for name, of in days.items()}
+    return {
+        "format_locale": {
+            "decimal": symbols["decimal"],
+            "thousands": symbols["group"],
+            "grouping": [3],
+            "currency": ["", ""],
+            "percent": percent[len(percent.rstrip("% \u00a0\u202f")) :],
+        },
+        "time_format_locale": {
+            "dateTime": "%x, %X",
+            "date": "%d.%m.%Y",
+            "time": "%H:%M:%S",
+            "periods": ["AM", "PM"],
+            "days": in_order["wide"],
+            "shortDays": in_order["abbreviated"],
+            "months": list(months["wide"].values()),
+            "shortMonths": list(months["abbreviated"].values()),
+        },
+    }
 
 
 def _dark_style() -> str:

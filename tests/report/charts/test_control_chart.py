@@ -1,8 +1,12 @@
+import json
+
 import pandas as pd
 import pytest
 
 from winpredict.insights.control import control_chart
 from winpredict.insights.decomposition import decompose
+from winpredict.insights.labels import MEASURE_LABELS
+from winpredict.locale.language import speaking
 from winpredict.report.charts.control import control_chart_picture, decomposition_chart
 from winpredict.report.charts.style import NARROW, WIDE
 
@@ -55,7 +59,23 @@ def test_the_largest_part_comes_first(width):
     picture = decomposition_chart(decompose(deals(20, 20), deals(22, 5), "product", draws=100), "product", width)
     rows = next(rows for rows in picture.to_dict()["datasets"].values() if "group" in rows[0])
     assert [row["group"] for row in rows] == ["B", "A"]
-    assert "-13 points" in texts(picture)
+    assert texts(picture).startswith("Win rate: −13.0 points, 0.0 of them from the mix by product")
+
+
+def test_series_are_named_in_words_of_the_language():
+    months = pd.date_range("2024-01-01", periods=12, freq="MS", tz="UTC")
+    index = pd.Series(WON, index=months)
+    chart = control_chart(
+        index, name=MEASURE_LABELS["win_rate"], unit="share", period="month", kind="p", counts=[100] * 12
+    )
+    with speaking("fr"):
+        french = texts(control_chart_picture(chart))
+        axis = json.dumps(control_chart_picture(chart).to_dict())
+    assert french.startswith("Taux de réussite\xa0: changement en septembre 2024")
+    assert "nouveau niveau, 30\xa0% avant, 19\xa0% depuis" in french
+    assert '"title": "taux de r\\u00e9ussite"' in axis
+    with speaking("de"):
+        assert "neues Niveau, vorher 30\xa0%, seitdem 19\xa0%" in texts(control_chart_picture(chart))
 
 
 def test_nothing_to_split_is_drawn_empty():

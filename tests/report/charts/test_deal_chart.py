@@ -30,8 +30,8 @@ def svg(story, width=WIDE):
 def test_stages_touches_and_moves_are_drawn(story, width):
     text = svg(story, width)
     kinds = set(story.events["kind"])
-    assert all((name in text) == (kind in kinds) for kind, name in KINDS.items() if name != "Other")
-    assert all(f">{stage}<" in text for stage in story.events.loc[story.events["kind"] == "stage", "told"])
+    assert all((str(name) in text) == (kind in kinds) for kind, name in KINDS.items() if kind != "other")
+    assert all(f">{stage}<" in text for stage in story.events.loc[story.events["kind"] == "stage", "label"])
     assert all(f">{number + 1}<" in text for number in range(len(story.largest_moves())))
     assert f"{story.steps[-1].win_probability:.0%} now" in text
     assert "prefers-color-scheme:dark" in text
@@ -44,7 +44,7 @@ def test_a_new_deal_without_events_is_drawn(story):
 
 
 def test_markup_in_a_stage_stays_text(story):
-    events = pd.DataFrame({"at": [story.steps[0].as_of], "kind": ["stage"], "told": ["<script>alert(1)</script>"]})
+    events = pd.DataFrame({"at": [story.steps[0].as_of], "kind": ["stage"], "label": ["<script>alert(1)</script>"]})
     assert "<script>" not in svg(dataclasses.replace(story, events=events))
 
 

@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 
 from winpredict.insights.funnel import funnel
+from winpredict.locale.formats import rough_money
+from winpredict.locale.language import speaking
 from winpredict.report.charts.funnel import conversion_chart, history_chart, stage_chart
 from winpredict.report.charts.style import NARROW, WIDE
 
@@ -44,6 +46,8 @@ def test_a_month_end_is_named_by_the_month_that_ends(found):
     last = found.history["month_end"].max()
     assert f"{last - pd.Timedelta('1us'):%b %y}" in text
     assert f'"{last:%b %y}"' not in text
+    with speaking("fr"):
+        assert "févr. 25" in str(history_chart(found.history).to_dict())
 
 
 def test_shares_and_days_are_written_out(found):
@@ -52,6 +56,19 @@ def test_shares_and_days_are_written_out(found):
     first = found.conversion.iloc[0]
     assert rows[0]["lost_text"] == f"{100 * first['lost_finally']:.0f}% lost"
     assert rows[0]["label"] == f"Prospecting ({first['median_days']:.0f} days)"
+    with speaking("fr"):
+        french = json.loads(conversion_chart(found.conversion).to_json())
+    rows = max(french["datasets"].values(), key=len)
+    assert rows[0]["lost_text"] == f"{100 * first['lost_finally']:.0f}\xa0% perdues"
+    assert rows[0]["label"] == f"Prospecting ({first['median_days']:.0f} jours)"
+
+
+def test_amounts_are_rounded_and_have_their_currency(found):
+    drawn = json.loads(stage_chart(found.now, currency="EUR").to_json())
+    rows = max(drawn["datasets"].values(), key=len)
+    amounts = found.now["amount"].astype(float)
+    assert rows[0]["amount_text"] == rough_money((amounts.iloc[0], "EUR"))
+    assert rows[0]["amount_text"].startswith("€")
 
 
 def test_empty_frames_are_drawn_too(found, tmp_path):

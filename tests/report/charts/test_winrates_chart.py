@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from winpredict.insights.winrates import closed_won
+from winpredict.locale.language import speaking
 from winpredict.report.charts.style import NARROW, WIDE
 from winpredict.report.charts.winrates import MAX_GROUPS, loss_reasons_chart, win_rate_chart
 
@@ -50,6 +51,27 @@ def test_without_a_period_before_there_is_no_ring_in_the_words(world):
     groups = result.segments[result.segments["segment"] == "product"]
     drawn = json.loads(win_rate_chart(groups, result.overall).to_json())
     assert "ring" not in " ".join(drawn["title"]["subtitle"])
+
+
+def test_groups_are_named_in_the_language(found):
+    groups = found.segments[found.segments["segment"] == "touches_band"]
+    with speaking("fr"):
+        drawn = json.loads(win_rate_chart(groups, found.overall).to_json())
+    rows = max(drawn["datasets"].values(), key=len)
+    assert rows[1]["label"] == f"1 à 4 ({groups['n'].iloc[1]})"
+    assert drawn["title"]["text"] == ["Taux de réussite par segment\xa0: nombre d’échanges"]
+    assert drawn["title"]["subtitle"][0].startswith("Point\xa0: taux de réussite, avec son intervalle à 95\xa0%\xa0; ")
+
+
+def test_long_names_are_broken_into_lines_and_keep_to_their_room(found, tmp_path):
+    groups = found.segments[found.segments["segment"] == "product"].copy()
+    groups["group"] = [f"{name} with a name that goes on and on for two lines" for name in groups["group"]]
+    for width in (WIDE, NARROW):
+        chart = win_rate_chart(groups, found.overall, width)
+        axis = chart.to_dict()["layer"][0]["encoding"]["y"]["axis"]
+        assert "goes on and" in axis["labelExpr"]
+        chart.save(str(tmp_path / "a.png"))
+        assert pixels(tmp_path / "a.png") <= width + 10
 
 
 def test_empty_frames_are_drawn_too(found, tmp_path):

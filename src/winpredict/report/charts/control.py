@@ -1,23 +1,32 @@
 """Charts of signal or noise: a process-behaviour chart, and the parts of a changed win rate."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from winpredict.insights._control_sentences import period_in_words, value_in_words
 from winpredict.insights.control import ControlChart
-from winpredict.insights.decomposition import Decomposition, points
+from winpredict.insights.decomposition import Decomposition
+from winpredict.insights.labels import SIGNAL_LABELS, capital, group_label, period_label, segment_label, value_label
+from winpredict.locale.text import Text, said, text, texts
 from winpredict.report.charts._rows import rows
-from winpredict.report.charts.style import ACCENT, BAND, DOWN, INK, MUTED, PAPER, QUIET, UP, WIDE, styled
+from winpredict.report.charts.style import ACCENT, BAND, DOWN, INK, MUTED, PAPER, QUIET, UP, WIDE, in_one_line, styled
 
+_UNITS: Mapping[str, Text] = {
+    "share": text("win rate"),
+    "days": text("days"),
+    "deals": text("deals"),
+    "touches": text("touches"),
+}
+_PERIODS: Mapping[str, Text] = {"month": text("month"), "week": text("week"), "": text("period")}
 _HEIGHT = 260
 _MARGIN = 60
 #: So many groups at most in a decomposition; of more, those with the largest parts.
 MAX_GROUPS = 15
 
 
-def control_chart_picture(chart: ControlChart, width: int = WIDE) -> Any:
+def control_chart_picture(chart: ControlChart, width: int = WIDE, height: int = _HEIGHT) -> Any:
     """A series with its centre and limits, its signals, and the beginning of a new level.
 
     Parameters
@@ -25,6 +34,8 @@ def control_chart_picture(chart: ControlChart, width: int = WIDE) -> Any:
     chart : ControlChart
     width : int
         Width of the whole chart in pixels.
+    height : int
+        Height of the plot in pixels.
 
     Returns
     -------
@@ -46,18 +57,18 @@ def control_chart_picture(chart: ControlChart, width: int = WIDE) -> Any:
     diamonds = signals.mark_point(shape="diamond", size=130, filled=True, color=DOWN, opacity=1)
     layers.append(diamonds.encode(y=y, tooltip=_tooltips(chart)))
     layers.extend(_labels(signals))
-    drawn = alt.layer(*layers).properties(width=width - _MARGIN, height=_HEIGHT)
+    drawn = alt.layer(*layers).properties(width=width - _MARGIN, height=height)
     return styled(drawn, _title(chart), _subtitle(chart, width), width)
 
 
-def decomposition_chart(found: Decomposition, words: str, width: int = WIDE) -> Any:
+def decomposition_chart(found: Decomposition, words: str = "", width: int = WIDE) -> Any:
     """What each group adds to the change of the win rate, by its rate and by the mix of deals.
 
     Parameters
     ----------
     found : Decomposition
     words : str
-        Words for the segment.
+        Words for the segment, if it is an attribute of the CRM.
     width : int
         Width of the whole chart in pixels.
 
@@ -68,7 +79,8 @@ def decomposition_chart(found: Decomposition, words: str, width: int = WIDE) -> 
     """
     shown = _parts(found)
     placed = rows("group", list(shown["group"]), width, right=16)
-    x_title = "points of the overall win rate"
+    x_title = said("points of the overall win rate")
+    segment = segment_label(found.segment, words)
     base = alt.Chart(shown).encode(placed.y)
     colour = alt.condition("datum.rate < 0", alt.value(DOWN), alt.value(UP))
     bars = base.mark_bar(height=10).encode(alt.X("rate:Q", title=x_title), color=colour, tooltip=_part_tooltips())
@@ -76,10 +88,11 @@ def decomposition_chart(found: Decomposition, words: str, width: int = WIDE) -> 
     mix = base.mark_point(shape="diamond", size=90, filled=False, color=INK, strokeWidth=1.5, opacity=1)
     zero = alt.Chart(pd.DataFrame({"rate": [0.0]})).mark_rule(color=QUIET).encode(alt.X("rate:Q"))
     drawn = alt.layer(zero, bars, spread, mix.encode(alt.X("mix:Q"), tooltip=_part_tooltips()))
-    title = f"Parts of the change by {words}" if pd.isna(found.change) else _parts_title(found, words)
-    lines = ["bar: wins more or less often (95% interval)", "diamond: is more or less common"]
+    title = _parts_title(found, segment)
+    lines = [text("Bar: wins more or less often (95% interval)"), text("diamond: is more or less common")]
     if len(shown) < len(found.frame):
-        lines.append(f"the {len(shown)} groups with the largest parts of {len(found.frame)}")
+        largest = text("the {shown:count} groups of {n:count} with the largest parts")
+        lines.append(largest.with_values(shown=len(shown), n=len(found.frame)))
     return styled(drawn.properties(width=placed.width, height=placed.height), title, lines, width)
 
 
@@ -88,11 +101,14 @@ def _drawn(chart: ControlChart) -> pd.DataFrame:
     shown = chart.frame.copy()
     letters = _letters(chart)
     shown["letter"] = [letters.get(name, "") for name in shown["signal"]]
-    shown["shown_as"] = ["" if pd.isna(value) else value_in_words(float(value), chart.unit) for value in shown["value"]]
+    shown["shown_as"] = [
+        "" if pd.isna(value) else str(value_label(float(value), chart.unit)) for value in shown["value"]
+    ]
+    shown["reason"] = [str(SIGNAL_LABELS.get(name, name)) for name in shown["signal"]]
     if chart.period:
         # without a zone the browser shows the same month everywhere
         shown["period"] = pd.to_datetime(shown["period"]).dt.tz_localize(None)
-        shown["name"] = [period_in_words(period, chart.period) for period in shown["period"]]
+        shown["name"] = [str(period_label(period, chart.period)) for period in shown["period"]]
     else:
         shown["name"] = shown["period"].map(str)
     return shown
@@ -100,7 +116,9 @@ def _drawn(chart: ControlChart) -> pd.DataFrame:
 
 def _places(chart: ControlChart, width: int) -> alt.X:
     if not chart.period:
-        return alt.X("period:Q", title="period", scale=alt.Scale(zero=False), axis=alt.Axis(tickMinStep=1, grid=False))
+        return alt.X(
+            "period:Q", title=said("period"), scale=alt.Scale(zero=False), axis=alt.Axis(tickMinStep=1, grid=False)
+        )
     axis = alt.Axis(format="%b %y", tickCount=6 if width >= WIDE else 3, grid=False, labelOverlap=True)
     return alt.X("period:T", title=None, axis=axis, scale=alt.Scale(padding=8))
 
@@ -110,7 +128,7 @@ def _value_axis(chart: ControlChart) -> alt.Axis:
 
 
 def _unit(chart: ControlChart) -> str | None:
-    return "share won" if chart.unit == "share" else chart.unit or None
+    return str(_UNITS.get(chart.unit, chart.unit)) or None
 
 
 def _limits(base: Any) -> list[Any]:
@@ -152,38 +170,41 @@ def _letters(chart: ControlChart) -> dict[str, str]:
 
 def _tooltips(chart: ControlChart) -> list[alt.Tooltip]:
     return [
-        alt.Tooltip("name:N", title=chart.period or "period"),
-        alt.Tooltip("shown_as:N", title=chart.name),
-        alt.Tooltip("n:Q", title="deals"),
-        alt.Tooltip("signal:N"),
+        alt.Tooltip("name:N", title=str(_PERIODS[chart.period])),
+        alt.Tooltip("shown_as:N", title=str(chart.name)),
+        alt.Tooltip("n:Q", title=said("deals")),
+        alt.Tooltip("reason:N", title=said("signal")),
     ]
 
 
 def _title(chart: ControlChart) -> str:
-    name = chart.name[:1].upper() + chart.name[1:]
+    name = capital(chart.name)
     if chart.change is not None:
-        told = f"changed in {period_in_words(chart.change['period'], chart.period)}"
-    elif chart.broken:
-        told = "stood out"
-    elif chart.bounds:
-        told = "no more than noise"
-    else:
-        told = "too little data for limits"
-    return f"{name}: {told}"
+        since = period_label(chart.change["period"], chart.period)
+        return said("{measure}: changed in {period}", measure=name, period=since)
+    if chart.broken:
+        return said("{measure}: single periods stand out", measure=name)
+    if chart.bounds:
+        return said("{measure}: normal variation", measure=name)
+    return said("{measure}: too little history for limits", measure=name)
 
 
 def _subtitle(chart: ControlChart, width: int) -> list[str]:
     if not chart.bounds:
-        return list(chart.notes)
+        return [str(note) for note in chart.notes]
     lines = []
     if chart.change is not None:
-        before, after = (value_in_words(chart.change[side], chart.unit) for side in ("before", "after"))
-        lines.append(f"vertical line: new level, {before} before, {after} since")
-    rules = [f"{letter}: {name}" for name, letter in _letters(chart).items()]
-    chance = f"chance of any signal without a change: {100 * chart.false_alarm_rate:.1f}%"
+        before, after = (value_label(chart.change[side], chart.unit) for side in ("before", "after"))
+        lines.append(said("Vertical line: new level, {before} before, {after} since", before=before, after=after))
+    limits = said("Dashed: limits of normal variation")
+    rules = [
+        said("{letter}: {rule}", letter=letter, rule=SIGNAL_LABELS.get(name, name))
+        for name, letter in _letters(chart).items()
+    ]
+    chance = said("chance of a false alarm: {share:percent}", share=chart.false_alarm_rate)
     if width < WIDE:
-        return [*lines, "dashed: limits of noise", *rules, chance]
-    return [*lines, f"dashed: limits of noise; {chance}", *(["; ".join(rules)] if rules else [])]
+        return [*lines, limits, *rules, chance]
+    return [*lines, in_one_line([limits, chance]), *([in_one_line(rules)] if rules else [])]
 
 
 def _parts(found: Decomposition) -> pd.DataFrame:
@@ -193,18 +214,26 @@ def _parts(found: Decomposition) -> pd.DataFrame:
     shown = frame.loc[order, ["group", "rate", "rate_low", "rate_high", "mix", "win_rate_before", "win_rate_after"]]
     parts = ["rate", "rate_low", "rate_high", "mix"]
     shown[parts] = 100 * shown[parts].astype(float)
-    return shown
+    return shown.assign(group=[str(group_label(found.segment, group)) for group in shown["group"]])
 
 
-def _parts_title(found: Decomposition, words: str) -> str:
-    return f"Win rate {points(found.change)}, of which by the mix of {words}: {points(found.mix)}"
+def _parts_title(found: Decomposition, segment: Text | str) -> Text:
+    if pd.isna(found.change):
+        return text("Parts of the change by {segment}", segment=segment)
+    return texts(
+        "Win rate: {n:exact_points} point, {mix:exact_points} of it from the mix by {segment}",
+        "Win rate: {n:exact_points} points, {mix:exact_points} of them from the mix by {segment}",
+        n=found.change,
+        mix=found.mix,
+        segment=segment,
+    )
 
 
 def _part_tooltips() -> list[alt.Tooltip]:
     return [
-        alt.Tooltip("group:N"),
-        alt.Tooltip("win_rate_before:Q", title="won before", format=".0%"),
-        alt.Tooltip("win_rate_after:Q", title="won since", format=".0%"),
-        alt.Tooltip("rate:Q", title="points by the rate", format=".1f"),
-        alt.Tooltip("mix:Q", title="points by the mix", format=".1f"),
+        alt.Tooltip("group:N", title=said("group")),
+        alt.Tooltip("win_rate_before:Q", title=said("win rate before"), format=".0%"),
+        alt.Tooltip("win_rate_after:Q", title=said("win rate since"), format=".0%"),
+        alt.Tooltip("rate:Q", title=said("points from the win rate"), format=".1f"),
+        alt.Tooltip("mix:Q", title=said("points from the mix of deals"), format=".1f"),
     ]

@@ -1,16 +1,22 @@
 """The chart of a deal: its odds over time and what happened meanwhile, on one time line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from winpredict.explain.story import DealStory, Step
+from winpredict.locale.text import Text, said, text
 from winpredict.report.charts.style import ACCENT, BAND, INK, MUTED, PAPER, QUIET, WIDE, styled
 
 #: Kinds of touches, a row each, with the name of the row.
-KINDS = {"meeting": "Meetings", "call": "Calls", "email": "E-mails", "other": "Other"}
+KINDS: Mapping[str, Text] = {
+    "meeting": text("Meetings"),
+    "call": text("Calls"),
+    "email": text("Emails"),
+    "other": text("Other touches"),
+}
 _ODDS_HEIGHT, _ROW = 210, 22
 _MARGIN = 88
 _LETTER = 6.2
@@ -43,9 +49,8 @@ def deal_chart(story: DealStory, width: int = WIDE) -> Any:
     touches = events[events["kind"].isin(list(KINDS))]
     if len(touches):
         chart = alt.vconcat(chart, _touches(touches, scale, ends, room), spacing=14)
-    return styled(
-        chart, _title(story), "line: win odds, band: 80% range of this deal's own odds; a tick below: a touch", width
-    )
+    legend = said("Line: win odds; band: 80% interval; each tick below: a touch")
+    return styled(chart, _title(story), legend, width)
 
 
 def steps_frame(story: DealStory) -> pd.DataFrame:
@@ -58,8 +63,10 @@ def steps_frame(story: DealStory) -> pd.DataFrame:
 def _title(story: DealStory) -> str:
     first, last = story.steps[0], story.steps[-1]
     if len(story.steps) == 1:
-        return f"Win odds: {last.win_probability:.0%}"
-    return f"Win odds: {first.win_probability:.0%} at first, {last.win_probability:.0%} now"
+        return said("Win odds: {odds:percent}", odds=last.win_probability)
+    return said(
+        "Win odds: {first:percent} at first, {now:percent} now", first=first.win_probability, now=last.win_probability
+    )
 
 
 def _odds(steps: pd.DataFrame, x: alt.X) -> list[Any]:
@@ -84,27 +91,27 @@ def _marks(moves: Sequence[Step], x: alt.X) -> list[Any]:
 
 def _stages(events: pd.DataFrame, x: alt.X, ends: list[pd.Timestamp], room: int) -> list[Any]:
     """A rule where a stage was entered, with its name where there is room beside it."""
-    stages = events[events["kind"] == "stage"][["day", "told"]].reset_index(drop=True)
+    stages = events[events["kind"] == "stage"][["day", "label"]].reset_index(drop=True)
     if stages.empty:
         return []
     span = max((ends[1] - ends[0]) / pd.Timedelta(days=1), 1e-6)
     place = ((stages["day"] - ends[0]) / pd.Timedelta(days=1)) / span * room
-    stages["line"] = _lines(place.tolist(), [_LETTER * len(name) + 10 for name in stages["told"]], room)
+    stages["line"] = _lines(place.tolist(), [_LETTER * len(name) + 10 for name in stages["label"]], room)
     stages["place"] = place
     base = alt.Chart(stages).encode(x=x)
     drawn: list[Any] = [base.mark_rule(color=QUIET, strokeDash=[3, 3])]
     for (line, left), some in stages.groupby(["line", _to_the_left(stages, room)]):
-        text = alt.Chart(some).mark_text(
+        name = alt.Chart(some).mark_text(
             align="right" if left else "left", dx=-4 if left else 4, color=MUTED, fontSize=11,
             baseline="bottom", dy=-4 - 13 * int(str(line)),
         )  # fmt: skip
-        drawn.append(text.encode(x=x, y=alt.value(0), text="told:N"))
+        drawn.append(name.encode(x=x, y=alt.value(0), text="label:N"))
     return drawn
 
 
 def _to_the_left(stages: pd.DataFrame, room: int) -> pd.Series:
     """Whether a name must stand before its rule, because it would run over the edge behind it."""
-    return (stages["place"] + _LETTER * stages["told"].str.len() + 10 > room).rename("left")
+    return (stages["place"] + _LETTER * stages["label"].str.len() + 10 > room).rename("left")
 
 
 def _lines(places: list[float], widths: list[float], room: int) -> list[int]:
@@ -127,9 +134,9 @@ def _lines(places: list[float], widths: list[float], room: int) -> list[int]:
 
 
 def _touches(touches: pd.DataFrame, scale: alt.Scale, ends: list[pd.Timestamp], room: int) -> Any:
-    names = [name for kind, name in KINDS.items() if (touches["kind"] == kind).any()]
-    shown = pd.DataFrame({"day": touches["day"], "row": touches["kind"].map(KINDS)})
-    y = alt.Y("row:N", sort=names, title=None, axis=alt.Axis(ticks=False, domain=False))
+    names = {kind: str(name) for kind, name in KINDS.items() if (touches["kind"] == kind).any()}
+    shown = pd.DataFrame({"day": touches["day"], "row": touches["kind"].map(names)})
+    y = alt.Y("row:N", sort=list(names.values()), title=None, axis=alt.Axis(ticks=False, domain=False))
     bare = alt.X("day:T", title=None, scale=scale, axis=_days_axis(ends, room, labels=False, ticks=False))
     ticks = alt.Chart(shown).mark_tick(thickness=2, size=14, color=INK).encode(bare, y)
     return ticks.properties(width=room, height=_ROW * len(names))
