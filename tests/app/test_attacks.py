@@ -68,7 +68,7 @@ def test_what_one_has_kept_of_a_page_opens_it_to_nobody_else(signed_in, cast, ro
     for tag in (own.headers["etag"], f"W/{own.headers['etag'].removeprefix('W/')}"):
         other = of_deal(signed_in("other_rep"), route, cast.deal, headers={"If-None-Match": tag})
         assert other.status_code != 304
-        assert other.text != own.text
+        assert other.text != own.text or route == "GET /api/v1/glossary"  # which says the same to everybody
         if "{deal_id" in route:
             theirs = of_deal(signed_in("rep"), route, cast.other_deal, headers={"If-None-Match": tag})
             assert theirs.status_code == 404

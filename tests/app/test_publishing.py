@@ -116,6 +116,27 @@ def test_the_week_before_is_of_the_run_that_people_saw_last(database, crm, score
     assert {each.week_before for each in rows(database, publish(database, crm, scores)).values()} == {0.3}
 
 
+@pytest.mark.parametrize(
+    ("before", "flags", "expected"),
+    [
+        (0.56, "stalled", "at_risk,stalled"),
+        (0.54, "stalled", "stalled"),
+        (0.9, "booked", "booked"),
+        (0.9, "hopeless", "hopeless"),
+        (0.9, "at_risk,silent", "at_risk,silent"),
+        (0.9, "", "at_risk"),
+    ],
+)
+def test_odds_that_fell_put_a_deal_at_risk_unless_it_is_booked_or_hopeless(
+    database, crm, scores, before, flags, expected
+):
+    flagged = with_odds(scores, 0.5).assign(flags=flags)
+    publish(database, crm, days_earlier(with_odds(flagged, before), 7))
+    found = rows(database, publish(database, crm, flagged, moved_points=5))
+    assert {each.flags for each in found.values()} == {expected}
+    assert {each.flag_names for each in found.values()} == {tuple(filter(None, expected.split(",")))}
+
+
 @pytest.mark.parametrize(("days", "model"), [(14, "1"), (150, "1"), (7, "2")])
 def test_neither_older_odds_nor_another_models_are_those_of_last_week(database, crm, scores, days, model):
     publish(database, crm, days_earlier(scores.assign(model_version=model), days))

@@ -17,10 +17,13 @@ from starlette.staticfiles import StaticFiles
 from winpredict.app.database import open_database
 from winpredict.app.desk import Desk, security_headers
 from winpredict.app.identity import VISIT_COOKIE, NotSignedInError, cookie_name, over_tls
+from winpredict.app.language import LanguageMiddleware, language_for, name_language
 from winpredict.app.openid import Provider
 from winpredict.app.security_middleware import SecurityMiddleware, problem
 from winpredict.config import Config
 from winpredict.errors import WinPredictError
+from winpredict.locale.language import speaking
+from winpredict.locale.text import said
 from winpredict.workspace import Workspace
 
 API = "/api/v1"
@@ -70,6 +73,7 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
         https_only=over_tls(desk),
     )
     app.add_middleware(SecurityMiddleware, headers=security_headers(over_tls=over_tls(desk)), settings=config.app)
+    app.add_middleware(LanguageMiddleware, config=config)
     return app
 
 
@@ -91,7 +95,7 @@ def _handle_errors(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         faults = [{"where": ".".join(map(str, each["loc"])), "what": each["msg"]} for each in error.errors()]
         if _is_api(request):
-            return problem(422, "some values are missing or impossible", errors=faults)
+            return problem(422, said("some values are missing or impossible"), errors=faults)
         return _error_response(request, 422, "; ".join(f"{each['where']}: {each['what']}" for each in faults), {})
 
     async def wanting(request: Request, error: Exception) -> Response:
@@ -99,20 +103,26 @@ def _handle_errors(app: FastAPI) -> None:
 
     async def impossible(request: Request, error: Exception) -> Response:
         _log.warning("a value that the database does not take: %s", error)
-        return _error_response(request, 422, "a value is too large, or holds a character that cannot be stored", {})
+        detail = said("a value is too large, or holds a character that cannot be stored")
+        return _error_response(request, 422, detail, {})
 
     async def unreachable(request: Request, error: Exception) -> Response:
         _log.error("the database does not answer: %s", error)
-        return _error_response(
-            request, 503, "the database does not answer; try again in a minute", {"Retry-After": "60"}
-        )
+        detail = said("the database does not answer; try again in a minute")
+        return _error_response(request, 503, detail, {"Retry-After": "60"})
 
     async def broken(request: Request, error: Exception) -> Response:
         # answers outside of all middleware, and the error is then raised again for the log; at that the server closes
         # the connection, and whoever is not told sends the next request into nothing
-        told = "something went wrong on the server; try again, and tell your admin the time if it happens again"
         headers = {**security_headers(over_tls=over_tls(app.state.desk)), "Connection": "close"}
-        return _error_response(request, 500, told, headers)
+        with speaking(language_for(request, app.state.desk.config)):
+            detail = said(
+                "something went wrong on the server; try again, and tell your administrator the time "
+                "if it happens again"
+            )
+            answer = _error_response(request, 500, detail, headers)
+            name_language(answer.headers)
+        return answer
 
     app.add_exception_handler(NotSignedInError, not_signed_in)
     app.add_exception_handler(StarletteHTTPException, refused)

@@ -1,8 +1,6 @@
-"""Big deals at risk as a condition in the database: the rule of `winpredict.insights.at_risk`."""
+"""Conditions on published scores: odds that moved, flags, and big deals at risk."""
 
-from datetime import datetime, timedelta
-
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import aliased
 
 from winpredict.app.records import Person, Score
@@ -10,18 +8,21 @@ from winpredict.app.visibility import latest_run, visible_scores
 from winpredict.config import Run
 
 
-def at_risk(person: Person, settings: Run, as_of: datetime | None) -> ColumnElement[bool]:
-    """A condition on `Score`: big among the deals that a person may see, and falling or silent.
+def at_risk(person: Person, settings: Run) -> ColumnElement[bool]:
+    """A condition on `Score`: at risk, and big among the deals that a person may see.
 
     Parameters
     ----------
     person : Person
     settings : Run
-        From which size, move and silence.
-    as_of : datetime or None
-        Of the scoring run; without it no deal is silent.
+        From which size on a deal is big.
     """
-    return and_(Score.deal_id.in_(_big(person, settings)), or_(falls(settings), is_silent(settings, as_of)))
+    return and_(Score.deal_id.in_(_big(person, settings)), has_flag("at_risk"))
+
+
+def has_flag(flag: str) -> ColumnElement[bool]:
+    """Deals with one of the flags of `winpredict.explain.deal_flags`."""
+    return Score.flags.contains(flag, autoescape=True)
 
 
 def rises(settings: Run) -> ColumnElement[bool]:
@@ -41,16 +42,8 @@ def touches_known() -> ColumnElement[bool]:
     return shown.where(of_any.last_touch_at.is_not(None)).exists()
 
 
-def is_silent(settings: Run, as_of: datetime | None) -> ColumnElement[bool]:
-    """Not touched for long, or since its creation, as far as touches are on record."""
-    if as_of is None:
-        return false()
-    since = func.coalesce(Score.last_touch_at, Score.created_at)
-    return and_(touches_known(), since <= as_of - timedelta(days=settings.silent_days))
-
-
 def _big(person: Person, settings: Run) -> Select[str]:
-    """Ids of the largest deals in each currency."""
+    """Ids of the largest deals in each currency; `winpredict.explain.deal_flags.big` in the database."""
     seen = visible_scores(person).subquery()
     # cume_dist is the share of deals that are not larger: rank(pct=True, method="max") of the rule in pandas
     place = func.cume_dist().over(partition_by=seen.c.currency, order_by=seen.c.amount)

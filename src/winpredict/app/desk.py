@@ -74,7 +74,8 @@ class Desk:
         ----------
         key : hashable
             All that it depends on: what it is, the state that it was made of (`Loaded.state`, the id of a scoring run),
-            and what the caller may see. Whoever has the same key gets the same answer.
+            what the caller may see, and the language, `current().name`, of what is worded or drawn. Whoever has the
+            same key gets the same answer.
         compute : callable
             An error that it raises is not kept.
 

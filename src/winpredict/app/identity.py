@@ -9,8 +9,10 @@ from fastapi import Depends, HTTPException, Request
 from starlette.responses import Response
 
 from winpredict.app.desk import Desk
+from winpredict.app.language import speak_to
 from winpredict.app.people import session_of, token_of
 from winpredict.app.records import Person, Role, Session
+from winpredict.locale.text import said
 
 #: __Host- makes browsers refuse the cookie from a sub-domain or without TLS; plain on loopback without TLS.
 COOKIE, VISIT_COOKIE, BROWSER_COOKIE = "wp_session", "wp_visit", "wp_browser"
@@ -94,15 +96,17 @@ class Allows:
         caller = _caller(request, takes_keys=bool(self.scope))
         if caller is None:
             if self.scope:
-                raise HTTPException(401, "sign in, or send a key: Authorization: Bearer wp_...", _CHALLENGE)
+                detail = said("sign in, or send a key: {header}", header="Authorization: Bearer wp_...")
+                raise HTTPException(401, detail, _CHALLENGE)
             raise NotSignedInError
         request.state.caller = caller  # for error pages, which keep the navigation
+        speak_to(request, caller.person, desk_of(request).config)
         if caller.session is not None and request.method not in SAFE_METHODS:
             await _check_csrf(request, caller.session)
         if caller.session is None and self.scope not in caller.scopes:
-            raise HTTPException(403, f"this key does not allow {self.scope}; make one that does")
+            raise HTTPException(403, said("this key does not allow {scope}; create one that does", scope=self.scope))
         if caller.person.role not in self.roles:
-            raise HTTPException(403, "your role does not allow this; ask your admin")
+            raise HTTPException(403, said("your role does not allow this; ask your administrator"))
         return caller
 
 
@@ -128,7 +132,7 @@ async def _check_csrf(request: Request, session: Session) -> None:
     if told is None and "form" in request.headers.get("content-type", ""):
         told = (await request.form()).get(CSRF_FIELD)
     if not isinstance(told, str) or not hmac.compare_digest(told.encode(), session.csrf_token.encode()):
-        raise HTTPException(403, "this form is out of date; go back, reload the page and try again")
+        raise HTTPException(403, said("this form is out of date; go back, reload the page and try again"))
 
 
 def over_tls(desk: Desk) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from winpredict.app.database import Database
 from winpredict.app.publishing import publish, published
 from winpredict.app.records import Setting
-from winpredict.config import App
+from winpredict.config import App, Run
 from winpredict.errors import WinPredictError, WorkspaceError
 from winpredict.workspace import Workspace
 
@@ -30,7 +30,13 @@ class Shown:
     is_new: bool
 
 
-def publish_latest(database: Database, workspace: Workspace, settings: App | None = None) -> Shown:
+def publish_latest(
+    database: Database,
+    workspace: Workspace,
+    settings: App | None = None,
+    *,
+    moved_points: float = Run().moved_points,
+) -> Shown:
     """Show people the workspace's latest scores, unless they see these already.
 
     After an import without scoring the same odds are shown to whom the deals belong now.
@@ -43,6 +49,8 @@ def publish_latest(database: Database, workspace: Workspace, settings: App | Non
     database : Database
     workspace : Workspace
     settings : App, optional
+    moved_points : float
+        As `winpredict.app.publishing.publish` takes it.
 
     Returns
     -------
@@ -78,7 +86,7 @@ def publish_latest(database: Database, workspace: Workspace, settings: App | Non
     # deals that were closed between scoring and now are no longer open ones
     closed = crm.deals.loc[crm.deals["outcome"] != "open", "deal_id"]
     shown = scores[~scores["deal_id"].isin(closed)].reset_index(drop=True)
-    run_id = publish(database, crm, shown, settings)
+    run_id = publish(database, crm, shown, settings, moved_points=moved_points)
     with database.writing() as session:
         session.merge(Setting(name=_FROM, value=state))
     return Shown(run_id, len(shown), is_new=before is None or before.id != run_id)

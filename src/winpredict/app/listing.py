@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session as DatabaseSession
 
-from winpredict.app.at_risk import at_risk, falls, rises
-from winpredict.app.publishing import shown_run
+from winpredict.app.at_risk import at_risk, falls, has_flag, rises
 from winpredict.app.records import CrmUser, Person, Score
 from winpredict.app.teams import matches_owner_filter
 from winpredict.app.visibility import visible_scores
@@ -55,14 +54,14 @@ def page_count(found: int, rows: int) -> int:
 
 
 def only_currency(currencies: Sequence[str]) -> str | None:
-    """The currency of a sum; None where it is not recorded, or amounts of several are added.
+    """The currency of a sum: empty where it is not recorded, None where amounts of several are added.
 
     Examples
     --------
-    >>> only_currency(["EUR"]), only_currency(["EUR", ""])
-    ('EUR', None)
+    >>> only_currency(["EUR"]), only_currency([""]), only_currency(["EUR", ""])
+    ('EUR', '', None)
     """
-    return (currencies[0] or None) if len(currencies) == 1 else None
+    return currencies[0] if len(currencies) == 1 else None
 
 
 def falls_first(order: Order) -> bool:
@@ -87,7 +86,10 @@ class DealQuery(BaseModel):
     owner: str = Field("", max_length=200, description="id of the owner in the CRM")
     whose: str = Field("", max_length=320, description="owner:USER_ID, under:USER_ID (with all reports) or team:NAME")
     moved: Literal["", "up", "down"] = Field("", description="odds that moved since the week before")
-    at_risk: bool = Field(False, description="only big deals whose odds fall or that nobody touches")
+    at_risk: bool = Field(False, description="only big deals that are at risk")
+    flag: Literal["", "at_risk", "silent", "stalled", "overdue", "hopeless", "let_go", "booked"] = Field(
+        "", description="only deals with this flag"
+    )
     order: Order = Order.STAKE
     reverse: bool = False
     page: int = Field(1, ge=1, le=100_000)
@@ -156,7 +158,7 @@ def find_deals(
         What counts as a move and as a risk; by default as ``Run()`` has it.
     """
     wanted = _filtered(visible_scores(person), query, with_names=with_names)
-    wanted = _watched(session, person, wanted, query, settings or Run())
+    wanted = _watched(person, wanted, query, settings or Run())
     of_all = wanted.order_by(None).subquery()
     count, *sums = session.execute(
         select(func.count(), func.sum(of_all.c.amount), func.sum(of_all.c.amount * of_all.c.win_probability))
@@ -212,13 +214,10 @@ def _filtered(wanted: Select[Score], query: DealQuery, *, with_names: bool) -> S
     return wanted.where(matches_owner_filter(query.whose))
 
 
-def _watched(
-    session: DatabaseSession, person: Person, wanted: Select[Score], query: DealQuery, settings: Run
-) -> Select[Score]:
-    """Only deals that moved or that are at risk, where that is asked for."""
+def _watched(person: Person, wanted: Select[Score], query: DealQuery, settings: Run) -> Select[Score]:
+    """Only deals that moved, that are at risk or that have a flag, where that is asked for."""
     if query.moved:
         wanted = wanted.where(rises(settings) if query.moved == "up" else falls(settings))
     if query.at_risk:
-        run = shown_run(session)
-        wanted = wanted.where(at_risk(person, settings, None if run is None else run.as_of))
-    return wanted
+        wanted = wanted.where(at_risk(person, settings))
+    return wanted.where(has_flag(query.flag)) if query.flag else wanted

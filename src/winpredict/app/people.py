@@ -14,6 +14,7 @@ from sqlalchemy.orm import joinedload
 
 from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role, Session
 from winpredict.errors import WinPredictError
+from winpredict.locale.language import languages
 
 if TYPE_CHECKING:
     from pwdlib import PasswordHash
@@ -267,6 +268,29 @@ def change_password(
     if keys_too:
         _revoke_all_tokens(session, person)
     audit(session, by, "password changed", person.email, {"keys": "revoked"} if keys_too else {})
+
+
+def change_language(session: DatabaseSession, person: Person, language: str | None, by: Person | None) -> None:
+    """Speak to somebody in another language from now on.
+
+    Parameters
+    ----------
+    session : DatabaseSession
+    person : Person
+    language : str or None
+        One of `winpredict.locale.language.languages`; None for that of their browser.
+    by : Person or None
+        None for the command line.
+
+    Raises
+    ------
+    WinPredictError
+        When nothing is translated into that language.
+    """
+    if language is not None and language not in languages():
+        raise WinPredictError(f"unknown language {language}; choose one of {', '.join(languages())}")
+    before, person.language = person.language, language
+    audit(session, by, "language changed", person.email, {"language": [before, person.language]})
 
 
 def _keep_an_admin(session: DatabaseSession, person: Person) -> None:

@@ -14,7 +14,8 @@ from winpredict.app.database import Database
 from winpredict.app.people import now
 from winpredict.app.records import Base, CrmUser, Score, ScoringRun
 from winpredict.app.visibility import latest_run
-from winpredict.config import App
+from winpredict.config import App, Run
+from winpredict.explain.deal_flags import with_falling
 from winpredict.explain.scores import REASON_COLUMNS
 from winpredict.tables.crm import CRMData
 
@@ -25,7 +26,14 @@ _SHOWN = ("owner_id", "name", "stage", "pipeline", "product", "amount", "currenc
 _ODDS = ("win_probability", "low", "high", "p_win_30d", "p_win_quarter")
 
 
-def publish(database: Database, crm: CRMData, scores: pd.DataFrame, settings: App | None = None) -> int:
+def publish(
+    database: Database,
+    crm: CRMData,
+    scores: pd.DataFrame,
+    settings: App | None = None,
+    *,
+    moved_points: float = Run().moved_points,
+) -> int:
     """Store a scoring run; people see the one before until this one is whole.
 
     Parameters
@@ -38,6 +46,8 @@ def publish(database: Database, crm: CRMData, scores: pd.DataFrame, settings: Ap
         Of `winpredict.explain.scores.score`.
     settings : App, optional
         How long runs are kept; by default as ``App()`` has it.
+    moved_points : float
+        A deal whose odds fell by as many percentage points in a week is at risk, unless something is booked.
 
     Returns
     -------
@@ -66,9 +76,11 @@ def publish(database: Database, crm: CRMData, scores: pd.DataFrame, settings: Ap
         )
         session.add(run)
         session.flush()
-        told = [{**row, "run_id": run.id, "week_before": before.get(row["deal_id"])} for row in rows]
-        if told:
-            session.execute(insert(Score), told)
+        records = [
+            row | {"run_id": run.id} | _since_last_week(row, before.get(row["deal_id"]), moved_points) for row in rows
+        ]
+        if records:
+            session.execute(insert(Score), records)
         forget_old_runs(session, settings or App())
         return run.id
 
@@ -140,6 +152,7 @@ def _rows(crm: CRMData, scores: pd.DataFrame) -> list[dict[str, Any]]:
     )
     shown["reasons"] = _reasons(scores)
     shown["next_steps"] = _in_parts(scores, "next_steps") if "next_steps" in scores else [[] for _ in shown.index]
+    shown["flags"] = scores["flags"].to_numpy() if "flags" in scores else ""
     for name, times in _touches(known, scores).items():
         shown[name] = times.to_numpy()
     return _records(shown, Score)
@@ -207,6 +220,13 @@ def _a_week_before(session: DatabaseSession, scores: pd.DataFrame) -> dict[str, 
     )
     rows = session.execute(select(Score.deal_id, Score.win_probability).where(Score.run_id == older.scalar_subquery()))
     return {row.deal_id: row.win_probability for row in rows}
+
+
+def _since_last_week(row: dict[str, Any], before: float | None, moved_points: float) -> dict[str, Any]:
+    """The odds of a week before, and the flags with what these tell."""
+    falling = before is not None and row["win_probability"] - before <= -moved_points / 100
+    flags = tuple(row["flags"].split(",")) if row["flags"] else ()
+    return {"week_before": before, "flags": ",".join(with_falling(flags, falling=falling))}
 
 
 def _replace_users(session: DatabaseSession, crm: CRMData) -> None:

@@ -74,6 +74,8 @@ class Person(Base):
     password_hash: Mapped[str | None] = mapped_column(String(300))
     #: Issuer and subject of their OpenID identity.
     oidc_identity: Mapped[str | None] = mapped_column(String(600), unique=True)
+    #: Language that they chose, as Babel names it; none goes by their browser.
+    language: Mapped[str | None] = mapped_column(String(20))
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
 
@@ -170,9 +172,17 @@ class Score(Base):
     reasons: Mapped[list[Any]]
     #: Of `winpredict.explain.next_steps.NextStep.to_json`.
     next_steps: Mapped[list[Any]]
+    #: Keys of `winpredict.explain.deal_flags.FLAGS` with a comma between.
+    flags: Mapped[str] = mapped_column(String(100), default="")
     #: Win probability a week before, where a run is that old and knew the deal.
     week_before: Mapped[float | None]
     run: Mapped[ScoringRun] = relationship()
+
+    @property
+    def flag_names(self) -> tuple[str, ...]:
+        """The flags of the deal, in the order in which they are told."""
+        return tuple(self.flags.split(",")) if self.flags else ()
+
     __table_args__ = (
         Index("ix_score_run_owner", "run_id", "owner_id"),
         Index("ix_score_run_odds", "run_id", "win_probability"),

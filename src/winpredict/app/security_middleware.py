@@ -11,6 +11,7 @@ from fastapi import HTTPException
 from starlette.responses import JSONResponse
 
 from winpredict.config import App
+from winpredict.locale.text import said
 
 Message = MutableMapping[str, Any]
 
@@ -60,7 +61,10 @@ class SecurityMiddleware:
         if length.isdigit() and (len(length) > 18 or int(length) > self.most):
             return problem(413, self._too_large)
         if not is_ours(headers.get(b"host", b"").decode("latin-1"), self.settings.public_url):
-            return problem(421, "this is no name of this desk; its admin sets app.public_url to the one that it has")
+            detail = said(
+                "this server is not known by that name; its administrator sets app.public_url to the right one"
+            )
+            return problem(421, detail)
         return None
 
     def _limited(self, receive: Callable[[], Awaitable[Message]]) -> Callable[[], Awaitable[Message]]:
@@ -76,7 +80,7 @@ class SecurityMiddleware:
                 async with asyncio.timeout_at(latest):
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(408, "the request took too long to arrive", {"Connection": "close"}) from None
+                raise HTTPException(408, said("the request took too long to arrive"), {"Connection": "close"}) from None
             read += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if read > self.most:
@@ -87,7 +91,7 @@ class SecurityMiddleware:
 
     @property
     def _too_large(self) -> str:
-        return f"the request is larger than {self.settings.largest_request_kb:,} kB"
+        return said("the request is larger than {size:count} kB", size=self.settings.largest_request_kb)
 
 
 def is_ours(host: str, public_url: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from winpredict.app.desk import Desk, Loaded
+from winpredict.locale.language import current
 
 if TYPE_CHECKING:
     from winpredict.explain.similar import SimilarDeals
@@ -56,7 +57,7 @@ def chart_of(desk: Desk, loaded: Loaded, deal_id: str, as_of: datetime | None, *
 
     story = story_of(desk, loaded, deal_id, as_of)
     return desk.get_or_compute(
-        ("deal chart", loaded.state, as_of, deal_id, width),
+        ("deal chart", loaded.state, as_of, deal_id, width, current().name),
         lambda: drawn(Picture(lambda pixels: deal_chart(story, pixels), ""), width),
     )
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 
 from winpredict.app.records import CrmUser, Person, Score
 from winpredict.app.visibility import team_of, visible_owners, visible_scores
+from winpredict.locale.text import said
 
 #: How a choice is written in an address, before its colon.
 OWNER, UNDER, TEAM = "owner", "under", "team"
@@ -87,7 +88,7 @@ def owner_filter_choices(session: DatabaseSession, person: Person) -> OwnerFilte
     mine = [each for each in users if seen is None or each.user_id in seen]
     names = {each.user_id: each.name or each.user_id for each in mine}
     heads = {each.manager_id for each in mine if each.manager_id != each.user_id} & names.keys() - {person.crm_user_id}
-    teams = [OwnerFilter(f"{UNDER}:{head}", f"{names[head]} and reports") for head in heads]
+    teams = [OwnerFilter(f"{UNDER}:{head}", said("{name} and reports", name=names[head])) for head in heads]
     teams += [OwnerFilter(f"{TEAM}:{team}", team) for team in {each.team for each in mine if each.team}]
     busy = session.scalars(visible_scores(person).with_only_columns(Score.owner_id).distinct())
     owners = [OwnerFilter(f"{OWNER}:{owner}", names.get(owner, owner)) for owner in busy if owner is not None]

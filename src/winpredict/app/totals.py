@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
 from winpredict.app.at_risk import touches_known
@@ -19,12 +19,16 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class StageTotals:
-    """Open deals of a stage: how many, their amount, and the amount times the odds; None where no amount is known."""
+    """Open deals of a stage: how many, their amount, and the amount times the odds; None where no amount is known.
+
+    How many of them are stalled comes last.
+    """
 
     stage: str | None
     deals: int
     amount: float | None
     expected: float | None
+    stalled: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ def totals(session: DatabaseSession, person: Person, whose: str, settings: Run, 
 
     mine = visible_scores(person).where(matches_owner_filter(whose)).subquery()
     sums = (func.count(), func.sum(mine.c.amount), func.sum(mine.c.amount * mine.c.win_probability))
-    by_stage = session.execute(select(mine.c.stage, *sums).group_by(mine.c.stage)).all()
+    is_stalled = case((mine.c.flags.contains("stalled", autoescape=True), 1), else_=0)
+    by_stage = session.execute(select(mine.c.stage, *sums, func.sum(is_stalled)).group_by(mine.c.stage)).all()
     wins = func.coalesce(func.sum(mine.c.win_probability), 0.0)
     whole = session.execute(select(wins, func.count(mine.c.week_before))).one()
     return Totals(

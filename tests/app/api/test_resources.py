@@ -57,7 +57,7 @@ def test_a_tag_spares_the_answer_and_fits_nobody_else(get, cast):
     first = get(path)
     tag = first.headers["etag"]
     assert first.headers["cache-control"] == "private, no-cache"
-    assert first.headers["vary"] == "Authorization, Cookie"
+    assert first.headers["vary"] == "Authorization, Cookie, Accept-Language"
     for named in (tag, f"W/{tag}", f'"other", {tag}', "*"):
         again = get(path, if_none_match=named)
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
@@ -87,6 +87,7 @@ def test_reasons_add_up_to_the_odds(get, cast):
     told = get(f"{V1}/deals/{cast.deal}/reasons").json()
     points = sum(each["points"] for each in (*told["reasons"], *told["given"])) + told["other_points"]
     assert told["base_probability"] + points == pytest.approx(told["win_probability"])
+    assert told["next_steps"] == get(f"{V1}/deals/{cast.deal}").json()["next_steps"]
 
 
 def test_what_if_names_each_figure_that_will_not_do(app, cast, client, get):
@@ -211,6 +212,7 @@ def test_deals_come_with_their_reasons_and_what_to_do_next(get, app):
         told = [sentence for each in deals for sentence in each["reasons"]]
         assert any("the owner's win rate" in each.lower() for each in told) == (role is Role.MANAGER)
     steps = [step for each in deals for step in each["next_steps"]]
+    assert all(set(step["flags"]) <= set(each["flags"]) for each in deals for step in each["next_steps"])
     assert all(step["action"].endswith((".", "?")) and step["why"] for step in steps)
     assert any(step["is_to_do"] for step in steps)
     with app.state.desk.database.reading() as session:

@@ -249,3 +249,18 @@ def test_a_crowd_is_sent_away(app, asks, monkeypatch):
     monkeypatch.setattr(app.state.request_scorer.batches, "_most_waiting", 0)
     status, answer = asks({"deal": NEW})
     assert (status, answer["title"]) == (429, "Too Many Requests")
+
+
+def test_reasons_come_in_the_language_of_whoever_asks(app, cast, client, loaded):
+    key = Newcomer(app, cast, Role.SCIENTIST).key("score")
+    body = json.dumps(request_of(loaded, cast.deal))
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    french, english = (
+        client.post("/api/v1/score", content=body, headers=headers | {"Accept-Language": language}).json()
+        for language in ("fr", "en")
+    )
+    assert [each["points"] for each in french["reasons"]] == [each["points"] for each in english["reasons"]]
+    assert [each["sentence"] for each in french["reasons"]] != [each["sentence"] for each in english["reasons"]]
+    first = french["reasons"][0]["sentence"]
+    assert " point" in first
+    assert "," in first

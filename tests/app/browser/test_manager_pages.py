@@ -9,7 +9,7 @@ import pytest
 from browsing import NOTHING_WAITS, fits, press_until, until, whole
 
 from winpredict.explain._evidence import Evidence
-from winpredict.explain.reasons import Themes
+from winpredict.explain.themes import Themes
 
 COMPARED = "/drivers?segment=customer&group=new&other_group=existing"
 
@@ -98,7 +98,7 @@ def test_a_team_is_chosen_by_mouse(page_of):
     assert page.locator("h1").inner_text() == "Pipeline of Olga Odd and reports"
     assert page.locator(".figures strong").first.inner_text() != before
     page.locator("td[data-label='Deals'] a").first.click()
-    assert "of the team or person that you chose" in page.locator("main").inner_text()
+    assert "of the team or person you chose" in page.locator("main").inner_text()
 
 
 def test_a_list_behind_a_figure(page_of, grave_faults, screenshot, look):
@@ -149,7 +149,7 @@ def test_without_scripts(page_of):
     assert not page.locator("[data-waiting]").count()
     page.goto("/pipeline")
     page.select_option("#whose", "under:manager-0")
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Apply").click()
     assert "whose=under%3Amanager-0" in page.url
 
 

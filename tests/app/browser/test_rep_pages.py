@@ -78,7 +78,7 @@ def test_filters_by_keyboard(page_of):
     assert chosen
     assert page.url.endswith("/deals")
     assert stage.evaluate("each => each === document.activeElement")
-    press_until(page, page.get_by_role("button", name="Show"))
+    press_until(page, page.get_by_role("button", name="Apply"))
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("stage="))
     assert page.locator("#stage").input_value() == chosen
@@ -121,15 +121,15 @@ def test_what_if(page_of, cast, scripts):
     key = "ArrowLeft" if before == int(slider.get_attribute("max")) else "ArrowRight"
     page.keyboard.press(key)
     if not scripts:
-        page.get_by_role("button", name="Show the odds").click()
+        page.get_by_role("button", name="Apply").click()
     answer = page.locator("#what-if-answer .big")
     answer.wait_for()
-    assert re.fullmatch(r"\d+%( instead of \d+%|, much as it is now)", answer.inner_text())
+    assert re.fullmatch(r"\d+%( instead of \d+%| \(about the same as now\))", answer.inner_text())
     assert "not what a change would bring about" in page.locator("#what-if-answer").inner_text()
     moved = before + (1 if key == "ArrowRight" else -1)
     assert f"touches_30d={moved}" in page.url
     assert page.locator('output[for="if-touches_30d"]').inner_text() == str(moved)
-    page.get_by_role("link", name="As it is now").click()
+    page.get_by_role("link", name="Reset").click()
     page.wait_for_url(lambda url: "touches_30d" not in url)
     assert not page.locator("#what-if-answer").inner_text()
 
@@ -142,7 +142,7 @@ def test_feedback(page_of, grave_faults, cast, by):
     if by == "mouse":
         page.get_by_label("The odds are too high").check()
         page.get_by_label("What do you know").fill(said)
-        page.get_by_role("button", name="Say so").click()
+        page.get_by_role("button", name="Submit").click()
     else:
         page.locator('input[name="kind"]').first.focus()
         page.keyboard.press("Space")
@@ -160,7 +160,7 @@ def test_all_of_a_list_without_scripts(page_of, cast):
     page = page_of("rep", scripts=False)
     page.goto("/deals")
     page.fill("#search", cast.deal)
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Apply").click()
     page.wait_for_url(re.compile("search="))
     page.locator("[data-row]").click()
     page.wait_for_url(re.compile(f"/deals/{cast.deal}"))

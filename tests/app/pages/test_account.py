@@ -26,9 +26,9 @@ def change(client, current=PASSWORD, new=NEW, again=NEW):
 
 
 def test_who_one_is(zed, signed_in, cast, app):
-    assert "not linked to a user in the CRM" in zed.get("/account").text
+    assert "Your account is not linked to a CRM user, so you see no deals." in zed.get("/account").text
     names = app.state.desk.workspace.crm().users.set_index("user_id")["name"]
-    assert f"User in the CRM: {names[cast.rep]}" in signed_in("rep").get("/account").text
+    assert f"CRM user: {names[cast.rep]}." in signed_in("rep").get("/account").text
 
 
 def test_another_password_signs_out_everywhere_else(app, zed):
@@ -37,7 +37,7 @@ def test_another_password_signs_out_everywhere_else(app, zed):
         answer = change(zed)
         assert (answer.status_code, answer.headers["location"]) == (303, "/account?changed=1")
         assert zed.cookies["wp_session"] != before
-        assert "another one now" in zed.get("/account?changed=1").text
+        assert "Your password has been changed." in zed.get("/account?changed=1").text
         assert elsewhere.get("/deals").status_code == 303
     with client_of(app, "zed@example.com", NEW) as again:
         assert again.get("/deals").status_code == 200
@@ -47,7 +47,7 @@ def test_another_password_signs_out_everywhere_else(app, zed):
     ("form", "why"),
     [
         ({"current": "wrong"}, "do not belong together"),
-        ({"again": "something else again"}, "not the same both times"),
+        ({"again": "something else again"}, "The new passwords do not match; type them again."),
         ({"new": "short", "again": "short"}, "12 to 256 characters"),
     ],
 )
@@ -67,4 +67,4 @@ def test_without_a_password(app, zed):
     with app.state.desk.database.writing() as session:
         person = session.query(Person).filter_by(email="zed@example.com").one()
         person.password_hash = None
-    assert "there is no password here" in zed.get("/account").text
+    assert "so there is no password here" in zed.get("/account").text

@@ -1,13 +1,15 @@
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 from desk_world import PEOPLE, client_of
 from sqlalchemy import delete, select
+from untranslated import untranslated
 
 from winpredict.app.pages.deal_views import like_deals, step_rows
-from winpredict.app.records import Feedback, Score
+from winpredict.app.records import Feedback, Person, Score
 from winpredict.app.stories import alike, chart_of, story_of
 from winpredict.app.visibility import latest_run
 from winpredict.explain.similar import similar
@@ -31,7 +33,7 @@ def figures(text: str) -> list[float]:
 
 
 def test_every_part_is_there(page):
-    for name in ("time", "why", "week", "what-if", "alike", "feedback"):
+    for name in ("next", "time", "why", "week", "what-if", "alike", "feedback"):
         section(page, name)
 
 
@@ -105,7 +107,7 @@ def test_what_if_answers_without_scripts(signed_in, cast, page):
     assert "instead of" in answer
     assert "not what a change would bring about" in answer
     for unmoved in (now, "many", "nan", "inf"):
-        assert "Deals like this one, but with" not in client.get(f"/deals/{cast.deal}?{name}={unmoved}").text
+        assert "Deals like this one but with" not in client.get(f"/deals/{cast.deal}?{name}={unmoved}").text
 
 
 def test_feedback_is_kept_thanked_for_and_shown(app, signed_in, cast):
@@ -146,8 +148,9 @@ def test_ids_may_hold_anything(app, signed_in, cast):
         session.execute(delete(Score).where(Score.deal_id == odd))
     assert "/deals/A/1%20%3F%23%C3%BC" in listed
     assert answer.status_code == 200
-    assert "The details are not ready" in answer.text
-    assert "there is no deal" in answer.text
+    assert "The details are not available" in answer.text
+    assert "There is no deal" in answer.text
+    assert 'aria-labelledby="next"' in answer.text, "next steps come with the odds"
 
 
 def test_deals_like_it_are_named_to_those_who_see_them(app, cast):
@@ -187,9 +190,9 @@ def test_every_step_says_what_happened_since_the_one_before(app, cast):
     for row in step_rows(story):
         events = story.events[(story.events["at"] >= since) & (story.events["at"] < row.step.as_of)]
         since = row.step.as_of
-        touches, stages = events[events["kind"] != "stage"], events.loc[events["kind"] == "stage", "told"]
-        assert sum(map(int, re.findall(r"(\d+) (?:meeting|call|e-mail|other touch)", row.happened))) == len(touches)
-        assert re.findall(r"entering ([^,]+)", row.happened) == stages.tolist()
+        touches, stages = events[events["kind"] != "stage"], events.loc[events["kind"] == "stage", "label"]
+        assert sum(map(int, re.findall(r"(\d+) (?:meeting|call|email|other touch)", row.events))) == len(touches)
+        assert re.findall(r"move to ([^,]+)", row.events) == stages.tolist()
 
 
 def test_what_is_worked_out_is_kept(app, cast):
@@ -210,6 +213,74 @@ def test_a_deal_without_dates_has_all_but_its_history(undated):
     assert 'aria-labelledby="time"' not in text
     assert "odds.svg" not in text
     assert "none booked" not in text
-    assert "none known" not in text
+    assert "none on record" not in text
     for narrow in ("", "?narrow=1"):
         assert client.get(f"/deals/{deal_id}/odds.svg{narrow}").status_code == 404
+
+
+def test_next_steps_stand_right_under_the_odds(page):
+    parts = re.findall(r'<section aria-labelledby="([\w-]+)">', page)
+    assert parts[0] == "next"
+    assert page.index('class="headline"') < page.index('aria-labelledby="next"')
+
+
+@pytest.mark.parametrize(("before", "first"), [(0.9, "week"), (None, "why")])
+def test_what_changed_comes_first_where_the_odds_moved(app, signed_in, changed, cast, before, first):
+    changed(cast.rep, win_probability=0.4, week_before=before)
+    desk = app.state.desk
+    story = story_of(desk, desk.loaded(), cast.deal, desk.loaded().crm.known_until.to_pydatetime())
+    if before is None and abs(story.week.after - story.week.before) >= 0.05:
+        first = "week"
+    parts = re.findall(r'<section aria-labelledby="([\w-]+)">', signed_in("rep").get(f"/deals/{cast.deal}").text)
+    assert parts[1] == first
+    assert sorted(parts[1:3]) == ["week", "why"]
+
+
+def test_flags_of_a_deal_are_shown(signed_in, changed, cast):
+    changed(cast.rep, flags="overdue,booked")
+    page = signed_in("rep").get(f"/deals/{cast.deal}").text
+    assert '<li class="overdue">overdue</li><li class="booked">meeting booked</li>' in page
+
+
+@pytest.mark.parametrize("who", ["rep", "boss", "scientist"])
+def test_no_word_of_a_deal_is_left_untranslated(app, signed_in, cast, who):
+    desk = app.state.desk
+    crm = desk.loaded().crm
+    columns = ("name", "stage", "product", "deal_id", "source")
+    data = {name for column in columns if column in crm.deals for name in crm.deals[column].dropna()}
+    data |= {*crm.users["name"].dropna(), *crm.accounts["name"].dropna(), who.capitalize()}
+    with desk.database.writing() as session:
+        person = session.scalar(select(Person).where(Person.email == PEOPLE["rep"][0]))
+        session.add(
+            Feedback(
+                deal_id=cast.deal, run_id=None, person_id=person.id, kind="too_low", text="they like us",
+                win_probability=0.4, created_at=datetime(2025, 3, 7, tzinfo=UTC),
+            )
+        )  # fmt: skip
+    try:
+        client, language = signed_in(who), {"Accept-Language": "en_XA"}
+        for query in ("", "?thanks=1&touches_30d=9&meetings_30d=3"):
+            page = client.get(f"/deals/{cast.deal}{query}", headers=language).text
+            assert untranslated(page, data) == []
+        hidden = client.get("/deals/nobody", headers=language).text
+        assert untranslated(hidden, data) == []
+    finally:
+        with desk.database.writing() as session:
+            session.execute(delete(Feedback))
+
+
+def test_a_deal_without_dates_is_translated_too(undated):
+    client, deal_id = client_of(undated, PEOPLE["rep"][0]), undated.state.cast.deal
+    crm = undated.state.desk.loaded().crm
+    columns = ("name", "stage", "product", "deal_id", "source")
+    data = {name for column in columns if column in crm.deals for name in crm.deals[column].dropna()}
+    data |= {*crm.users["name"].dropna(), *crm.accounts["name"].dropna(), "Rep"}
+    for address in ("/deals", f"/deals/{deal_id}"):
+        assert untranslated(client.get(address, headers={"Accept-Language": "en_XA"}).text, data) == []
+
+
+def test_the_chart_is_drawn_in_each_language(signed_in, cast):
+    client, address = signed_in("rep"), f"/deals/{cast.deal}/odds.svg"
+    english, french = (client.get(address, headers={"Accept-Language": name}).text for name in ("en", "fr"))
+    assert "Win odds: " in english
+    assert "Chances de gain\u00a0: " in french

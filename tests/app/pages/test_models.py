@@ -52,7 +52,7 @@ def test_champion_challenger_and_backtest(scientist, workspace):
     assert shown.index("Model 2") < shown.index("Model 1")
     assert 'class="tag champion">champion<' in shown
     assert 'class="tag challenger">challenger<' in shown
-    assert "as known earlier" in shown
+    assert "earlier ones" in shown
     assert "logistic regression" in shown
     assert "win rate of the stage" in shown
     tables = read_backtest(workspace.folder)[1]
@@ -66,7 +66,7 @@ def test_champion_challenger_and_backtest(scientist, workspace):
 
 def test_one_model(scientist, model):
     shown = html.unescape(scientist.get("/models/1").text)
-    assert "What moves its odds most" in shown
+    assert "What moves the odds most" in shown
     assert f"{len(model.info)} features" in shown
     for name, reason in model.dropped_attributes.items():
         assert name in shown
@@ -82,8 +82,8 @@ def test_promotion_is_asked_for_and_written_down(app, scientist, workspace, as_b
     assert (answer.status_code, answer.headers["location"]) == (303, "/models?promoted=2")
     assert find_model(workspace.folder, "champion").version == 2
     assert find_model(workspace.folder, "challenger").version == 1
-    assert "Model 2 is the champion now" in scientist.get("/models?promoted=2").text
-    assert "Model 1 is the champion now" not in scientist.get("/models?promoted=1").text
+    assert "Model 2 is now the champion" in scientist.get("/models?promoted=2").text
+    assert "Model 1 is now the champion" not in scientist.get("/models?promoted=1").text
     with app.state.desk.database.reading() as session:
         entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "model promoted")).one()
         assert (entry.subject, entry.details, entry.person.email) == (
@@ -152,7 +152,7 @@ def test_without_a_model(scientist, monkeypatch):
     monkeypatch.setattr("winpredict.app.pages.models._key", lambda desk: "nothing there")
     shown = page(scientist)
     assert "No model yet" in shown
-    assert "No backtest is on record" in shown
+    assert "No backtest on record" in shown
     assert scientist.get("/models/calibration.svg").status_code == 404
 
 
@@ -203,9 +203,9 @@ def test_shifts_in_words():
     drift = Drift(day, day, 20, 20, 0.3, 0.3, rows, 5.0, 1.0, 9.0, 5, 5)
     told = [tuple(each.values()) for each in shift_rows(drift)]
     assert told == [
-        ("amount", "−5.0 points", "+2.1 points", "1.23 sd", "yes"),
-        ("amount: EU", "20%", "50%", "30% of deals", "no"),
-        ("amount", "–", "1,234", "0.10 sd", "no"),
+        ("amount", "−5.0 points", "+2.1 points", "1.2 sd", True),
+        ("amount: EU", "20%", "50%", "30% of deals", False),
+        ("amount", "–", "1,234", "0.10 sd", False),
     ]
     assert "within chance" in drift.sentence
     assert "more than chance" in replace(drift, won=12).sentence

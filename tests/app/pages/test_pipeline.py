@@ -16,29 +16,31 @@ import pytest
 from desk_world import PEOPLE, client_of
 from fastapi.testclient import TestClient
 from sqlalchemy import select
+from untranslated import untranslated
 
 from winpredict.app.identity import COOKIE, signed
 from winpredict.app.listing import DealQuery, find_deals
 from winpredict.app.pages import pipeline_views
 from winpredict.app.pages.listed_deals import ListedDeals, listed
 from winpredict.app.pages.pipeline_lists import LISTS, Drilldown, drilldown_deals, unknown
-from winpredict.app.pages.rendering import day, environment
+from winpredict.app.pages.rendering import environment
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.people import add_person, sign_in
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Person, Role, Score, ScoringRun
 from winpredict.app.visibility import visible_owners, visible_scores, visible_tables
 from winpredict.config import Config
-from winpredict.insights._phrases import as_they_stand
 from winpredict.insights.funnel import funnel
+from winpredict.insights.labels import mixed_currencies
+from winpredict.locale.formats import day
 
 PICTURES = ("conversion", "history", "forecast", "reps")
 
 
-def settled(client, address: str) -> str:
+def settled(client, address: str, language: str = "en") -> str:
     """The page, or the file, when nothing of it is waited for any more."""
     for _ in range(60):
-        answer = client.get(address)
+        answer = client.get(address, headers={"Accept-Language": language})
         if answer.status_code == 303:  # to the page that waits for the file
             client.get(answer.headers["location"])
             continue
@@ -62,10 +64,14 @@ def test_the_page_has_all_parts(signed_in, app, cast):
     page = settled(signed_in("manager"), "/pipeline")
     mine = ids_of(app, "manager")
     assert f"<strong>{len(mine)}</strong> open deals" in page
-    for title in ("What will be booked", "Big deals at risk", "What moved since last week", "Where the deals stand"):
-        assert title in page
-    assert re.search(r"This quarter: [\d,.km ]+.* expected .* can be committed", page)
-    assert re.search(r"This quarter</th>.*?four cases of five", page, re.S | re.I)
+    for title in ("Forecast", "Big deals at risk", "What changed since last week", "Pipeline by stage"):
+        assert f">{title}</h2>" in page
+    assert re.search(
+        r"<p>This quarter: [\d,]+ expected, with an 80% interval of [\d,]+ to [\d,]+\. "
+        r"Commit [\d,]+, best case [\d,]+\.</p>",
+        page,
+    )
+    assert re.search(r'This quarter</th>.*?data-label="80% interval">[\d,]+ to [\d,]+<', page, re.S)
     assert set(re.findall(r'href="/deals/([^"?/]+)"', page)) <= mine
 
 
@@ -77,10 +83,10 @@ def test_every_figure_leads_to_as_many_deals(signed_in):
     assert len(figures) >= 5
     for address, number in figures:
         listed = client.get(address)
-        assert re.search(rf"\b{number} open deals?\b", listed.text), address
-    for address, number in re.findall(
-        r'<a href="(/pipeline/deals[^"]+of=stalled[^"]*|/pipeline/deals[?]of=stalled)">(\d+)', page
-    ):
+        assert re.search(rf"\b{'No' if number == '0' else number} open deals?\b", listed.text), address
+    stalled = re.findall(r'<a href="(/pipeline/deals[^"]+of=stalled[^"]*|/pipeline/deals[?]of=stalled)">(\d+)', page)
+    assert len(stalled) >= 2
+    for address, number in stalled:
         assert f"<p>{number} deal" in settled(client, address), address
 
 
@@ -92,9 +98,9 @@ def test_booked_and_open_deals_add_up_to_the_forecast(signed_in):
     assert booked
     assert adding
     for address, amount in booked:
-        assert f"{amount} in all" in settled(client, address)
+        assert re.search(rf"<p>\d+ deals?: {amount}( in total)?\.", settled(client, address)), address
     for address, amount in adding:
-        added = re.search(r"which add ([\d,]+)", settled(client, address))
+        added = re.search(r"deals? adds? ([\d,]+)\.", settled(client, address))
         assert added[1] == amount
 
 
@@ -115,7 +121,7 @@ def test_no_figure_of_the_tables_is_without_its_deals(signed_in):
     page = settled(client, "/pipeline")
     cells = re.findall(r'<td class="number" data-label="([^"]+)">(.*?)</td>', page, re.S)
     # what has no deals yet, and what is drawn beside its figure
-    without = {"From deals to come", "Four cases of five", "Quota", "Odds of quota"}
+    without = {"New business, not yet created", "80% interval", "Quota", "Odds of reaching quota"}
     alone = [(head, cell) for head, cell in cells if head not in without and "<a " not in cell]
     # of reps without deals all that is expected is of deals to come
     other = {cell.strip() for head, cell in alone if head not in ("Odds", "Amount", "Win odds", "Expected")}
@@ -127,12 +133,12 @@ def test_no_figure_of_the_tables_is_without_its_deals(signed_in):
     for address in [*(set(linked) - set(of_reps)), of_reps[0]]:  # each rep is a forecast of its own
         assert "data-row" in settled(client, address) or re.search("booked|lost|moved", address), address
     listed = settled(client, "/pipeline/deals?of=expected&period=this+quarter")
-    whole = float(re.search(r"which add ([\d,]+)", listed)[1].replace(",", ""))
+    whole = float(re.search(r"deals add ([\d,]+)", listed)[1].replace(",", ""))
     parts = [
         float(re.search(rf"{words} ([\d,]+)", listed_of)[1].replace(",", ""))
         for words, listed_of in (
-            ("which add", settled(client, "/pipeline/deals?of=open&period=this+quarter")),
-            ("deals,", settled(client, "/pipeline/deals?of=booked&period=this+quarter")),
+            ("deals add", settled(client, "/pipeline/deals?of=open&period=this+quarter")),
+            ("deals:", settled(client, "/pipeline/deals?of=booked&period=this+quarter")),
         )
     ]
     assert whole == pytest.approx(sum(parts), abs=2)
@@ -155,7 +161,7 @@ def test_bookings_are_listed_with_the_amounts_that_the_forecast_counts(app, work
 
 
 def test_tables_that_are_newer_than_the_odds_are_told(signed_in, app):
-    assert "newer tables" not in settled(signed_in("boss"), "/pipeline")
+    assert "newer data" not in settled(signed_in("boss"), "/pipeline")
     database = app.state.desk.database
     with database.writing() as session:
         run = shown_run(session)
@@ -163,7 +169,7 @@ def test_tables_that_are_newer_than_the_odds_are_told(signed_in, app):
         run.as_of = until - timedelta(days=1)
     try:
         page = settled(signed_in("boss"), "/pipeline")
-        assert f"from newer tables, as known on {day(until)}" in page
+        assert f"from newer data, as known on {day(until)}. The odds follow with the next scoring run." in page
         assert f"As known on {day(until - timedelta(days=1))}." in page
     finally:
         with database.writing() as session:
@@ -171,21 +177,21 @@ def test_tables_that_are_newer_than_the_odds_are_told(signed_in, app):
 
 
 def test_sums_of_several_currencies_are_told_once(signed_in, app, changed, cast, monkeypatch):
-    told = as_they_stand(["EUR", "USD"])
+    mixed = mixed_currencies(["EUR", "USD"])
 
     def made(*arguments):
         found = pipeline_views.outlook(*arguments)
-        notes = {name: replace(getattr(found, name), notes=(told,)) for name in ("forecast", "funnel")}
+        notes = {name: replace(getattr(found, name), notes=(mixed,)) for name in ("forecast", "funnel")}
         return replace(found, **notes)
 
     app.state.desk._forget_former()
     monkeypatch.setattr("winpredict.app.pages.pipeline.outlook", made)
     changed(cast.rep, currency="EUR")
-    assert re.search(r"[\d,]+ EUR in all", settled(signed_in("boss"), f"/pipeline?whose=owner:{cast.rep}"))
+    assert re.search(r"€[\d,]+ in total", settled(signed_in("boss"), f"/pipeline?whose=owner:{cast.rep}"))
     changed(cast.other_rep, currency="USD")
     page = settled(signed_in("boss"), "/pipeline")
-    assert page.count("Amounts in EUR, USD are added as they stand, without conversion.") == 1
-    assert re.search(r"[\d,]+ in all", page)
+    assert len(re.findall("Amounts in EUR(,| and) USD are added", page)) == 1
+    assert re.search(r">[\d,]+ in total", page)
     app.state.desk._forget_former()
 
 
@@ -193,9 +199,9 @@ def test_unknown_amounts_are_no_zeros_and_make_no_deal_big(signed_in, changed, c
     changed(cast.rep, amount=None)
     page = settled(signed_in("boss"), f"/pipeline?whose=owner:{cast.rep}")
     assert "amounts not known" in page
-    assert "amounts times odds" not in page
-    assert "no open deal has an amount, so none is known to be big" in page
-    assert "None now" not in page
+    assert "weighted by odds" not in page
+    assert "No open deal has an amount, so it is not known which are big." in page
+    assert "No big deal is at risk" not in page
 
 
 def test_rows_of_a_list_show_their_currency(workspace):
@@ -215,16 +221,19 @@ def test_rows_of_a_list_show_their_currency(workspace):
 def test_without_dates_the_page_says_what_cannot_be_known(undated):
     client = client_of(undated, PEOPLE["boss"][0])
     page = settled(client, "/pipeline")
-    for words in ("Which deals these are cannot be known: the deals carry no dates", "This cannot be known: the deals"):
+    for words in (
+        "The deals have no dates, so it is not known which are silent or whose odds fell.",
+        "The deals have no dates, so there are no odds from a week ago to compare with.",
+    ):
         assert words in page
-    for words in ("weekly run", "at risk</a>", "rose", "fell", "no touch for", "None now", "Days in stage"):
+    for words in ("weekly run", "at risk</a>", "> rose", "> fell", "No big deal", "Of the largest", "Days in stage"):
         assert words not in page
     assert "/pipeline/deals" not in page
     for of in get_args(Drilldown):
         listed = settled(client, f"/pipeline/deals?of={of}")
-        assert "The deals carry no dates" in listed, of
+        assert re.search("The deals (carry|have) no dates", listed), of
         assert "<table" not in listed
-        assert "no such deal" not in listed
+        assert "No deal is in this list" not in listed
         answer = client.get(f"/pipeline/deals.csv?of={of}")
         assert answer.headers["location"] == f"/pipeline/deals?{urlencode({'of': of})}"
 
@@ -237,23 +246,116 @@ def test_without_a_history_of_stages_nobody_stands_longest(app):
     for of in get_args(Drilldown):
         assert not unknown(whole, of)
         is_known = of in ("booked", "open", "expected")
-        assert unknown(made, of).startswith("There is no history of stages") != is_known
+        assert unknown(made, of).startswith("There is no stage history") != is_known
 
 
 def test_before_the_second_week_only_silence_is_a_risk(signed_in, changed, app):
-    with app.state.desk.database.reading() as session:
-        owners = set(session.scalars(select(Score.owner_id)))
+    owners = owners_of_scores(app)
+    both = (
+        "Of the largest 25% of the deals you can see: those without contact for longer than 9 in 10 deals won from "
+        "their stage, and those whose odds fell by 5 points or more this week."
+    )
+    assert both in settled(signed_in("boss"), "/pipeline")
     for owner in owners:
         changed(owner, week_before=None)
     page = settled(signed_in("boss"), "/pipeline")
-    assert "no touch for 21 days. Whether odds fell is not known" in page
-    assert "by the same model yet" in page
-    assert "rose" not in page
+    assert both not in page
+    assert "There are no odds from a week ago yet, so it is not known whose odds fell." in page
+    assert "There are no odds from a week ago by this model yet." in page
+    assert "> rose" not in page
     for owner in owners:
         changed(owner, last_touch_at=None)
-    assert "no odds of a week before yet, and no touch of an open deal is on record" in settled(
+    assert "There are no odds from a week ago yet, and no touch of an open deal is on record" in settled(
         signed_in("boss"), "/pipeline"
     )
+
+
+def test_a_deal_at_risk_says_why(signed_in, changed, cast):
+    client = signed_in("manager")
+    address = f"/pipeline?whose=owner:{cast.rep}"
+    changed(cast.rep, amount=1e9, win_probability=0.4, week_before=0.52, flags="at_risk,silent,stalled")
+    page = settled(client, address)
+    why = re.search(r'data-label="Why at risk">(.*?)</td>', page, re.S)[1]
+    assert '<span class="down">Odds down 12 points since last week</span>' in why
+    assert re.findall(r'<li class="(\w+)">(\w+)</li>', why) == [("silent", "silent"), ("stalled", "stalled")]
+    assert re.search(r'<span class="under">Last touch on \d+ \w+ \d{4}</span>', why)
+    assert f"<strong>{len(ids_of_owner(client, cast.rep))}</strong> big deals at risk" in page
+    changed(cast.rep, flags="booked")
+    assert "No big deal is at risk." in settled(client, address)
+
+
+def test_stalled_is_what_the_flags_of_the_scores_say(signed_in, changed, cast):
+    client = signed_in("manager")
+    changed(cast.rep, flags="stalled")
+    mine = ids_of_owner(client, cast.rep)
+    for address in (f"/pipeline/deals.csv?of=stalled&whose=owner:{cast.rep}", "/pipeline/deals.csv?of=stalled"):
+        assert {row["deal_id"] for row in csv_rows(client, address)} >= mine
+    page = settled(client, f"/pipeline?whose=owner:{cast.rep}")
+    assert f">{len(mine)} deals</a> have been in their stage longer than 9 in 10 deals won from there." in page
+    by_stage = re.findall(r'data-label="Stalled">(?:<a [^>]*>)?(\d+)', page)
+    assert sum(map(int, by_stage)) == len(mine)
+    changed(cast.rep, flags="")
+    assert not csv_rows(client, f"/pipeline/deals.csv?of=stalled&whose=owner:{cast.rep}")
+    assert "No deal has been in its stage longer than" in settled(client, f"/pipeline?whose=owner:{cast.rep}")
+
+
+def test_another_language_words_the_same_forecast_anew(signed_in, app, monkeypatch):
+    computed = []
+
+    def outlook(*arguments):
+        computed.append(arguments)
+        return pipeline_views.outlook(*arguments)
+
+    app.state.desk._forget_former()
+    monkeypatch.setattr("winpredict.app.pages.pipeline.outlook", outlook)
+    client = signed_in("boss")
+    pages = {language: settled(client, "/pipeline", language) for language in ("en", "de", "fr")}
+    assert len(computed) == 1, "figures are computed once for all languages"
+    expected = {language: re.search(r"of=expected[^>]*>([^<]*)<", page)[1] for language, page in pages.items()}
+    assert re.fullmatch(r"\d{1,3}(,\d{3})+", expected["en"])
+    assert expected["de"] == expected["en"].replace(",", ".")
+    assert expected["fr"] == expected["en"].replace(",", "\u202f")
+    drawn = {
+        language: client.get("/pipeline/chart.svg?name=forecast", headers={"Accept-Language": language}).text
+        for language in pages
+    }
+    assert len(set(drawn.values())) == 3, "each language has charts of its own"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/pipeline",
+        *(f"/pipeline/deals?of={of}&stage=Negotiation" for of in get_args(Drilldown)),
+        "/pipeline?whose=owner:{rep}",
+    ],
+)
+def test_no_word_is_left_untranslated(signed_in, workspace, cast, address):
+    page = settled(signed_in("boss"), address.format(rep=cast.rep), "en_XA")
+    assert not untranslated(page, data_of(workspace.crm()))
+
+
+def test_no_word_of_undated_deals_is_left_untranslated(undated):
+    client = client_of(undated, PEOPLE["boss"][0])
+    for address in ("/pipeline", "/pipeline/deals?of=booked", "/pipeline/deals?of=standing"):
+        page = settled(client, address, "en_XA")
+        assert not untranslated(page, data_of(undated.state.desk.workspace.crm())), address
+
+
+def data_of(crm) -> set[str]:
+    """What comes from the CRM and is never translated."""
+    names = {*crm.users["name"], *crm.users["team"], *crm.deals["stage"], *crm.deals["name"], *crm.accounts["name"]}
+    teams = {f"{name} and reports" for name in crm.users["name"]}
+    return {"Boss", *teams, *(str(name) for name in names if not pd.isna(name))}
+
+
+def owners_of_scores(app) -> set[str]:
+    with app.state.desk.database.reading() as session:
+        return set(session.scalars(select(Score.owner_id)))
+
+
+def ids_of_owner(client, owner: str) -> set[str]:
+    return {row["deal_id"] for row in csv_rows(client, f"/deals.csv?whose=owner:{owner}")}
 
 
 def test_a_list_comes_in_pages_and_whole_as_a_file(signed_in):
@@ -271,7 +373,7 @@ def test_a_list_comes_in_pages_and_whole_as_a_file(signed_in):
     assert len({row["deal_id"] for row in rows}) == count
     assert list(rows[0]) == ["deal_id", "name", "owner", "stage", "fate", "closed_at", "amount", "currency"]
     beyond = settled(client, "/pipeline/deals?of=reached&stage=Prospecting&page=99")
-    assert "The list is not that long" in beyond
+    assert "This page does not exist" in beyond
     assert '<a href="/pipeline/deals?of=reached&stage=Prospecting&page=1">' in beyond
 
 
@@ -335,7 +437,7 @@ def test_a_rep_is_chosen(signed_in, app, cast):
 
 def test_a_boss_chooses_a_managers_team(signed_in, app):
     page = settled(signed_in("boss"), "/pipeline?whose=under:manager-0")
-    assert "Pipeline of Mona Even and reports" in page
+    assert "<h1>Pipeline of Mona Even and reports</h1>" in page
     assert f"<strong>{len(ids_of(app, 'manager'))}</strong> open deals" in page
 
 
@@ -359,7 +461,7 @@ def test_a_manager_without_deals_is_told_what_to_do(app):
     cookies = {COOKIE: signed(app.state.desk, key)}
     page = settled(TestClient(app, cookies=cookies), "/pipeline")
     assert "No open deals" in page
-    assert "ask your admin" in page
+    assert "ask your administrator whether your account" in page
 
 
 @pytest.mark.parametrize(
@@ -398,5 +500,5 @@ def test_parts_that_take_long_are_waited_for_and_failures_told(app):
 
     failed = Waiting(desk, patience=10).part("broken", fail)
     assert failed.passing
-    assert "secret" not in failed.problem
+    assert str(failed.problem).startswith("This could not be computed because of a fault in the program.")
     assert Waiting(desk, patience=10).part("broken", lambda: 5).result == 5, "it is tried anew"

@@ -51,7 +51,7 @@ class Run(BaseModel):
 
 
 class Step(BaseModel):
-    """One thing to do next about a deal, or the word that there is nothing to do."""
+    """One thing to do next about a deal, or that there is nothing to do."""
 
     key: str
     action: str
@@ -83,6 +83,7 @@ class Deal(Odds):
     last_touch_at: datetime | None
     next_touch_at: datetime | None
     week_before: float | None = Field(description="win probability a week before")
+    flags: list[str] = Field(description="at_risk, silent, stalled, overdue, hopeless, let_go, booked")
     next_steps: list[Step] = Field(description="what to do next, the most urgent first; at most three")
     reasons: list[str] = Field(description="as sentences, strongest first; what came with the deal is last")
 
@@ -150,9 +151,9 @@ def scores(
     """The latest odds of all deals that the caller may see, by id: for copies in other systems."""
     with desk.database.reading() as session:
         run = shown_run(session)
-        found, rows = paging.of(session, visible_scores(caller.person).order_by(Score.deal_id))
-    told = pages(request, answer, found, paging.page, paging.limit)
-    return ScoreList(**told, run=run, scores=rows)
+        count, rows = paging.of(session, visible_scores(caller.person).order_by(Score.deal_id))
+    paged = pages(request, answer, count, paging.page, paging.limit)
+    return ScoreList(**paged, run=run, scores=rows)
 
 
 @router.get("/deals/{deal_id:path}/scores", summary="A deal's scores over time", **documented(404, scope="read"))
@@ -168,9 +169,9 @@ def history(
     seen_deal(desk, caller, deal_id)
     with desk.database.reading() as session:
         wanted = visible_history(caller.person, deal_id).options(joinedload(Score.run))
-        found, rows = paging.of(session, wanted)
-    told = pages(request, answer, found, paging.page, paging.limit)
-    return History(**told, scores=rows)
+        count, rows = paging.of(session, wanted)
+    paged = pages(request, answer, count, paging.page, paging.limit)
+    return History(**paged, scores=rows)
 
 
 # last: whatever follows the id in the other addresses could be part of one
@@ -189,11 +190,12 @@ def deal(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Deal:
 def _shown(desk: Desk, caller: Caller, rows: Sequence[Score], owners: dict[str, str]) -> list[Deal]:
     hidden: dict[str, None] = {} if may_read_names(desk, caller) else {"name": None, "account": None}
     audience = audience_of(caller.person.role, desk.config.app)
-    columns = [name for name in Deal.model_fields if name not in ("owner", "reasons", "next_steps")]
+    columns = [name for name in Deal.model_fields if name not in ("owner", "flags", "reasons", "next_steps")]
     return [
         Deal(
             **{name: getattr(row, name) for name in columns} | hidden,
             owner=owners.get(row.owner_id or ""),
+            flags=list(row.flag_names),
             reasons=[each.sentence for each in reasons_of(row, audience)],
             next_steps=[Step.model_validate(each.to_dict()) for each in next_steps_of(row)],
         )

@@ -1,26 +1,32 @@
-"""Drivers, funnel and forecast of the deals that the caller may see."""
+"""Drivers, funnel and forecast of the deals that the caller may see, with sentences in the caller's language."""
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import TimeoutError as NotYetError
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
+import pandas as pd
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 
 from winpredict.app.api.contract import OF_TEAMS, TaggedRoute, documented
 from winpredict.app.api.tables import rows
-from winpredict.app.desk import Desk, Loaded
+from winpredict.app.desk import Desk
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.visibility import visible_owners, visible_tables
 from winpredict.errors import ConfigError
-from winpredict.tables.crm import CRMData
+from winpredict.locale.text import said
 
-Made = TypeVar("Made")
+if TYPE_CHECKING:
+    from winpredict.explain.drivers import Drivers
+    from winpredict.insights.forecast import Forecast
+    from winpredict.insights.funnel import Funnel
+
+Result = TypeVar("Result")
 router = APIRouter(tags=["insights"], route_class=TaggedRoute)
 Reader = Annotated[Caller, Depends(OF_TEAMS)]
-#: Seconds that a request waits for what takes long; it is made on, for whoever asks again.
+#: Seconds that a request waits for what takes long; work on it goes on for whoever asks again.
 _PATIENCE = 20.0
 _RETRY = {"Retry-After": "10"}
 
@@ -36,7 +42,7 @@ class Driver(BaseModel):
     high: float
     direction: str
     sentence: str
-    evidence: bool = Field(description="whether it tells endings of deals that it was not learnt from")
+    evidence: bool = Field(description="whether it predicts outcomes of deals that it was not learned from")
     p_value: float | None
     stability: float | None
 
@@ -56,7 +62,7 @@ class GroupDriver(BaseModel):
 class DriverList(BaseModel):
     """Drivers, the strongest first."""
 
-    deals: int = Field(description="deals looked at")
+    deals: int = Field(description="deals that were read")
     as_of: datetime | None
     drivers: list[Driver]
     groups: list[GroupDriver]
@@ -91,7 +97,7 @@ class StageConversion(BaseModel):
 
 
 class StalledDeal(BaseModel):
-    """A deal longer in its stage than nine in ten that were won."""
+    """A deal that has been in its stage longer than 9 in 10 stays of deals that were won later."""
 
     deal_id: str
     stage: str
@@ -103,7 +109,7 @@ class StalledDeal(BaseModel):
 
 
 class Velocity(BaseModel):
-    """How much is won in a time."""
+    """How much is won in a period."""
 
     period: str
     start: datetime
@@ -129,7 +135,7 @@ class FunnelAnswer(BaseModel):
 
 
 class PeriodForecast(BaseModel):
-    """What will be booked in a month or quarter."""
+    """Expected bookings of a month or quarter."""
 
     name: str | None = Field(None, description="the team or rep")
     period: str
@@ -139,7 +145,7 @@ class PeriodForecast(BaseModel):
     open_pipeline: float
     not_yet_created: float
     expected: float
-    low: float = Field(description="between low and high in four cases of five")
+    low: float = Field(description="low and high are an 80% interval")
     high: float
     commit: float
     best_case: float
@@ -165,33 +171,34 @@ def drivers(
     desk: DeskOfRequest,
     caller: Reader,
     segment: Annotated[
-        str, Query(max_length=200, description="tell them within its groups too: product, team, ...")
+        str, Query(max_length=200, description="drivers within its groups too: product, team, ...")
     ] = "",
 ) -> DriverList:
-    """Drivers of the deals that the caller may see, each put to a test on deals that it was not learnt from."""
+    """Drivers of the deals that the caller may see, each tested on deals that it was not learned from."""
     loaded, owners = desk.loaded(), _owners(desk, caller)
 
-    def make() -> DriverList:
+    def compute() -> "tuple[Drivers, datetime | None]":
         from winpredict.explain.drivers import drivers as drivers_of
         from winpredict.report.drivers import compared_attributes, known_deals, segment_of
 
         crm = known_deals(loaded.model, visible_tables(loaded.crm, owners))
         groups = segment_of(crm, segment, compared_attributes(loaded.model, crm)) if segment else None
-        found = drivers_of(loaded.model, crm, groups=groups, cross_deal_history=loaded.scorer.cross_deal_history)
-        return DriverList(
-            deals=found.deals,
-            as_of=crm.known_until,
-            drivers=rows(found.themes, Driver),
-            groups=rows(found.groups, GroupDriver),
-            sentences=found.sentences(),
-        )
+        drivers = drivers_of(loaded.model, crm, groups=groups, cross_deal_history=loaded.scorer.cross_deal_history)
+        return drivers, crm.known_until
 
     try:
-        return _made(desk, ("drivers", loaded.state, owners, segment), make)
+        drivers, as_of = _result(desk, ("drivers", loaded.state, owners, segment), compute)
     except ConfigError as error:
         raise RequestValidationError(
             [{"loc": ("query", "segment"), "msg": str(error), "type": "value_error"}]
         ) from None
+    return DriverList(
+        deals=drivers.deals,
+        as_of=as_of,
+        drivers=rows(_named(drivers.themes, drivers), Driver),
+        groups=rows(_named(drivers.groups, drivers), GroupDriver),
+        sentences=drivers.sentences(),
+    )
 
 
 @router.get("/funnel", summary="Open deals by stage, conversion and stalls", **documented(409, 503, scope="read"))
@@ -199,21 +206,21 @@ def funnel(desk: DeskOfRequest, caller: Reader) -> FunnelAnswer:
     """The funnel of the deals that the caller may see."""
     loaded, owners = desk.loaded(), _owners(desk, caller)
 
-    def make() -> FunnelAnswer:
+    def compute() -> "Funnel":
         from winpredict.insights.funnel import funnel as funnel_of
 
-        found = funnel_of(_tables(loaded, owners))
-        return FunnelAnswer(
-            as_of=loaded.crm.known_until,
-            stages=rows(found.now, StageNow),
-            conversion=rows(found.conversion, StageConversion),
-            stalled=rows(found.stalled, StalledDeal),
-            velocity=rows(found.velocity, Velocity),
-            sentences=found.sentences(),
-            notes=list(found.notes),
-        )
+        return funnel_of(visible_tables(loaded.crm, owners))
 
-    return _made(desk, ("funnel", loaded.state, owners), make)
+    funnel = _result(desk, ("funnel", loaded.state, owners), compute)
+    return FunnelAnswer(
+        as_of=loaded.crm.known_until,
+        stages=rows(funnel.now, StageNow),
+        conversion=rows(funnel.conversion, StageConversion),
+        stalled=rows(funnel.stalled, StalledDeal),
+        velocity=rows(funnel.velocity, Velocity),
+        sentences=funnel.sentences(),
+        notes=[str(note) for note in funnel.notes],
+    )
 
 
 @router.get("/forecast", summary="Expected bookings against quota", **documented(409, 503, scope="read"))
@@ -221,20 +228,21 @@ def forecast(desk: DeskOfRequest, caller: Reader) -> ForecastAnswer:
     """Month and quarter, these and the next, of the deals that the caller may see; amounts in the CRM's currency."""
     loaded, owners = desk.loaded(), _owners(desk, caller)
 
-    def make() -> ForecastAnswer:
+    def compute() -> "Forecast":
         from winpredict.insights.forecast import forecast as forecast_of
 
-        found = forecast_of(loaded.model, _tables(loaded, owners), cross_deal_history=loaded.scorer.cross_deal_history)
-        return ForecastAnswer(
-            as_of=found.as_of,
-            periods=rows(found.periods, PeriodForecast),
-            by_team=rows(found.by_team, PeriodForecast),
-            by_rep=rows(found.by_rep, PeriodForecast),
-            sentences=found.sentences(),
-            notes=list(found.notes),
-        )
+        crm = visible_tables(loaded.crm, owners)
+        return forecast_of(loaded.model, crm, cross_deal_history=loaded.scorer.cross_deal_history)
 
-    return _made(desk, ("forecast", loaded.state, owners), make)
+    forecast = _result(desk, ("forecast", loaded.state, owners), compute)
+    return ForecastAnswer(
+        as_of=forecast.as_of,
+        periods=rows(forecast.periods, PeriodForecast),
+        by_team=rows(forecast.by_team, PeriodForecast),
+        by_rep=rows(forecast.by_rep, PeriodForecast),
+        sentences=forecast.sentences(),
+        notes=[str(note) for note in forecast.notes],
+    )
 
 
 def _owners(desk: Desk, caller: Caller) -> frozenset[str] | None:
@@ -242,13 +250,20 @@ def _owners(desk: Desk, caller: Caller) -> frozenset[str] | None:
         return visible_owners(session, caller.person)
 
 
-def _tables(loaded: Loaded, owners: frozenset[str] | None) -> CRMData:
-    return visible_tables(loaded.crm, owners)
+def _named(frame: pd.DataFrame, drivers: "Drivers") -> pd.DataFrame:
+    """Rows about drivers with the words for them in the language of the moment."""
+    frame = frame.assign(name=[str(drivers.names[theme]) for theme in frame["theme"]])
+    if "leading" in frame:
+        frame["sentence"] = [str(drivers.labels[feature]) for feature in frame["leading"]]
+    return frame
 
 
-def _made(desk: Desk, key: tuple[Hashable, ...], make: Callable[[], Made]) -> Made:
-    """What is kept under a key, made beside the request; whoever has waited long enough is asked to come again."""
+def _result(desk: Desk, key: tuple[Hashable, ...], compute: Callable[[], Result]) -> Result:
+    """What is kept under a key, computed beside the request; whoever has waited long enough is asked to come again.
+
+    It says nothing yet: one result serves all languages.
+    """
     try:
-        return desk.submit(("api", *key), make).result(_PATIENCE)
+        return desk.submit(("api", *key), compute).result(_PATIENCE)
     except NotYetError:
-        raise HTTPException(503, "this is being made; ask again in a moment", _RETRY) from None
+        raise HTTPException(503, said("the answer is still being computed; try again in a moment"), _RETRY) from None

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 
 from winpredict.app.api.contract import WITH_DEALS, TaggedRoute, documented
+from winpredict.app.api.deals import Step
 from winpredict.app.api.tables import plain_number
 from winpredict.app.desk import Desk, Loaded
 from winpredict.app.identity import Caller, DeskOfRequest
@@ -48,6 +49,7 @@ class Explanation(BaseModel):
     reasons: list[Reason]
     given: list[Reason] = Field(description="what came with the deal and cannot be changed")
     other_points: float = Field(description="what everything else adds")
+    next_steps: list[Step] = Field(description="what to do next, the most urgent first; at most three")
     model_version: str
 
 
@@ -92,8 +94,8 @@ def reasons(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Explanation:
 
     _, run = seen_deal(desk, caller, deal_id)
     loaded, as_of = desk.loaded(), None if run.as_of is None else pd.Timestamp(run.as_of)
-    # what is told depends on the deal alone; that the caller may see it is known
-    found = desk.get_or_compute(
+    # the explanation depends on the deal alone; that the caller may see it is known
+    explanation = desk.get_or_compute(
         ("reasons", loaded.state, deal_id, run.as_of),
         lambda: explain_deal(
             loaded.model,
@@ -101,23 +103,23 @@ def reasons(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Explanation:
             deal_id,
             as_of=as_of,
             cross_deal_history=loaded.scorer.cross_deal_history,
+            settings=desk.config.next_steps,
         ),
     )
-    told = found.told_to(audience_of(caller.person.role, desk.config.app))
-    return Explanation.model_validate(told.to_dict() | {"model_version": loaded.version})
+    shown = explanation.told_to(audience_of(caller.person.role, desk.config.app))
+    return Explanation.model_validate(shown.to_dict() | {"model_version": loaded.version})
 
 
 @router.get(
     "/deals/{deal_id:path}/what-if", summary="What may be asked about a deal", **documented(404, 409, scope="read")
 )
 def askable(desk: DeskOfRequest, caller: Reader, deal_id: str) -> Askables:
-    """Figures in our hands: what they are now, and the range that the data cover."""
+    """Controllable figures: what they are now, and the range that the data cover."""
     _, run = seen_deal(desk, caller, deal_id)
     loaded = desk.loaded()
-    found = figures_of(loaded.model, _features(desk, loaded, deal_id, run.as_of))
     figures = [
         Askable(name=each.name, sentence=each.sentence, now=plain_number(each.now), low=each.low, high=each.high)
-        for each in found
+        for each in figures_of(loaded.model, _features(desk, loaded, deal_id, run.as_of))
     ]
     return Askables(deal_id=deal_id, figures=figures)
 
@@ -139,12 +141,12 @@ def what_if(desk: DeskOfRequest, caller: Reader, deal_id: str, asked: WhatIfRequ
     ]
     if faults:
         raise RequestValidationError(faults)
-    found = what_if_of(loaded.model, features, deal_id, asked.figures)
-    return WhatIfAnswer(deal_id=deal_id, before=found.before, after=found.after, sentence=found.sentence)
+    answer = what_if_of(loaded.model, features, deal_id, asked.figures)
+    return WhatIfAnswer(deal_id=deal_id, before=answer.before, after=answer.after, sentence=answer.sentence)
 
 
 def _fault(loaded: Loaded, name: str, value: float) -> str:
-    """What speaks against asking about a figure."""
+    """Why a figure cannot be asked about; empty where it can."""
     try:
         check_figure(loaded.model, name, value)
     except WinPredictError as error:

@@ -16,6 +16,7 @@ from winpredict.app.api.scoring import PendingRequest, RequestScorer
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.shown_reasons import audience_of
 from winpredict.app.visibility import visible_owners
+from winpredict.locale.language import current
 
 router = APIRouter(tags=["score"], route_class=TaggedRoute)
 _COME_AGAIN = {"Retry-After": "1"}
@@ -85,7 +86,7 @@ async def score(
     with desk.database.reading() as session:
         owners = visible_owners(session, caller.person)
     try:
-        asked = deals.batches.ask(PendingRequest(body, owners, datetime.now(UTC), audience))
+        asked = deals.batches.ask(PendingRequest(body, owners, datetime.now(UTC), audience, current()))
     except TooManyWaitingError:
         raise HTTPException(429, "too many deals wait to be scored; come again in a second", _COME_AGAIN) from None
     answer = ScoreResponse.model_validate(await asyncio.wrap_future(asked))

@@ -13,6 +13,7 @@ from winpredict.app.api.score_request import ScoreRequest
 from winpredict.app.desk import Desk, Loaded
 from winpredict.explain.reason import told_to
 from winpredict.features.description import Audience
+from winpredict.locale.language import ENGLISH, Language, speaking
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,15 @@ class PendingRequest:
         When it came.
     audience : {"everyone", "managers"}
         Which reasons the sender is told.
+    language : Language
+        In which they are told.
     """
 
     request: ScoreRequest
     owners: frozenset[str] | None
     at: datetime
     audience: Audience = "managers"
+    language: Language = ENGLISH
 
 
 class RequestScorer:
@@ -64,7 +68,7 @@ class RequestScorer:
         for group in compatible([sound[place].claims for place in places]):
             found = _scored(loaded, layout, [sound[places[member]] for member in group])
             for member, answer in zip(group, found, strict=True):
-                answers[places[member]] = _told(answer, requests[places[member]].audience)
+                answers[places[member]] = _told(answer, requests[places[member]])
         return answers
 
     def _seen(self, loaded: Loaded, owners: frozenset[str] | None) -> Seen:
@@ -106,13 +110,15 @@ def _scored(loaded: Loaded, layout: Layout, deals: Sequence[Prepared]) -> list[d
     ]
 
 
-def _told(answer: dict[str, Any], audience: Audience) -> dict[str, Any]:
+def _told(answer: dict[str, Any], request: PendingRequest) -> dict[str, Any]:
     """An answer with the reasons that somebody is told, in words; the others are part of everything else."""
-    told = {name: told_to(answer[name], audience) for name in ("reasons", "given")}
+    told = {name: told_to(answer[name], request.audience) for name in ("reasons", "given")}
     kept = sum(each.points for name in told for each in answer[name]) - sum(
         each.points for reasons in told.values() for each in reasons
     )
-    words = {name: [each.to_dict() for each in reasons] for name, reasons in told.items()}
+    # requests of several languages are answered together, in a thread of their own
+    with speaking(request.language):
+        words = {name: [each.to_dict() for each in reasons] for name, reasons in told.items()}
     return answer | words | {"other_points": answer["other_points"] + kept}
 
 

@@ -1,7 +1,8 @@
 """One deal: its odds over time, why, what moved them, what if, deals like it, and what people say is wrong."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from sqlalchemy.orm import joinedload
@@ -11,16 +12,22 @@ from winpredict.app.desk import Desk, Loaded
 from winpredict.app.identity import WITH_DEALS, Allows, Caller, DeskOfRequest
 from winpredict.app.listing import owner_names
 from winpredict.app.pages.deal_views import LikeDeals, like_deals, sliders, step_rows
-from winpredict.app.pages.deals import may_read_names
+from winpredict.app.pages.deals import BAND_NAMES, change_this_week, may_read_names
 from winpredict.app.pages.feedback_views import said_about
 from winpredict.app.pages.rendering import address_of, render
 from winpredict.app.people import now
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Feedback, Score, ScoringRun
-from winpredict.app.shown_reasons import audience_of
+from winpredict.app.shown_reasons import audience_of, next_steps_of
 from winpredict.app.stories import alike, chart_of, story_of
 from winpredict.app.visibility import visible_feedback, visible_owners, visible_score
 from winpredict.errors import WinPredictError
+from winpredict.explain.deal_flags import FLAGS
+from winpredict.locale.text import Text, said, text
+
+if TYPE_CHECKING:
+    from winpredict.explain.next_steps import NextStep
+    from winpredict.explain.story import DealStory
 
 router = APIRouter()
 #: Pixels of the chart on a page and on a phone.
@@ -39,11 +46,11 @@ class FeedbackKind(StrEnum):
     OTHER = "other"
 
 
-KIND_WORDS = {
-    FeedbackKind.TOO_HIGH: "The odds are too high",
-    FeedbackKind.TOO_LOW: "The odds are too low",
-    FeedbackKind.WRONG_REASON: "A reason is wrong",
-    FeedbackKind.OTHER: "Something else",
+KIND_WORDS: Mapping[FeedbackKind, Text] = {
+    FeedbackKind.TOO_HIGH: text("The odds are too high"),
+    FeedbackKind.TOO_LOW: text("The odds are too low"),
+    FeedbackKind.WRONG_REASON: text("A reason is wrong"),
+    FeedbackKind.OTHER: text("Something else"),
 }
 
 
@@ -57,7 +64,7 @@ def odds_chart(
     """The chart of the odds over time; apart from the page, which need not wait for it."""
     _, run = seen_deal(desk, caller, deal_id)
     if not story_of(desk, desk.loaded(), deal_id, run.as_of).steps:
-        raise HTTPException(404, "without dates there are no odds over time")
+        raise HTTPException(404, said("this deal has no dates, so its odds have no history"))
     svg = chart_of(desk, desk.loaded(), deal_id, run.as_of, width=_NARROW if narrow else _WIDE)
     return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
@@ -101,8 +108,10 @@ def deal(
     with desk.database.reading() as session:
         owners = owner_names(session, [score])
         wanted = visible_feedback(caller.person, deal_id).options(joinedload(Feedback.person)).limit(_MAX_FEEDBACK)
-        # people write names into what they say
-        said = said_about(session, caller.person, session.scalars(wanted).all(), names=names)
+        # people write names into their feedback
+        feedback = said_about(session, caller.person, session.scalars(wanted).all(), names=names)
+    explained = _explained(request, desk, caller, score, run, names=names)
+    story = explained["story"]
     return render(
         request,
         caller,
@@ -112,11 +121,15 @@ def deal(
         owner=owners.get(score.owner_id or "", score.owner_id or "–"),
         names=names,
         address=address_of(deal_id),
-        said=said,
+        bands=BAND_NAMES,
+        flags=FLAGS,
+        next_steps=_next_steps(score, story),
+        leads_with_change=_leads_with_change(desk, score, story),
+        feedback=feedback,
         kinds=KIND_WORDS,
         thanks=thanks,
         sizes=(_WIDE, _NARROW),
-        **_explained(request, desk, caller, score, run, names=names),
+        **explained,
     )
 
 
@@ -126,26 +139,28 @@ def seen_deal(desk: Desk, caller: Caller, deal_id: str) -> tuple[Score, ScoringR
     Raises
     ------
     HTTPException
-        404, whether there is no such deal or they may not see it: the answer tells nothing.
+        404, whether there is no such deal or they may not see it: the answer does not tell which.
     """
     with desk.database.reading() as session:
         score, run = visible_score(session, caller.person, deal_id), shown_run(session)
     if score is None or run is None:
-        raise HTTPException(404, "there is no such open deal, or it is not one that you may see")
+        raise HTTPException(404, said("open deal not found, or not visible to you"))
     return score, run
 
 
 def _explained(
     request: Request, desk: Desk, caller: Caller, score: Score, run: ScoringRun, *, names: bool
 ) -> dict[str, Any]:
-    """What the workspace tells of the deal, or why it cannot."""
+    """What the workspace knows of the deal, or why it cannot be shown."""
+    from winpredict.explain.story import MIN_MOVE
+
     try:
         loaded = desk.loaded()
         audience = audience_of(caller.person.role, desk.config.app)
         story = story_of(desk, loaded, score.deal_id, run.as_of).told_to(audience)
     except WinPredictError as error:
         return {"story": None, "trouble": str(error)}
-    found = sliders(loaded.model, story, request.query_params)
+    question = sliders(loaded.model, story, request.query_params)
     rows, moved = step_rows(story), story.largest_moves()
     return {
         "story": story,
@@ -153,18 +168,33 @@ def _explained(
         "differs": abs(story.explanation.win_probability - score.win_probability) >= _SAME,
         "steps": rows[::-1],
         "moves": [row for row in rows if row.step in moved],
-        "sliders": found.sliders,
-        "what_if": found.answer,
+        "min_move": MIN_MOVE,
+        "sliders": question.sliders,
+        "what_if": question.answer,
         "alike": _alike(desk, loaded, caller, score, run, names=names),
     }
+
+
+def _next_steps(score: Score, story: "DealStory | None") -> "tuple[NextStep, ...]":
+    """The steps that the list shows too; of a run that was published without any, those of the story."""
+    return next_steps_of(score) or (() if story is None else story.next_steps)
+
+
+def _leads_with_change(desk: Desk, score: Score, story: "DealStory | None") -> bool:
+    """Whether the odds changed enough, by either measure, for the change to come before all other reasons."""
+    week = None if story is None else story.week
+    threshold = desk.config.run.moved_points / 100
+    return week is not None and (
+        abs(week.after - week.before) >= threshold or change_this_week(score, desk.config.run) is not None
+    )
 
 
 def _alike(
     desk: Desk, loaded: Loaded, caller: Caller, score: Score, run: ScoringRun, *, names: bool
 ) -> LikeDeals | None:
-    found = alike(desk, loaded, story_of(desk, loaded, score.deal_id, run.as_of), run.as_of)
-    if found is None:
+    similar = alike(desk, loaded, story_of(desk, loaded, score.deal_id, run.as_of), run.as_of)
+    if similar is None:
         return None
     with desk.database.reading() as session:
         owners = visible_owners(session, caller.person)
-    return like_deals(found, loaded.crm, owners, names=names)
+    return like_deals(similar, loaded.crm, owners, names=names)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from winpredict.app.pages.tables import records_of
+from winpredict.locale.text import Text, said, texts
 
 if TYPE_CHECKING:
     from winpredict.explain.similar import SimilarDeals
@@ -19,22 +20,31 @@ if TYPE_CHECKING:
     from winpredict.tables.crm import CRMData
 
 #: What a rep can do something about, in whole numbers: touches, contacts, team.
-_QUESTION = (
+_ASKABLE = (
     "touches_30d", "meetings_30d", "meetings_booked", "contacts", "senior_contacts", "team_members",
     "active_users_30d",
 )  # fmt: skip
-_KIND_WORDS = {
-    "meeting": ("meeting", "meetings"), "call": ("call", "calls"), "email": ("e-mail", "e-mails"),
-    "other": ("other touch", "other touches"),
-}  # fmt: skip
+_TOUCH_COUNTS: Mapping[str, Text] = {
+    "meeting": texts("{n:count} meeting", "{n:count} meetings"),
+    "call": texts("{n:count} call", "{n:count} calls"),
+    "email": texts("{n:count} email", "{n:count} emails"),
+    "other": texts("{n:count} other touch", "{n:count} other touches"),
+}
 
 
 @dataclass(frozen=True)
 class StepRow:
-    """A row of the table of odds over time: the odds on a day, and what had happened since the row before."""
+    """A row of the table of odds over time: the odds on a day, and what had happened since the row before.
+
+    Parameters
+    ----------
+    step : Step
+    events : str
+        Moves to another stage and counts of touches; empty where nothing is on record.
+    """
 
     step: "Step"
-    happened: str
+    events: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Slider:
 
     Parameters
     ----------
-    name, words : str
+    name, label : str
     now : int or None
         As the deal has it; None where it is not known.
     low, high : int
@@ -53,7 +63,7 @@ class Slider:
     """
 
     name: str
-    words: str
+    label: str
     now: int | None
     low: int
     high: int
@@ -102,49 +112,50 @@ class LikeDeals:
 
 def step_rows(story: "DealStory") -> list[StepRow]:
     """The odds over time with what happened meanwhile."""
-    events = list(zip(story.events["kind"], story.events["told"], strict=True))
+    events = list(zip(story.events["kind"], story.events["label"], strict=True))
     ends = story.events["at"].searchsorted(pd.DatetimeIndex([step.as_of for step in story.steps], tz="UTC")).tolist()
     starts = [0, *ends][: len(ends)]
     between = zip(story.steps, starts, ends, strict=True)
-    return [StepRow(step, _happened(events[start:end])) for step, start, end in between]
+    return [StepRow(step, _events_text(events[start:end])) for step, start, end in between]
 
 
 def sliders(model: "TrainedModel", story: "DealStory", given: Mapping[str, str]) -> WhatIfQuestion:
     """The sliders of a deal as they were set; what is no number or where it was is left alone."""
     from winpredict.explain.what_if import figures_of, what_if_of
 
-    found, moved = [], {}
+    all_sliders, moved = [], {}
     possible = {figure.name: figure for figure in figures_of(model, story.features)}
-    for figure in (possible[name] for name in _QUESTION if name in possible):
+    for figure in (possible[name] for name in _ASKABLE if name in possible):
         low, high = math.ceil(figure.low), math.floor(figure.high)
         if low >= high:
             continue
         now = None if math.isnan(figure.now) else round(figure.now)
         rest = min(max(low if now is None else now, low), high)
         value = min(max(_whole(given.get(figure.name), rest), low), high)
-        found.append(Slider(figure.name, figure.sentence, now, low, high, value))
+        all_sliders.append(Slider(figure.name, figure.sentence, now, low, high, value))
         if value != rest:
             moved[figure.name] = float(value)
-    return WhatIfQuestion(found, what_if_of(model, story.features, story.explanation.deal_id, moved) if moved else None)
+    answer = what_if_of(model, story.features, story.explanation.deal_id, moved) if moved else None
+    return WhatIfQuestion(all_sliders, answer)
 
 
-def like_deals(found: "SimilarDeals", crm: "CRMData", owners: frozenset[str] | None, *, names: bool) -> LikeDeals:
+def like_deals(similar: "SimilarDeals", crm: "CRMData", owners: frozenset[str] | None, *, names: bool) -> LikeDeals:
     """Closed deals as a person may see them.
 
     Parameters
     ----------
-    found : SimilarDeals
+    similar : SimilarDeals
     crm : CRMData
     owners : frozenset of str or None
         Of `winpredict.app.visibility.visible_owners`: whose deals the person may see.
     names : bool
         Whether they may read names.
     """
-    is_won = found.deals["outcome"] == "won"
-    took = found.deals.loc[is_won, "days_more"].median()
+    is_won = similar.deals["outcome"] == "won"
+    took = similar.deals.loc[is_won, "days_more"].median()
     kept = [name for name in ("deal_id", "owner_id", "name", "currency") if name in crm.deals]
-    theirs = crm.deals.loc[crm.deals["deal_id"].isin(found.deals["deal_id"]), kept]
-    shown = found.deals.merge(theirs, on="deal_id", how="left")
+    theirs = crm.deals.loc[crm.deals["deal_id"].isin(similar.deals["deal_id"]), kept]
+    shown = similar.deals.merge(theirs, on="deal_id", how="left")
     if owners is not None:
         shown = shown[shown["owner_id"].isin(owners)] if "owner_id" in shown else shown.iloc[:0]
     rows = records_of(shown)
@@ -159,13 +170,14 @@ def like_deals(found: "SimilarDeals", crm: "CRMData", owners: frozenset[str] | N
         )
         for row in rows
     ]
-    return LikeDeals(len(found.deals), int(is_won.sum()), None if pd.isna(took) else round(took), deals)
+    return LikeDeals(len(similar.deals), int(is_won.sum()), None if pd.isna(took) else round(took), deals)
 
 
-def _happened(events: Sequence[tuple[str, str]]) -> str:
+def _events_text(events: Sequence[tuple[str, str]]) -> str:
     counts = Counter(kind for kind, _ in events)
-    touches = [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in _KIND_WORDS.items() if counts[kind]]
-    return ", ".join([*(f"entering {name}" for kind, name in events if kind == "stage"), *touches])
+    moves = [said("move to {stage}", stage=name) for kind, name in events if kind == "stage"]
+    touches = [str(words.with_values(n=counts[kind])) for kind, words in _TOUCH_COUNTS.items() if counts[kind]]
+    return ", ".join([*moves, *touches])
 
 
 def _whole(given: str | None, otherwise: int) -> int:

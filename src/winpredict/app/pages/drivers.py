@@ -15,29 +15,32 @@ from winpredict.app.pages.deals import may_read_names
 from winpredict.app.pages.drivers_parts import DriverParts
 from winpredict.app.pages.drivers_views import (
     DEAL_COLUMNS,
-    MEASURE_WORDS,
+    LIST_TITLES,
     PICTURES,
-    SHAPES,
     Drilldown,
     Selection,
     alone_only,
     concerns,
     differing,
+    figure_rows,
     parse_selection,
+    shapes,
     shown_charts,
     side_deals,
     strength_rows,
     uncharted,
-    win_rows,
     won_currencies,
 )
 from winpredict.app.pages.listed_deals import ListedDeals, list_page
 from winpredict.app.pages.pipeline import OF_TEAMS
-from winpredict.app.pages.pipeline_lists import DealList
+from winpredict.app.pages.pipeline_lists import WORDS, DealList
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Waiting
 from winpredict.app.publishing import published
 from winpredict.app.visibility import visible_owners
+from winpredict.insights.labels import MEASURE_LABELS, group_label
+from winpredict.locale.language import current
+from winpredict.locale.text import said, text
 
 router = APIRouter()
 Reader = Annotated[Caller, Depends(Allows(*OF_TEAMS))]
@@ -48,11 +51,11 @@ _MEDIA = {"html": "text/html; charset=utf-8", "pdf": "application/pdf"}
 
 
 class DriversQuery(BaseModel):
-    """Which deals, and beside which others."""
+    """Which deals, and compared with which others."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    segment: str = Field("", max_length=200, description="by what deals are parted; empty for not at all")
+    segment: str = Field("", max_length=200, description="what deals are segmented by; empty for nothing")
     group: str = Field("", max_length=300, description="a group of the segment; empty for all")
     created: str = Field("", max_length=20, description="when the deals were created; empty for any time")
     other_group: str = Field("", max_length=300, description="the group to compare with")
@@ -77,7 +80,7 @@ class ListQuery(DriversQuery):
 
 
 class ReportQuery(BaseModel):
-    """What the report tells of."""
+    """What the report is about."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -90,16 +93,16 @@ def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery
     """The page."""
     parts = _parts(desk, caller, Waiting(desk))
     table = parts.table()
-    values: dict[str, Any] = {"query": query, "run": published(desk.database), "table": table, "asked": None}
+    values: dict[str, Any] = {"query": query, "run": published(desk.database), "table": table, "selection": None}
     if table.result is not None:
         selection = _selection(parts, query)
         contributions, changes, won = parts.contributions(), parts.changes(), parts.closed_won()
         tested = parts.drivers()
         strengths = strength_rows(selection, contributions.result, tested.result)
         values |= {
-            "asked": selection,
+            "selection": selection,
             "comparison": selection.comparison,
-            "looks": contributions,
+            "contributions": contributions,
             "tested": tested,
             "changes": changes,
             "won": won,
@@ -110,22 +113,23 @@ def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery
                 for place, side in enumerate(selection.sides)
                 if strengths and not strengths[0].strengths[place]
             ],
-            "wins": win_rows(selection),
+            "figures": figure_rows(selection),
+            "shapes": shapes(tested.result),
             "currencies": won_currencies(selection),
             "concerns": concerns(changes.result),
             "charts": shown_charts(selection, changes.result, query.measure),
             "alone_only": alone_only(selection, changes.result, query.measure),
             "uncharted": uncharted(selection, changes.result, query.measure),
-            "measures": MEASURE_WORDS,
+            "measures": MEASURE_LABELS,
         }
     return render(
         request,
         caller,
         "drivers.html",
         **values,
-        pairs=lambda groups: [(group, group) for group in groups],
+        group_label=lambda group: group_label(query.segment, group),
+        group_pairs=lambda groups: [(group, group_label(query.segment, group)) for group in groups],
         period_pairs=lambda periods: [(each.value, each.words) for each in periods],
-        shapes=lambda found: list(found.significant[["theme", "name"]].head(SHAPES).itertuples(index=False, name=None)),
         shape_image=lambda theme: (
             lambda name, size: _address("/drivers/chart.svg", query, name=name, size=size, theme=theme)
         ),
@@ -150,7 +154,8 @@ def drilldown(request: Request, desk: DeskOfRequest, query: Annotated[ListQuery,
         link=lambda **changes: _address("/drivers/deals", query, of=query.of, side=query.side, **changes),
         export=_address("/drivers/deals.csv", query, of=query.of, side=query.side),
         back=_address("/drivers", query),
-        back_words="Why deals are won",
+        back_words=said("Why deals are won"),
+        words=WORDS,
     )
 
 
@@ -172,12 +177,12 @@ def image(desk: DeskOfRequest, query: Annotated[ImageQuery, Query()], caller: Re
         selection = _selection(parts, query)
         picture = PICTURES[query.name](selection, parts, query.measure, query.theme)
         if picture is None:
-            raise HTTPException(404, "there is no such chart of these deals")
+            raise HTTPException(404, said("this chart was not found"))
         return svg(picture, query.size)
 
     if parts.table().result is None:
-        raise HTTPException(404, "there is no such chart of these deals")
-    return svg_answer(desk.get_or_compute(("drivers chart", *parts.key, query), draw))
+        raise HTTPException(404, said("this chart was not found"))
+    return svg_answer(desk.get_or_compute(("drivers chart", *parts.key, query, current().name), draw))
 
 
 @router.get("/drivers/report")
@@ -186,20 +191,20 @@ def report_page(
 ) -> Response:
     """The report while it is written, and a link to it when it is there."""
     parts = _parts(desk, caller, Waiting(desk))
-    made = parts.written(query.segment, query.created, kind)
-    words = urlencode(query.model_dump())
-    file = f"/drivers/report.{kind}?{words}"
-    return render(request, caller, "drivers_report.html", made=made, file=file, kind=kind, back=f"/drivers?{words}")
+    part = parts.written(query.segment, query.created, kind)
+    values = urlencode(query.model_dump())
+    file = f"/drivers/report.{kind}?{values}"
+    return render(request, caller, "drivers_report.html", part=part, file=file, kind=kind, back=f"/drivers?{values}")
 
 
 @router.get("/drivers/report.{kind}")
 def report_file(desk: DeskOfRequest, query: Annotated[ReportQuery, Query()], caller: Reader, kind: Kind) -> Response:
     """The report as a file; until it is written, the page that waits for it."""
-    made = _parts(desk, caller, Waiting(desk)).written(query.segment, query.created, kind).result
-    if made is None:
+    content = _parts(desk, caller, Waiting(desk)).written(query.segment, query.created, kind).result
+    if content is None:
         return RedirectResponse(f"/drivers/report?{urlencode(query.model_dump() | {'kind': kind})}", 303)
     headers = {"Content-Disposition": f'attachment; filename="drivers.{kind}"', "Cache-Control": "no-store"}
-    return Response(made, media_type=_MEDIA[kind], headers=headers)
+    return Response(content, media_type=_MEDIA[kind], headers=headers)
 
 
 def _parts(desk: Desk, caller: Caller, waiting: Waiting) -> DriverParts:
@@ -209,7 +214,7 @@ def _parts(desk: Desk, caller: Caller, waiting: Waiting) -> DriverParts:
 
 
 def _selection(parts: DriverParts, query: DriversQuery) -> Selection:
-    """What is asked for, made out among the deals that the caller may see.
+    """What is asked for, found among the deals that the caller may see.
 
     Raises
     ------
@@ -222,7 +227,7 @@ def _selection(parts: DriverParts, query: DriversQuery) -> Selection:
         table, query.segment, query.group, query.created, query.other_group, query.other_created
     )
     if selection is None:
-        raise HTTPException(404, "there is no such segment, group or period among the deals that you may see")
+        raise HTTPException(404, said("this segment, group or period was not found among the deals you can see"))
     return selection
 
 
@@ -235,17 +240,19 @@ def _listed(parts: DriverParts, query: ListQuery, *, names: bool) -> ListedDeals
         404 where there is no such side.
     """
     table = parts.table().result
-    order = "; the latest created first" if table is None or table.dated else ""
-    about = DealList("Deals", f"Deals as they ended, or as they are now{order}.", DEAL_COLUMNS)
+    as_they_are = text("Deals as they ended, or as they are now.")
+    sorted_by = text("Deals as they ended, or as they are now; latest created first.")
+    about = DealList(text("Deals"), (sorted_by if table is None or table.dated else as_they_are,), DEAL_COLUMNS)
     if table is None:
-        return ListedDeals(about, about.title, pd.DataFrame(), names)
+        return ListedDeals(about, str(about.title), pd.DataFrame(), names)
     sides = _selection(parts, query).sides
     if query.side >= len(sides):
-        raise HTTPException(404, "there is no second set of deals to list; choose one to compare with")
+        raise HTTPException(404, said("there is no second set of deals; choose one to compare with"))
     deals = parts.listed(side_deals(sides[query.side], table, query.of), with_names=names)
-    return ListedDeals(about, f"{sides[query.side].words}: {query.of}", deals, names)
+    title = LIST_TITLES[query.of].with_values(deals=sides[query.side].words)
+    return ListedDeals(about, str(title), deals, names)
 
 
 def _address(path: str, query: DriversQuery, **changes: object) -> str:
-    told = query.model_dump(exclude_defaults=True, include=set(DriversQuery.model_fields)) | changes
-    return f"{path}?{urlencode({name: value for name, value in told.items() if value})}"
+    given = query.model_dump(exclude_defaults=True, include=set(DriversQuery.model_fields)) | changes
+    return f"{path}?{urlencode({name: value for name, value in given.items() if value})}"

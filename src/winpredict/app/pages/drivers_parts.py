@@ -12,7 +12,8 @@ from winpredict.app.desk import Loaded
 from winpredict.app.pages.listed_deals import listed
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.visibility import visible_tables
-from winpredict.errors import TooLittleDataError
+from winpredict.locale.language import current
+from winpredict.locale.text import Text, text
 
 if TYPE_CHECKING:
     from winpredict.explain.drivers import DealContributions, Drivers
@@ -23,33 +24,51 @@ if TYPE_CHECKING:
 
 #: A segment with more groups is no choice for a form.
 _MAX_GROUPS = 60
+_NO_DEALS = text(
+    "You have no deals to compare. If that is wrong, ask your administrator whether your account, and those of your "
+    "reports, are linked to CRM users."
+)
+_NOT_FOUND = text("This segment or period was not found among the deals you can see.")
 
 
 @dataclass(frozen=True)
 class Period:
-    """A time in which deals were created: from its start to before its end."""
+    """A time in which deals were created.
+
+    Parameters
+    ----------
+    value : str
+        In addresses.
+    words : Text
+        When: "in 2024".
+    deals : Text
+        Which deals: "{deals} created in 2024".
+    start, end : Timestamp
+        From, and before.
+    """
 
     value: str
-    words: str
+    words: Text
+    deals: Text
     start: pd.Timestamp
     end: pd.Timestamp
 
 
 @dataclass(frozen=True)
 class DealTable:
-    """All deals that one may see, with what they can be parted by.
+    """All deals that one may see, with what they can be segmented by.
 
     Parameters
     ----------
     deals : DataFrame
         Of `winpredict.insights.deals.deals_at_end` and currency, the amounts of won deals as booked.
-    segments : dict of str to str
-        Words by name.
+    segments : dict of str to Text or str
+        What the segments are called, by name.
     periods : tuple of Period
     """
 
     deals: pd.DataFrame
-    segments: dict[str, str]
+    segments: dict[str, Text | str]
     periods: tuple[Period, ...]
 
     @property
@@ -88,11 +107,12 @@ class DriverParts:
         return self._loaded
 
     def table(self) -> Part[DealTable]:
-        """The deals to be parted."""
+        """The deals to be compared."""
         if self._loaded is None:
             return Part(problem=self._problem)
         model = self._loaded.model
-        return self._waiting.part(("deal table", *self.key), lambda: _table(model, self._crm))
+        part = self._waiting.part(("deal table", *self.key), lambda: _table(model, self._crm))
+        return Part(problem=_NO_DEALS) if part.result is not None and part.result.deals.empty else part
 
     def listed(self, deals: pd.DataFrame, *, with_names: bool) -> pd.DataFrame:
         """Some of the deals as a page lists them."""
@@ -154,21 +174,20 @@ class DriverParts:
             return Part(problem=table.problem)
         period = next((each for each in table.result.periods if each.value == created), None)
         if (created and period is None) or (segment and segment not in table.result.segments):
-            return Part(problem="There is no such segment or period among the deals that you may see.")
-        report = self._report(segment, period)
-        if report.result is None:
-            return Part(problem=report.problem, passing=report.passing)
-        made = report.result
-        return self._waiting.part(
-            ("drivers file", *self.key, segment, created, kind), lambda: _file(made, kind), is_long=True
-        )
+            return Part(problem=_NOT_FOUND)
+        part = self._report(segment, period)
+        if part.result is None:
+            return Part(problem=part.problem, passing=part.passing)
+        report = part.result
+        key = ("drivers file", *self.key, segment, created, kind, current().name)
+        return self._waiting.part(key, lambda: _file(report, kind), is_long=True)
 
     def _report(self, segment: str, period: Period | None) -> "Part[Report]":
         from winpredict.report.drivers import drivers_report
 
         loaded = self._has_loaded
         return self._waiting.part(
-            ("drivers report", *self.key, segment, period and period.value),
+            ("drivers report", *self.key, segment, period and period.value, current().name),
             lambda: drivers_report(
                 loaded.model,
                 self._crm,
@@ -181,21 +200,19 @@ class DriverParts:
 
 
 def _table(model: object, crm: "CRMData") -> DealTable:
-    from winpredict.insights.deals import SEGMENTS, booked_amounts, deals_at_end
+    from winpredict.insights.deals import booked_amounts, deals_at_end
+    from winpredict.insights.labels import segment_label
     from winpredict.insights.winrates import words_for
     from winpredict.report.drivers import compared_attributes, segments_in
 
     if not len(crm.deals):
-        raise TooLittleDataError(
-            "there are no deals that you may see, so there is nothing to compare; ask your admin whether your account "
-            "is linked to your user in the CRM, and whether your reports are"
-        )
+        return DealTable(crm.deals, {}, ())
     attributes = compared_attributes(model, crm)  # type: ignore[arg-type]
     deals = deals_at_end(crm, attributes)
     deals["amount"] = booked_amounts(crm, deals)
     deals["currency"] = crm.deals["currency"].reset_index(drop=True) if "currency" in crm.deals else None
     possible = [name for name in segments_in(deals, attributes) if 2 <= deals[name].nunique() <= _MAX_GROUPS]
-    segments = {name: SEGMENTS.get(name) or words_for(name) for name in possible}
+    segments = {name: segment_label(name, words_for(name)) for name in possible}
     return DealTable(deals, segments, _periods(deals["created_at"], crm.known_until))
 
 
@@ -205,21 +222,56 @@ def _periods(created: pd.Series, until: pd.Timestamp | None) -> tuple[Period, ..
     if known.empty or until is None:
         return ()
     year = pd.Timedelta(days=365)
-    found = [
-        Period("last-year", "in the last 12 months", until - year, until),
-        Period("year-before", "in the 12 months before", until - 2 * year, until - year),
+    periods = [
+        Period(
+            "last-year",
+            text("in the last 12 months"),
+            text("{deals} created in the last 12 months"),
+            until - year,
+            until,
+        ),
+        Period(
+            "year-before",
+            text("12 to 24 months ago"),
+            text("{deals} created 12 to 24 months ago"),
+            until - 2 * year,
+            until - year,
+        ),
     ]
     first, last = known.min().tz_localize(None), until.tz_localize(None)
     years, quarters = (reversed(pd.period_range(first, last, freq=freq)) for freq in "YQ")
-    found += [_calendar(each, f"in {each.year}") for each in years]
-    found += [_calendar(each, f"in quarter {each.quarter} of {each.year}") for each in islice(quarters, 8)]
-    there = [((known >= each.start) & (known < each.end)).any() for each in found]
-    return tuple(each for each, is_there in zip(found, there, strict=True) if is_there)
+    periods += [year_of(each) for each in years]
+    periods += [_quarter(each) for each in islice(quarters, 8)]
+    there = [((known >= each.start) & (known < each.end)).any() for each in periods]
+    return tuple(each for each, is_there in zip(periods, there, strict=True) if is_there)
 
 
-def _calendar(period: pd.Period, words: str) -> Period:
-    start, end = period.start_time.tz_localize("UTC"), (period + 1).start_time.tz_localize("UTC")
-    return Period(str(period), words, start, end)
+def year_of(period: pd.Period) -> Period:
+    """A calendar year in which deals were created.
+
+    Examples
+    --------
+    >>> year = year_of(pd.Period("2024", "Y"))
+    >>> year.value, str(year.words), str(year.deals.with_values(deals="all deals")), str(year.end.date())
+    ('2024', 'in 2024', 'all deals created in 2024', '2025-01-01')
+    """
+    name = str(period.year)
+    words, deals = text("in {year}", year=name), text("{deals} created in {year}", year=name)
+    return Period(name, words, deals, *_span(period))
+
+
+def _quarter(period: pd.Period) -> Period:
+    values = {"quarter": str(period.quarter), "year": str(period.year)}
+    return Period(
+        str(period),
+        text("in Q{quarter} {year}").with_values(**values),
+        text("{deals} created in Q{quarter} {year}").with_values(**values),
+        *_span(period),
+    )
+
+
+def _span(period: pd.Period) -> tuple[pd.Timestamp, pd.Timestamp]:
+    return period.start_time.tz_localize("UTC"), (period + 1).start_time.tz_localize("UTC")
 
 
 def _file(report: "Report", kind: Literal["html", "pdf"]) -> bytes:

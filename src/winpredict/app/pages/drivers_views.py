@@ -13,6 +13,9 @@ from winpredict.app.pages.drivers_parts import DealTable, DriverParts, Period
 from winpredict.app.pages.pipeline_lists import Column
 from winpredict.app.pages.rendering import money
 from winpredict.app.pages.tables import currencies_of
+from winpredict.explain.reason import capitalised
+from winpredict.locale import formats
+from winpredict.locale.text import Text, said, text
 from winpredict.report.page import Picture
 
 if TYPE_CHECKING:
@@ -20,28 +23,37 @@ if TYPE_CHECKING:
     from winpredict.insights.comparison import Comparison
     from winpredict.insights.control import Changes, ControlChart, Key
 
-MEASURE_WORDS = {
-    "win_rate": "Win rate",
-    "new_deals": "New deals",
-    "cycle_days": "Cycle time",
-    "touches": "Touches",
+#: Who controls a driver, and which way it goes, as people read it.
+CONTROLS: Mapping[str, Text] = {
+    "controllable": text("your team"),
+    "deal": text("the deal"),
+    "customer": text("the customer"),
+    "context": text("nobody"),
 }
 #: Deals of a side that can be listed.
 Drilldown = Literal["created", "closed", "won", "lost"]
 DEAL_COLUMNS: tuple[Column, ...] = (
-    ("owner", "Owner", "text"),
-    ("created_at", "Created", "day"),
-    ("outcome", "Outcome", "text"),
-    ("days", "Days until the close, or now", "count"),
-    ("amount", "Amount", "money"),
+    ("owner", text("Owner"), "text"),
+    ("created_at", text("Created"), "day"),
+    ("outcome", text("Outcome"), "word"),
+    ("days", text("Days until close, or so far"), "count"),
+    ("amount", text("Amount"), "money"),
 )
+#: What a list of a side's deals is called.
+LIST_TITLES: Mapping[Drilldown, Text] = {
+    "created": text("{deals}: created"),
+    "closed": text("{deals}: closed"),
+    "won": text("{deals}: won"),
+    "lost": text("{deals}: lost"),
+}
+_ALL_DEALS = text("all deals")
 #: Drivers in the table, and drivers whose shape is drawn.
-_SHOWN, SHAPES = 14, 6
+_SHOWN, _SHAPES = 14, 6
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the sets that are looked at."""
+    """One of the sets that are compared; its words are in the language of the moment."""
 
     words: str
     group: str
@@ -50,12 +62,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is asked for, made out.
+    """What is asked for, with its deals.
 
     Parameters
     ----------
     table : DealTable
     segment : str
+        Empty for none.
     sides : tuple of Side
         One, or two to compare.
     comparison : Comparison
@@ -76,24 +89,47 @@ class Selection:
 
         return independent(self.sides[0].chosen, self.sides[1].chosen) if len(self.sides) == 2 else None
 
+    @property
+    def of_report(self) -> str:
+        """The deals that the report is about: of all groups."""
+        return _words_of(_ALL_DEALS, self.created)
+
 
 @dataclass(frozen=True)
 class StrengthRow:
     """A driver: its strength on each side, whether these differ if that can be told, and what all deals tell of it."""
 
     theme: str
-    name: str
+    name: Text
     strengths: tuple[Mapping[Hashable, Any] | None, ...]
     differs: bool | None
-    control: str = ""
-    direction: str = ""
+    control: Text | None = None
+    direction: Text | None = None
     evidence: bool | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of one side as it is written, a word on it, and whether it has deals to list."""
+
+    written: str
+    under: str
+    has_deals: bool
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """A figure of all sides, and which deals are behind it."""
+
+    head: Text
+    of: Drilldown
+    figures: tuple[Figure, ...]
 
 
 def parse_selection(
     table: DealTable, segment: str, group: str, created: str, other_group: str, other_created: str
 ) -> Selection | None:
-    """Make out what is asked for; None where there is no such segment, group or period."""
+    """Find the deals that are asked for; None where there is no such segment, group or period."""
     periods = {each.value: each for each in table.periods}
     groups = table.groups(segment)
     wrong = (segment and segment not in table.segments, *({group, other_group} - {"", *groups}))
@@ -106,23 +142,26 @@ def parse_selection(
         sides.append(_side(table, segment, other_group or group, periods.get(other_created or created)))
     from winpredict.insights.comparison import compare
 
-    found = compare(table.deals, {side.words: side.chosen for side in sides})
-    return Selection(table, segment, tuple(sides), found, periods.get(created))
+    comparison = compare(table.deals, {side.words: side.chosen for side in sides})
+    return Selection(table, segment, tuple(sides), comparison, periods.get(created))
 
 
 def _side(table: DealTable, segment: str, group: str, created: Period | None) -> Side:
-    from winpredict.insights._control_sentences import named
+    from winpredict.insights.labels import group_named
 
     deals = table.deals
     chosen = np.ones(len(deals), dtype=bool)
-    words = "all deals"
+    words: Text | str = _ALL_DEALS
     if group:
-        words = group if segment == "rep" else named(segment, table.segments[segment], group)
+        words = group_named(segment, str(table.segments[segment]), group)
         chosen &= (deals[segment].astype(object) == group).to_numpy(dtype=bool, na_value=False)
     if created is not None:
-        words = f"{words} created {created.words}"
         chosen &= ((deals["created_at"] >= created.start) & (deals["created_at"] < created.end)).to_numpy(dtype=bool)
-    return Side(f"{words[:1].upper()}{words[1:]}", group, chosen)
+    return Side(_words_of(words, created), group, chosen)
+
+
+def _words_of(deals: Text | str, created: Period | None) -> str:
+    return capitalised(str(deals if created is None else created.deals.with_values(deals=deals)))
 
 
 def strength_rows(
@@ -131,6 +170,8 @@ def strength_rows(
     """The strongest drivers of the first side, or of the second where the first is too small to say."""
     if contributions is None:
         return []
+    from winpredict.explain.drivers import DIRECTION_LABELS
+
     frames = _strengths(selection, contributions)
     leading = next((frame for frame in frames if len(frame)), None)
     if leading is None:
@@ -139,18 +180,32 @@ def strength_rows(
     apart = _independent_strengths(selection, contributions) if selection.comparison.shared else frames
     sides, pair = ([frame.to_dict("index") for frame in each] for each in (frames, apart))
     about = {} if tested is None else tested.themes.set_index("theme").to_dict("index")
+    names = theme_names(contributions)
     rows = []
-    for theme, row in leading.sort_values("strength", ascending=False).head(_SHOWN).iterrows():
+    for theme in leading.sort_values("strength", ascending=False).head(_SHOWN).index:
         each = tuple(side.get(theme) for side in sides)
         differs = _apart(*(side.get(theme) for side in pair)) if len(pair) == 2 else None
         known = about.get(theme, {})
         rows.append(
             StrengthRow(
-                str(theme), str(row["name"]), each, differs, str(known.get("control", "")),
-                str(known.get("direction", "")), known.get("evidence"),
+                str(theme), names[str(theme)], each, differs, CONTROLS.get(known.get("control", "")),
+                DIRECTION_LABELS.get(known.get("direction", "")), known.get("evidence"),
             )
         )  # fmt: skip
     return rows
+
+
+def theme_names(contributions: "DealContributions") -> dict[str, Text]:
+    """What the drivers are called, by theme."""
+    grouped = contributions.grouped
+    return {name: theme.name for name, theme in zip(grouped.names, grouped.themes, strict=True)}
+
+
+def shapes(tested: "Drivers | None") -> list[tuple[str, Text]]:
+    """The strongest drivers with evidence, whose shape is drawn: theme and name."""
+    if tested is None:
+        return []
+    return [(theme, tested.names[theme]) for theme in tested.significant["theme"].head(_SHAPES)]
 
 
 def _strengths(selection: Selection, contributions: "DealContributions") -> list[pd.DataFrame]:
@@ -179,10 +234,10 @@ def differing(selection: Selection) -> str:
     if not selection.comparison.shared:
         return ""
     if selection.independent is None:
-        return "Whether strengths differ is not told, as the sides share deals."
-    return (
-        "Whether strengths differ is told by the smaller against the deals of the larger that are not in it, if these "
-        "are 50 or more."
+        return said("The sides share deals, so whether their strengths differ is not tested.")
+    return said(
+        "The sides share deals, so whether strengths differ is tested on the smaller side against the deals of the "
+        "larger that are not in it, if these are 50 or more."
     )
 
 
@@ -195,32 +250,54 @@ def won_currencies(selection: Selection) -> tuple[str, ...]:
     return currencies_of(deals[counted])
 
 
-def win_rows(selection: Selection) -> list[tuple[str, Drilldown, list[tuple[str, str]]]]:
-    """Figures of the sides: a head, the deals behind it, and for each side a figure with a word on it below."""
-    rows, currency = selection.comparison.figures.to_dict("records"), only_currency(won_currencies(selection))
-    return [
-        ("Deals created", "created", [(_whole(row["deals"]), f"{row['open']:,} still open") for row in rows]),
-        ("Closed", "closed", [(_whole(row["n"]), f"{row['won']:,} won, {row['lost']:,} lost") for row in rows]),
-        (
-            "Win rate",
-            "won",
-            [
-                (_share(row["win_rate"]), f"{_share(row['win_rate_low'])} to {_share(row['win_rate_high'])}")
-                for row in rows
-            ],
-        ),
-        ("Days to win", "won", [(_whole(row["median_days_won"]), "half of them sooner") for row in rows]),
-        ("Days to lose", "lost", [(_whole(row["median_days_lost"]), "half of them sooner") for row in rows]),
-        (
-            "Mean won amount",
-            "won",
-            [
-                (_amount(row["mean_won_amount"], currency), f"{_amount(row['amount_won'], currency)} in all")
-                for row in rows
-            ],
-        ),
-        ("Touches until the close", "closed", [(_whole(row["touches"]), "half of them fewer") for row in rows]),
+def figure_rows(selection: Selection) -> list[FigureRow]:
+    """Figures of the sides; of undated deals those of which anything is known."""
+    sides, currency = selection.comparison.figures.to_dict("records"), only_currency(won_currencies(selection))
+    rows = [
+        FigureRow(text("deals created"), "created", tuple(_counted(side["deals"], _open(side)) for side in sides)),
+        FigureRow(text("closed deals"), "closed", tuple(_counted(side["n"], _outcomes(side)) for side in sides)),
+        FigureRow(text("win rate"), "won", tuple(_win_rate(side) for side in sides)),
+        FigureRow(text("days to win"), "won", tuple(_median(side["median_days_won"]) for side in sides)),
+        FigureRow(text("days to lose"), "lost", tuple(_median(side["median_days_lost"]) for side in sides)),
+        FigureRow(text("mean won amount"), "won", tuple(_won_amount(side, currency) for side in sides)),
+        FigureRow(text("touches before the close"), "closed", tuple(_median(side["touches"]) for side in sides)),
     ]
+    known = [row for row in rows if any(each.written != formats.MISSING for each in row.figures)]
+    return rows if selection.table.dated else known
+
+
+def _counted(value: float, under: str) -> Figure:
+    return Figure(formats.count(value), under, has_deals=value > 0)
+
+
+def _open(side: Mapping[Hashable, Any]) -> str:
+    return said("{n:count} still open", n=side["open"])
+
+
+def _outcomes(side: Mapping[Hashable, Any]) -> str:
+    return said("{won:count} won, {lost:count} lost", won=side["won"], lost=side["lost"])
+
+
+def _win_rate(side: Mapping[Hashable, Any]) -> Figure:
+    rate = side["win_rate"]
+    if np.isnan(rate):
+        return Figure(formats.MISSING, "", has_deals=False)
+    under = said("{low:percent} to {high:percent}", low=side["win_rate_low"], high=side["win_rate_high"])
+    return Figure(formats.percent(rate), under, has_deals=side["won"] > 0)
+
+
+def _median(value: float) -> Figure:
+    if np.isnan(value):
+        return Figure(formats.MISSING, "", has_deals=False)
+    return Figure(formats.count(value), said("median"), has_deals=True)
+
+
+def _won_amount(side: Mapping[Hashable, Any], currency: str | None) -> Figure:
+    mean = side["mean_won_amount"]
+    if np.isnan(mean):
+        return Figure(formats.MISSING, "", has_deals=False)
+    under = said("{amount:money} in total", amount=(side["amount_won"], currency))
+    return Figure(money(mean, currency), under, has_deals=True)
 
 
 def side_deals(side: Side, table: DealTable, of: Drilldown) -> pd.DataFrame:
@@ -232,25 +309,13 @@ def side_deals(side: Side, table: DealTable, of: Drilldown) -> pd.DataFrame:
     return found.sort_values(["created_at", "deal_id"], ascending=[False, True]).reindex(columns=["deal_id", *columns])
 
 
-def _share(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.0%}"
-
-
-def _whole(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:,.0f}"
-
-
-def _amount(value: float, currency: str | None) -> str:
-    return money(None if np.isnan(value) else value, currency)
-
-
 def concerns(changes: "Changes | None") -> list[dict[str, Any]]:
-    """Charts that tell a change or stand out, all deals before groups and the surest first."""
+    """Charts that show a change or stand out, all deals before groups and the surest first."""
     if changes is None:
         return []
-    told = changes.frame[_is_changed(changes)]
-    told = told.assign(of_group=told["segment"] != "", strength=told["strength"].fillna(0))
-    rows = told.sort_values(["of_group", "strength"], ascending=[True, False]).to_dict("records")
+    changed = changes.frame[_is_changed(changes)]
+    changed = changed.assign(of_group=changed["segment"] != "", strength=changed["strength"].fillna(0))
+    rows = changed.sort_values(["of_group", "strength"], ascending=[True, False]).to_dict("records")
     return [
         {
             "measure": row["measure"], "segment": row["segment"], "group": row["group"] if row["segment"] else "",
@@ -290,12 +355,12 @@ def _charted(selection: Selection) -> dict[str, Side]:
 
 
 def alone_only(selection: Selection, changes: "Changes | None", measure: str) -> list[str]:
-    """Names of the charts that tell a change by themselves, which among so many charts may be chance."""
+    """Names of the images of charts that show a change by themselves, which among so many may be chance."""
     if changes is None:
         return []
-    sure = {chart.name for chart in (changes.charts[key] for key in _changed_keys(changes))}
-    charts = [chart for _, chart in shown_charts(selection, changes, measure)]
-    return [chart.name for chart in charts if chart.broken and chart.name not in sure]
+    sure = [changes.charts[key] for key in _changed_keys(changes)]
+    charts = shown_charts(selection, changes, measure)
+    return [name for name, chart in charts if chart.broken and not any(chart is each for each in sure)]
 
 
 def uncharted(selection: Selection, changes: "Changes | None", measure: str) -> list[str]:
@@ -323,6 +388,7 @@ def _strength_picture(place: int) -> Callable[[Selection, DriverParts, str, str]
         # the same order and scale as on the other side
         leading = next(frame for frame in frames if len(frame))["strength"]
         rows = rows.merge(tested.themes[["theme", "evidence"]], on="theme")
+        rows["name"] = [str(tested.names[theme]) for theme in rows["theme"]]
         rows = rows.sort_values("theme", key=lambda themes: -themes.map(leading)).head(_SHOWN)
         upto = max(float(frame["high"].max()) for frame in frames if len(frame))
         title = selection.sides[place].words
@@ -338,7 +404,8 @@ def _shape(selection: Selection, parts: DriverParts, measure: str, theme: str) -
     rows = None if tested is None else tested.dependence[tested.dependence["theme"] == theme]
     if tested is None or rows is None or rows.empty:
         return None
-    name = str(tested.themes.set_index("theme").loc[theme, "name"])
+    rows = rows.assign(sentence=[str(tested.labels[feature]) for feature in rows["feature"]])
+    name = str(tested.names[theme])
     return Picture(lambda width: shape_chart(rows, name, width), name)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 
 from winpredict.app.records import Feedback, Person, Score
 from winpredict.app.visibility import visible_scores
+from winpredict.locale.text import said
 
 _SHORTEST = 3
 #: First words of many a company's name.
@@ -40,7 +41,7 @@ class Said:
 
 
 def said_about(session: DatabaseSession, person: Person, rows: Sequence[Feedback], *, names: bool) -> list[Said]:
-    """Feedback with what may be told of its deals."""
+    """Feedback with what may be shown of its deals."""
     if not rows:
         return []
     ids = {each.deal_id for each in rows}
@@ -49,8 +50,8 @@ def said_about(session: DatabaseSession, person: Person, rows: Sequence[Feedback
     )
     known: dict[str, set[str]] = {each: set() for each in ids}
     title: dict[str, str] = {}
-    told = select(Score.deal_id, Score.name, Score.account).where(Score.deal_id.in_(ids)).order_by(Score.run_id)
-    for deal_id, name, account in session.execute(told):
+    scores = select(Score.deal_id, Score.name, Score.account).where(Score.deal_id.in_(ids)).order_by(Score.run_id)
+    for deal_id, name, account in session.execute(scores):
         known[deal_id] |= {each for each in (name, account, call_name(account or name or "")) if each}
         title[deal_id] = name or deal_id
     return [
@@ -81,7 +82,10 @@ def without(text: str, names: Collection[str]) -> str:
     """
     longest_first = sorted((each.strip() for each in names if each.strip()), key=len, reverse=True)
     pattern = "|".join(map(_pattern, longest_first))
-    return re.sub(pattern, "[name]", text, flags=re.IGNORECASE) if pattern else text
+    if not pattern:
+        return text
+    hidden = said("[name]")
+    return re.sub(pattern, lambda _: hidden, text, flags=re.IGNORECASE)
 
 
 def call_name(name: str) -> str:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from winpredict.app.pages.tables import records_of
+from winpredict.locale import formats
+from winpredict.locale.text import Text, said, text, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,18 +19,19 @@ if TYPE_CHECKING:
 _DRIVERS, _SHIFTS, _BACKTESTS = 15, 12, 10
 _SCORERS = {
     "winpredict": "winpredict",
-    "overall_rate": "overall win rate",
-    "stage_win_rate": "win rate of the stage",
-    "naive_bayes": "frequency tables (naive Bayes)",
-    "logistic": "logistic regression",
+    "overall_rate": text("overall win rate"),
+    "stage_win_rate": text("win rate of the stage"),
+    "naive_bayes": text("frequency tables (naive Bayes)"),
+    "logistic": text("logistic regression"),
 }
-#: Figures of merit: name on record, words, format, and what is good.
+_LOWER = text("lower is better")
+#: Figures of merit: name on record, words, and what is good.
 FIGURES = (
-    ("log_loss", "Log loss", ".3f", "lower is better"),
-    ("brier", "Brier score", ".3f", "lower is better"),
-    ("auc", "AUC", ".3f", "higher is better"),
-    ("calibration_slope", "Calibration slope", ".2f", "1 is right"),
-    ("expected_calibration_error", "Calibration error", ".3f", "lower is better"),
+    ("log_loss", text("Log loss"), _LOWER),
+    ("brier", text("Brier score"), _LOWER),
+    ("auc", text("AUC"), text("higher is better")),
+    ("calibration_slope", text("Calibration slope"), text("1 is right")),
+    ("expected_calibration_error", text("Calibration error"), _LOWER),
 )
 
 
@@ -66,10 +69,10 @@ class Described:
     Parameters
     ----------
     drivers : list of dict
-        sentence, builder and points of the features that move its odds most.
+        label, builder and points of the features that move its odds most.
     features : dict of str to list of FeatureInfo
         By builder.
-    audited : list of str
+    audited : list of Text
         Attributes without a history that the leakage audit let pass.
     dropped : dict of str to str
         Those that it did not, with the reason.
@@ -78,7 +81,7 @@ class Described:
 
     drivers: list[dict[str, Any]]
     features: "dict[str, list[FeatureInfo]]"
-    audited: list[str]
+    audited: list[Text]
     dropped: dict[str, str]
     settings: list[tuple[str, str]]
 
@@ -106,13 +109,21 @@ def described(folder: Path, model: "ModelVersion") -> Described:
     from winpredict.models.registry import read_drivers, read_dropped_attributes, read_features
 
     by_builder: dict[str, list[FeatureInfo]] = {}
-    for each in read_features(folder, model):
+    features = read_features(folder, model)
+    labels = {each.name: each.label for each in features}
+    for each in features:
         by_builder.setdefault(each.builder, []).append(each)
     drivers = read_drivers(folder, model)
     return Described(
-        drivers=[] if drivers.empty else records_of(drivers.nlargest(_DRIVERS, "points")),
+        drivers=[]
+        if drivers.empty
+        else [
+            # as it was worded when it was recorded, where the feature itself is not on record
+            row | {"label": labels.get(row["feature"], row["sentence"])}
+            for row in records_of(drivers.nlargest(_DRIVERS, "points"))
+        ],
         features=by_builder,
-        audited=[str(each.label) for each in by_builder.get("Attributes", [])],
+        audited=[each.label for each in by_builder.get("Attributes", [])],
         dropped=read_dropped_attributes(folder, model),
         settings=sorted(model.params.items()),
     )
@@ -124,39 +135,39 @@ def scorer_rows(record: OnRecord) -> list[dict[str, Any]]:
         return []
     return [
         {"name": _SCORERS.get(str(row["scorer"]), str(row["scorer"]).replace("_", " "))}
-        | {name: _figure(row.get(name), form) for name, _, form, _ in FIGURES}
-        | {"odds": _figure(row.get("n"), ",.0f")}
+        | {name: row.get(name) for name, _, _ in FIGURES}
+        | {"odds": row.get("n")}
         for row in records_of(record.tables["overall"])
     ]
 
 
-def shift_rows(drift: "Drift") -> list[dict[str, str]]:
+def shift_rows(drift: "Drift") -> list[dict[str, Any]]:
     """The features that have moved most, in words."""
     return [
         {
-            "sentence": f"{row['sentence']}: {row['category']}" if row["unit"] == "category" else row["sentence"],
+            "label": said("{feature}: {category}", feature=row["sentence"], category=row["category"])
+            if row["unit"] == "category"
+            else row["sentence"],
             "then": _typical(row["then"], row["unit"]),
             "now": _typical(row["now"], row["unit"]),
             "shift": _shift(row["shift"], row["unit"]),
-            "is_clear": "yes" if row["is_clear"] else "no",
+            "is_clear": row["is_clear"],
         }
         for row in records_of(drift.features.head(_SHIFTS))
     ]
 
 
-def _figure(value: Any, form: str) -> str:
-    return "–" if value is None else format(float(value), form)
-
-
 def _typical(value: float | None, unit: str) -> str:
     if value is None:
-        return "–"
+        return formats.MISSING
     if unit in ("category", "share"):
-        return f"{value:.0%}"
+        return formats.percent(value)
     if unit == "points":
-        return f"{100 * value:+.1f} points".replace("-", "−")
-    return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return str(texts("{n:exact_points} point", "{n:exact_points} points", n=value))
+    return formats.number(value)
 
 
 def _shift(value: float, unit: str) -> str:
-    return f"{value:.0%} of deals" if unit == "category" else f"{value:.2f} sd"
+    if unit == "category":
+        return said("{share:percent} of deals", share=value)
+    return said("{distance:multiple} sd", distance=value)

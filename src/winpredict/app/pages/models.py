@@ -30,6 +30,8 @@ from winpredict.app.publishing import shown_run
 from winpredict.app.records import Feedback, Role, ScoringRun
 from winpredict.app.visibility import visible_feedback
 from winpredict.errors import WinPredictError
+from winpredict.locale.language import current
+from winpredict.locale.text import said
 
 router = APIRouter()
 Scientist = Annotated[Caller, Depends(Allows(Role.SCIENTIST))]
@@ -54,7 +56,7 @@ def models(
     drift: Part[Drift] = Part()
     champion = record.result.champion if record.result is not None else None
     if champion is not None:
-        key = ("drift", desk.workspace.state, champion.version)
+        key = ("drift", desk.workspace.state, champion.version, current().name)
         drift = waiting.part(key, lambda: _drift(desk), is_long=True)
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
@@ -93,19 +95,19 @@ def calibration(desk: DeskOfRequest, caller: Scientist, size: Size = "wide") -> 
 
     record = _record_at_once(desk)
     if record.judged is None or record.tables is None:
-        raise HTTPException(404, "there is no backtest on record; run `winpredict backtest`")
+        raise HTTPException(404, said("no backtest on record; run `winpredict backtest`"))
     bins = record.tables["reliability"]
-    key = ("calibration", record.judged.run_id, size)
+    key = ("calibration", record.judged.run_id, size, current().name)
     return svg_answer(desk.get_or_compute(key, lambda: svg(calibration_picture(bins), size)))
 
 
 @router.get("/models/{version}")
 def model(request: Request, desk: DeskOfRequest, caller: Scientist, version: int) -> Response:
-    """One model: figures, knobs, drivers, features, and what the leakage audit kept from it."""
+    """One model: figures, settings, drivers, features, and what the leakage audit kept from it."""
     record = _record_at_once(desk)
     found = _found(record, version)
-    told = desk.get_or_compute(("model", found.run_id), lambda: described(desk.workspace.folder, found))
-    return render(request, caller, "model.html", model=found, champion=record.champion, told=told)
+    content = desk.get_or_compute(("model", found.run_id), lambda: described(desk.workspace.folder, found))
+    return render(request, caller, "model.html", model=found, content=content)
 
 
 @router.get("/models/{version}/promote")
@@ -127,7 +129,7 @@ def promote(
         record = on_record(desk.workspace.folder)
         found, before = _found(record, version), record.champion
         if champion != (str(before.version) if before else ""):
-            raise HTTPException(409, "the champion has changed since you looked; look at the models again")
+            raise HTTPException(409, said("the champion has changed in the meantime; open the list of models again"))
         # first: a promotion that cannot be written down is not made
         audit(session, caller.person, "model promoted", f"model {version}", {"before": champion})
         session.flush()
@@ -142,7 +144,7 @@ def _record(waiting: Waiting, desk: Desk) -> Part[OnRecord]:
 def _record_at_once(desk: Desk) -> OnRecord:
     part = _record(Waiting(desk, _PATIENCE), desk)
     if part.result is None:
-        raise WinPredictError(part.problem or "the models are still being read; load the page again in a moment")
+        raise WinPredictError(str(part.problem) or said("the models are still being read; reload the page in a moment"))
     return part.result
 
 
@@ -164,7 +166,7 @@ def _found(record: OnRecord, version: int) -> Any:
     for each in record.models:
         if each.version == version:
             return each
-    raise HTTPException(404, f"there is no model {version}")
+    raise HTTPException(404, said("model {version} was not found", version=version))
 
 
 def _feedback(session: DatabaseSession, caller: Caller, page: int, *, names: bool) -> tuple[list[Said], int]:

@@ -10,10 +10,12 @@ from sqlalchemy.orm import joinedload
 from starlette.responses import RedirectResponse, Response
 
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
+from winpredict.app.language import chosen_language, language_names
 from winpredict.app.listing import page_count
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import (
     add_person,
+    change_language,
     change_password,
     change_role,
     deactivate,
@@ -24,15 +26,50 @@ from winpredict.app.people import (
 )
 from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role
 from winpredict.errors import WinPredictError
+from winpredict.locale.text import Text, said, text
 
 router = APIRouter()
 Admin = Annotated[Caller, Depends(Allows(Role.ADMIN))]
-ROLE_WORDS = {
-    Role.REP: "rep: sees their own deals",
-    Role.MANAGER: "manager: sees the deals of all who report to them",
-    Role.SCIENTIST: "data scientist: sees all deals and promotes models",
-    Role.ADMIN: "admin: looks after people, sees no deals",
+ROLE_NAMES = {
+    Role.REP: text("rep"),
+    Role.MANAGER: text("manager"),
+    Role.SCIENTIST: text("data scientist"),
+    Role.ADMIN: text("administrator"),
 }
+ROLE_WORDS = {
+    Role.REP: text("rep: sees their own deals"),
+    Role.MANAGER: text("manager: sees the deals of everyone who reports to them"),
+    Role.SCIENTIST: text("data scientist: sees all deals and promotes models"),
+    Role.ADMIN: text("administrator: manages people, sees no deals"),
+}
+#: Actions of the audit log, by what is on record.
+_ACTIONS = {
+    "account linked": text("Company account linked"),
+    "key made": text("API key created"),
+    "key revoked": text("API key revoked"),
+    "language changed": text("Language changed"),
+    "model promoted": text("Model promoted"),
+    "password changed": text("Password changed"),
+    "person added": text("Person added"),
+    "person deactivated": text("Person deactivated"),
+    "person reactivated": text("Person reactivated"),
+    "role changed": text("Role changed"),
+    "signed in": text("Signed in"),
+}
+_CHANGES = {
+    "role": text("role: {before} → {after}"),
+    "crm_user_id": text("linked CRM user: {before} → {after}"),
+    "language": text("language: {before} → {after}"),
+}
+_FACTS = {
+    "role": text("role: {value}"),
+    "scopes": text("permissions: {value}"),
+    "keys": text("all API keys revoked"),
+    "before": text("champion before: {value}"),
+    "identity": text("identity: {value}"),
+}
+_VALUES = {str(role): name for role, name in ROLE_NAMES.items()}
+_MODEL = "model "
 _PASSWORD_BYTES = 12
 _ENTRIES = 50
 
@@ -79,8 +116,11 @@ def log(
         wanted = select(AuditEntry).options(joinedload(AuditEntry.person)).order_by(AuditEntry.id.desc())
         entries = session.scalars(wanted.limit(_ENTRIES).offset((page - 1) * _ENTRIES)).all()
     pages = page_count(count, _ENTRIES)
-    told = [(each, details_in_words(each.details)) for each in entries]
-    return render(request, caller, "log.html", entries=told, count=count, page=page, pages=pages)
+    rows = [
+        (each, _ACTIONS.get(each.action, each.action), _subject(each), details_in_words(each.details))
+        for each in entries
+    ]
+    return render(request, caller, "log.html", entries=rows, count=count, page=page, pages=pages)
 
 
 @router.get("/people/{person_id}")
@@ -112,6 +152,22 @@ def change(
         change_role(session, person, role, caller.person, crm_user_id=crm_user)
 
     return _changed(request, desk, caller, person_id, changed, "changed")
+
+
+@router.post("/people/{person_id}/language")
+def choose_language(
+    request: Request,
+    desk: DeskOfRequest,
+    caller: Admin,
+    person_id: int,
+    language: Annotated[str, Form(max_length=20)],
+) -> Response:
+    """Speak to somebody in another language from now on."""
+
+    def changed(session: DatabaseSession, person: Person) -> None:
+        change_language(session, person, chosen_language(language), caller.person)
+
+    return _changed(request, desk, caller, person_id, changed, "language")
 
 
 @router.post("/people/{person_id}/deactivate")
@@ -150,7 +206,7 @@ def revoke(request: Request, desk: DeskOfRequest, caller: Admin, person_id: int,
     def revoked(session: DatabaseSession, person: Person) -> None:
         token = session.get(ApiToken, token_id)
         if token is None or token.person_id != person.id:
-            raise HTTPException(404, "there is no such key")
+            raise HTTPException(404, said("this API key was not found"))
         if token.revoked_at is None:
             revoke_token(session, token, caller.person)
 
@@ -163,20 +219,29 @@ def details_in_words(details: dict[str, Any]) -> str:
     Examples
     --------
     >>> details_in_words({"role": ["rep", "manager"], "crm_user_id": [None, "005"], "scopes": ["read", "score"]})
-    'role: rep → manager; crm user id: none → 005; scopes: read, score'
+    'role: rep → manager; linked CRM user: – → 005; permissions: read, score'
     """
-    told = []
+    words = []
     for name, value in details.items():
-        words = name.replace("_", " ")
-        if isinstance(value, list):
-            changes = name not in ("scopes",) and len(value) == 2
-            shown = (" → " if changes else ", ").join("none" if each is None else str(each) for each in value)
-            if changes and value[0] == value[1]:
-                continue
+        if name in _CHANGES and isinstance(value, list):
+            before, after = value
+            if before != after:
+                words.append(str(_CHANGES[name].with_values(before=_value(before), after=_value(after))))
         else:
-            shown = "none" if value in (None, "") else str(value)
-        told.append(f"{words}: {shown}")
-    return "; ".join(told)
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else _value(value)
+            words.append(str(_FACTS[name].with_values(value=shown)) if name in _FACTS else f"{name}: {shown}")
+    return "; ".join(words)
+
+
+def _value(value: Any) -> str | Text | None:
+    return None if value in (None, "") else _VALUES.get(str(value), str(value))
+
+
+def _subject(entry: AuditEntry) -> str | Text:
+    """Whom or what an entry is about."""
+    if entry.action == "model promoted":
+        return text("model {version}", version=entry.subject.removeprefix(_MODEL))
+    return entry.subject
 
 
 def _changed(request: Request, desk: Any, caller: Caller, person_id: int, change: Any, done: str) -> Response:
@@ -193,14 +258,16 @@ def _changed(request: Request, desk: Any, caller: Caller, person_id: int, change
 def _person(session: DatabaseSession, person_id: int) -> Person:
     found = session.get(Person, person_id)
     if found is None:
-        raise HTTPException(404, "there is nobody with this number")
+        raise HTTPException(404, said("this person was not found"))
     return found
 
 
 def _require_user(session: DatabaseSession, user_id: str, former: str | None = None) -> None:
     """Refuse an id that the CRM does not know: its holder would see nothing, and nobody would know why."""
     if user_id and user_id != former and not knows_user(session, user_id):
-        raise WinPredictError(f"the CRM has no user {user_id}; take one from the list, or publish newer scores first")
+        raise WinPredictError(
+            said("the CRM has no user {user}; choose one from the list, or publish newer scores first", user=user_id)
+        )
 
 
 def _list(
@@ -231,6 +298,7 @@ def _list(
         people=session.execute(wanted).all(),
         users=_users(session),
         roles=ROLE_WORDS,
+        role_names=ROLE_NAMES,
         typed=typed or {"email": "", "name": "", "role": Role.REP, "crm_user": "", "way": "password"},
         problem=problem,
     )
@@ -259,6 +327,8 @@ def _one(
         user=user,
         users=_users(session),
         roles=ROLE_WORDS,
+        role_names=ROLE_NAMES,
+        languages=language_names(),
         tokens=session.scalars(tokens).all(),
         present=now(),
         mine=found.id == caller.person.id,

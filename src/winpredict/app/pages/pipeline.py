@@ -11,11 +11,19 @@ from starlette.responses import RedirectResponse, Response
 
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
+from winpredict.app.listing import DealQuery, find_deals
 from winpredict.app.pages.charts import Size, svg, svg_answer
 from winpredict.app.pages.deals import may_read_names
 from winpredict.app.pages.listed_deals import ListedDeals, list_page, listed
-from winpredict.app.pages.pipeline_lists import LISTS, Drilldown, drilldown_deals, unknown
-from winpredict.app.pages.pipeline_views import PICTURES, Outlook, forecast_rows, outlook, stage_rows
+from winpredict.app.pages.pipeline_lists import LISTS, WORDS, Drilldown, drilldown_deals, unknown
+from winpredict.app.pages.pipeline_views import (
+    PICTURES,
+    Outlook,
+    forecast_rows,
+    outlook,
+    page_notes,
+    stage_rows,
+)
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.publishing import shown_run
@@ -23,6 +31,10 @@ from winpredict.app.records import Role, ScoringRun
 from winpredict.app.teams import owner_filter_choices, owners_of
 from winpredict.app.totals import totals
 from winpredict.app.visibility import visible_tables
+from winpredict.explain.deal_flags import FLAGS
+from winpredict.insights.labels import PERIOD_TITLES, PERIODS
+from winpredict.locale.language import current
+from winpredict.locale.text import said
 
 router = APIRouter()
 OF_TEAMS = (Role.MANAGER, Role.SCIENTIST)
@@ -63,8 +75,8 @@ def pipeline(
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
         run = shown_run(session)
-        offered = owner_filter_choices(session, caller.person)
-        found = totals(session, caller.person, query.whose, desk.config.run, with_names=names)
+        choices = owner_filter_choices(session, caller.person)
+        sums = totals(session, caller.person, query.whose, desk.config.run, with_names=names)
     part = _outlook(desk, caller, query.whose, Waiting(desk))
     return render(
         request,
@@ -73,14 +85,17 @@ def pipeline(
         query=query,
         run=run,
         names=names,
-        choices=offered,
-        chosen=_words_of(desk, caller, query.whose),
-        totals=found,
-        knobs=desk.config.run,
+        choices=choices,
+        chosen=_owners_name(desk, caller, query.whose),
+        totals=sums,
+        settings=desk.config.run,
+        flags=FLAGS,
         part=part,
         newer=_newer(part.result, run),
-        stages=stage_rows(found, part.result),
+        stages=stage_rows(sums, part.result),
         forecast=forecast_rows(part.result),
+        periods=PERIOD_TITLES,
+        notes=page_notes(part.result, sums.every.currencies),
         deals=lambda **filters: _address("/deals", whose=query.whose, **filters),
         listed=lambda **which: _address("/pipeline/deals", whose=query.whose, **which),
         image=lambda name, size: _address("/pipeline/chart.svg", whose=query.whose, name=name, size=size),
@@ -93,6 +108,7 @@ def pipeline(
 def drilldown(request: Request, desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader) -> Response:
     """The deals behind a figure."""
     part = _outlook_with(desk, caller, query)
+    name = _owners_name(desk, caller, query.whose)
     return list_page(
         request,
         caller,
@@ -103,7 +119,8 @@ def drilldown(request: Request, desk: DeskOfRequest, query: Annotated[ListQuery,
         link=lambda **changes: _list_address("/pipeline/deals", query, **changes),
         export=_list_address("/pipeline/deals.csv", query),
         back=_address("/pipeline", whose=query.whose),
-        back_words=f"Pipeline of {whose}" if (whose := _words_of(desk, caller, query.whose)) else "Pipeline",
+        back_words=said("Pipeline of {name}", name=name) if name else said("Pipeline"),
+        words=WORDS,
     )
 
 
@@ -111,7 +128,7 @@ def drilldown(request: Request, desk: DeskOfRequest, query: Annotated[ListQuery,
 def export(desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Reader) -> Response:
     """All of these deals as a table for spreadsheets; until they are there, the page that waits for them."""
     part = _outlook_with(desk, caller, query)
-    _words_of(desk, caller, query.whose)
+    _owners_name(desk, caller, query.whose)
     if part.result is None:
         return RedirectResponse(_list_address("/pipeline/deals", query), 303)
     return _listed(desk, caller, query, part).file()
@@ -123,8 +140,8 @@ def image(desk: DeskOfRequest, query: Annotated[ImageQuery, Query()], caller: Re
     part = _outlook(desk, caller, query.whose, Waiting(desk, _IMAGE_PATIENCE))
     picture = None if part.result is None else PICTURES[query.name](part.result)
     if part.result is None or picture is None:
-        raise HTTPException(404, "there is no such chart of these deals")
-    key = ("pipeline chart", *part.result.key, query.name, query.size)
+        raise HTTPException(404, said("this chart was not found"))
+    key = ("pipeline chart", *part.result.key, query.name, query.size, current().name)
     return svg_answer(desk.get_or_compute(key, lambda: svg(picture, query.size)))
 
 
@@ -139,11 +156,11 @@ def _outlook(desk: Desk, caller: Caller, whose: str, waiting: Waiting) -> Part[O
     return waiting.part(key, lambda: outlook(key, loaded, visible_tables(loaded.crm, owners)))
 
 
-def _newer(made: Outlook | None, run: ScoringRun | None) -> datetime | None:
+def _newer(outlook: Outlook | None, run: ScoringRun | None) -> datetime | None:
     """The end of the tables where it is later than the odds: they were imported, and not scored since."""
-    if made is None or run is None or run.as_of is None or made.crm.known_until is None:
+    if outlook is None or run is None or run.as_of is None or outlook.crm.known_until is None:
         return None
-    until = made.crm.known_until.to_pydatetime()
+    until = outlook.crm.known_until.to_pydatetime()
     return until if until > run.as_of else None
 
 
@@ -156,20 +173,31 @@ def _outlook_with(desk: Desk, caller: Caller, query: ListQuery) -> Part[Outlook]
 
 def _listed(desk: Desk, caller: Caller, query: ListQuery, part: Part[Outlook]) -> ListedDeals:
     """What is asked for; no deals while the part is not there."""
-    made, about, names = part.result, LISTS[query.of], may_read_names(desk, caller)
-    title = about.title.format(period=query.period) + (f": {query.stage}" if query.stage else "")
-    if made is None:
+    outlook, about, names = part.result, LISTS[query.of], may_read_names(desk, caller)
+    title = str(about.title.with_values(period=PERIODS[query.period]))
+    title = said("{title}: {stage}", title=title, stage=query.stage) if query.stage else title
+    if outlook is None:
         return ListedDeals(about, title, pd.DataFrame(), names)
-    deals = listed(made.crm, drilldown_deals(made, query.of, query.period, query.stage), with_names=names)
-    return ListedDeals(about, title, deals, names)
+    deals = drilldown_deals(outlook, query.of, query.period, query.stage)
+    if about.flag:
+        deals = deals[deals["deal_id"].isin(_flagged(desk, caller, query.whose, about.flag))]
+    return ListedDeals(about, title, listed(outlook.crm, deals, with_names=names), names)
+
+
+def _flagged(desk: Desk, caller: Caller, whose: str, flag: str) -> set[str]:
+    """Ids of the open deals with a flag, by the scores that are shown."""
+    query = DealQuery.model_validate({"whose": whose, "flag": flag})
+    with desk.database.reading() as session:
+        deals = find_deals(session, caller.person, query, rows=None, with_names=False)
+    return {row.deal_id for row in deals.rows}
 
 
 def _list_address(path: str, query: ListQuery, **changes: object) -> str:
     return _address(path, **(query.model_dump(exclude_defaults=True, exclude={"page"}) | changes))
 
 
-def _words_of(desk: Desk, caller: Caller, whose: str) -> str:
-    """The words for a choice of owners.
+def _owners_name(desk: Desk, caller: Caller, whose: str) -> str:
+    """What a choice of owners is called; empty for all.
 
     Raises
     ------
@@ -179,12 +207,12 @@ def _words_of(desk: Desk, caller: Caller, whose: str) -> str:
     if not whose:
         return ""
     with desk.database.reading() as session:
-        words = owner_filter_choices(session, caller.person).words(whose)
-        if words is None and not owners_of(session, caller.person, whose):
-            raise HTTPException(404, "there is no such team or person, or it is not one whose deals you may see")
-    return words or whose.partition(":")[2]
+        name = owner_filter_choices(session, caller.person).words(whose)
+        if name is None and not owners_of(session, caller.person, whose):
+            raise HTTPException(404, said("this team or person was not found among those whose deals you can see"))
+    return name or whose.partition(":")[2]
 
 
 def _address(path: str, **values: object) -> str:
-    told = {name: str(value).lower() if value is True else value for name, value in values.items() if value}
-    return f"{path}?{urlencode(told)}" if told else path
+    given = {name: str(value).lower() if value is True else value for name, value in values.items() if value}
+    return f"{path}?{urlencode(given)}" if given else path

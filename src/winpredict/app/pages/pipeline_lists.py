@@ -1,23 +1,38 @@
 """The deals behind the figures of a pipeline that the list of open deals does not know of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
 
 from winpredict.app.pages.pipeline_views import Outlook
+from winpredict.locale.text import Text, said, text
 
 #: What can be asked for.
 Drilldown = Literal["booked", "open", "expected", "standing", "stalled", "reached", "moved on", "lost"]
-#: A column: its name in the rows, its head, how it is written.
-Column = tuple[str, str, Literal["text", "day", "money", "percent", "count"]]
-_OWNER: Column = ("owner", "Owner", "text")
-_STAGE: Column = ("stage", "Stage", "text")
-_AMOUNT: Column = ("amount", "Amount", "money")
-_CLOSED: Column = ("closed_at", "Closed", "day")
-_ADDS: Column = ("adds", "Adds", "money")
-_MOVING = "A little more or less than the product, as amounts lately moved until deals were won."
+#: A column: its name in the rows, its head, how it is written; a word is one of `WORDS`.
+Column = tuple[str, Text, Literal["text", "word", "day", "money", "percent", "count"]]
+_OWNER: Column = ("owner", text("Owner"), "text")
+_STAGE: Column = ("stage", text("Stage"), "text")
+_DAYS: Column = ("days", text("Days in stage"), "count")
+_AMOUNT: Column = ("amount", text("Amount"), "money")
+_CLOSED: Column = ("closed_at", text("Closed"), "day")
+_CHANCE: Column = ("chance", text("Odds in the period"), "percent")
+_ADDS: Column = ("adds", text("Adds"), "money")
+_AMOUNTS_CHANGE = text(
+    "It differs slightly from the product, as amounts have lately tended to change before deals were won."
+)
+_SHARE = text("The share on the previous page also allows for deals that are still in the stage.")
+#: Outcomes, and what became of deals in a stage, as people read them.
+WORDS: Mapping[str, Text] = {
+    "won": text("won"),
+    "lost": text("lost"),
+    "open": text("open"),
+    "moved on": text("moved on"),
+    "lost here": text("lost here"),
+    "still there": text("still there"),
+}
 
 
 @dataclass(frozen=True)
@@ -26,20 +41,25 @@ class DealList:
 
     Parameters
     ----------
-    title, words : str
-        Of the page; the title may name the period.
+    title : Text
+        Of the page; may name the period.
+    sentences : tuple of Text
+        What the page says of the list.
     columns : tuple of Column
     rows : callable, optional
         The deals for an outlook and a period, those that weigh most first.
     sums : str
         Column that is summed up.
+    flag : str
+        Only open deals with this one of `winpredict.explain.deal_flags.FLAGS`; empty for all.
     """
 
-    title: str
-    words: str
+    title: Text
+    sentences: tuple[Text, ...]
     columns: tuple[Column, ...]
-    rows: Callable[[Outlook, str], pd.DataFrame] = lambda made, period: pd.DataFrame({"deal_id": []})
+    rows: Callable[[Outlook, str], pd.DataFrame] = lambda outlook, period: pd.DataFrame({"deal_id": []})
     sums: str = "amount"
+    flag: str = ""
 
 
 def drilldown_deals(outlook: Outlook, of: Drilldown, period: str, stage: str) -> pd.DataFrame:
@@ -54,11 +74,14 @@ def drilldown_deals(outlook: Outlook, of: Drilldown, period: str, stage: str) ->
 def unknown(outlook: Outlook, of: Drilldown) -> str:
     """Why nothing can be known of the deals behind a figure; empty where they are known, be they none."""
     if of in ("booked", "open", "expected"):
-        return " ".join(outlook.forecast.notes) if outlook.forecast.periods.empty else ""
+        return " ".join(map(str, outlook.forecast.notes)) if outlook.forecast.periods.empty else ""
     if len(outlook.funnel.conversion) or outlook.crm.deals.empty:
         return ""
-    why = "There is no history of stages" if outlook.crm.dated else "The deals carry no dates"
-    return f"{why}, so how long deals stay in a stage and what becomes of them there is not known."
+    if outlook.crm.dated:
+        return said(
+            "There is no stage history, so how long deals stay in a stage, and what becomes of them, is not known."
+        )
+    return said("The deals have no dates, so how long they stay in a stage, and what becomes of them, is not known.")
 
 
 def _booked(outlook: Outlook, period: str) -> pd.DataFrame:
@@ -100,10 +123,6 @@ def _standing(outlook: Outlook, period: str) -> pd.DataFrame:
     found = _about(outlook, deals).assign(stage=deals["stage"])
     here = pd.MultiIndex.from_frame(found[["deal_id", "stage"]])
     return _by(found.assign(days=last.reindex(here).to_numpy(dtype=float)), "days")
-
-
-def _stalled(outlook: Outlook, period: str) -> pd.DataFrame:
-    return outlook.funnel.stalled.rename(columns={"days_in_stage": "days", "usual_days": "usual"})
 
 
 def _reached(outlook: Outlook, period: str) -> pd.DataFrame:
@@ -161,55 +180,66 @@ def _by(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 #: The lists, by what is asked for.
-LISTS: dict[Drilldown, DealList] = {
+LISTS: Mapping[Drilldown, DealList] = {
     "booked": DealList(
-        "Booked {period}", "Deals that were won in the period so far.", (_OWNER, _CLOSED, _AMOUNT), _booked
+        text("Booked: {period}"),
+        (text("Deals won in the period so far."),),
+        (_OWNER, _CLOSED, _AMOUNT),
+        _booked,
     ),
     "open": DealList(
-        "Open deals that carry {period}",
-        "What each open deal adds: its amount times its odds of being won in the period. Deals without an amount "
-        f"stand with a usual one. {_MOVING}",
-        (_OWNER, _AMOUNT, ("odds", "Win odds", "percent"), ("chance", "Won in the period", "percent"), _ADDS),
+        text("From open deals: {period}"),
+        (
+            text("What each open deal adds: its amount × its odds of being won in the period."),
+            _AMOUNTS_CHANGE,
+            text("A deal without an amount counts with a typical one."),
+        ),
+        (_OWNER, _AMOUNT, ("odds", text("Win odds"), "percent"), _CHANCE, _ADDS),
         _open,
         "adds",
     ),
     "expected": DealList(
-        "Expected {period}",
-        "Deals that were won in the period so far, with all of their amount, and what each open deal adds: its amount "
-        f"times its odds of being won in the period. {_MOVING} Deals to come are in no list.",
-        (_OWNER, _CLOSED, _AMOUNT, ("chance", "Won in the period", "percent"), _ADDS),
+        text("Expected bookings: {period}"),
+        (
+            text(
+                "Deals won in the period so far, with their full amount, and what each open deal adds: its amount × "
+                "its odds of being won in the period."
+            ),
+            _AMOUNTS_CHANGE,
+            text("New business, not yet created, is not listed."),
+        ),
+        (_OWNER, _CLOSED, _AMOUNT, _CHANCE, _ADDS),
         _expected,
         "adds",
     ),
     "standing": DealList(
-        "Days in stage",
-        "Open deals, those that have been in their stage longest first.",
-        (_OWNER, _STAGE, ("days", "Days in stage", "count"), _AMOUNT),
+        text("Days in stage"),
+        (text("Open deals, longest in their stage first."),),
+        (_OWNER, _STAGE, _DAYS, _AMOUNT),
         _standing,
     ),
     "stalled": DealList(
-        "Deals that stall",
-        "Open deals that have been in their stage longer than nine in ten deals that were won later.",
-        (_OWNER, _STAGE, ("days", "Days in stage", "count"), ("usual", "Usual days", "count"), _AMOUNT),
-        _stalled,
+        text("Stalled deals"),
+        (text("Open deals that have been in their stage longer than 9 in 10 deals won from there."),),
+        (_OWNER, _STAGE, _DAYS, _AMOUNT),
+        _standing,
+        flag="stalled",
     ),
     "reached": DealList(
-        "Deals that reached a stage",
-        "All deals that got to the stage or beyond it, and what became of them there.",
-        (_OWNER, _STAGE, ("fate", "Became", "text"), _CLOSED, _AMOUNT),
+        text("Deals that reached a stage"),
+        (text("All deals that reached the stage or went beyond it, and what became of them there."),),
+        (_OWNER, _STAGE, ("fate", text("Outcome"), "word"), _CLOSED, _AMOUNT),
         _reached,
     ),
     "moved on": DealList(
-        "Deals that moved on",
-        "Deals that got beyond the stage or were won, the latest to close first. The share on the page before also "
-        "reckons with what becomes of deals that are still there.",
+        text("Deals that moved on"),
+        (text("Deals that went beyond the stage or were won, latest close first."), _SHARE),
         (_OWNER, _STAGE, _CLOSED, _AMOUNT),
         _of_fate("moved on"),
     ),
     "lost": DealList(
-        "Deals that were lost",
-        "Deals that were lost at the stage, the latest first. The share on the page before also reckons with what "
-        "becomes of deals that are still there.",
+        text("Deals lost in a stage"),
+        (text("Deals lost in the stage, latest first."), _SHARE),
         (_OWNER, _STAGE, _CLOSED, _AMOUNT),
         _of_fate("lost here"),
     ),

@@ -1,6 +1,6 @@
 """A pipeline as its page shows it: stages, expected bookings and charts."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,8 @@ import pandas as pd
 from winpredict.app.desk import Loaded
 from winpredict.app.pages.tables import records_of
 from winpredict.app.totals import StageTotals, Totals
+from winpredict.insights.labels import mixed_currencies
+from winpredict.locale.text import Text
 from winpredict.report.page import Picture
 
 if TYPE_CHECKING:
@@ -51,7 +53,6 @@ class StageRow:
         Deals beside the fullest stage's, for the bar.
     days : float or None
         Median days in the stage so far.
-    stalled : int
     reached : int or None
         Deals that ever reached it.
     moves_on, lost : float or None
@@ -63,7 +64,6 @@ class StageRow:
     totals: StageTotals
     share: float
     days: float | None = None
-    stalled: int = 0
     reached: int | None = None
     moves_on: float | None = None
     lost: float | None = None
@@ -86,39 +86,36 @@ def outlook(key: tuple[Hashable, ...], loaded: Loaded, crm: "CRMData") -> Outloo
     from winpredict.insights.forecast import forecast
     from winpredict.insights.funnel import funnel
 
-    ids = {str(name): str(user_id) for user_id, name in names_of_users(crm.users).items()}
-    return Outlook(
-        key, crm, funnel(crm), forecast(loaded.model, crm, cross_deal_history=loaded.scorer.cross_deal_history), ids
-    )
+    reps = {str(name): str(user_id) for user_id, name in names_of_users(crm.users).items()}
+    bookings = forecast(loaded.model, crm, cross_deal_history=loaded.scorer.cross_deal_history)
+    return Outlook(key, crm, funnel(crm), bookings, reps)
 
 
-def stage_rows(found: Totals, made: Outlook | None) -> list[StageRow]:
+def stage_rows(totals: Totals, outlook: Outlook | None) -> list[StageRow]:
     """The stages in their order, as far as it is known."""
-    fullest = max((each.deals for each in found.stages), default=1)
-    if made is None:
-        return [StageRow(each, each.deals / fullest) for each in found.stages]
-    now, passed = (frame.set_index("stage").astype(object) for frame in (made.funnel.now, made.funnel.conversion))
-    stalled = made.funnel.stalled["stage"].value_counts()
-    by_stage = {each.stage: each for each in found.stages}
-    order = [*now.index, *(each.stage for each in found.stages if each.stage not in now.index)]
+    fullest = max((each.deals for each in totals.stages), default=1)
+    if outlook is None:
+        return [StageRow(each, each.deals / fullest) for each in totals.stages]
+    now, passed = (frame.set_index("stage").astype(object) for frame in (outlook.funnel.now, outlook.funnel.conversion))
+    by_stage = {each.stage: each for each in totals.stages}
+    order = [*now.index, *(each.stage for each in totals.stages if each.stage not in now.index)]
     rows = []
     for stage in dict.fromkeys(order):
-        stands = by_stage.get(stage) or (None if stage not in passed.index else StageTotals(stage, 0, 0.0, 0.0))
-        if stands is not None:
-            rows.append(_stage_row(stands, fullest, now, passed, int(stalled.get(stage, 0))))
+        of_stage = by_stage.get(stage) or (None if stage not in passed.index else StageTotals(stage, 0, 0.0, 0.0))
+        if of_stage is not None:
+            rows.append(_stage_row(of_stage, fullest, now, passed))
     return rows
 
 
-def _stage_row(stands: StageTotals, fullest: int, now: pd.DataFrame, passed: pd.DataFrame, stalled: int) -> StageRow:
+def _stage_row(totals: StageTotals, fullest: int, now: pd.DataFrame, passed: pd.DataFrame) -> StageRow:
     def at(frame: pd.DataFrame, column: str) -> Any:
-        value = frame[column].get(stands.stage) if column in frame else None
+        value = frame[column].get(totals.stage) if column in frame else None
         return None if value is None or pd.isna(value) else value
 
     return StageRow(
-        stands,
-        stands.deals / fullest,
+        totals,
+        totals.deals / fullest,
         at(now, "median_days_in_stage"),
-        stalled,
         at(passed, "deals"),
         at(passed, "moved_on_finally"),
         at(passed, "lost_finally"),
@@ -126,18 +123,41 @@ def _stage_row(stands: StageTotals, fullest: int, now: pd.DataFrame, passed: pd.
     )
 
 
-def forecast_rows(made: Outlook | None) -> dict[str, list[dict[str, Any]]]:
+def forecast_rows(outlook: Outlook | None) -> dict[str, list[dict[str, Any]]]:
     """Rows of the forecast: by period, and of this quarter by team and by rep, the most expected first."""
-    if made is None:
+    if outlook is None:
         return {"periods": [], "teams": [], "reps": []}
-    found = made.forecast
-    levels = {"teams": found.by_team, "reps": found.by_rep}
+    forecast = outlook.forecast
+    levels = {"teams": forecast.by_team, "reps": forecast.by_rep}
     rows = {name: records_of(_this_quarter(frame)) for name, frame in levels.items()}
     for row in rows["reps"]:
-        row["whose"] = f"owner:{made.rep_ids[row['name']]}" if row["name"] in made.rep_ids else ""
+        row["whose"] = f"owner:{outlook.rep_ids[row['name']]}" if row["name"] in outlook.rep_ids else ""
     for row in rows["teams"]:
         row["whose"] = f"team:{row['name']}"
-    return {"periods": records_of(found.periods), **rows}
+    return {"periods": records_of(forecast.periods), **rows}
+
+
+def page_notes(outlook: Outlook | None, currencies: Sequence[str]) -> dict[str, list[Text]]:
+    """What the page says below the forecast and the funnel.
+
+    Parameters
+    ----------
+    outlook : Outlook or None
+    currencies : sequence of str
+        Of the open deals: where there are several, the page has said of them already that they are added as they stand.
+    """
+    from winpredict.insights.funnel import NO_QUOTA_NOW, NO_QUOTAS
+
+    if outlook is None:
+        return {"forecast": [], "funnel": []}
+    mixed = mixed_currencies(currencies)
+    known = set() if mixed is None else {mixed.one}
+    # the forecast says it of quotas
+    of_quota = {NO_QUOTAS.one, NO_QUOTA_NOW.one}
+    return {
+        "forecast": [note for note in outlook.forecast.notes if note.one not in known],
+        "funnel": [note for note in outlook.funnel.notes if note.one not in known | of_quota],
+    }
 
 
 def _this_quarter(frame: pd.DataFrame) -> pd.DataFrame:
@@ -164,15 +184,15 @@ def _history(outlook: Outlook) -> Picture | None:
 def _periods(outlook: Outlook) -> Picture | None:
     from winpredict.report.charts.forecast import forecast_chart
 
-    found = outlook.forecast.periods
-    return None if found.empty else Picture(lambda width: forecast_chart(found, width), "")
+    periods = outlook.forecast.periods
+    return None if periods.empty else Picture(lambda width: forecast_chart(periods, width), "")
 
 
 def _reps(outlook: Outlook) -> Picture | None:
     from winpredict.report.charts.forecast import quota_chart
 
-    found = _this_quarter(outlook.forecast.by_rep)
-    return None if len(found) < 2 else Picture(lambda width: quota_chart(found, width), "")
+    reps = _this_quarter(outlook.forecast.by_rep)
+    return None if len(reps) < 2 else Picture(lambda width: quota_chart(reps, width), "")
 
 
 #: Charts of the page, by name; None where there is nothing to draw.

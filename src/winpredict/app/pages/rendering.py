@@ -1,8 +1,8 @@
 """Templates, what all of them know, and how figures are written."""
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,33 +15,35 @@ from winpredict.app.identity import Caller, desk_of
 from winpredict.app.records import Role, Score
 from winpredict.app.shown_reasons import audience_of, next_steps_of, reasons_of
 from winpredict.explain.reason import capitalised, given_line, leading
-from winpredict.insights._phrases import as_they_stand
+from winpredict.insights.labels import as_they_stand
 from winpredict.locale import formats
+from winpredict.locale.language import current
+from winpredict.locale.text import said, text, texts
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-_MISSING = "–"
+_TOKENS = ("/tokens", text("API keys"))
 #: Pages by role: address and name.
 _ROOMS = {
     Role.REP: (
-        ("/deals", "My deals"),
-        ("/tokens", "Keys"),
+        ("/deals", text("My deals")),
+        _TOKENS,
     ),
     Role.MANAGER: (
-        ("/pipeline", "Pipeline"),
-        ("/drivers", "Drivers"),
-        ("/deals", "Deals"),
-        ("/tokens", "Keys"),
+        ("/pipeline", text("Pipeline")),
+        ("/drivers", text("Drivers")),
+        ("/deals", text("Deals")),
+        _TOKENS,
     ),
     Role.SCIENTIST: (
-        ("/models", "Models"),
-        ("/pipeline", "Pipeline"),
-        ("/drivers", "Drivers"),
-        ("/deals", "Deals"),
-        ("/tokens", "Keys"),
+        ("/models", text("Models")),
+        ("/pipeline", text("Pipeline")),
+        ("/drivers", text("Drivers")),
+        ("/deals", text("Deals")),
+        _TOKENS,
     ),
     Role.ADMIN: (
-        ("/people", "People"),
-        ("/tokens", "Keys"),
+        ("/people", text("People")),
+        _TOKENS,
     ),
 }
 
@@ -66,8 +68,8 @@ def render(request: Request, caller: Caller | None, template: str, status: int =
         "csrf": "" if caller is None or caller.session is None else caller.session.csrf_token,
         "here": request.url.path,
         "rooms": () if caller is None else _ROOMS[Role(caller.person.role)],
-        "title_of_status": HTTPStatus(status).phrase,
         "status": status,
+        "lang": current().lang,
         "audience": "everyone" if caller is None else audience_of(caller.person.role, desk_of(request).config.app),
         "oidc": bool(desk_of(request).config.app.oidc_issuer),
     }
@@ -79,40 +81,23 @@ def render(request: Request, caller: Caller | None, template: str, status: int =
 @cache
 def environment() -> Environment:
     """Jinja with our filters; everything is escaped."""
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {
-        "percent": percent, "points": points, "in_points": in_points, "tenths": tenths, "money": money, "day": day,
-        "days_from": days_from, "next_step": next_step, "close_from": close_from, "capitalised": capitalised,
-        "reasons_of": reasons_of, "next_steps_of": next_steps_of, "leading": leading, "given_line": given_line,
-        "address_of": address_of,
-        "moment": moment, "figure": format, "knows_until": knows_until, "as_they_stand": as_they_stand,
+    environment.globals |= {"_": text, "ngettext": texts}
+    written: dict[str, Callable[[Any], str]] = {
+        "count": formats.count, "number": formats.number, "percent": formats.percent, "points": formats.points,
+        "tenths": formats.exact_points, "precise": formats.precise, "day": formats.day, "moment": formats.moment,
     }  # fmt: skip
-    return made
-
-
-def percent(share: float | None) -> str:
-    """A share in per cent.
-
-    Examples
-    --------
-    >>> percent(0.234), percent(None)
-    ('23%', '–')
-    """
-    return _MISSING if share is None else f"{share:.0%}"
-
-
-def points(change: float | None) -> str:
-    """A change of a share in percentage points, with its sign.
-
-    Examples
-    --------
-    >>> points(-0.031), points(0.001), points(None)
-    ('−3', '0', '–')
-    """
-    return _MISSING if change is None else formats.points(change)
+    environment.filters |= {name: formats.or_missing(style) for name, style in written.items()}
+    environment.filters |= {
+        "in_points": in_points, "money": money, "days_from": days_from, "next_step": next_step,
+        "close_from": close_from, "capitalised": capitalised, "reasons_of": reasons_of,
+        "next_steps_of": next_steps_of, "leading": leading, "given_line": given_line, "address_of": address_of,
+        "knows_until": knows_until, "as_they_stand": as_they_stand,
+    }  # fmt: skip
+    return environment
 
 
 def in_points(change: float) -> str:
@@ -123,54 +108,24 @@ def in_points(change: float) -> str:
     >>> in_points(-0.031), in_points(0.012)
     ('−3 points', '+1 point')
     """
-    rounded = points(change)
-    return f"{rounded} point{'' if rounded in ('+1', '−1') else 's'}"
+    return str(texts("{n:points} point", "{n:points} points", n=change))
 
 
-def tenths(change: float) -> str:
-    """A change in percentage points to one decimal, for figures that people add up.
-
-    Examples
-    --------
-    >>> tenths(-0.0312), tenths(0.0001)
-    ('−3.1', '0.0')
-    """
-    return formats.exact_points(change)
-
-
-def money(amount: float | None, currency: str | None = None) -> str:
+def money(amount: float | None, currency: str | None = "") -> str:
     """An amount in whole units.
+
+    Parameters
+    ----------
+    amount : float or None
+    currency : str or None
+        ISO code; empty where it is not recorded, which then is the config's; None where there are several.
 
     Examples
     --------
     >>> money(12345.6, "EUR"), money(-0.4), money(None)
-    ('12,346 EUR', '0', '–')
+    ('€12,346', '0', '–')
     """
-    if amount is None:
-        return _MISSING
-    return f"{amount:z,.0f}" + (f" {currency}" if currency else "")
-
-
-def day(moment: datetime | None) -> str:
-    """A day as people write it.
-
-    Examples
-    --------
-    >>> day(datetime(2025, 3, 7))
-    '7 Mar 2025'
-    """
-    return _MISSING if moment is None else formats.day(moment)
-
-
-def moment(at: datetime) -> str:
-    """A day with its time, UTC.
-
-    Examples
-    --------
-    >>> moment(datetime(2025, 3, 7, 9, 5))
-    '7 Mar 2025, 09:05'
-    """
-    return formats.moment(at)
+    return formats.or_missing(formats.money)((amount, currency))
 
 
 def knows_until(trained_as_of: str) -> str:
@@ -181,7 +136,7 @@ def knows_until(trained_as_of: str) -> str:
     >>> knows_until("2025-02-05T00:00:00+00:00"), knows_until("")
     ('5 Feb 2025', 'undated')
     """
-    return day(datetime.fromisoformat(trained_as_of)) if trained_as_of else "undated"
+    return formats.day(trained_as_of) if trained_as_of else said("undated")
 
 
 def days_from(moment: datetime | None, now: datetime | None) -> str:
@@ -189,16 +144,15 @@ def days_from(moment: datetime | None, now: datetime | None) -> str:
 
     Examples
     --------
-    >>> days_from(datetime(2025, 3, 7), datetime(2025, 3, 9))
-    '2 days ago'
+    >>> days_from(datetime(2025, 3, 7), datetime(2025, 3, 9)), days_from(datetime(2025, 3, 10), datetime(2025, 3, 9))
+    ('2 days ago', 'in 1 day')
     """
     if moment is None or now is None:
-        return _MISSING
-    days = (now.date() - moment.date()).days
-    if days == 0:
-        return "today"
-    count = f"{abs(days):,} day{'' if abs(days) == 1 else 's'}"
-    return f"{count} ago" if days > 0 else f"in {count}"
+        return formats.MISSING
+    days = formats.elapsed_days(now, moment)
+    if days > 0:
+        return str(texts("{n:count} day ago", "{n:count} days ago", n=days))
+    return _ahead(-days)
 
 
 def next_step(score: Score, now: datetime | None) -> tuple[str, str]:
@@ -213,12 +167,12 @@ def next_step(score: Score, now: datetime | None) -> tuple[str, str]:
     (('2 days overdue', 'expected close'), ('in 6 days', 'expected close'))
     """
     if now is None:
-        return _MISSING, ""
+        return formats.MISSING, ""
     if score.next_touch_at is not None:
-        return days_from(score.next_touch_at, now), "touch booked"
+        return days_from(score.next_touch_at, now), said("touch booked")
     if score.expected_close_date is not None:
-        return close_from(score.expected_close_date, now), "expected close"
-    return "nothing booked", ""
+        return close_from(score.expected_close_date, now), said("expected close")
+    return said("nothing booked"), ""
 
 
 def close_from(close: datetime, now: datetime) -> str:
@@ -229,7 +183,8 @@ def close_from(close: datetime, now: datetime) -> str:
     >>> close_from(datetime(2025, 3, 7), datetime(2025, 3, 8)), close_from(datetime(2025, 3, 7), datetime(2025, 3, 1))
     ('1 day overdue', 'in 6 days')
     """
-    return days_from(close, now).replace(" ago", " overdue")
+    days = formats.elapsed_days(now, close)
+    return str(texts("{n:count} day overdue", "{n:count} days overdue", n=days)) if days > 0 else _ahead(-days)
 
 
 def address_of(deal_id: str) -> str:
@@ -243,13 +198,17 @@ def address_of(deal_id: str) -> str:
     return f"/deals/{quote(deal_id)}"
 
 
-def sentence(told: object) -> str:
+def sentence(problem: object) -> str:
     """An error, or what it says, as a sentence of a page.
 
     Examples
     --------
-    >>> sentence("there is nobody"), sentence("Gone?")
-    ('There is nobody.', 'Gone?')
+    >>> sentence("no backtest on record"), sentence("Gone?")
+    ('No backtest on record.', 'Gone?')
     """
-    words = str(told)
-    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '?', '!')) else '.'}"
+    words = str(problem)
+    return f"{capitalised(words)}{'' if words.endswith(('.', '?', '!')) else '.'}"
+
+
+def _ahead(days: int) -> str:
+    return str(texts("in {n:count} day", "in {n:count} days", n=days)) if days else said("today")

@@ -33,6 +33,7 @@ from winpredict.app.sign_in_throttle import (
     known_browser,
 )
 from winpredict.errors import WinPredictError
+from winpredict.locale.text import said
 
 router = APIRouter()
 _FORM_TOKEN, _NEXT = "form", "next"
@@ -58,7 +59,7 @@ async def submit(
     """Check the password and give the browser a session of its own."""
     expected = str(request.session.get(_FORM_TOKEN, ""))
     if not expected or not hmac.compare_digest(csrf_token.encode(), expected.encode()):
-        return _form(request, next, email, "This form was open for too long. Please try again.", 403)
+        return _form(request, next, email, said("This form was open for too long. Please try again."), 403)
     source = source_of(request, desk, email)
     try:
         person = await check_in_turn(desk.database, email, password, source)
@@ -103,7 +104,7 @@ async def from_provider(request: Request, desk: DeskOfRequest) -> Response:
 def _provider(request: Request) -> Provider:
     provider: Provider | None = request.app.state.openid
     if provider is None:
-        raise HTTPException(404, "this desk knows no accounts but its own")
+        raise HTTPException(404, said("signing in with a company account is not set up here"))
     return provider
 
 

@@ -12,13 +12,14 @@ from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import make_token, now, revoke_token
 from winpredict.app.records import ApiToken, Role
 from winpredict.errors import WinPredictError
+from winpredict.locale.text import said, text
 
 router = APIRouter()
 SCOPE_WORDS = {
-    "read": "read deals, odds and reasons, and what they add up to",
-    "score": "score deals that it sends",
-    "models": "read models and backtests",
-    "metrics": "read Prometheus metrics",
+    "read": text("read deals, odds and reasons, and their totals"),
+    "score": text("score deals that the program sends"),
+    "models": text("read models and backtests"),
+    "metrics": text("read Prometheus metrics"),
 }
 #: What a key of each role is good for; roles decide again at each request.
 SCOPES_OF = {
@@ -51,9 +52,9 @@ def make(
     wanted = scopes or []
     try:
         if not wanted:
-            raise WinPredictError("tick at least one thing that the key may do")
+            raise WinPredictError(said("choose at least one permission"))
         if days not in LASTS or not set(wanted) <= set(SCOPES_OF[Role(caller.person.role)]):
-            raise WinPredictError("a key of yours may not do that, or not for so long; choose from what is offered")
+            raise WinPredictError(said("this permission or validity is not available to you; choose from the list"))
         with desk.database.writing() as session:
             key, token = make_token(session, caller.person, name, wanted, days=days)
     except WinPredictError as error:
@@ -71,7 +72,7 @@ def revoke(desk: DeskOfRequest, caller: Anybody, token_id: int) -> Response:
     with desk.database.writing() as session:
         token = session.get(ApiToken, token_id)
         if token is None or token.person_id != caller.person.id:
-            raise HTTPException(404, "you have no such key")
+            raise HTTPException(404, said("this API key was not found"))
         if token.revoked_at is None:
             revoke_token(session, token, caller.person)
     return RedirectResponse("/tokens?revoked=1", 303)

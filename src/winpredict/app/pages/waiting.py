@@ -11,14 +11,15 @@ from typing import Generic, TypeVar
 from winpredict.app.desk import Desk, Loaded
 from winpredict.app.pages.rendering import sentence
 from winpredict.errors import WinPredictError
+from winpredict.locale.text import Text, text
 
 Result = TypeVar("Result")
 #: Seconds that a page waits for all its parts together.
 PATIENCE = 1.0
 _LOG = logging.getLogger(__name__)
-_FAILED = (
-    "This could not be worked out because of a fault in the program, which is in the log of whoever looks after it. "
-    "Load the page again to try once more."
+_FAILED = text(
+    "This could not be computed because of a fault in the program. Your administrator finds it in the server’s log. "
+    "Reload the page to try again."
 )
 
 
@@ -29,14 +30,14 @@ class Part(Generic[Result]):
     Parameters
     ----------
     result : object or None
-    problem : str
+    problem : str or Text
         Why it cannot be made; empty where it is or will be.
     passing : bool
         Whether the problem may be gone at the next try.
     """
 
     result: Result | None = None
-    problem: str = ""
+    problem: str | Text = ""
     passing: bool = False
 
     @property
@@ -83,7 +84,7 @@ class Waiting:
         Parameters
         ----------
         key : hashable
-            As for `Desk.kept`.
+            As for `Desk.get_or_compute`; what is worded or drawn has the language in it, `current().name`.
         compute : callable
             Must not give None. What it says with a WinPredictError is told, and kept like an answer.
         is_long : bool

@@ -26,7 +26,7 @@ for (const hint of document.querySelectorAll("[data-keys]")) {
   const button = hint.querySelector("button");
   const show = () => {
     button.setAttribute("aria-pressed", String(off()));
-    button.textContent = off() ? "Turn them on" : "Turn them off";
+    button.textContent = off() ? document.body.dataset.keysOn : document.body.dataset.keysOff;
   };
   button.addEventListener("click", () => {
     localStorage.setItem(KEYS, off() ? "no" : "yes");

@@ -1,12 +1,13 @@
 // Parts of a page that are still being worked out are looked for again, and put in place when they are there.
 "use strict";
+const words = document.body.dataset;
 const waiting = () => [...document.querySelectorAll("[data-waiting]")];
-function tell(words) {
+function tell(message, isTrouble = true) {
   const told = document.getElementById("told");
   if (!told) return;
-  told.textContent = words;
+  told.textContent = message;
   // what keeps a page from getting on is shown to all, what came into place is there to see
-  told.classList.toggle("hidden", !words || words.endsWith("is there."));
+  told.classList.toggle("hidden", !message || !isTrouble);
   told.classList.toggle("message", !told.classList.contains("hidden"));
 }
 async function look() {
@@ -14,15 +15,15 @@ async function look() {
   try {
     answer = await fetch(location.href, { credentials: "same-origin" });
   } catch {
-    tell("The win desk does not answer. This page goes on as soon as it does.");
+    tell(words.noAnswer);
     return true;
   }
   if (answer.redirected || answer.status === 401) {
-    tell("You are no longer signed in. Load the page again to sign in.");
+    tell(words.signedOut);
     return false;
   }
   if (!answer.ok) {
-    tell("The win desk has a problem. This page tries again; load it again if that lasts.");
+    tell(words.trouble);
     return true;
   }
   if (document.querySelector("#told.message")) tell("");
@@ -34,7 +35,7 @@ async function look() {
     // what is there so far is shown, unless it would take away what somebody is at
     if (!isWhole && part.contains(document.activeElement)) continue;
     part.replaceWith(document.importNode(there, true));
-    if (isWhole) tell(`${there.getAttribute("aria-label") || "A part of the page"} is there.`);
+    if (isWhole) tell(words.ready.replace("%s", () => there.getAttribute("aria-label") || ""), false);
   }
   return true;
 }

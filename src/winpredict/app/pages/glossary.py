@@ -1,0 +1,16 @@
+"""What each figure means, on one page."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from winpredict.app.identity import Anybody
+from winpredict.app.pages.rendering import render
+from winpredict.glossary import GLOSSARY
+
+router = APIRouter()
+
+
+@router.get("/glossary")
+def glossary(request: Request, caller: Anybody) -> Response:
+    """All figures of the win desk, the reports and the digest."""
+    return render(request, caller, "glossary.html", figures=GLOSSARY)
