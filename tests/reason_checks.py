@@ -8,7 +8,8 @@ import pandas as pd
 from winpredict.explain.claims import is_missing
 from winpredict.explain.contributions import contributions
 from winpredict.explain.reason import Reason
-from winpredict.explain.reasons import Telling, themes_of
+from winpredict.explain.reasons import Telling
+from winpredict.explain.themes import themes_of
 from winpredict.models.trained import TrainedModel
 
 PLURALS = (

@@ -78,7 +78,7 @@ def test_faults_are_told_in_the_words_of_the_file(tmp_path: Path, text: str, sen
     path = write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    assert str(caught.value) == f"{path}: {sentence}. Every knob stands with its default in {default_config_file()}"
+    assert str(caught.value) == f"{path}: {sentence}. All settings and their defaults are in {default_config_file()}"
 
 
 def test_no_fault_names_a_type_of_pydantic(tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_no_fault_names_a_type_of_pydantic(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("model:\n  bagz: 2\n", ["model.bagz is no knob", "bags", "learning_rate"]),
-        ("modle: {}\n", ["modle is no knob", "snapshots"]),
+        ("model:\n  bagz: 2\n", ["unknown setting model.bagz", "bags", "learning_rate"]),
+        ("modle: {}\n", ["unknown setting modle", "snapshots"]),
         ("model:\n  bags: 0\n", ["model.bags", "greater than or equal to 1", "it is 0"]),
         ("model:\n  bags: many\nseed: -1\n", ["model.bags", "seed"]),
         ("model:\n  monotone:\n    touches: 2\n", ["model.monotone.touches", "-1 or 1"]),

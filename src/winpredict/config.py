@@ -1,4 +1,4 @@
-"""The configuration: pydantic models of ``configs/default.yaml``; every knob has a unit and a default."""
+"""The configuration: pydantic models of ``configs/default.yaml``; every setting has a unit and a default."""
 
 import re
 from collections.abc import Iterator
@@ -194,6 +194,8 @@ class Push(_Section):
     band: str | None = Field("WinPredict_Band", description="very low to very high")
     reasons: str | None = Field("WinPredict_Reasons", description="the top reasons, a line each")
     reason_count: int = Field(3, ge=1, le=5, description="how many reasons are written")
+    next_step: str | None = Field("WinPredict_Next_Step", description="what to do next, and why")
+    flags: str | None = Field("WinPredict_Flags", description="at risk, silent, stalled, overdue and the like")
     model_version: str | None = Field("WinPredict_Model")
     scored_at: str | None = Field("WinPredict_Scored_At", description="needed to refuse scores older than those there")
 
@@ -230,7 +232,6 @@ class Run(_Section):
     )
     digest_deals: int = Field(5, ge=1, description="most deals in each list of the digest")
     moved_points: float = Field(5.0, ge=0, description="percentage points; smaller moves of the odds are not told")
-    silent_days: float = Field(21.0, gt=0, description="days without a touch after which a deal is silent")
     big_share: float = Field(0.25, gt=0, le=1, description="share of the open deals, the largest, that count as big")
 
 
@@ -353,12 +354,12 @@ class Config(_Section):
 
 
 def load_config(path: Path | str | None = None) -> Config:
-    """Read a YAML file of knobs; those it does not name keep their defaults.
+    """Read a YAML file of settings; those it does not name keep their defaults.
 
     Parameters
     ----------
     path : Path or str, optional
-        By default every knob has its default (see `default_config_file`).
+        By default every setting has its default (see `default_config_file`).
 
     Returns
     -------
@@ -384,11 +385,11 @@ def load_config(path: Path | str | None = None) -> Config:
         return Config.model_validate({} if values is None else values)
     except ValidationError as error:
         faults = "; ".join(_faults(error))
-        raise ConfigError(f"{path}: {faults}. Every knob stands with its default in {default_config_file()}") from None
+        raise ConfigError(f"{path}: {faults}. All settings and their defaults are in {default_config_file()}") from None
 
 
 def default_config_file() -> Path:
-    """The shipped file that names every knob with its unit and default."""
+    """The shipped file that names every setting with its unit and default."""
     return configs_folder() / "default.yaml"
 
 
@@ -414,7 +415,7 @@ def _faults(error: ValidationError) -> Iterator[str]:
 def _fault(place: _Place, fault: "ErrorDetails", wanted: str) -> str:
     key, value = ".".join(map(str, place)), fault["input"]
     if fault["type"] == "extra_forbidden":
-        return f"{key} is no knob; allowed here are {', '.join(_names_beside(place))}"
+        return f"unknown setting {key}; known here: {', '.join(_names_beside(place))}"
     if not key:
         return f"the file holds {value!r} and not names with values"
     # an address, or anything under crm, may be a secret that stands in the wrong place
@@ -432,7 +433,7 @@ def _wanted(fault: "ErrorDetails") -> str:
 
 
 def _parted(place: _Place) -> tuple[_Place, _Place]:
-    """The knob that a fault is in, and where inside its value; pydantic's names of alternatives are left out."""
+    """The setting that a fault is in, and where inside its value; pydantic's names of alternatives are left out."""
     knob = next((place[:depth] for depth in range(1, len(place)) if _section(place[:depth]) is None), place)
     inside = place[len(knob) :]
     return knob, inside[1:] if _has_alternatives(knob) else inside
@@ -448,7 +449,7 @@ def _section(place: _Place) -> type[BaseModel] | None:
 
 
 def _has_alternatives(knob: _Place) -> bool:
-    """Whether a knob takes values of several kinds, beside none at all."""
+    """Whether a setting takes values of several kinds, beside none at all."""
     section = _section(knob[:-1]) if knob else None
     field = None if section is None else section.model_fields.get(str(knob[-1]))
     if field is None or get_origin(field.annotation) not in (Union, UnionType):

@@ -18,7 +18,7 @@ DONE, PROBLEMS, NOT_DONE, BUSY = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step tells of its work.
+    """What came of a step.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Step:
     ----------
     name : str
     work : callable
-        Does it. An error of winpredict's own ends the step, and a sentence tells why.
+        Does it. An error of winpredict's own ends the step, and its message is kept.
     needed : bool
         Whether the steps after it make no sense without it.
     always : bool
@@ -73,7 +73,7 @@ class Run:
     ----------
     steps : tuple of StepDone
     log : Path
-        Where they stand, a JSON line each.
+        Where they are recorded, a JSON line each.
     """
 
     steps: tuple[StepDone, ...]
@@ -119,8 +119,8 @@ def run_steps(workspace: Workspace, name: str, steps: Callable[[list[StepDone]],
     >>> import tempfile
     >>> workspace = Workspace(Path(tempfile.mkdtemp()))
     >>> step = Step("count", lambda: StepResult({"deals": 3}, ["one is odd"]))
-    >>> found = run_steps(workspace, "hubspot", lambda done: [step])
-    >>> found.code, found.steps[0].problems, len(found.log.read_text().splitlines())
+    >>> result = run_steps(workspace, "hubspot", lambda done: [step])
+    >>> result.code, result.steps[0].problems, len(result.log.read_text().splitlines())
     (1, ['one is odd'], 3)
     """
     with workspace.writing(), _Log(workspace.folder / "runs") as log:
@@ -134,27 +134,27 @@ def run_steps(workspace: Workspace, name: str, steps: Callable[[list[StepDone]],
                 done.append(_done(step, log))
                 halted |= step.needed and done[-1].outcome == "failed"
             log.write(asdict(done[-1]))
-        found = Run(tuple(done), log.path)
-        log.write({"run": name, "ended_at": _now(), "code": found.code})
-    return found
+        result = Run(tuple(done), log.path)
+        log.write({"run": name, "ended_at": _now(), "code": result.code})
+    return result
 
 
 def _done(step: Step, log: "_Log") -> StepDone:
     started, clock = _now(), time.monotonic()
 
-    def finished(outcome: Literal["done", "problems", "failed", "stopped"], found: StepResult) -> StepDone:
+    def finished(outcome: Literal["done", "problems", "failed", "stopped"], result: StepResult) -> StepDone:
         seconds = round(time.monotonic() - clock, 3)
-        return StepDone(step.name, started, seconds, outcome, dict(found.counts), list(found.problems))
+        return StepDone(step.name, started, seconds, outcome, dict(result.counts), list(result.problems))
 
     try:
-        found = step.work()
+        result = step.work()
     except WinPredictError as error:
         return finished("failed", StepResult(problems=[str(error)]))
     except BaseException as error:
         # its message may hold anything, and a log is kept
         log.write(asdict(finished("stopped", StepResult(problems=[type(error).__name__]))))
         raise
-    return finished("problems" if found.problems else "done", found)
+    return finished("problems" if result.problems else "done", result)
 
 
 class _Log:
@@ -177,7 +177,7 @@ class _Log:
         self._file.close()
 
     def write(self, values: Mapping[str, Any]) -> None:
-        """One line, at once: a run that is killed has told what it had done."""
+        """One line, at once: a run that is killed has logged what it had done."""
         assert self._file is not None
         try:
             self._file.write(json.dumps(values, default=str) + "\n")

@@ -7,15 +7,17 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from printed_words import untranslated_words
 from typer.testing import CliRunner
 
 from winpredict import WinPredictError
-from winpredict.cli import app, demo
+from winpredict.cli import app, demo, modelling
 from winpredict.cli.report import _settings_of
 from winpredict.config import Attributes, Censoring, load_config
+from winpredict.locale.formats import elapsed_days
 from winpredict.models import learning_curve
 from winpredict.models._tracking import settings_of
-from winpredict.models.registry import find_model
+from winpredict.models.registry import find_model, load_model, read_drivers
 from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.tables.crm import utc
 from winpredict.workspace import Workspace
@@ -41,10 +43,25 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def backtested(place):
+def backtest(place):
+    """Words that print a backtest of the workspace, which is done once."""
+    done = []
+
+    def once(*args, **options):
+        if not done:
+            done.append(judge(*args, **options))
+        return done[0]
+
+    judge = modelling.backtest_workspace
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modelling, "backtest_workspace", once)
+        yield ["backtest", "--workspace", place / "w", "--folds", "1", "--config", place / "quick.yaml"]
+
+
+@pytest.fixture(scope="module")
+def backtested(backtest):
     """What a backtest of the workspace prints as JSON."""
-    options = ["--workspace", place / "w", "--folds", "1", "--config", place / "quick.yaml"]
-    return json.loads(run("backtest", *options, "--json").output)
+    return json.loads(run(*backtest, "--json").output)
 
 
 COMMANDS = ["demo", "import", "check", "train", "backtest", "score", "explain", "report"]
@@ -100,8 +117,9 @@ def test_a_day_long_after_the_end_of_the_data_is_warned_of(place):
     deal = json.loads(run("score", "--workspace", place / "w", "--json").stdout)["scores"][0]["deal_id"]
     until = utc(json.loads((place / "w" / "manifest.json").read_text())["known_until"])
     warned = (
-        f"warning: 2099-01-01 is {(utc('2099-01-01') - until).days:,} days after the end of the data on "
-        f"{until:%Y-%m-%d}; what was entered since is unknown, so open deals only look older. Import a newer export\n"
+        f"warning: 1 Jan 2099 is {elapsed_days(utc('2099-01-01'), until):,} days after the end of the data on "
+        f"{until.day} {until:%b %Y}. What was entered since is unknown, so open deals only look older; import a newer "
+        "export.\n"
     )
     w = ["--workspace", place / "w"]
     for words in (["score", *w], ["explain", deal, *w], ["report", "pipeline", "--out", place / "late.md", *w]):
@@ -161,7 +179,7 @@ def test_models_are_listed_shown_and_promoted(place):
     run("train", "--workspace", place / "w", "--config", place / "quick.yaml", "--as-of", "2025-01-15")
     listed = json.loads(run("models", "list", "--workspace", place / "w", "--json").output)["models"]
     assert [each["version"] for each in listed] == [2, 1]
-    assert "champion now" in run("models", "promote", "2", "--workspace", place / "w").output
+    assert run("models", "promote", "2", "--workspace", place / "w").output == "Model 2 is now the champion.\n"
     assert "Top drivers" in run("models", "show", "champion", "--workspace", place / "w").output
     run("models", "promote", "1", "--workspace", place / "w")
 
@@ -197,16 +215,16 @@ def test_what_the_user_must_change_is_a_sentence_and_exit_code_2(tmp_path, monke
     assert "Traceback" not in output.output + output.stderr
 
 
-def test_wrong_knobs_dates_and_deals_are_sentences(place):
+def test_wrong_settings_dates_and_deals_are_sentences(place):
     w = ["--workspace", place / "w"]
     (place / "wrong.yaml").write_text("model: {bag: 2}\n")
     for words, message in (
-        (["train", *w, "--config", place / "wrong.yaml"], "model.bag is no knob"),
-        (["train", *w, "--as-of", "soon"], "is no date"),
+        (["train", *w, "--config", place / "wrong.yaml"], "unknown setting model.bag"),
+        (["train", *w, "--as-of", "soon"], "is not a date"),
         (["train", *w, "--as-of", "2023-01-20"], "20 of each"),
         (["explain", "nobody", *w], "no deal 'nobody'"),
         (["score", *w, "--as-of", "2024-01-01"], "would know the future"),
-        (["score", *w, "--model", "9"], "no model '9'"),
+        (["score", *w, "--model", "9"], "model '9' not found"),
     ):
         output = run(*words, code=2)
         assert message in output.output + output.stderr
@@ -262,7 +280,7 @@ def test_explain_tells_what_moved_the_odds_what_if_and_similar_deals(place):
 def test_reports_are_written_with_their_tables(place, backtested):
     w = ["--workspace", place / "w"]
     parsed = json.loads(run("report", "model-card", "--out", place / "card.md", *w, "--json").output)
-    assert any("stage win rate" in sentence for sentence in parsed["summary"])
+    assert any(sentence.startswith("Backtest on ") for sentence in parsed["summary"])
     assert (place / "card-quality-overall.csv").exists()
     written = run(
         "report", "pipeline", "--out", place / "pipeline.html", "--segment", "product", "--locale", "de_DE", *w
@@ -275,7 +293,7 @@ def test_reports_are_written_with_their_tables(place, backtested):
     ("words", "message"),
     [
         (["pipeline", "--out", "r.docx"], ".html, .pdf, .md"),
-        (["pipeline", "--out", "r.html", "--locale", "xx_YY"], "unknown locale"),
+        (["pipeline", "--out", "r.html", "--locale", "xx_YY"], "unknown language"),
         (["pipeline", "--out", "r.html", "--segment", "nonsense"], "no segment"),
         (["forecast", "--out", "r.html", "--as-of", "2024-01-01"], "would know the future"),
     ],
@@ -292,7 +310,7 @@ def test_no_report_tells_of_days_before_training(place, kind):
     assert "would know the future" in run(*words, code=2).output
 
 
-def test_past_forecasts_are_judged_by_models_with_the_same_knobs(place, monkeypatch):
+def test_past_forecasts_are_judged_by_models_with_the_same_settings(place, monkeypatch):
     asked = []
     monkeypatch.setattr(
         "winpredict.insights.forecast_backtest.backtest_forecast", lambda crm, config, **_: asked.append(config)
@@ -304,7 +322,7 @@ def test_past_forecasts_are_judged_by_models_with_the_same_knobs(place, monkeypa
     assert asked == [load_config(place / "quick.yaml"), load_config(place / "other.yaml")]
 
 
-def test_every_knob_of_a_model_is_read_back(place):
+def test_every_setting_of_a_model_is_read_back(place):
     config = load_config(place / "quick.yaml")
     config = config.model_copy(
         update={
@@ -315,7 +333,7 @@ def test_every_knob_of_a_model_is_read_back(place):
     )
     version = dataclasses.replace(find_model(place / "w"), params=settings_of(config))
     assert _settings_of(version) == config
-    with pytest.raises(WinPredictError, match="name a file of knobs with --config"):
+    with pytest.raises(WinPredictError, match="name a config file with --config"):
         _settings_of(dataclasses.replace(version, params={"model.leafs": "3"}))
 
 
@@ -333,7 +351,7 @@ def test_undated_deals_have_no_past_forecasts_but_a_report(tmp_path):
     assert "past forecasts cannot be judged" in run(*words, "--backtest", code=2).output
 
 
-def test_a_learning_curve_tells_whether_more_deals_would_help(place, monkeypatch):
+def test_a_learning_curve_tells_whether_more_deals_would_help(place, wide, monkeypatch):
     learnt = []
 
     def once(*asked, **options):
@@ -353,3 +371,120 @@ def test_a_learning_curve_tells_whether_more_deals_would_help(place, monkeypatch
     assert shares[-1] == 1.0
     assert parsed["figures"][0]["difference"] is None
     assert parsed["verdict"] in run(*words).output
+    english = [*learnt[0].skipped, learnt[0].note, parsed["verdict"]]
+    assert untranslated_words(run(*words, "--locale", "en_XA").output, english) == []
+
+
+@pytest.fixture
+def trained_before(place, monkeypatch):
+    """Training takes the model that is there already."""
+    version = find_model(place / "w", "1")
+    trained = load_model(place / "w", "1"), version, read_drivers(place / "w", version)
+    monkeypatch.setattr(modelling, "train_workspace", lambda *_, **__: trained)
+
+
+def test_every_sentence_of_train_is_translated(place, wide, trained_before):
+    words = ["train", "--workspace", place / "w"]
+    model = load_model(place / "w", "1")
+    lines = run(*words, "--locale", "en_XA").output.splitlines()
+    # of notes and of the names of features nobody has a translation
+    own = [line for line in lines if line.removeprefix("- ") not in model.notes]
+    names = [*(each.name for each in model.info), *_names(place), str(place / "w")]
+    assert untranslated_words("\n".join(own), names) == []
+    printed = run(*words, "--locale", "fr").output
+    assert "Principaux facteurs" in printed
+    assert f"Enregistré comme version 1 (champion) dans {place / 'w'}\n" in printed
+
+
+def test_every_sentence_of_a_backtest_is_translated(place, wide, backtest, backtested):
+    english = [*_names(place), backtested["verdict"], backtested["remark"]]
+    assert untranslated_words(run(*backtest, "--locale", "en_XA").output, english) == []
+    printed = run(*backtest, "--locale", "fr").output
+    assert "Backtest, toutes dates de coupure confondues" in printed
+    ages = printed[printed.index("Backtest par âge") :].splitlines()
+    low = [int(line.split("│")[1].split()[0]) for line in ages if line.startswith("│ ")]
+    assert low == sorted(low)
+    assert ages[4].split("│")[2].strip() == "winpredict"
+    own = next(line for line in printed.splitlines() if line.startswith("│ winpredict"))
+    log_loss = f"{backtested['overall'][0]['log_loss']:.3f}".replace(".", ",")
+    assert own.split("│")[2].strip() == log_loss
+
+
+def test_every_sentence_of_a_score_is_translated(place, wide):
+    words = ["score", "--workspace", place / "w"]
+    deals = json.loads(run(*words, "--json").output)["scores"]
+    data = [*(each["deal_id"] for each in deals), *_names(place), str(place / "w" / "scores")]
+    assert untranslated_words(run(*words, "--locale", "en_XA").output, data) == []
+    printed = run(*words, "--locale", "fr").output
+    assert printed.startswith("Les 10 affaires en cours aux meilleures chances")
+    folder = place / "w" / "scores"
+    assert printed.endswith(f"Chances calculées pour {len(deals)} affaires en cours, écrites dans {folder}\n")
+    best = next(line for line in printed.splitlines() if deals[0]["deal_id"] in line)
+    assert best.split("│")[2].strip() == f"{100 * deals[0]['win_probability']:.0f}\u00a0%"
+
+
+def test_every_sentence_of_an_explanation_is_translated(place, wide):
+    crm = Workspace(place / "w").crm()
+    earlier = crm.known_until - pd.Timedelta(days=14)
+    deal = crm.deals[(crm.deals["outcome"] == "open") & (crm.deals["created_at"] < earlier)]["deal_id"].iloc[0]
+    words = ["explain", deal, "--workspace", place / "w", "--since", f"{earlier:%Y-%m-%d}", "--similar"]
+    printed = run(*words, "--what-if", "contacts=2", "--locale", "en_XA").output
+    assert untranslated_words(printed, [deal, *_names(place)]) == []
+
+
+def test_every_sentence_about_models_is_translated(place, wide):
+    w = ["--workspace", place / "w", "--locale"]
+    listed = run("models", "list", *w, "en_XA").output
+    hashes = [
+        each["fingerprint"][:12] for each in json.loads(run("models", "list", *w, "en", "--json").output)["models"]
+    ]
+    assert untranslated_words(listed, hashes) == []
+    version, model = find_model(place / "w", "1"), load_model(place / "w", "1")
+    settings = [*version.params, *version.params.values(), *version.notes, version.fingerprint[:12]]
+    names = [*(each.name for each in model.info), *_names(place)]
+    assert untranslated_words(run("models", "show", "1", *w, "en_XA").output, [*settings, *names]) == []
+    assert run("models", "promote", "1", *w, "fr").output == "Le modèle 1 est désormais le champion.\n"
+
+
+def test_every_sentence_of_an_import_is_translated(place):
+    words = ["import", place / "export.zip", "--profile", "salesforce", "--workspace", place / "w"]
+    stored, following = run(*words, "--locale", "en_XA").output.splitlines()[-2:]  # the others are the import's own
+    assert untranslated_words(f"{stored}\n{following}", [str(place / "w")]) == []
+    stored, following = run(*words, "--locale", "fr").output.splitlines()[-2:]
+    assert stored.startswith(f"Enregistré dans {place / 'w'}\u00a0: 700 affaires, ")
+    assert following == f"Ensuite\u00a0: winpredict check --workspace {place / 'w'}"
+
+
+def test_every_sentence_of_a_report_is_translated(place):
+    words = ["report", "pipeline", "--out", place / "p.md", "--workspace", place / "w", "--as-of", "2099-01-01"]
+    done = run(*words, "--locale", "en_XA")
+    assert untranslated_words(done.stdout + done.stderr, [*_names(place), str(place / "p.md")]) == []
+    done = run(*words, "--locale", "fr")
+    assert f"Écrit dans {place / 'p.md'}, avec 10 tableaux à côté\n" in done.stdout
+    assert done.stderr.startswith("avertissement\u00a0: Le 1er janv. 2099 se situe ")
+
+
+def test_a_language_is_that_of_the_option_or_else_of_the_config(place):
+    (place / "german.yaml").write_text("language: de\ncurrency: CHF\n")
+    out = ["--out", place / "c.md", "--workspace", place / "w"]
+    words = ["report", "model-card", *out, "--config", place / "german.yaml"]
+    assert f"Geschrieben nach {place / 'c.md'}, mit " in run(*words).output
+    assert f"Écrit dans {place / 'c.md'}, avec " in run(*words, "--locale", "fr-FR").output
+    said = run("score", "--workspace", place / "w", "--locale", "xx_YY", code=2).output
+    assert said.startswith("error: unknown language 'xx_YY'")
+    (place / "wrong.yaml").write_text("language: klingon\n")
+    assert "unknown language 'klingon'" in run(*words[:-1], place / "wrong.yaml", code=2).output
+
+
+def _names(place):
+    """What the CRM calls its deals, stages, people and products, and the columns that nobody translates."""
+    crm = Workspace(place / "w").crm()
+    values = {
+        str(each)
+        for name in ("stage", "name", "product", "lead_source")
+        if name in crm.deals
+        for each in crm.deals[name]
+    }
+    labels = {str(each.label) for each in load_model(place / "w", "1").info if each.builder == "Attributes"}
+    users = set() if crm.users is None else set(map(str, crm.users["name"]))
+    return values | labels | users

@@ -36,7 +36,7 @@ def test_a_file_without_a_profile_is_understood_and_its_profile_kept(tmp_path):
     workspace = tmp_path / "w"
     ended = run("import", french_report(tmp_path), "--workspace", workspace)
     assert ended.output.count("Deals: 10 won, 10 lost, 10 open") == 1
-    assert "Stored: 30 deals" in ended.output
+    assert f"Stored in {workspace}: 30 deals\n" in ended.output
     assert "Dates: created 2024-01-01 to 2024-03-27; closed 2024-05-01 to 2024-06-" in ended.output
     deals = Workspace(workspace).crm().deals.set_index("deal_id")
     assert deals.loc["0065g00000AA0000", ["outcome", "amount"]].tolist() == ["won", 1500.5]

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 from living_crm import LivingCRM
+from printed_words import untranslated_words
 from typer.testing import CliRunner
 
 from winpredict.cli import app
@@ -137,7 +138,7 @@ def test_deals_from_files_are_replaced_with_a_word(crm, tmp_path):
     deals.write_text("deal_id,stage,outcome,created_at,closed_at\na,Won,won,2025-01-01,2025-02-01\n")
     run("import", deals, "--profile", "generic", "--workspace", tmp_path / "place")
     words = run("sync", "salesforce", "--workspace", tmp_path / "place")
-    assert "imported from files before has been replaced" in words
+    assert "The CRM's deals replace those that were imported from files before\n" in words
     assert "a" not in set(Workspace(tmp_path / "place").crm().deals["deal_id"])
     run("import", deals, "--profile", "generic", "--workspace", tmp_path / "place")
     assert synced(tmp_path)["rewritten"]
@@ -153,13 +154,13 @@ def test_what_is_not_supported_is_said(crm, tmp_path):
     deals = tmp_path / "deals.csv"
     deals.write_text("deal_id,stage,outcome,created_at,closed_at\na,Won,won,2025-01-01,2025-02-01\n")
     run("import", deals, "--profile", "generic", "--buckets", 2, "--workspace", tmp_path / "parted")
-    assert "parted into buckets" in run("sync", "salesforce", "--workspace", tmp_path / "parted", code=2)
+    assert "are split into buckets" in run("sync", "salesforce", "--workspace", tmp_path / "parted", code=2)
 
 
 def test_what_is_left_out_is_said(crm, tmp_path):
     crm.missing = {"Task": "grant Read on Task"}
     words = run("sync", "salesforce", "--workspace", tmp_path / "place")
-    assert "left out: Task (grant Read on Task)" in words
+    assert "Left out: Task (grant Read on Task)\n" in words
 
 
 DESCRIPTION = Description(
@@ -181,7 +182,13 @@ def test_connect_tells_what_there_is_and_writes_a_profile(crm, tmp_path, monkeyp
     monkeypatch.setattr(crm, "describe", lambda: DESCRIPTION)
     path = tmp_path / "mine.yaml"
     words = run("connect", "hubspot", "--out", path)
-    for told in ("signed in to Acme", "calls (grant crm.objects.calls.read)", "No deal", "region", "only push needs"):
+    for told in (
+        "signed in to Acme",
+        "calls (grant crm.objects.calls.read)",
+        "No deal",
+        "region",
+        "`winpredict push` needs",
+    ):
         assert told in words
     profile = load_profile(path)
     assert profile.stage_order == ("Intro", "Done (Renewals)")
@@ -204,3 +211,29 @@ def test_a_profile_of_plain_stages_names_only_what_differs(crm):
     profile = json.loads(run("connect", "salesforce", "--json"))["profile"]
     assert "extends: salesforce" in profile
     assert "tables" not in profile
+
+
+def test_every_sentence_of_a_sync_is_translated(crm, tmp_path, wide):
+    crm.missing = {"Task": "grant Read on Task"}
+    words = ["sync", "salesforce", "--workspace", tmp_path / "place", "--locale"]
+    printed = run(*words, "en_XA")
+    repairs = Workspace(tmp_path / "place").manifest["imports"][-1]["repairs"]
+    tables = [*Workspace(tmp_path / "place").manifest["rows"], *crm.objects, "User", "RecordType"]
+    assert untranslated_words(printed, [*repairs, *tables, str(tmp_path / "place")]) == []
+    printed = run(*words, "fr")
+    assert "Laissé de côté\u00a0: Task (grant Read on Task)\nTables " in printed
+    assert f"\u00a0; enregistré dans {tmp_path / 'place'}\n" in printed
+
+
+def test_every_sentence_about_an_account_is_translated(crm, tmp_path, wide, monkeypatch):
+    monkeypatch.setattr(crm, "describe", lambda: DESCRIPTION)
+    stages = [name for each in DESCRIPTION.stages for name in (each.name, each.label, each.pipeline)]
+    fields = [name for each in DESCRIPTION.custom_fields for name in (each.name, each.kind, *each.label.splitlines())]
+    assert untranslated_words(run("connect", "hubspot", "--locale", "en_XA"), [*stages, *fields]) == []
+    lines = run("connect", "hubspot", "--locale", "fr").splitlines()
+    assert lines[:3] == [
+        "hubspot\u00a0: connecté à Acme",
+        "Lecture possible\u00a0: deals",
+        "Lecture impossible\u00a0: calls (grant crm.objects.calls.read)",
+    ]
+    assert lines[-2] == "Ensuite\u00a0: winpredict sync hubspot"

@@ -4,14 +4,17 @@ import json
 import sys
 
 import pytest
+from printed_words import untranslated_words
 from typer.testing import CliRunner
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from winpredict.cli import app, demo
+from winpredict.cli.live_demo import play
 from winpredict.config import Config
 from winpredict.fake_crms.fake_servers import connected, fake_server
+from winpredict.locale.language import speaking
 from winpredict.simulate.world import simulate
 from winpredict.sources import crms
 from winpredict.workspace import Workspace
@@ -34,21 +37,31 @@ def run(*command: object, code: int = 0) -> str:
     return done.stdout if code == 0 else done.output
 
 
-def test_a_live_crm_is_played_and_played_again(tmp_path):
+def test_a_live_crm_is_played_and_played_again(tmp_path, monkeypatch):
     place = ["--workspace", tmp_path / "w", "--deals", 300]
+    played = []
+    monkeypatch.setattr(demo, "play", lambda *asked: played.append(play(*asked)) or played[-1])
     words = run("demo", "--crm", "hubspot", *place)
     for said in (
-        "synced",
-        "pushed",
-        "a day passed",
-        "synced again",
+        "\nSynced ",
+        "\nPushed: ",
+        "\nA day passed: ",
+        "\nSynced again, only what had changed: ",
         "winpredict explain",
         "report pipeline",
         "docs/crm",
     ):
         assert said in words
+    with speaking("en_XA"):
+        lines = list(played[0]._lines())
+    # what went into the CRM is none of the demo's own words
+    assert untranslated_words("\n".join(line for line in lines if not line.startswith("  "))) == []
+    with speaking("fr"):
+        lines = list(played[0]._lines())
+    records = played[0].syncs[0].synced.total.new
+    assert lines[1] == f"{records // 1000}\u202f{records % 1000:03} enregistrements synchronisés"
     parsed = json.loads(run("demo", "--crm", "salesforce", *place, "--json"))
-    assert len(parsed["fields"]) == 5
+    assert len(parsed["fields"]) == 7
     first, second = parsed["read"]
     assert first["new"] > 1000 > second["new"] + second["changed"] > 0
     assert parsed["pushed"][0]["written"] > 5

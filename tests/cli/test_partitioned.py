@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from printed_words import untranslated_words
 from typer.testing import CliRunner
 
 from winpredict.cli import app
@@ -78,3 +79,5 @@ def test_feature_rows_are_written_once(folder, whole):
     assert [path.stat().st_mtime_ns for path in (folder / "features").rglob("*.parquet")] == times
     parts = list((folder / "features" / "rows").glob("bucket=*/*.parquet"))
     assert facts["rows"] == sum(len(pd.read_parquet(part)) for part in parts) > 1000
+    printed = CliRunner().invoke(app, [*map(str, asked), "--locale", "en_XA"], catch_exceptions=False).output
+    assert untranslated_words(printed, [str(folder / "features")]) == []

@@ -1,4 +1,4 @@
-"""winpredict run, against a stand-in: every step in its turn, a log, an exit code, and a digest that arrives."""
+"""winpredict run, against a fake server: every step in its turn, a log, an exit code, and a digest that arrives."""
 
 import json
 import threading
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from printed_words import untranslated_words
 from typer.testing import CliRunner
 
 pytest.importorskip("fastapi")
@@ -31,7 +32,7 @@ def run(*command: object, code: int = 0) -> str:
 
 
 class Office:
-    """A workspace, the stand-in that it is synced with, and a config that may be changed."""
+    """A workspace, the fake server that it is synced with, and a config that may be changed."""
 
     def __init__(self, place, server, settings):
         self.place, self.server, self.settings = place, server, settings
@@ -95,8 +96,9 @@ def test_everything_in_one_go(office, listener):
     assert steps(first) == dict.fromkeys(names, "done")
     assert (office.place / "w" / "reports" / "pipeline.md").exists()
     written = len(office.server.writes)
-    assert written == 5 * first["steps"][3]["counts"]["written"] > 0
-    assert "no earlier scores" in listener[0]["message"]
+    deals = first["steps"][3]["counts"]["written"]
+    assert 0 < 5 * deals <= written <= 7 * deals  # not every deal has a flag or a next step
+    assert "No earlier scores to compare with." in listener[0]["message"]
     office.a_day_passes(changes=60)
     second = office.told(push=True, digest=["digest_url"], moved_points=1)
     assert second["steps"][0]["counts"]["changed"] > 0
@@ -136,7 +138,7 @@ def test_what_fails_is_told_and_the_digest_still_goes(office, listener, monkeypa
     }
     assert "401" in found["steps"][0]["problems"][0]
     assert "sync:" in listener[0]["message"]
-    assert listener[0]["title"] == "winpredict: not done"
+    assert listener[0]["title"] == "winpredict: run failed"
     words = office.run(code=2, push=True)
     assert "Traceback" not in words
     assert "sync: " in words
@@ -148,6 +150,22 @@ def test_a_step_that_nothing_depends_on_fails_alone(office, monkeypatch):
     found = office.told(code=2, reports=["pipeline"], report_suffix="md", digest=["digest_url"])
     assert steps(found)["report pipeline"] == "done"
     assert "no secret digest_url" in found["steps"][-1]["problems"][0]
+
+
+def test_a_run_speaks_the_language_of_its_config(office, listener, wide):
+    office.settings["language"] = "en_XA"
+    try:
+        printed = office.run("--locale", "en_XA", push=True, reports=["pipeline"], report_suffix="md")
+        office.settings["language"] = "fr"
+        french = office.run(reports=["pipeline"], report_suffix="md", digest=["digest_url"])
+    finally:
+        del office.settings["language"]
+    files = [str(path) for name in ("push", "reports", "runs") for path in (office.place / "w" / name).iterdir()]
+    assert untranslated_words(printed, files) == []
+    steps = [line.split("│")[1].strip() for line in french.splitlines() if line.startswith("│")]
+    assert steps == ["synchronisation", "vérification", "calcul des chances", "rapport du pipeline", "récapitulatif"]
+    assert "affaires en cours" in listener[0]["message"]
+    assert "affaires en cours" in (office.place / "w" / "reports" / "pipeline.md").read_text()
 
 
 def test_a_second_run_ends_at_once(office):

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from printed_words import untranslated_words
 from typer.testing import CliRunner
 
 pytest.importorskip("fastapi")
@@ -23,8 +24,7 @@ from winpredict.app.publishing import published
 from winpredict.app.records import AuditEntry, CrmUser, Role, Score
 from winpredict.app.sign_in_throttle import Source, check_password
 from winpredict.app.visibility import latest_run
-from winpredict.cli import app, people
-from winpredict.config import App
+from winpredict.cli import app, people, serve
 from winpredict.models.registry import log_training, promote
 from winpredict.models.snapshots import pipeline
 from winpredict.workspace import Workspace
@@ -151,10 +151,10 @@ def test_people_are_added_listed_and_shut_out(workspace):
     where = ["--workspace", workspace.folder]
     typed = f"{PASSWORD}\n"
     said = run("people", "add", "Boss@Example.com", "--role", "admin", "--password-stdin", *where, typed=typed)
-    assert "boss@example.com may sign in as admin" in said
+    assert said.strip() == "boss@example.com can sign in. Role: administrator."
     assert PASSWORD not in said
     said = run("people", "add", "ann@example.com", "--crm-user", "nobody", "--password-stdin", *where, typed=typed)
-    assert said.strip() == "ann@example.com may sign in as rep"  # nothing was published: nobody can know better
+    assert said.strip() == "ann@example.com can sign in. Role: rep."  # nothing was published: nobody can know better
     assert "--crm-user" in run("people", "add", "bob@example.com", "--no-password", *where)
     found = json.loads(run("people", "list", *where, "--json"))["people"]
     assert [(each["email"], each["role"]) for each in found] == [
@@ -173,17 +173,19 @@ def test_a_user_whom_the_crm_does_not_know_is_told_once_that_can_be_known(scored
     where = ["--no-password", "--workspace", scored.folder]
     run("publish", "--workspace", scored.folder)
     known = world.crm.users["user_id"].iloc[0]
-    assert "no user nobody" in run("people", "add", "zoe@example.com", "--crm-user", "nobody", *where)
-    assert "no user" not in run("people", "add", "yan@example.com", "--crm-user", known, *where)
+    assert "User nobody was not found" in run("people", "add", "zoe@example.com", "--crm-user", "nobody", *where)
+    assert "not found" not in run("people", "add", "yan@example.com", "--crm-user", known, *where)
 
 
 def test_what_cannot_be_is_said(workspace):
     where = ["--workspace", workspace.folder]
-    assert "no role" in run("people", "add", "ann@example.com", "--role", "king", *where, code=2)
+    assert "'king' is not a role; choose rep, manager, scientist, admin" in run(
+        "people", "add", "ann@example.com", "--role", "king", *where, code=2
+    )
     assert "no e-mail address" in run("people", "add", "ann", *where, code=2)
     assert "12 to 256" in run("people", "add", "ann@example.com", "--password-stdin", *where, typed="short\n", code=2)
     assert "--password-stdin" in run("people", "add", "ann@example.com", *where, code=2)
-    assert "nobody with the address" in run("people", "deactivate", "ann@example.com", *where, code=2)
+    assert "no account with the address" in run("people", "deactivate", "ann@example.com", *where, code=2)
     assert "no imported data" in run("people", "list", "--workspace", workspace.folder / "elsewhere", code=2)
 
 
@@ -223,7 +225,7 @@ def serving(*words):
     try:
         for line in process.stdout:
             said.append(line)
-            if match := re.search(r"win desk is at (http://\S+?)[;,]", line):
+            if match := re.search(r"win desk is at (http://\S+?),? ", line):
                 yield match[1], said, process
                 break
         else:
@@ -264,17 +266,18 @@ def test_serve_refuses_what_cannot_work(workspace):
         assert "another port" in run("serve", *where, "--port", address.rpartition(":")[2], code=2)
 
 
-def test_serve_warns_where_others_reach_it_without_tls(workspace, tmp_path):
-    from winpredict.cli.serve import _prepared
-    from winpredict.config import Config
+def test_serve_warns_where_others_reach_it_without_tls(workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr(serve, "run_desk", lambda *_: None)
 
-    def told(**settings):
-        return " ".join(_prepared(workspace, Config(app=App(**settings)), 1))
+    def warns(**settings):
+        (tmp_path / "app.yaml").write_text(json.dumps({"app": settings}))
+        said = run("serve", "--workspace", workspace.folder, "--config", tmp_path / "app.yaml")
+        return "warning: 0.0.0.0 can be reached from other machines, and passwords cross the network as plain" in said
 
-    assert "plain text" in told(host="0.0.0.0")
-    assert "plain text" in told(host="0.0.0.0", public_url="http://desk.example.com")
-    assert "plain text" not in told(host="0.0.0.0", public_url="https://desk.example.com")
-    assert "plain text" not in told()
+    assert warns(host="0.0.0.0")
+    assert warns(host="0.0.0.0", public_url="http://desk.example.com")
+    assert not warns(host="0.0.0.0", public_url="https://desk.example.com")
+    assert not warns()
 
 
 def test_an_alias_moved_to_another_model_asks_for_new_scores(scored, world, model, quick_config):
@@ -313,3 +316,31 @@ def test_a_demo_for_the_desk_is_on_loopback_and_lets_in_one_of_each_role(tmp_pat
     again = json.loads(run("demo", "--serve", "--port", 0, "--password", PASSWORD, *where))
     assert again["password"] == PASSWORD
     assert "traceback" not in str(again).lower()
+
+
+def test_every_sentence_about_people_is_translated(scored, world, wide):
+    where = ["--workspace", scored.folder, "--locale", "en_XA"]
+    data = [str(scored.folder), "ann@example.com", *map(str, world.crm.users["user_id"])]
+    printed = [
+        run("publish", *where),
+        run("publish", *where),
+        run("people", "list", *where),
+        run("people", "add", "ann@example.com", "--crm-user", "nobody", "--no-password", *where),
+        run("people", "add", "bob@example.com", "--no-password", *where),
+        run("people", "list", *where),
+        run("people", "deactivate", "bob@example.com", *where),
+        run("people", "reset-password", "ann@example.com", "--password-stdin", *where, typed=f"{PASSWORD}\n"),
+    ]
+    assert untranslated_words("\n".join(printed), [*data, "bob@example.com", "nobody"]) == []
+    where[-1] = "fr"
+    printed = run("people", "add", "cat@example.com", "--role", "scientist", "--no-password", *where)
+    assert printed == "cat@example.com peut se connecter. Rôle\u00a0: data scientist.\n"
+    deals = len(scored.latest_scores())
+    assert run("publish", *where) == f"Le win desk affiche déjà ces chances, de {deals} affaires en cours.\n"
+
+
+def test_every_sentence_of_a_start_is_translated(workspace, monkeypatch):
+    monkeypatch.setattr(serve, "run_desk", lambda *_: None)
+    printed = run("serve", "--host", "0.0.0.0", "--workspace", workspace.folder, "--locale", "en_XA")
+    assert untranslated_words(printed, [str(workspace.folder)]) == []
+    assert len(printed.splitlines()) == 3

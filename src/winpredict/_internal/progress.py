@@ -47,7 +47,7 @@ def progress(title: str) -> Iterator[Progress]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda words: bar.update(task, description=f"{title}: {words}")
+        yield lambda words: bar.update(task, description=f"{title} · {words}")
 
 
 @contextmanager
@@ -80,6 +80,6 @@ def progress_bar(title: str) -> Iterator[Bar]:
         task = bar.add_task(title, total=None)
 
         def show(done: int, of: int, words: str = "") -> None:
-            bar.update(task, completed=done, total=of, description=f"{title}: {words}" if words else title)
+            bar.update(task, completed=done, total=of, description=f"{title} · {words}" if words else title)
 
         yield show

@@ -1,4 +1,4 @@
-"""The command line: each command calls one public function or two and tells what came of it.
+"""The command line: each command calls one public function or two and prints the result.
 
 Exit codes: 0 done; 1 done, with problems (`winpredict run`); 2 something must be changed by the user; 3 the workspace
 is busy (`winpredict run`); 70 an error of winpredict's own, whose details are in a log file; 130 stopped by Ctrl-C.
@@ -14,12 +14,13 @@ from typer.core import TyperGroup
 from winpredict._internal.error_log import unexpected_error
 from winpredict.cli import data, demo, features, live, modelling, models, people, push, report, run, scoring, spark
 from winpredict.cli import serve as desk
+from winpredict.cli.speaking import INTERRUPTED as INTERRUPTED
+from winpredict.cli.speaking import in_language
 from winpredict.errors import WinPredictError
 
 USER_MUST_CHANGE_SOMETHING = 2
 #: As sysexits.h has it: an internal error.
 UNEXPECTED = 70
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 
@@ -42,9 +43,6 @@ class _Commands(TyperGroup):
         except WinPredictError as error:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(USER_MUST_CHANGE_SOMETHING) from None
-        except KeyboardInterrupt:
-            print("stopped; the workspace is as it was before the step under way", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(
@@ -54,22 +52,22 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Honest odds of winning every open sales deal, and the reasons why. To try it out: winpredict demo",
 )
-app.command("demo")(demo.demo)
-app.command("import")(data.import_)
-app.command("connect")(live.connect)
-app.command("sync")(live.sync)
-app.command("push")(push.push)
-app.command("run")(run.run)
-app.command("check")(data.check)
-app.command("features")(features.features)
-app.command("train")(modelling.train)
-app.command("backtest")(modelling.backtest)
-app.command("learning-curve")(modelling.learning_curve)
-app.command("score")(scoring.score)
-app.command("explain")(scoring.explain)
-app.command("report")(report.report)
-app.command("serve")(desk.serve)
-app.command("publish")(desk.publish)
+app.command("demo")(in_language(demo.demo))
+app.command("import")(in_language(data.import_))
+app.command("connect")(in_language(live.connect))
+app.command("sync")(in_language(live.sync))
+app.command("push")(in_language(push.push))
+app.command("run")(in_language(run.run))
+app.command("check")(in_language(data.check))
+app.command("features")(in_language(features.features))
+app.command("train")(in_language(modelling.train))
+app.command("backtest")(in_language(modelling.backtest))
+app.command("learning-curve")(in_language(modelling.learning_curve))
+app.command("score")(in_language(scoring.score))
+app.command("explain")(in_language(scoring.explain))
+app.command("report")(in_language(report.report))
+app.command("serve")(in_language(desk.serve))
+app.command("publish")(in_language(desk.publish))
 app.add_typer(models.app, name="models")
 app.add_typer(people.app, name="people")
 app.add_typer(spark.app, name="spark")

@@ -1,7 +1,7 @@
 """``winpredict import`` and ``winpredict check``."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond
 from winpredict.errors import ProfileError
+from winpredict.locale.text import Text, said, text, texts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from winpredict.ingest.guess import Guess
     from winpredict.ingest.out_of_core import ImportedParts
     from winpredict.workspace import Workspace
+
+#: How many rows of each canonical table there are, and of observed attributes.
+_ROWS: Mapping[str, Text] = {
+    "deals": texts("{n:count} deal", "{n:count} deals"),
+    "deal_history": texts("{n:count} change of a deal", "{n:count} changes of deals"),
+    "attribute_history": texts("{n:count} observed attribute value", "{n:count} observed attribute values"),
+    "activities": texts("{n:count} touch", "{n:count} touches"),
+    "team_members": texts("{n:count} team member", "{n:count} team members"),
+    "contacts": texts("{n:count} contact", "{n:count} contacts"),
+    "accounts": texts("{n:count} account", "{n:count} accounts"),
+    "line_items": texts("{n:count} line item", "{n:count} line items"),
+    "users": texts("{n:count} user", "{n:count} users"),
+    "quotas": texts("{n:count} quota", "{n:count} quotas"),
+}
 
 
 def import_(
@@ -35,12 +50,12 @@ def import_(
         str | None,
         typer.Option(
             "--profile",
-            help="Name of a shipped mapping profile, or a YAML file of your own. Without it one is proposed, and kept "
-            "in the workspace.",
+            help="Name of a shipped mapping profile, or your own YAML file. Without it, one is proposed and kept in "
+            "the workspace.",
         ),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Without --profile: import also where points should be confirmed.")
+        bool, typer.Option("--yes", "-y", help="Without --profile: import even if points should be confirmed.")
     ] = False,
     buckets: Annotated[
         int | None,
@@ -49,19 +64,19 @@ def import_(
             min=1,
             max=1024,
             help="Split the tables into this number of buckets of deals, for data larger than memory; files above 1 GB "
-            "are split anyway. An import that was stopped goes on where it was.",
+            "are split anyway. A stopped import resumes where it was.",
         ),
     ] = None,
     schema: Annotated[str | None, typer.Option("--schema", help="Schema of the tables in a warehouse.")] = None,
     guess: Annotated[
         bool,
-        typer.Option("--guess", help="Import nothing; print a profile for an unknown file, to be saved and edited."),
+        typer.Option("--guess", help="Import nothing; print a profile for an unknown file, for you to save and edit."),
     ] = False,
     workspace_folder: WorkspaceOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a CRM export into the workspace, and say what was understood.
+    """Read a CRM export into the workspace, and print what was understood.
 
     A later export of the same CRM updates it, by id; the same one changes nothing.
 
@@ -95,7 +110,7 @@ def import_(
 
 
 def check(workspace_folder: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Tell data quality and leaks, in words and counts.
+    """Report on data quality and leakage.
 
     Example: winpredict check --workspace my-project
     """
@@ -108,17 +123,17 @@ def check(workspace_folder: WorkspaceOption = None, config: ConfigOption = None,
     settings = load_config(config)
     attributes = settings.attributes
     crm = workspace_at(workspace_folder).crm()
-    with progress("checking"):
+    with progress(said("checking")):
         quality = check_quality(crm)
         audit = audit_attributes(crm, keep=attributes.keep, drop=attributes.drop)
         seen = Observations.of(crm)
         words = leaking_words(crm) if settings.model.text == "auto" else {}
-    told = seen.summary(audit, attributes.observed_deals)
+    observed = seen.summary(audit, attributes.observed_deals)
     leaks = [f"  drop words of {name}: it {reason}" for name, reason in words.items() if name not in attributes.drop]
     respond(
         {"quality": quality.findings, "leakage": audit.columns, "observed": seen.columns, "words": words},
         lambda console: console.print(
-            quality.summary(), "\n".join([audit.summary(), *leaks]), told, sep="\n\n", soft_wrap=True
+            quality.summary(), "\n".join([audit.summary(), *leaks]), observed, sep="\n\n", soft_wrap=True
         ),
         as_json=as_json,
     )
@@ -150,7 +165,7 @@ def import_into(
             workspace, paths, profile, mapping, raw_files, f"{schema}", buckets, limits, afresh=afresh
         )
     earlier = workspace.crm() if workspace.exists and not afresh else None
-    with progress("importing"):
+    with progress(said("importing")):
         raw_files = _raw_files(paths, mapping, schema, limits)
         imported = import_raw(raw_files, mapping, earlier=earlier, earlier_files=_files_of(workspace, earlier))
     adds = "deals" not in mapping.tables and not any(is_warehouse(str(path)) for path in paths)
@@ -186,7 +201,7 @@ def _import_out_of_core(
     earlier = None
     if workspace.exists and not afresh:
         earlier = workspace.buckets() or workspace.part(buckets)
-    with progress_bar("importing") as bar:
+    with progress_bar(said("importing")) as bar:
         imported = import_out_of_core(
             raw_files,
             mapping,
@@ -246,9 +261,9 @@ def _proposal(paths: Sequence[str], limits: "InputLimits") -> "tuple[Guess, Impo
             "name a mapping profile with --profile; one is proposed for files only. Save the table of deals as CSV or "
             "Parquet, and import that without --profile"
         )
-    with progress("reading") as report_progress:
+    with progress(said("reading")) as report_progress:
         guess = propose(paths, limits=limits)
-        report_progress("what would be understood")
+        report_progress(said("what would be understood"))
         try:
             imported = import_raw(read_files(paths, limits=limits, encoding=guess.profile.encoding), guess.profile)
         except WinPredictError as error:
@@ -262,21 +277,22 @@ def _print_proposal(paths: Sequence[str], limits: "InputLimits", *, as_json: boo
     from winpredict.ingest import profile_yaml
 
     guess, imported, refusal = _proposal(paths, limits)
-    text = profile_yaml(guess.profile)
+    proposal = profile_yaml(guess.profile)
     if as_json:
         understood = None if imported is None else imported.understood
-        said = {"profile": text, "understood": understood, "points": guess.points, "refused": refusal or None}
-        respond(said, lambda console: None, as_json=True)
+        facts = {"profile": proposal, "understood": understood, "points": guess.points, "refused": refusal or None}
+        respond(facts, lambda console: None, as_json=True)
         return
-    sys.stdout.write(text)
+    sys.stdout.write(proposal)
     sys.stdout.flush()
     if imported is not None:
         print(imported.understood.summary(), file=sys.stderr)
     else:
-        print(f"with this profile the import would be refused: {refusal}", file=sys.stderr)
+        print(said("An import with this profile would be refused: {reason}", reason=refusal), file=sys.stderr)
         for point in guess.points:
-            print(f"  confirm: {point['text']} [profile: {point['line']}]", file=sys.stderr)
-    print("save this as my.yaml, look it through, then: winpredict import ... --profile my.yaml", file=sys.stderr)
+            confirm = text("Please confirm: {point} [profile: {line}]", point=point["text"], line=point["line"])
+            print(f"  {confirm}", file=sys.stderr)
+    print(said("Save this as my.yaml, check it, then run `winpredict import ... --profile my.yaml`."), file=sys.stderr)
 
 
 def _accepted_proposal(workspace: "Workspace", paths: Sequence[str], limits: "InputLimits", *, yes: bool) -> Path:
@@ -290,10 +306,10 @@ def _accepted_proposal(workspace: "Workspace", paths: Sequence[str], limits: "In
     from winpredict.ingest import profile_yaml
 
     guess, imported, refusal = _proposal(paths, limits)
-    text = profile_yaml(guess.profile)
+    proposal = profile_yaml(guess.profile)
     if imported is None:
         raise ProfileError(
-            f"the profile that was proposed does not do: {refusal}. Print it with `winpredict import PATH --guess`, "
+            f"the proposed profile does not work: {refusal}. Print it with `winpredict import PATH --guess`, "
             "correct it, and name it with --profile"
         )
     print(imported.understood.summary(), file=sys.stderr)
@@ -304,13 +320,13 @@ def _accepted_proposal(workspace: "Workspace", paths: Sequence[str], limits: "In
                 "ask on. Nothing was stored. Run it again with --yes, or save the profile (`winpredict import PATH "
                 "--guess > my.yaml`), correct it, and name it with --profile"
             )
-        if not typer.confirm("Import it like this?", default=False, err=True):
+        if not typer.confirm(said("Import it like this?"), default=False, err=True):
             raise ProfileError(
                 "nothing was stored. Save the profile (`winpredict import PATH --guess > my.yaml`), correct it, and "
                 "name it with --profile"
             )
     with workspace.writing():
-        return workspace.keep_profile(guess.profile.name or "proposed", text)
+        return workspace.keep_profile(guess.profile.name or "proposed", proposal)
 
 
 def _quarantined(imported: "Imported | ImportedParts") -> dict[str, int]:
@@ -322,6 +338,12 @@ def _show_import(
 ) -> None:
     if understood:
         console.print(imported.understood.summary(), soft_wrap=True)
-    rows = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in workspace.manifest["rows"].items())
-    console.print(f"Stored: {rows} in {workspace.folder}", soft_wrap=True)
-    console.print(f"Next: winpredict check --workspace {workspace.folder}", soft_wrap=True)
+    rows = [_ROWS[name].with_values(n=n) if name in _ROWS else f"{name} {n}" for name, n in _rows(workspace)]
+    console.print(said("Stored in {folder}: {rows:listed}", folder=workspace.folder, rows=rows), soft_wrap=True)
+    command = f"winpredict check --workspace {workspace.folder}"
+    console.print(said("Next: {command}", command=command), soft_wrap=True)
+
+
+def _rows(workspace: "Workspace") -> list[tuple[str, int]]:
+    """The tables that are there, and how many rows each has."""
+    return [(name, n) for name, n in workspace.manifest["rows"].items() if n]

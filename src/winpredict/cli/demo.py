@@ -19,6 +19,7 @@ from winpredict.cli.scoring import score_workspace, scores_table
 from winpredict.cli.serve import run_desk
 from winpredict.cli.shell import format_command, quote
 from winpredict.errors import ConfigError, WorkspaceError
+from winpredict.locale.text import said
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _EXPORT = "simulated_export.zip"
 _FOLDS = 3
-_LOOK_DAYS = 14.0
+_SNAPSHOT_DAYS = 14.0
 _MANIFEST = "manifest.json"
 _DEALS, _LIVE_DEALS = 3000, 1500
 
@@ -37,31 +38,33 @@ _DEALS, _LIVE_DEALS = 3000, 1500
 def demo(
     deals: Annotated[
         int | None,
-        typer.Option("--deals", min=300, help=f"Number of simulated deals; {_DEALS}, with --crm {_LIVE_DEALS}."),
+        typer.Option(
+            "--deals", min=300, help=f"Number of simulated deals: by default {_DEALS}, with --crm {_LIVE_DEALS}."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed gives another company.")] = 0,
     crm: Annotated[
         str | None,
-        typer.Option("--crm", help="Play a live CRM on this machine: salesforce, hubspot or zoho.", metavar="CRM"),
+        typer.Option("--crm", help="Simulate a live CRM on this machine: salesforce, hubspot or zoho.", metavar="CRM"),
     ] = None,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Open the win desk on it, with somebody of each role to sign in as.")
+        bool, typer.Option("--serve", help="Open the win desk on it, with an account for each role to sign in with.")
     ] = False,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=0, max=65535, help="With --serve: its port; by default 8765, or a free one."),
+        typer.Option("--port", min=0, max=65535, help="With --serve: the port; by default 8765, or a free one."),
     ] = None,
     password: Annotated[
-        str | None, typer.Option("--password", help="With --serve: password of all of them; by default a random one.")
+        str | None, typer.Option("--password", help="With --serve: password of all accounts; by default a random one.")
     ] = None,
     workspace_folder: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Try it all on a simulated CRM, within a minute.
 
-    Simulate, import, train, backtest and score, with fewer looks at deals (one in two weeks), models and past days than
-    the defaults, to be quick. With --crm: sync, train, score, push, and once more a day later. With
-    --serve: train on what was known five weeks ago, score each week since, and open the win desk until Ctrl-C.
+    Simulate, import, train, backtest and score; to be quick, with fewer snapshots (one in two weeks), models and
+    cutoffs than by default. With --crm: sync, train, score, push, and once more a day later. With --serve: train on
+    what was known five weeks ago, score each week since, and open the win desk until Ctrl-C.
 
     Example: winpredict demo --deals 3000 --workspace demo
 
@@ -71,7 +74,7 @@ def demo(
     """
     workspace, config = workspace_at(workspace_folder), demo_config(seed)
     if serve and crm is not None:
-        raise ConfigError("--serve shows a simulated company from files; leave --crm out")
+        raise ConfigError("--serve works on files of a simulated company; leave --crm out")
     if serve:
         _demo_desk(workspace, on_loopback(config, port), deals or _DEALS, password, as_json=as_json)
     elif crm is not None:
@@ -122,7 +125,7 @@ def _demo_desk(workspace: "Workspace", config: "Config", deals: int, password: s
         show_backtest(console, found, details=False)
         desk.show(console)
         command = format_command(f"winpredict serve {_folder(workspace)}")
-        console.print(f"once closed it opens again with: {command}", soft_wrap=True)
+        console.print(said("To open it again later: {command}", command=command), soft_wrap=True)
 
     facts = {
         "workspace": str(workspace.folder),
@@ -155,13 +158,13 @@ def _demo_live(workspace: "Workspace", crm: str, config: "Config", deals: int, *
 
 
 def demo_config(seed: int) -> "Config":
-    """Fewer looks at a deal, bags, trees and cut-offs than the defaults, and no larger trees: a demo is to be quick."""
+    """Fewer snapshots, bags, trees and cutoffs than by default, and no larger trees: a demo should be quick."""
     from winpredict.config import Config
 
     return Config.model_validate(
         {
             "seed": seed,
-            "snapshots": {"every_days": _LOOK_DAYS},
+            "snapshots": {"every_days": _SNAPSHOT_DAYS},
             "model": {"bags": 3, "trees": 150, "learning_rate": 0.06, "large_leaves": 0},
             "backtest": {"folds": _FOLDS},
         }
@@ -204,7 +207,7 @@ def _import_simulated(workspace: "Workspace", deals: int, seed: int) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         export = Path(folder) / _EXPORT
-        with progress("simulating a CRM"):
+        with progress(said("simulating a CRM")):
             world = simulate(deals, seed)
             write_salesforce_export(world, export)
         import_into(workspace, [export], "salesforce", afresh=True)
@@ -224,7 +227,7 @@ def _next_steps(workspace: "Workspace", version: "ModelVersion", deal_id: str) -
 
 
 def _format_steps(steps: list[str]) -> str:
-    return "\n  ".join(["Next steps:", *map(format_command, steps)])
+    return "\n  ".join([said("Next steps:"), *map(format_command, steps)])
 
 
 def _folder(workspace: "Workspace") -> str:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from winpredict._internal.progress import progress
+from winpredict.cli.output import Column, table
 from winpredict.cli.scoring import score_workspace
 from winpredict.cli.serve import open_desk_database, require_app
 from winpredict.errors import ConfigError
+from winpredict.locale.text import said, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 _LOOPBACK = "127.0.0.1"
 #: Weeks of which there are scores: the model is trained on what was known before, so that it cannot know the endings.
 WEEKS = 5
+_ACCOUNT_COLUMNS = {
+    "email": Column(text("Email")),
+    "role": Column(text("Role")),
+    "in_the_crm": Column(text("In the CRM")),
+    "password": Column(text("Password")),
+}
 _NAMES = {"rep": "Demo rep", "manager": "Demo manager", "scientist": "Demo scientist", "admin": "Demo admin"}
 
 
@@ -47,9 +55,12 @@ class DeskDemo:
         """Who may sign in."""
         import pandas as pd
 
-        from winpredict.cli.output import table
+        from winpredict.app.pages.people import ROLE_NAMES
+        from winpredict.app.records import Role
 
-        console.print(table(pd.DataFrame(self.people).assign(password=self.password), "Sign in to the win desk as"))
+        people = pd.DataFrame(self.people).assign(password=self.password)
+        people["role"] = [str(ROLE_NAMES[Role(each)]) for each in people["role"]]
+        console.print(table(people, said("Sign in to the win desk as"), _ACCOUNT_COLUMNS))
 
     def facts(self) -> dict[str, Any]:
         """What ``--json`` prints."""
@@ -57,12 +68,12 @@ class DeskDemo:
 
 
 def on_loopback(config: "Config", port: int | None) -> "Config":
-    """The knobs of a desk that only this machine reaches; any free port where the usual one is taken.
+    """The settings of a desk that only this machine reaches; any free port where the usual one is taken.
 
     Raises
     ------
     ConfigError
-        When the win desk is not installed, or the port that was asked for is taken.
+        When the win desk is not installed, or the given port is taken.
     """
     require_app()
     from winpredict.app.serving import can_listen
@@ -108,7 +119,7 @@ def populate(workspace: "Workspace", crm: "CRMData", config: "Config", version: 
     with open_desk_database(workspace, config) as database:
         for day in _days(crm):
             scores = score_workspace(workspace, as_of=day, which=str(version))
-            with progress("publishing"):
+            with progress(said("publishing")):
                 publish(database, crm.as_known_at(day), scores, config.app)
         with database.writing() as session:
             people = [_let_in(session, role, user, password) for role, user in _cast(crm).items()]

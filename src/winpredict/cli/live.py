@@ -1,6 +1,7 @@
 """``winpredict connect`` and ``winpredict sync``: live CRMs."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -10,8 +11,9 @@ import typer
 
 from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
-from winpredict.cli.output import respond, table
+from winpredict.cli.output import Column, respond, table
 from winpredict.errors import CRMError, WorkspaceError
+from winpredict.locale.text import Text, said, text, texts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,18 +28,37 @@ if TYPE_CHECKING:
     from winpredict.tables.crm import CRMData
     from winpredict.workspace import Workspace
 
+_STAGES = {
+    "pipeline": Column(text("Pipeline")),
+    "stage": Column(text("Stage")),
+    "name": Column(text("Name in the CRM")),
+    "outcome": Column(text("Outcome")),
+}
+_FIELDS = {"field": Column(text("Field")), "label": Column(text("Label")), "kind": Column(text("Type"))}
+_READ = {
+    "object": Column(text("Object")),
+    "new": Column(text("New"), "count"),
+    "changed": Column(text("Changed"), "count"),
+    "deleted": Column(text("Deleted"), "count"),
+}
+_TABLES = {"table": Column(text("Table")), "rows": Column(text("Rows"), "count")}
+_REPAIRS = {"cause": Column(text("Repaired or rejected")), "rows": Column(text("Rows"), "count")}
+_OUTCOMES: Mapping[str, Text] = {"open": text("open"), "won": text("won"), "lost": text("lost")}
+
 CRMArgument = Annotated[str, typer.Argument(help="salesforce, hubspot or zoho.", metavar="CRM")]
 
 
 def connect(
     crm: CRMArgument,
-    out: Annotated[Path | None, typer.Option("--out", help="File for a profile with your own stages: .yaml.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write a profile with your own stages to this file: .yaml.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check credentials and rights, and tell stages and custom fields.
+    """Check credentials and permissions, and list stages and custom fields.
 
-    With --out a mapping profile is written, to be looked through and given to sync.
+    With --out a mapping profile is written, for you to check and pass to sync.
 
     Example: winpredict connect hubspot --out my.yaml
     """
@@ -48,9 +69,9 @@ def connect(
     from winpredict.sources.crms import connect_to
 
     if out is not None and out.exists():
-        raise WorkspaceError(f"{out} is there already and may have been edited; name another file with --out")
+        raise WorkspaceError(f"{out} exists already and may have been edited; name another file with --out")
     source = connect_to(crm, load_config(config))
-    with progress(f"asking {crm}"):
+    with progress(said("asking {crm}", crm=crm)):
         description = source.describe()
     proposal = account_profile(crm, load_profile(crm), description)
     if out is not None:
@@ -67,13 +88,21 @@ def sync(
     crm: CRMArgument,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", help="Mapping profile; by default that of the last sync, or the CRM's shipped one."),
+        typer.Option(
+            "--profile", help="Mapping profile; by default that of the last sync, or else the CRM's shipped one."
+        ),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Read everything again; finds records that vanished without a trace.")
+        bool,
+        typer.Option(
+            "--full", help="Read everything again; this also finds records that were deleted without a trace."
+        ),
     ] = False,
     replay: Annotated[
-        bool, typer.Option("--replay", help="Read nothing; map what is kept again, as after a change of the profile.")
+        bool,
+        typer.Option(
+            "--replay", help="Read nothing; map the stored records again, such as after a change of the profile."
+        ),
     ] = False,
     workspace_folder: WorkspaceOption = None,
     config: ConfigOption = None,
@@ -81,7 +110,7 @@ def sync(
 ) -> None:
     """Read what is new in a live CRM into the workspace.
 
-    The first time everything is read. What was stopped goes on where it was.
+    The first sync reads everything. A stopped sync resumes where it was.
 
     Example: winpredict sync salesforce --workspace my-project
 
@@ -159,7 +188,7 @@ def sync_workspace(
         When the CRM cannot be reached or read; what was read so far is kept, and the tables are as they were.
     ProfileError
     WorkspaceError
-        When the workspace holds another CRM, or parted tables.
+        When the workspace holds another CRM, or partitioned tables.
     """
     from winpredict.ingest import load_profile
     from winpredict.sources.crms import connect_to, require_known
@@ -173,13 +202,13 @@ def sync_workspace(
     synced = None
     if not replay:
         source = connect_to(crm, config)
-        with progress_bar(f"syncing {crm}") as bar:
+        with progress_bar(said("syncing {crm}", crm=crm)) as bar:
             synced = read_source(
                 source,
                 store,
                 config.crm.sync,
                 full=full,
-                progress=lambda name, records, done, of: bar(done, of, f"{name}, {records:,} records"),
+                progress=lambda name, records, done, of: bar(done, of, _records(name, records)),
             )
     return _replay(workspace, store, wanted, mapping, synced)
 
@@ -189,7 +218,7 @@ def _refuse_others(workspace: "Workspace", crm: str) -> None:
         return
     if workspace.buckets() is not None:
         raise WorkspaceError(
-            f"the tables of {workspace.folder} are parted into buckets, which sync does not rebuild; name another "
+            f"the tables of {workspace.folder} are split into buckets, which sync does not rebuild; name another "
             "folder with --workspace"
         )
     others = {each["crm"] for each in workspace.manifest["imports"] if each.get("crm", crm) != crm}
@@ -217,7 +246,7 @@ def _replay(
     made_of, last = _made_of(store, mapping, supplementary_imports), _last_sync(workspace, store.crm)
     files = [each for each in workspace.manifest["imports"] if "crm" not in each] if workspace.exists else []
     kept = [each for each in files if each.get("added") or not _tables_of(each) & set(mapping.tables)]
-    with progress("mapping records"):
+    with progress(said("mapping records")):
         if (
             kept == files
             and last.get("made_of") == made_of
@@ -233,8 +262,8 @@ def _replay(
         if earlier is not None and crm.known_until is not None and last.get("repairs") == imported.repairs:
             as_before = replace(crm, known_until=earlier.known_until)
             if fingerprint(as_before) == fingerprint(earlier):
-                made = last | {"profile": lasting, "made_of": made_of, "sources": imported.sources}
-                workspace.know_until(crm.known_until, [*kept, made])
+                record = last | {"profile": lasting, "made_of": made_of, "sources": imported.sources}
+                workspace.know_until(crm.known_until, [*kept, record])
                 return WorkspaceSync(store.crm, profile, synced, imported)
         workspace.save_import(
             crm,
@@ -251,8 +280,8 @@ def _replay(
 def _made_of(store: "RawStore", mapping: "Profile", supplementary_imports: "SupplementaryImports") -> str:
     """A hash of all that decides what the tables hold, but for the time."""
     records = [(name, store.sha256(name)) for name in store.objects]
-    said = f"{version('winpredict')} {mapping.model_dump_json()} {records} {supplementary_imports.sha256}"
-    return hashlib.sha256(said.encode()).hexdigest()
+    inputs = f"{version('winpredict')} {mapping.model_dump_json()} {records} {supplementary_imports.sha256}"
+    return hashlib.sha256(inputs.encode()).hexdigest()
 
 
 def _will_change(repairs: dict[str, int]) -> bool:
@@ -284,25 +313,53 @@ def _lasting(profile: str) -> str:
     return profile if profile in shipped_profiles() else str(Path(profile).resolve())
 
 
-def _show_account(console: "Console", crm: str, found: "Description", out: Path | None) -> None:
+def _records(name: str, records: int) -> str:
+    """How many records of a kind have been read."""
+    return str(texts("{name}, {n:count} record", "{name}, {n:count} records", name=name, n=records))
+
+
+def _show_account(console: "Console", crm: str, account: "Description", out: Path | None) -> None:
     import pandas as pd
 
-    console.print(f"{crm}: signed in to {found.account or 'an account without a name'}")
-    console.print(f"may be read: {', '.join(found.readable) or 'nothing'}")
-    for name, need in found.missing.items():
-        console.print(f"may not be read: {name} ({need})")
-    console.print("deals may be written to" if found.writable else "deals may not be written to (only push needs that)")
-    if found.stages:
-        rows = [(each.pipeline, each.label, each.name, each.outcome) for each in found.stages]
-        console.print(table(pd.DataFrame(rows, columns=["pipeline", "stage", "name", "outcome"]), "Stages"))
-    if found.custom_fields:
-        fields = [(each.name, each.label, each.kind) for each in found.custom_fields]
-        console.print(table(pd.DataFrame(fields, columns=["field", "label", "kind"]), "Custom fields of deals"))
-    console.print(f"changes are recorded of: {', '.join(found.records_history) or 'nothing'}")
+    console.print(
+        said("{crm}: signed in to {account}", crm=crm, account=account.account)
+        if account.account
+        else said("{crm}: signed in to an account without a name", crm=crm)
+    )
+    console.print(
+        said("Can be read: {names:listed}", names=account.readable) if account.readable else said("Nothing can be read")
+    )
+    for name, need in account.missing.items():
+        console.print(said("Cannot be read: {name} ({need})", name=name, need=need))
+    console.print(
+        said("Deals can be written to")
+        if account.writable
+        else said("Deals cannot be written to, which only `winpredict push` needs")
+    )
+    if account.stages:
+        stages = [
+            (each.pipeline, each.label, each.name, str(_OUTCOMES.get(each.outcome, each.outcome)))
+            for each in account.stages
+        ]
+        console.print(table(pd.DataFrame(stages, columns=[*_STAGES]), said("Stages"), _STAGES))
+    if account.custom_fields:
+        fields = [(each.name, each.label, each.kind) for each in account.custom_fields]
+        console.print(table(pd.DataFrame(fields, columns=[*_FIELDS]), said("Custom fields of deals"), _FIELDS))
+    console.print(
+        said("The CRM records changes of: {names:listed}", names=account.records_history)
+        if account.records_history
+        else said("The CRM records changes of no field")
+    )
     if out is None:
-        console.print(f"next: winpredict sync {crm}; or write a profile with your own stages first: --out my.yaml")
+        command = f"winpredict sync {crm}"
+        own = f"winpredict connect {crm} --out my.yaml"
+        console.print(said("Next: {command}", command=command))
+        console.print(said("For a profile with your own stages first: {command}", command=own))
     else:
-        console.print(f"look {out} through, then: winpredict sync {crm} --profile {out}")
+        console.print(
+            said("Check {file}, then: {command}", file=out, command=f"winpredict sync {crm} --profile {out}"),
+            soft_wrap=True,
+        )
 
 
 def _show_sync(console: "Console", workspace: "Workspace", done: WorkspaceSync) -> None:
@@ -310,22 +367,27 @@ def _show_sync(console: "Console", workspace: "Workspace", done: WorkspaceSync) 
 
     if done.synced is not None:
         rows = [(name, each.new, each.changed, each.deleted) for name, each in done.synced.read.items()]
-        frame = pd.DataFrame(rows, columns=["object", "new", "changed", "deleted"])
-        formats = dict.fromkeys(("new", "changed", "deleted"), ",d")
-        console.print(table(frame, f"Read from {done.crm}, {done.synced.account}", formats))
+        title = said("Read from {crm}, {account}", crm=done.crm, account=done.synced.account)
+        console.print(table(pd.DataFrame(rows, columns=[*_READ]), title, _READ))
         for name, need in done.synced.skipped.items():
-            console.print(f"left out: {name} ({need})")
+            console.print(said("Left out: {name} ({need})", name=name, need=need))
         for remark in done.synced.remarks:
             console.print(remark)
     manifest = workspace.manifest
-    counts = pd.DataFrame(list(manifest["rows"].items()), columns=["table", "rows"])
-    console.print(table(counts, "Tables", {"rows": ",d"}))
+    counts = pd.DataFrame(list(manifest["rows"].items()), columns=[*_TABLES])
+    console.print(table(counts, said("Tables"), _TABLES))
     repairs = manifest["imports"][-1]["repairs"]
     if done.rewritten and repairs:
-        told = pd.DataFrame(list(repairs.items()), columns=["repaired or rejected", "rows"])
-        console.print(table(told, "Repairs", {"rows": ",d"}))
+        causes = pd.DataFrame(list(repairs.items()), columns=[*_REPAIRS])
+        console.print(table(causes, said("Repairs"), _REPAIRS))
     if done.replaced:
-        console.print("what was imported from files before has been replaced by what the CRM holds")
+        console.print(said("The CRM's deals replace those that were imported from files before"))
     if not done.rewritten:
-        console.print("nothing has changed")
-    console.print(f"known until {manifest['known_until']}; stored in {workspace.folder}")
+        console.print(said("Nothing has changed"))
+    until = manifest["known_until"]
+    console.print(
+        said("Known until {moment:moment} UTC; stored in {folder}", moment=until, folder=workspace.folder)
+        if until
+        else said("Stored in {folder}", folder=workspace.folder),
+        soft_wrap=True,
+    )

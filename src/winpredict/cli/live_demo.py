@@ -1,8 +1,8 @@
-"""``winpredict demo --crm``: a live CRM, played on this machine, from the first sync to scores in its fields."""
+"""``winpredict demo --crm``: a simulated live CRM on this machine, from the first sync to scores in its fields."""
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,10 @@ from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.live import WorkspaceSync, sync_workspace
 from winpredict.cli.modelling import train_workspace, training_facts
 from winpredict.cli.output import cell
+from winpredict.cli.push import push_counts
 from winpredict.cli.scoring import score_workspace
 from winpredict.errors import CRMError
+from winpredict.locale.text import Text, said, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,23 +27,23 @@ if TYPE_CHECKING:
     from winpredict.sources.push import Pushed
     from winpredict.workspace import Workspace
 
-#: What the stand-ins and all clients are made with.
+#: What the fake servers and all clients are made with.
 _NEEDED = ("fastapi", "uvicorn", "httpx", "tenacity")
 #: Names the account that was played, so that another demo may replace its records.
 _PLAYED = "demo.json"
 _DAY_S = 24 * 3600.0
 #: Of the deals, so many changes happen on the day between the two syncs.
 _CHANGES_PER_DEAL = 0.06
-_WORDS = {
-    "NewTouch": "new touches",
-    "DealEdit": "edits of deals",
-    "NewDeal": "new deals",
-    "Closing": "deals closed",
-    "Reopening": "deals reopened",
-    "TouchDeletion": "touches deleted",
-    "DealDeletion": "deals deleted",
-    "AccountMerge": "accounts merged",
-    "DealMerge": "deals merged",
+_CHANGES: Mapping[str, Text] = {
+    "NewTouch": texts("{n:count} new touch", "{n:count} new touches"),
+    "DealEdit": texts("{n:count} deal edited", "{n:count} deals edited"),
+    "NewDeal": texts("{n:count} new deal", "{n:count} new deals"),
+    "Closing": texts("{n:count} deal closed", "{n:count} deals closed"),
+    "Reopening": texts("{n:count} deal reopened", "{n:count} deals reopened"),
+    "TouchDeletion": texts("{n:count} touch deleted", "{n:count} touches deleted"),
+    "DealDeletion": texts("{n:count} deal deleted", "{n:count} deals deleted"),
+    "AccountMerge": texts("{n:count} account merged", "{n:count} accounts merged"),
+    "DealMerge": texts("{n:count} deal merged", "{n:count} deals merged"),
 }
 
 
@@ -99,30 +101,40 @@ class LiveDemo:
         }
 
     def show(self, console: "Console") -> None:
-        """Tell it in a few lines."""
+        """The run in a few lines."""
+        for line in self._lines():
+            console.print(line, soft_wrap=True)
+
+    def _lines(self) -> Iterator[str]:
         first, second = map(_counts, self.syncs)
-        console.print(f"{self.crm}: {self.account}, played on this machine alone")
-        trained_on = f"{self.training[0].figures['deals']:,.0f} closed deals"
-        console.print(f"synced {first['new']:,} records, trained on {trained_on}, scored")
-        console.print(f"made the fields {', '.join(self.fields)}", soft_wrap=True)
-        console.print(f"pushed: {self.pushes[0].summary()}")
-        for change in self.pushes[0].changes[:1]:
-            told = {name: cell(value).replace("\n", "; ") for name, value in change.new.items()}
-            console.print(
-                f"deal {change.deal_id} in the CRM:",
-                *(f"  {name}: {said}" for name, said in told.items()),
-                sep="\n",
-                soft_wrap=True,
+        yield said("{crm}: {account}, simulated on this machine", crm=self.crm, account=self.account)
+        yield str(texts("Synced {n:count} record", "Synced {n:count} records", n=first["new"]))
+        yield str(
+            texts(
+                "Trained on {n:count} closed deal, then scored the open ones",
+                "Trained on {n:count} closed deals, then scored the open ones",
+                n=self.training[0].figures["deals"],
             )
-        happened = ", ".join(f"{_WORDS.get(name, name)} {count}" for name, count in self.changes.items())
-        console.print(f"a day passed: {happened}", soft_wrap=True)
-        counts = ", ".join(f"{count:,} {name}" for name, count in second.items())
-        console.print(f"synced again, only what had changed: {counts}")
-        console.print(f"scored and pushed again: {self.pushes[1].summary()}")
+        )
+        yield said("Created the fields {fields:listed}", fields=[*self.fields])
+        yield said("Pushed: {result:listed}", result=push_counts(self.pushes[0]))
+        for change in self.pushes[0].changes[:1]:
+            yield said("Deal {deal} in the CRM:", deal=change.deal_id)
+            for name, value in change.new.items():
+                yield f"  {name}: {cell(value).replace(chr(10), '; ')}"
+        changes = [_CHANGES[name].with_values(n=n) if name in _CHANGES else name for name, n in self.changes.items()]
+        yield said("A day passed: {changes:listed}", changes=changes)
+        yield said(
+            "Synced again, only what had changed: {new:count} new, {changed:count} changed, {deleted:count} deleted",
+            **second,
+        )
+        yield said("Scored and pushed again: {result:listed}", result=push_counts(self.pushes[1]))
         if (moved := self._moved()) is not None:
-            console.print(
-                f"most moved: deal {moved.deal_id}, from {moved.win_probability_before:.0%} "
-                f"to {moved.win_probability:.0%}"
+            yield said(
+                "Largest move: deal {deal}, from {before:percent} to {after:percent}",
+                deal=moved.deal_id,
+                before=moved.win_probability_before,
+                after=moved.win_probability,
             )
 
     def next_steps(self, folder: str, model: str) -> list[str]:
@@ -131,21 +143,22 @@ class LiveDemo:
         if (moved := self._moved()) is not None:
             since = f"{self.earlier['as_of'].max():%Y-%m-%d}"
             steps.append(f"winpredict explain {moved.deal_id} --since {since}{model} {folder}")
+        own = said("with your own account: docs/crm.md")
         return [
             *steps,
             f"winpredict report pipeline --out pipeline.html{model} {folder}",
-            f"winpredict connect {self.crm}   # with an account of your own: docs/crm.md",
+            f"winpredict connect {self.crm}   # {own}",
         ]
 
     def _moved(self) -> Any:
-        """The row of the deal whose odds the day moved most, with those before; None where there is none."""
+        """The row of the deal whose odds the day moved most, with those before; None without any."""
         both = self.earlier.merge(self.scores, on="deal_id", suffixes=("_before", ""))
         moves = (both["win_probability"] - both["win_probability_before"]).abs()
         return None if both.empty else both.iloc[int(moves.argmax())]
 
 
 def require_installed() -> None:
-    """Make sure that a live CRM can be played.
+    """Make sure that a live CRM can be simulated.
 
     Raises
     ------
@@ -154,7 +167,9 @@ def require_installed() -> None:
     """
     if absent := [name for name in _NEEDED if find_spec(name) is None]:
         needs = ", ".join(absent)
-        raise CRMError(f'playing a live CRM needs {needs}, which is not installed: pip install "winpredict[app,crm]"')
+        raise CRMError(
+            f'simulating a live CRM needs {needs}, which is not installed: pip install "winpredict[app,crm]"'
+        )
 
 
 def play(workspace: "Workspace", crm: str, config: "Config", deals: int) -> LiveDemo:
@@ -173,7 +188,7 @@ def play(workspace: "Workspace", crm: str, config: "Config", deals: int) -> Live
     from winpredict.sources.crms import connect_to
     from winpredict.sources.push import create_fields
 
-    with progress("simulating a company"):
+    with progress(said("simulating a company")):
         server = fake_server(crm, simulate(deals, config.seed), config.seed)
     with connected(crm, server) as reached:
         settings = config.model_copy(update={"crm": reached.crm})
@@ -195,8 +210,8 @@ def play(workspace: "Workspace", crm: str, config: "Config", deals: int) -> Live
 def played_accounts(workspace: "Workspace") -> Mapping[str, str]:
     """The account that an earlier demo played in this workspace, by its CRM; empty where none did."""
     try:
-        told = json.loads((workspace.folder / _PLAYED).read_text(encoding="utf-8"))
-        return {str(told["crm"]): str(told["account"])}
+        played = json.loads((workspace.folder / _PLAYED).read_text(encoding="utf-8"))
+        return {str(played["crm"]): str(played["account"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -216,7 +231,7 @@ def _scored_and_pushed(
     from winpredict.sources.push import push
 
     scores = score_workspace(workspace, as_of=None, which=version)
-    with progress_bar(f"pushing to {crm}") as bar:
+    with progress_bar(said("pushing to {crm}", crm=crm)) as bar:
         source, folder = connect_to(crm, settings), workspace.folder / "push"
         return scores, push(source, scores, settings.crm.push, folder, apply=True, progress=bar)
 
@@ -228,7 +243,7 @@ def _day_passes(server: "Server", seed: int, changes: int) -> dict[str, int]:
     from winpredict.fake_crms._changes import apply_random_changes
 
     happened: Counter[str] = Counter()
-    with progress("a day passes"):
+    with progress(said("a day passes")):
         for change in apply_random_changes(server, np.random.default_rng([seed, 1]), changes):
             happened[type(change).__name__] += 1
             server.clock.advance(_DAY_S / changes)

@@ -1,12 +1,17 @@
 """``winpredict train`` and ``winpredict backtest``."""
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from winpredict._internal.progress import progress
+from winpredict.cli.models import DRIVER_COLUMNS, model_name, named_drivers
 from winpredict.cli.options import AsOfOption, ConfigOption, JsonOption, WorkspaceOption, moment, workspace_at
-from winpredict.cli.output import respond, table
+from winpredict.cli.output import Column, respond, table
+from winpredict.locale import formats
+from winpredict.locale.text import Text, said, text, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
 
     from winpredict.config import Config
     from winpredict.models.backtest import Backtest
+    from winpredict.models.learning_curve import LearningCurve
     from winpredict.models.registry import ModelVersion
     from winpredict.models.trained import TrainedModel
     from winpredict.tables.buckets import DealBuckets
@@ -21,16 +27,43 @@ if TYPE_CHECKING:
     from winpredict.workspace import Workspace
 
 _SHOWN_DRIVERS = 15
-#: The figures of merit that a terminal has room for, and their formats.
-_FORMATS = {
-    "log_loss": ".4f",
-    "brier": ".4f",
-    "auc": ".3f",
-    "calibration_slope": ".2f",
-    "expected_calibration_error": ".3f",
-    "lift_top_decile": ".2f",
-    "n": ",.0f",
-    "won": ",.0f",
+#: The figures of merit that a terminal has room for.
+_FIGURES = {
+    "log_loss": Column(text("Log loss"), "precise"),
+    "brier": Column(text("Brier score"), "precise"),
+    "auc": Column(text("AUC"), "precise"),
+    "calibration_slope": Column(text("Calibration slope"), "precise"),
+    "expected_calibration_error": Column(text("Calibration error"), "precise"),
+    "lift_top_decile": Column(text("Lift"), "multiple"),
+    "n": Column(text("Deals scored"), "count"),
+    "won": Column(text("Won deals"), "count"),
+}
+_SCORER = Column(text("Scorer"))
+#: The model goes by its own name.
+_SCORERS: Mapping[str, Text] = {
+    "overall_rate": text("overall win rate"),
+    "stage_win_rate": text("win rate of the stage"),
+    "naive_bayes": text("frequency tables (naive Bayes)"),
+    "logistic": text("logistic regression"),
+}
+#: What segments of a backtest may be called, other than stages of the CRM.
+_SEGMENTS = (
+    (re.compile(r"(?P<low>\d+) to (?P<high>\d+) days"), text("{low:count} to {high:count}")),
+    (re.compile(r"(?P<low>\d+)\+ days"), text("{low:count} or more")),
+    (re.compile(r"fold (?P<n>\d+)"), text("fold {n:count}")),
+)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_CURVE = {
+    "share": Column(text("Share of the deals"), "percent"),
+    "deals": Column(text("Closed deals"), "count"),
+    "won": Column(text("Won deals"), "count"),
+    "snapshots": Column(text("Snapshots"), "count"),
+    "log_loss": _FIGURES["log_loss"],
+    "brier": _FIGURES["brier"],
+    "auc": _FIGURES["auc"],
+    "difference": Column(text("Change of the log loss"), "precise"),
+    "low_80": Column(text("From (80%)"), "precise"),
+    "high_80": Column(text("To (80%)"), "precise"),
 }
 
 
@@ -39,13 +72,14 @@ def train(
     as_of: AsOfOption = None,
     config: ConfigOption = None,
     tune: Annotated[
-        bool, typer.Option("--tune", help="Search for better knobs first, see tuning in the config.")
+        bool, typer.Option("--tune", help="Search for better settings first; see tuning in the config.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a calibrated model and register it.
 
-    It sees everything known before a day. The first model becomes champion; later ones are challenger until promoted.
+    It learns from what was known before a day. The first model becomes the champion; later ones are challengers until
+    promoted.
 
     Example: winpredict train --as-of 2025-03-13
     """
@@ -61,14 +95,23 @@ def train(
         model, version, drivers = train_workspace(workspace, tables, settings, as_of=day)
 
     def show(console: "Console") -> None:
-        console.print(model.summary())
+        from winpredict.report.model_card import trained_on
+
+        console.print("\n- ".join([str(trained_on(model)), *model.notes]), soft_wrap=True)
         read = {each.column for each in model.recipe.wording}
         for name, reason in model.dropped_attributes.items():
             if name in read:  # the notes tell which of its words are used
                 continue
-            console.print(f"- attribute {name} is not used: {reason}")
-        console.print(table(drivers.head(_SHOWN_DRIVERS), "Top drivers", {"points": ".1%"}))
-        console.print(f"registered as version {version.version} ({', '.join(version.aliases)}) in {workspace.folder}")
+            console.print(said("- attribute {name} is not used: {reason}", name=name, reason=reason), soft_wrap=True)
+        labels = {each.name: each.label for each in model.info}
+        top = named_drivers(drivers.head(_SHOWN_DRIVERS), labels)
+        console.print(table(top, said("Top drivers"), DRIVER_COLUMNS))
+        registered = said(
+            "Registered as {model} in {folder}",
+            model=model_name(version.version, version.aliases),
+            folder=workspace.folder,
+        )
+        console.print(registered, soft_wrap=True)
 
     respond(training_facts(model, version, drivers), show, as_json=as_json)
 
@@ -76,14 +119,14 @@ def train(
 def backtest(
     workspace_folder: WorkspaceOption = None,
     folds: Annotated[
-        int | None, typer.Option("--folds", min=1, help="Number of cut-offs; default: the config's.")
+        int | None, typer.Option("--folds", min=1, help="Number of cutoffs; by default that of the config.")
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge the model on past days, beside baselines.
+    """Judge the model on past days, compared with baselines.
 
-    Train on what was known then, score what was open, compare with what happened.
+    Train on what was known then, score what was open, and compare with the outcomes.
 
     Example: winpredict backtest --folds 4
     """
@@ -91,16 +134,16 @@ def backtest(
 
     settings = load_config(config)
     workspace = workspace_at(workspace_folder)
-    found, run_id = backtest_workspace(workspace, workspace.tables(), settings, folds=folds)
-    respond(backtest_facts(found, run_id), lambda console: show_backtest(console, found), as_json=as_json)
+    result, run_id = backtest_workspace(workspace, workspace.tables(), settings, folds=folds)
+    respond(backtest_facts(result, run_id), lambda console: show_backtest(console, result), as_json=as_json)
 
 
 def learning_curve(
     workspace_folder: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """Tell whether more deals would give better odds.
+    """Find out whether more deals would give better odds.
 
-    Train on growing shares of the deals, and judge each model on the same later ones.
+    Train on growing shares of the deals, and judge each model on the same later deals.
 
     Example: winpredict learning-curve
     """
@@ -108,9 +151,9 @@ def learning_curve(
     from winpredict.models.learning_curve import learning_curve as learn
 
     tables = workspace_at(workspace_folder).tables()
-    with progress("learning curve") as report_progress:
-        found = learn(tables, load_config(config), progress=report_progress)
-    respond(found.to_dict(), lambda console: console.print(found.summary(), soft_wrap=True), as_json=as_json)
+    with progress(said("learning curve")) as report_progress:
+        curve = learn(tables, load_config(config), progress=report_progress)
+    respond(curve.to_dict(), lambda console: _show_curve(console, curve), as_json=as_json)
 
 
 def train_workspace(
@@ -124,18 +167,24 @@ def train_workspace(
 
     The drivers are those of the deals open then, or where none is open of those it was trained on.
     """
+    from dataclasses import replace
+
     from winpredict.explain.drivers import top_drivers
+    from winpredict.explain.effects import adjusted_effects
     from winpredict.models.registry import log_training
     from winpredict.models.sampling import learning_sample
     from winpredict.models.snapshots import pipeline, training_snapshots
     from winpredict.models.training import train_on
     from winpredict.workspace import fingerprint
 
-    with progress("training") as report_progress:
+    with progress(said("training")) as report_progress:
         sample = learning_sample(tables, config, as_of)
         known = sample.known
         model = train_on(sample, config, report_progress)
-        report_progress("recording the run in MLflow")
+        # what next steps cite: whether deals alike at the start were won more often with it
+        effects = adjusted_effects(known, attributes=model.attributes, seed=config.seed)
+        model = replace(model, effects=effects.intervals())
+        report_progress(said("recording the run in MLflow"))
         snapshots = pipeline(known, known.known_until)
         cross_deal_history = None if sample.gather is None else sample.gather(model.recipe.cross_deal_facts)
         snapshots = snapshots if len(snapshots) else training_snapshots(known, config)
@@ -155,28 +204,66 @@ def backtest_workspace(
     from winpredict.models.backtest_record import log_backtest
     from winpredict.workspace import fingerprint
 
-    with progress("backtest") as report_progress:
-        found = backtest_model(tables, config, folds=folds, progress=report_progress)
-        report_progress("recording the run in MLflow")
-        run_id = log_backtest(workspace.folder, found, config=config, fingerprint=fingerprint(tables))
-    return found, run_id
+    with progress(said("backtest")) as report_progress:
+        result = backtest_model(tables, config, folds=folds, progress=report_progress)
+        report_progress(said("recording the run in MLflow"))
+        run_id = log_backtest(workspace.folder, result, config=config, fingerprint=fingerprint(tables))
+    return result, run_id
 
 
-def show_backtest(console: "Console", found: "Backtest", *, details: bool = True) -> None:
-    """The model beside its baselines, with `details` also by cut-off, stage and age, and the verdict."""
-    parts = [(found.overall, "Backtest, all cut-offs together")]
+def show_backtest(console: "Console", result: "Backtest", *, details: bool = True) -> None:
+    """The model beside its baselines, with `details` also by cutoff, stage and age, and the verdict."""
+    console.print(table(_named_rows(result.overall), said("Backtest, all cutoffs together"), _by(None)))
     if details:
-        parts += [(found.by_cutoff, "By cut-off"), (found.by_stage, "By stage"), (found.by_age, "By age")]
-    for frame, title in parts:
-        if not frame.empty:
-            console.print(table(_figures(frame), title, _FORMATS))
-    for words in filter(None, (found.remark, found.verdict)):
+        segments = (
+            (result.by_cutoff, said("Backtest by cutoff"), text("Cutoff")),
+            (result.by_stage, said("Backtest by stage"), text("Stage")),
+            (result.by_age, said("Backtest by age"), text("Age in days")),
+        )
+        for frame, title, head in segments:
+            if not frame.empty:
+                console.print(table(_named_rows(frame), title, _by(head)))
+    for words in filter(None, (result.remark, result.verdict)):
         console.print(words, soft_wrap=True)
 
 
-def _figures(frame: "pd.DataFrame") -> "pd.DataFrame":
-    shown = [name for name in _FORMATS if name in frame]
-    return frame[shown].reset_index()
+def _by(head: Text | None) -> dict[str, Column]:
+    """Columns of a table of a backtest, of which each row is about a segment and a scorer, or a scorer alone."""
+    segment = {} if head is None else {"segment": Column(head)}
+    return segment | {"scorer": _SCORER} | _FIGURES
+
+
+def _named_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows of a backtest's table, the model before its baselines, with what each is about as people read it."""
+    is_by_segment = frame.index.nlevels > 1
+    rows = frame.rename_axis(["segment", "scorer"] if is_by_segment else ["scorer"]).reset_index()
+    if is_by_segment:
+        # ages and folds go by their number
+        number = rows["segment"].str.extract(r"^(?:fold )?(\d+)(?:\+ days| to \d+ days)?$")[0].astype(float)
+        order = rows.assign(number=number, is_baseline=rows["scorer"].isin(list(_SCORERS)))
+        rows = rows.loc[order.sort_values(["number", "segment", "is_baseline"]).index]
+        rows["segment"] = [_segment_name(str(name)) for name in rows["segment"]]
+    return rows.assign(scorer=[str(_SCORERS.get(name, name)) for name in rows["scorer"]])
+
+
+def _segment_name(name: str) -> str:
+    """A cutoff, a fold, an age, or a stage as the CRM has it."""
+    for pattern, words in _SEGMENTS:
+        if match := pattern.fullmatch(name):
+            return str(words.with_values(**{key: int(value) for key, value in match.groupdict().items()}))
+    return formats.day(name) if _DAY.fullmatch(name) else name
+
+
+def _show_curve(console: "Console", curve: "LearningCurve") -> None:
+    title = texts(
+        "Learning curve as of {day:day}, judged on {n:count} deal",
+        "Learning curve as of {day:day}, judged on {n:count} deals",
+        day=curve.cutoff,
+        n=len(curve.predictions),
+    )
+    console.print(table(curve.figures, str(title), _CURVE))
+    for words in filter(None, (*curve.skipped, curve.note, curve.verdict)):
+        console.print(words, soft_wrap=True)
 
 
 def training_facts(model: "TrainedModel", version: "ModelVersion", drivers: "pd.DataFrame") -> dict[str, Any]:
@@ -195,20 +282,20 @@ def training_facts(model: "TrainedModel", version: "ModelVersion", drivers: "pd.
     }
 
 
-def backtest_facts(found: "Backtest", run_id: str) -> dict[str, Any]:
+def backtest_facts(result: "Backtest", run_id: str) -> dict[str, Any]:
     """What ``backtest --json`` prints."""
     return {
-        "verdict": found.verdict,
-        "remark": found.remark,
-        "kind": found.kind,
-        "still_open": found.still_open,
+        "verdict": result.verdict,
+        "remark": result.remark,
+        "kind": result.kind,
+        "still_open": result.still_open,
         "run_id": run_id,
-        "overall": found.overall.reset_index(),
-        "intervals": found.intervals.reset_index(),
-        "by_cutoff": found.by_cutoff.reset_index(),
-        "by_stage": found.by_stage.reset_index(),
-        "by_age": found.by_age.reset_index(),
-        "comparisons": found.comparisons,
+        "overall": result.overall.reset_index(),
+        "intervals": result.intervals.reset_index(),
+        "by_cutoff": result.by_cutoff.reset_index(),
+        "by_stage": result.by_stage.reset_index(),
+        "by_age": result.by_age.reset_index(),
+        "comparisons": result.comparisons,
     }
 
 
@@ -216,5 +303,5 @@ def _tuned(tables: "CRMData | DealBuckets", config: "Config", as_of: "pd.Timesta
     from winpredict.models.sampling import learning_sample
     from winpredict.models.tuning import tune
 
-    with progress("tuning") as report_progress:
+    with progress(said("tuning")) as report_progress:
         return tune(learning_sample(tables, config, as_of).exported, config, as_of=as_of, progress=report_progress)

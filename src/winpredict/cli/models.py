@@ -1,18 +1,46 @@
 """``winpredict models list``, ``show`` and ``promote``."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from winpredict.cli.options import JsonOption, WorkspaceOption, existing_workspace
-from winpredict.cli.output import respond, table
+from winpredict.cli.output import Column, cell, respond, table
+from winpredict.cli.speaking import in_language
+from winpredict.locale.text import Text, said, text
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
     from winpredict.models.registry import ModelVersion
+
+DRIVER_COLUMNS = {
+    "name": Column(text("Name")),
+    "feature": Column(text("Feature")),
+    "points": Column(text("Points"), "exact_size_points"),
+}
+_ALIASES: Mapping[str, Text] = {"champion": text("champion"), "challenger": text("challenger")}
+_OVERVIEW = {
+    "version": Column(text("Version")),
+    "alias": Column(text("Alias")),
+    "registered": Column(text("Registered (UTC)"), "moment"),
+    "trained_as_of": Column(text("Data until"), "day"),
+    "closed_deals": Column(text("Closed deals"), "count"),
+    "data": Column(text("Fingerprint of the data")),
+}
+_FIGURE_COLUMNS = {"name": Column(text("Figure")), "value": Column(text("Value"))}
+_SETTING_COLUMNS = {"name": Column(text("Setting")), "value": Column(text("Value"))}
+#: What is recorded of a training, and how it is written.
+_FIGURES: Mapping[str, Column] = {
+    "deals": Column(text("Closed deals"), "count"),
+    "won": Column(text("Won deals"), "count"),
+    "snapshots": Column(text("Snapshots"), "count"),
+    "calibration_slope": Column(text("Calibration slope"), "precise"),
+    "calibration_intercept": Column(text("Calibration intercept"), "precise"),
+}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +50,7 @@ app = typer.Typer(
 
 
 @app.command("list")
+@in_language
 def list_(workspace_folder: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List the trained models, the latest first.
 
@@ -30,15 +59,19 @@ def list_(workspace_folder: WorkspaceOption = None, as_json: JsonOption = False)
     from winpredict.models.registry import list_models
 
     workspace = existing_workspace(workspace_folder)
-    found = list_models(workspace.folder)
+    models = list_models(workspace.folder)
 
     def show(console: "Console") -> None:
-        console.print(table(_overview(found), "Models") if found else f"{workspace.folder} has no trained model yet")
+        if models:
+            console.print(table(_overview(models), said("Models"), _OVERVIEW))
+        else:
+            console.print(said("{folder} has no trained model yet", folder=workspace.folder), soft_wrap=True)
 
-    respond({"models": found}, show, as_json=as_json)
+    respond({"models": models}, show, as_json=as_json)
 
 
 @app.command("show")
+@in_language
 def show_(
     model: Annotated[str, typer.Argument(help="champion, challenger or a version number.")] = "champion",
     workspace_folder: WorkspaceOption = None,
@@ -46,22 +79,26 @@ def show_(
 ) -> None:
     """Show one model.
 
-    What it was trained on, with which knobs, and what moves its odds.
+    What it was trained on, its settings, and what moves its odds.
 
     Example: winpredict models show challenger
     """
-    from winpredict.models.registry import find_model, read_drivers
+    from winpredict.models.registry import find_model, read_drivers, read_features
 
     workspace = existing_workspace(workspace_folder)
+    import pandas as pd
+
     version = find_model(workspace.folder, model)
     drivers = read_drivers(workspace.folder, version)
 
     def show(console: "Console") -> None:
-        console.print(table(_overview([version]), f"Model {version.version}"))
-        for figures, title in ((version.metrics, "Figures"), (version.params, "Knobs")):
-            console.print(table(_pairs(figures), title, {"value": ",.4g"}))
+        console.print(table(_overview([version]), said("Model {version}", version=version.version), _OVERVIEW))
+        console.print(table(_figures(version.metrics), said("Figures"), _FIGURE_COLUMNS))
+        settings = pd.DataFrame(list(version.params.items()), columns=[*_SETTING_COLUMNS])
+        console.print(table(settings, said("Settings"), _SETTING_COLUMNS))
         if not drivers.empty:
-            console.print(table(drivers, "Top drivers", {"points": ".1%"}))
+            labels = {each.name: each.label for each in read_features(workspace.folder, version)}
+            console.print(table(named_drivers(drivers, labels), said("Top drivers"), DRIVER_COLUMNS))
         for note in version.notes:
             console.print(f"- {note}")
 
@@ -69,6 +106,7 @@ def show_(
 
 
 @app.command("promote")
+@in_language
 def promote_(
     version: Annotated[int, typer.Argument(help="Version number of the model to use from now on.")],
     workspace_folder: WorkspaceOption = None,
@@ -76,7 +114,7 @@ def promote_(
 ) -> None:
     """Make a model the champion.
 
-    It scores from now on; the former champion becomes challenger.
+    It scores from now on; the former champion becomes the challenger.
 
     Example: winpredict models promote 2
     """
@@ -86,8 +124,27 @@ def promote_(
     with workspace.writing():
         champion = promote(workspace.folder, version)
     respond(
-        asdict(champion), lambda console: console.print(f"model {champion.version} is champion now"), as_json=as_json
+        asdict(champion),
+        lambda console: console.print(said("Model {version} is now the champion.", version=champion.version)),
+        as_json=as_json,
     )
+
+
+def model_name(version: int, aliases: Sequence[str]) -> Text:
+    """A model by its version and its aliases."""
+    if not aliases:
+        return text("version {version}", version=version)
+    return text("version {version} ({aliases:listed})", version=version, aliases=_named(aliases))
+
+
+def named_drivers(drivers: "pd.DataFrame", labels: Mapping[str, Text]) -> "pd.DataFrame":
+    """Drivers with the features' names in the language of the moment, where they are on record."""
+    names = [str(labels.get(name, words)) for name, words in zip(drivers["feature"], drivers["sentence"], strict=True)]
+    return drivers.assign(name=drivers["feature"], feature=names)
+
+
+def _named(aliases: Sequence[str]) -> list[Text | str]:
+    return [_ALIASES.get(alias, alias) for alias in aliases]
 
 
 def _overview(models: "list[ModelVersion]") -> "pd.DataFrame":
@@ -96,16 +153,19 @@ def _overview(models: "list[ModelVersion]") -> "pd.DataFrame":
     return pd.DataFrame(
         {
             "version": [each.version for each in models],
-            "alias": [", ".join(each.aliases) for each in models],
-            "registered": [f"{each.created_at:%Y-%m-%d %H:%M} UTC" for each in models],
-            "trained_as_of": [each.trained_as_of[:10] for each in models],
+            "alias": [", ".join(map(str, _named(each.aliases))) for each in models],
+            "registered": [each.created_at for each in models],
+            "trained_as_of": [each.trained_as_of or None for each in models],
             "closed_deals": [each.metrics.get("deals") for each in models],
             "data": [each.fingerprint[:12] for each in models],
         }
     )
 
 
-def _pairs(values: "dict[str, float] | dict[str, str]") -> "pd.DataFrame":
+def _figures(metrics: Mapping[str, float]) -> "pd.DataFrame":
     import pandas as pd
 
-    return pd.DataFrame({"name": list(values), "value": list(values.values())})
+    shown = [(_FIGURES.get(name, Column(name, "precise")), value) for name, value in metrics.items()]
+    return pd.DataFrame(
+        [(str(figure.head), cell(value, figure.style)) for figure, value in shown], columns=[*_FIGURE_COLUMNS]
+    )

@@ -1,11 +1,13 @@
 """Options that several commands share."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from winpredict.cli.output import warn
+from winpredict.locale.formats import elapsed_days
+from winpredict.locale.text import texts
 from winpredict.workspace import DEFAULT_FOLDER, ENVIRONMENT_VARIABLE, Workspace, default_folder
 
 if TYPE_CHECKING:
@@ -21,10 +23,21 @@ AsOfOption = Annotated[
     str | None,
     typer.Option("--as-of", help="Day such as 2025-03-13: only facts recorded before it count. Default: all."),
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file with the knobs that differ.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="YAML file with the settings that differ from the defaults.")
+]
 ModelOption = Annotated[str, typer.Option("--model", help="champion, challenger or a version number.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-#: Days after the end of the data from which a day of scoring is told to be late.
+LocaleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--locale",
+        metavar="LANGUAGE",
+        help="Language of sentences, numbers and dates, such as fr, de or en_GB; by default that of the config, or "
+        "English.",
+    ),
+]
+#: Scoring as of a day that lies more days than this after the end of the data is warned of.
 _LATE_DAYS = 7
 
 
@@ -52,7 +65,7 @@ def moment(text: str | None) -> "pd.Timestamp | None":
     Raises
     ------
     WinPredictError
-        When it is no date.
+        When it is not a date.
     """
     from winpredict.tables.crm import utc
 
@@ -63,10 +76,16 @@ def warn_if_late(day: "pd.Timestamp | None", known_until: "pd.Timestamp | None")
     """Say on stderr that a day lies more than a week after the end of the data."""
     if day is None or known_until is None:
         return
-    late = (day - known_until).days
+    late = elapsed_days(day, known_until)
     if late > _LATE_DAYS:
-        print(
-            f"warning: {day:%Y-%m-%d} is {late:,} days after the end of the data on {known_until:%Y-%m-%d}; what was "
-            "entered since is unknown, so open deals only look older. Import a newer export",
-            file=sys.stderr,
+        warn(
+            texts(
+                "{day:day} is {n:count} day after the end of the data on {end:day}. What was entered since is "
+                "unknown, so open deals only look older; import a newer export.",
+                "{day:day} is {n:count} days after the end of the data on {end:day}. What was entered since is "
+                "unknown, so open deals only look older; import a newer export.",
+                n=late,
+                day=day,
+                end=known_until,
+            )
         )

@@ -3,7 +3,10 @@
 import math
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from winpredict.locale.formats import STYLES, or_missing
+from winpredict.locale.text import Text, said
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,6 +15,20 @@ if TYPE_CHECKING:
 
 #: Columns kept free when the output is no terminal, so that tables in logs and pipes are not folded.
 _WIDTH_OF_PIPES = 160
+
+
+class Column(NamedTuple):
+    """How a column of a table is shown.
+
+    Parameters
+    ----------
+    head : Text or str
+    style : str
+        A key of `winpredict.locale.formats.STYLES`; empty for values that are shown as they are.
+    """
+
+    head: Text | str
+    style: str = ""
 
 
 def respond(data: Mapping[str, Any], show: "Callable[[Console], None]", *, as_json: bool) -> None:
@@ -51,7 +68,12 @@ def to_json(data: Any) -> str:
     return dump(data, indent=2, inf_nan_mode="null", fallback=_fallback).decode()
 
 
-def table(frame: "pd.DataFrame", title: str, formats: Mapping[str, str] | None = None) -> "Table":
+def warn(warning: Text) -> None:
+    """Print a warning on stderr."""
+    print(said("warning: {warning}", warning=warning), file=sys.stderr, flush=True)
+
+
+def table(frame: "pd.DataFrame", title: str, columns: Mapping[str, Column]) -> "Table":
     """A frame as a Rich table.
 
     Parameters
@@ -59,39 +81,38 @@ def table(frame: "pd.DataFrame", title: str, formats: Mapping[str, str] | None =
     frame : DataFrame
         Its index is not shown.
     title : str
-    formats : mapping of str to str, optional
-        Format of the numbers of a column, such as ``{"odds": ".0%"}``.
+    columns : mapping of str to Column
+        The columns to show, in this order; those that the frame lacks are passed over.
 
     Returns
     -------
     rich.table.Table
     """
     from rich.table import Table
-    from rich.text import Text
+    from rich.text import Text as Cells
 
+    shown = {name: column for name, column in columns.items() if name in frame}
     out = Table(title=title, title_justify="left")
-    for name in frame.columns:
-        number = frame[name].dtype.kind in "if"
-        out.add_column(str(name).replace("_", " "), justify="right" if number else "left", overflow="fold")
-    formats = formats or {}
-    for row in frame.itertuples(index=False):
-        cells = (cell(value, formats.get(str(name), "")) for name, value in zip(frame.columns, row, strict=True))
-        out.add_row(*(Text(each) for each in cells))
+    for name, column in shown.items():
+        number = bool(column.style) or frame[name].dtype.kind in "if"
+        out.add_column(str(column.head), justify="right" if number else "left", overflow="fold")
+    for row in frame[[*shown]].itertuples(index=False):
+        out.add_row(*(Cells(cell(value, each.style)) for each, value in zip(shown.values(), row, strict=True)))
     return out
 
 
-def cell(value: Any, form: str = "") -> str:
-    r"""One value as text; missing is empty, and nothing unprintable reaches the terminal.
+def cell(value: Any, style: str = "") -> str:
+    r"""One value as text; missing is empty, or with a style a dash, and nothing unprintable reaches the terminal.
 
     Examples
     --------
-    >>> cell(0.25, ".0%"), cell(float("nan")), cell("a\x1b[2Jb")
-    ('25%', '', 'a [2Jb')
+    >>> cell(0.25, "percent"), cell(float("nan"), "percent"), cell(None), cell("a\x1b[2Jb")
+    ('25%', '–', '', 'a [2Jb')
     """
+    if style:
+        return or_missing(STYLES[style])(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if isinstance(value, float | int) and form:
-        return format(value, form)
     return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in str(value))
 
 

@@ -1,5 +1,6 @@
 """``winpredict push``: scores into the fields of a live CRM."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,8 +9,9 @@ import typer
 from winpredict._internal.progress import progress_bar
 from winpredict.cli.live import CRMArgument
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, existing_workspace
-from winpredict.cli.output import cell, respond, table
+from winpredict.cli.output import Column, cell, respond, table
 from winpredict.errors import WinPredictError
+from winpredict.locale.text import Text, said, text, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,25 +23,43 @@ if TYPE_CHECKING:
 #: All was done but for records that the CRM refused.
 SOME_REFUSED = 1
 _SHOWN = 10
+#: What became of deals, but for those that were or would be changed.
+_VERDICTS: Mapping[str, Text] = {
+    "refused": texts("{n:count} deal refused by the CRM", "{n:count} deals refused by the CRM"),
+    "unchanged": texts("{n:count} deal already up to date", "{n:count} deals already up to date"),
+    "newer": texts(
+        "{n:count} deal with later scores left as it is", "{n:count} deals with later scores left as they are"
+    ),
+    "kept": texts(
+        "{n:count} deal changed by somebody else left as it is",
+        "{n:count} deals changed by somebody else left as they are",
+    ),
+    "gone": texts("{n:count} deal no longer in the CRM", "{n:count} deals no longer in the CRM"),
+}
 
 
 def push(
     crm: CRMArgument,
-    apply: Annotated[bool, typer.Option("--apply", help="Write; by default what would change is only told.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write to the CRM; by default the changes are only listed.")
+    ] = False,
     create_fields: Annotated[
-        bool, typer.Option("--create-fields", help="Make the fields first, where the CRM and your rights allow it.")
+        bool,
+        typer.Option("--create-fields", help="Create the fields first, where the CRM and your permissions allow it."),
     ] = False,
     undo: Annotated[
-        Path | None, typer.Option("--undo", help="Put back what an earlier push replaced, by its undo file.")
+        Path | None, typer.Option("--undo", help="Restore what an earlier push replaced, from its undo file.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most deals to change, best odds first.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Change this many deals at most, best odds first.")
+    ] = None,
     workspace_folder: WorkspaceOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the latest scores into the CRM; only values that differ, no other field.
+    """Write the latest scores into the CRM: only values that differ, and no other field.
 
-    Ends with 1 when the CRM refused some records, which are named; the others are written.
+    Ends with 1 when the CRM refused some records, which are listed; the others are written.
 
     Example: winpredict push hubspot
 
@@ -51,17 +71,17 @@ def push(
 
     workspace, settings = existing_workspace(workspace_folder), load_config(config)
     source, folder = connect_to(crm, settings), workspace.folder / "push"
-    made: dict[str, str] = {}
-    with workspace.writing(), progress_bar(f"pushing to {crm}") as bar:
+    created: dict[str, str] = {}
+    with workspace.writing(), progress_bar(said("pushing to {crm}", crm=crm)) as bar:
         if undo is not None:
-            found = pushing.undo(source, undo, folder, apply=apply, progress=bar)
+            pushed = pushing.undo(source, undo, folder, apply=apply, progress=bar)
         else:
             if create_fields:
-                made = pushing.create_fields(source, settings.crm.push)
+                created = pushing.create_fields(source, settings.crm.push)
             scores = latest_scores(workspace)
-            found = pushing.push(source, scores, settings.crm.push, folder, apply=apply, limit=limit, progress=bar)
-    respond(found.to_dict() | {"fields": made}, lambda console: _show(console, found, made), as_json=as_json)
-    if found.refused:
+            pushed = pushing.push(source, scores, settings.crm.push, folder, apply=apply, limit=limit, progress=bar)
+    respond(pushed.to_dict() | {"fields": created}, lambda console: _show(console, pushed, created), as_json=as_json)
+    if pushed.refused:
         raise typer.Exit(SOME_REFUSED)
 
 
@@ -84,24 +104,55 @@ def latest_scores(workspace: "Workspace") -> "pd.DataFrame":
     return scores[~scores["deal_id"].isin(closed)]
 
 
-def _show(console: "Console", found: "Pushed", made: dict[str, str]) -> None:
+def push_counts(pushed: "Pushed") -> list[Text]:
+    """What became of how many deals."""
+    counts = pushed.counts
+    changed = (
+        texts("{n:count} deal written", "{n:count} deals written", n=counts.get("written", 0))
+        if pushed.applied
+        else texts("{n:count} deal would change", "{n:count} deals would change", n=counts.get("differs", 0))
+    )
+    return [changed, *(words.with_values(n=counts[name]) for name, words in _VERDICTS.items() if name in counts)]
+
+
+def _field_created(name: str, outcome: str) -> str:
+    """What became of a field that was to be created."""
+    if outcome == "made":
+        return said("Field {name} created", name=name)
+    if outcome == "there already":
+        return said("Field {name} exists already", name=name)
+    return said("Field {name} was not created: {reason}", name=name, reason=outcome.removeprefix("not made: "))
+
+
+def _show(console: "Console", pushed: "Pushed", created: dict[str, str]) -> None:
     import pandas as pd
 
-    for name, outcome in made.items():
-        console.print(f"field {name}: {outcome}")
+    for name, outcome in created.items():
+        console.print(_field_created(name, outcome), soft_wrap=True)
     rows = [
         (change.deal_id, name, cell(change.old[name]), cell(new))
-        for change in found.changes[:_SHOWN]
+        for change in pushed.changes[:_SHOWN]
         for name, new in change.new.items()
     ]
     if rows:
-        title = f"{'Changed' if found.applied else 'Would change'}, the first {min(_SHOWN, len(found.changes))} deals"
-        frame = pd.DataFrame(rows, columns=["deal", "field", "before" if found.applied else "now", "new"])
-        console.print(table(frame, title))
-    console.print(found.summary())
-    for deal_id, said in found.refused.items():
-        console.print(f"refused: {deal_id}: {said}")
-    if not found.applied and found.changes:
-        console.print("nothing was written; add --apply to write")
-    if found.undo_file is not None:
-        console.print(f"to put it back: winpredict push {found.crm} --undo {found.undo_file} --apply")
+        columns = {
+            "deal": Column(text("Deal")),
+            "field": Column(text("Field")),
+            "old": Column(text("Value before") if pushed.applied else text("Value now")),
+            "new": Column(text("New value")),
+        }
+        n = min(_SHOWN, len(pushed.changes))
+        title = (
+            texts("Changed, the first {n:count} deal", "Changed, the first {n:count} deals", n=n)
+            if pushed.applied
+            else texts("Would change, the first {n:count} deal", "Would change, the first {n:count} deals", n=n)
+        )
+        console.print(table(pd.DataFrame(rows, columns=[*columns]), str(title), columns))
+    console.print(", ".join(map(str, push_counts(pushed))))
+    for deal_id, reason in pushed.refused.items():
+        console.print(said("Refused: deal {deal}: {reason}", deal=deal_id, reason=reason), soft_wrap=True)
+    if not pushed.applied and pushed.changes:
+        console.print(said("Nothing was written. Add --apply to write."))
+    if pushed.undo_file is not None:
+        command = f"winpredict push {pushed.crm} --undo {pushed.undo_file} --apply"
+        console.print(said("To undo it: {command}", command=command), soft_wrap=True)

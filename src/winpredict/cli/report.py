@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from winpredict._internal.progress import progress
+from winpredict.cli.models import model_name
 from winpredict.cli.options import (
     AsOfOption,
     ConfigOption,
@@ -19,6 +20,7 @@ from winpredict.cli.options import (
     warn_if_late,
 )
 from winpredict.cli.output import respond
+from winpredict.locale.text import said, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,29 +46,30 @@ class Kind(StrEnum):
 
 def report(
     kind: Annotated[Kind, typer.Argument(help="What the report is about.")],
-    out: Annotated[Path, typer.Option("--out", help="File to write: .html, .pdf or .md; tables go beside it as CSV.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="File to write: .html, .pdf or .md; its tables are written beside it as CSV.")
+    ],
     workspace_folder: WorkspaceOption = None,
     segment: Annotated[
-        str | None, typer.Option("--segment", help="Tell it by segment too: customer, size, product, team, ...")
+        str | None, typer.Option("--segment", help="Break it down by segment too: customer, size, product, team, ...")
     ] = None,
     as_of: AsOfOption = None,
     judged: Annotated[
         bool,
         typer.Option(
             "--backtest",
-            help="forecast: judge past forecasts too, which trains several models, with the knobs of --config or else "
-            "those of the model.",
+            help="forecast: also judge past forecasts. This trains several models, with the settings of --config or "
+            "else those of the model.",
         ),
     ] = False,
     config: ConfigOption = None,
-    locale: Annotated[str, typer.Option("--locale", help="How numbers and dates are written.")] = "en_US",
     model: ModelOption = "champion",
     as_json: JsonOption = False,
 ) -> None:
     """Write a report for managers.
 
-    drivers: why deals are won. pipeline: where deals stand and stall. forecast: what will be booked. model-card: how
-    good the odds are.
+    drivers: why deals are won. pipeline: where deals are and where they stall. forecast: bookings to expect, against
+    quota. model-card: how good the odds are.
 
     Example: winpredict report drivers --out drivers.html
     """
@@ -74,7 +77,7 @@ def report(
     from winpredict.models.registry import find_model, load_model
     from winpredict.report.writing import require_writable, write_report
 
-    require_writable(out, locale)
+    require_writable(out)
     workspace = existing_workspace(workspace_folder)
     version = find_model(workspace.folder, model)
     trained = load_model(workspace.folder, str(version.version))
@@ -82,7 +85,7 @@ def report(
     settings = None
     if kind is Kind.FORECAST and judged:
         settings = _settings_of(version) if config is None else load_config(config)
-    with progress("report") as report_progress:
+    with progress(said("report")) as report_progress:
         report = build_report(
             kind,
             workspace,
@@ -92,19 +95,35 @@ def report(
             segment=segment,
             day=day,
             settings=settings,
-            locale=locale,
         )
-        report_progress("drawing")
-        written = write_report(report, out, locale=locale)
+        report_progress(said("drawing"))
+        written = write_report(report, out)
     respond(
-        {"report": str(written[0]), "tables": [str(path) for path in written[1:]], "summary": list(report.summary)},
+        {
+            "report": str(written[0]),
+            "tables": [str(path) for path in written[1:]],
+            "summary": [str(each) for each in report.summary],
+        },
         lambda console: console.print(
             *[f"- {sentence}" for sentence in report.summary[:5]],
-            f"written to {written[0]}, with {len(written) - 1} files beside it",
+            _written(written[0], len(written) - 1),
             sep="\n",
             soft_wrap=True,
         ),
         as_json=as_json,
+    )
+
+
+def _written(file: Path, tables: int) -> str:
+    if not tables:
+        return said("Written to {file}", file=file)
+    return str(
+        texts(
+            "Written to {file}, with {n:count} table beside it",
+            "Written to {file}, with {n:count} tables beside it",
+            file=str(file),
+            n=tables,
+        )
     )
 
 
@@ -118,11 +137,10 @@ def build_report(
     segment: str | None = None,
     day: "pd.Timestamp | None" = None,
     settings: "Config | None" = None,
-    locale: str = "en_US",
 ) -> "Report":
-    """A report on a workspace; with knobs for models of past days, past forecasts are judged too."""
+    """A report on a workspace; with settings for models of past days, past forecasts are judged too."""
     if kind is Kind.MODEL_CARD:
-        return _model_card(workspace, model, _title(version.version, version.aliases), locale)
+        return _model_card(workspace, model, str(model_name(version.version, version.aliases)))
     crm = workspace.crm()
     warn_if_late(day, crm.known_until)
     if kind is Kind.DRIVERS:
@@ -130,20 +148,20 @@ def build_report(
 
         model.refuse_hindsight(day)
         known = crm if day is None else crm.as_known_at(day)
-        return drivers_report(model, known, segment=segment, locale=locale, progress=report_progress)
+        return drivers_report(model, known, segment=segment, progress=report_progress)
     if kind is Kind.PIPELINE:
         from winpredict.report.pipeline import pipeline_report
 
-        return pipeline_report(model, crm, segment=segment, as_of=day, locale=locale)
-    return _forecast(model, crm, day, settings, locale, report_progress)
+        return pipeline_report(model, crm, segment=segment, as_of=day)
+    return _forecast(model, crm, day, settings, report_progress)
 
 
-def _model_card(workspace: "Workspace", model: "TrainedModel", title: str, locale: str) -> "Report":
+def _model_card(workspace: "Workspace", model: "TrainedModel", title: str) -> "Report":
     from winpredict.models.backtest_record import read_backtest
     from winpredict.report.model_card import model_card
 
     verdict, tables = read_backtest(workspace.folder) or ("", {})
-    return model_card(model, name=title, backtest=tables, verdict=verdict, locale=locale)
+    return model_card(model, name=title, backtest=tables, verdict=verdict)
 
 
 def _forecast(
@@ -151,10 +169,9 @@ def _forecast(
     crm: "CRMData",
     day: "pd.Timestamp | None",
     settings: "Config | None",
-    locale: str,
     report_progress: "Callable[[str], None]",
 ) -> "Report":
-    """The forecast; with knobs for models of past days, past forecasts are judged too."""
+    """The forecast; with settings for models of past days, past forecasts are judged too."""
     from winpredict.insights.forecast_backtest import backtest_forecast
     from winpredict.report.forecast import forecast_report
 
@@ -162,16 +179,16 @@ def _forecast(
     past = None
     if settings is not None:
         past = backtest_forecast(crm if day is None else crm.as_known_at(day), settings, progress=report_progress)
-    return forecast_report(model, crm, as_of=day, judged=past, locale=locale)
+    return forecast_report(model, crm, as_of=day, judged=past)
 
 
 def _settings_of(model: "ModelVersion") -> "Config":
-    """The knobs that a model was trained with, as they were recorded: name with dots to JSON, or plain text.
+    """The settings that a model was trained with, as they were recorded: name with dots to JSON, or plain text.
 
     Raises
     ------
     ConfigError
-        When another version of winpredict recorded them, with other knobs.
+        When another version of winpredict recorded them, with other settings.
     """
     from pydantic import ValidationError
 
@@ -190,7 +207,7 @@ def _settings_of(model: "ModelVersion") -> "Config":
         return Config.model_validate(values)
     except ValidationError:
         raise ConfigError(
-            f"the knobs of model {model.version} cannot be read back; name a file of knobs with --config"
+            f"the settings of model {model.version} cannot be read back; name a config file with --config"
         ) from None
 
 
@@ -199,7 +216,3 @@ def _from_json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _title(version: int, aliases: tuple[str, ...]) -> str:
-    return f"version {version}" + (f" ({', '.join(aliases)})" if aliases else "")

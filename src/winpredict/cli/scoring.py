@@ -15,11 +15,13 @@ from winpredict.cli.options import (
     warn_if_late,
     workspace_at,
 )
-from winpredict.cli.output import respond, table
+from winpredict.cli.output import Column, respond, table
 from winpredict.errors import WinPredictError
+from winpredict.locale.text import said, text, texts
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
     from rich.table import Table
 
     from winpredict.config import Config
@@ -27,19 +29,32 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _REASONS = ("reason_1", "reason_2", "reason_3")
+_COLUMNS = {
+    "deal_id": Column(text("Deal")),
+    "win_probability": Column(text("Win odds"), "percent"),
+    "low": Column(text("From"), "percent"),
+    "high": Column(text("To"), "percent"),
+    "p_win_30d": Column(text("In 30 days"), "percent"),
+    "reasons": Column(text("Reasons")),
+}
 
 
 def score(
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write, .csv or .parquet; by default only in the workspace.")
+        Path | None,
+        typer.Option(
+            "--out", help="File to write, .csv or .parquet; by default scores are kept in the workspace alone."
+        ),
     ] = None,
     to: Annotated[
         str | None,
         typer.Option("--to", help="Warehouse to merge the scores into: postgresql://me@host/db, or env:NAME."),
     ] = None,
-    to_schema: Annotated[str | None, typer.Option("--to-schema", help="Schema in it; it must exist.")] = None,
+    to_schema: Annotated[
+        str | None, typer.Option("--to-schema", help="Schema in the warehouse; it must exist.")
+    ] = None,
     dbt: Annotated[
-        Path | None, typer.Option("--dbt", help="File for a description of the warehouse's tables, for dbt: .yml.")
+        Path | None, typer.Option("--dbt", help="Describe the warehouse's tables for dbt in this file: .yml.")
     ] = None,
     workspace_folder: WorkspaceOption = None,
     as_of: AsOfOption = None,
@@ -48,7 +63,7 @@ def score(
 ) -> None:
     """Score every open deal, with reasons.
 
-    One row a deal: win odds with their interval, odds within 30 days and by the end of the quarter, five reasons.
+    One row per deal: win odds with their interval, odds within 30 days and by the end of the quarter, five reasons.
 
     Example: winpredict score --out scores.csv
 
@@ -67,24 +82,34 @@ def score(
     written = str(out or workspace.scores_folder)
     respond(
         {"deals": len(scores), "written": written} | done | {"scores": scores},
-        lambda console: console.print(
-            *(() if scores.empty else (scores_table(scores),)),
-            f"{len(scores)} open deals scored, written to {written}",
-            *((f"in the warehouse: {_counts(done['warehouse'])}",) if to is not None else ()),
-            *((f"described for dbt in {dbt}",) if dbt is not None else ()),
-            sep="\n",
-        ),
+        lambda console: _show(console, scores, written, done),
         as_json=as_json,
     )
 
 
-def _counts(written: dict[str, int]) -> str:
-    """``3 new, 0 changed``."""
-    return ", ".join(f"{rows:,} {name}" for name, rows in written.items())
+def _show(console: "Console", scores: "pd.DataFrame", written: str, done: dict[str, Any]) -> None:
+    if not scores.empty:
+        console.print(scores_table(scores))
+    scored = texts(
+        "{n:count} open deal scored, written to {file}",
+        "{n:count} open deals scored, written to {file}",
+        n=len(scores),
+        file=written,
+    )
+    console.print(str(scored), soft_wrap=True)
+    if "warehouse" in done:
+        console.print(
+            said(
+                "In the warehouse: {new:count} new, {changed:count} changed, {unchanged:count} unchanged",
+                **done["warehouse"],
+            )
+        )
+    if "dbt" in done:
+        console.print(said("Described for dbt in {file}", file=done["dbt"]), soft_wrap=True)
 
 
 def _into_warehouse(scores: "pd.DataFrame", to: str | None, schema: str | None, dbt: Path | None) -> dict[str, Any]:
-    """Merge scores into a warehouse and describe its tables, as far as asked; tells what was done."""
+    """Merge scores into a warehouse and describe its tables, where the options say so; returns what was done."""
     from dataclasses import asdict
 
     from winpredict._internal.atomic import replacing
@@ -105,19 +130,19 @@ def explain(
     workspace_folder: WorkspaceOption = None,
     as_of: AsOfOption = None,
     since: Annotated[
-        str | None, typer.Option("--since", help="Earlier day: tell also what moved the odds from then on.")
+        str | None, typer.Option("--since", help="Earlier day: show also what has moved the odds since then.")
     ] = None,
     what_if: Annotated[
         list[str] | None,
-        typer.Option("--what-if", help="FEATURE=VALUE: the odds of such deals with another figure; can be repeated."),
+        typer.Option("--what-if", help="FEATURE=VALUE: the odds of such deals with another value; can be repeated."),
     ] = None,
     similar: Annotated[
-        bool, typer.Option("--similar", help="Tell also how the most similar closed deals ended.")
+        bool, typer.Option("--similar", help="Show also how the most similar closed deals ended.")
     ] = False,
     model: ModelOption = "champion",
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a deal has its odds, and if asked what moved them.
+    """Explain why a deal has its odds, and what moved them.
 
     Example: winpredict explain 0065g00000XyZab --since 2025-03-01
     """
@@ -137,7 +162,7 @@ def explain(
         facts["changes"] = moved.to_dict()
         lines.append(moved.summary())
     if what_if:
-        answer = ask(trained, crm, deal_id, _figures(what_if), as_of=day)
+        answer = ask(trained, crm, deal_id, _values_by_feature(what_if), as_of=day)
         facts["what_if"] = answer.to_dict()
         lines.append(answer.sentence)
     if similar:
@@ -147,16 +172,16 @@ def explain(
     respond(facts, lambda console: console.print("\n\n".join(lines), soft_wrap=True), as_json=as_json)
 
 
-def _figures(asked: list[str]) -> dict[str, float]:
+def _values_by_feature(options: list[str]) -> dict[str, float]:
     """``touches_30d=6`` as a mapping."""
-    figures = {}
-    for each in asked:
+    values = {}
+    for each in options:
         name, _, value = each.partition("=")
         try:
-            figures[name.strip()] = float(value)
+            values[name.strip()] = float(value)
         except ValueError:
             raise WinPredictError(f"--what-if {each!r}: write it as FEATURE=NUMBER, such as touches_30d=6") from None
-    return figures
+    return values
 
 
 def score_workspace(
@@ -171,7 +196,7 @@ def score_workspace(
     tables = workspace.tables()
     version, model = load_version(workspace.folder, which)
     warn_if_late(as_of, tables.known_until)
-    with progress_bar("scoring") as bar:
+    with progress_bar(said("scoring")) as bar:
         scores = score_deals(
             model, tables, as_of=as_of, model_version=str(version), progress=bar, details=True, steps=steps
         )
@@ -182,21 +207,9 @@ def score_workspace(
 
 def scores_table(scores: "pd.DataFrame") -> "Table":
     """The deals with the best odds, for people."""
-    import pandas as pd
-
     top = scores.head(_SHOWN)
-    shown = pd.DataFrame(
-        {
-            "deal": top["deal_id"],
-            "win_odds": top["win_probability"],
-            "low": top["low"],
-            "high": top["high"],
-            "in_30_days": top["p_win_30d"],
-            "reasons": ["\n".join(filter(None, row)) for row in top[[*_REASONS]].itertuples(index=False)],
-        }
+    reasons = ["\n".join(filter(None, row)) for row in top[[*_REASONS]].itertuples(index=False)]
+    title = texts(
+        "The {n:count} open deal with the best odds", "The {n:count} open deals with the best odds", n=len(top)
     )
-    return table(
-        shown,
-        f"The {len(top)} open deals with the best odds",
-        dict.fromkeys(("win_odds", "low", "high", "in_30_days"), ".0%"),
-    )
+    return table(top.assign(reasons=reasons), str(title), _COLUMNS)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, existing_workspace
-from winpredict.cli.output import respond
+from winpredict.cli.output import respond, warn
 from winpredict.errors import ConfigError, WinPredictError
+from winpredict.locale.text import said, text, texts
 
 if TYPE_CHECKING:
     from winpredict.app.database import Database
@@ -26,10 +27,12 @@ _NEEDED = ("alembic", "authlib", "fastapi", "itsdangerous", "multipart", "pwdlib
 def serve(
     workspace_folder: WorkspaceOption = None,
     host: Annotated[
-        str | None, typer.Option("--host", help="Address to listen on; by default the config's, this machine alone.")
+        str | None,
+        typer.Option("--host", help="Address to listen on; by default that of the config, or this machine alone."),
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65535, help="Port; by default the config's. 0: any free one.")
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Port; by default that of the config. 0: any free one."),
     ] = None,
     workers: Annotated[
         int, typer.Option("--workers", min=1, max=64, help="Processes; more than one needs PostgreSQL.")
@@ -38,7 +41,7 @@ def serve(
 ) -> None:
     """Open the win desk: pages for reps and managers, and the REST API.
 
-    The latest scores are shown, if they are newer than those that people see. Ctrl-C closes it.
+    The latest scores are published, if they are newer than those that people see. Ctrl-C closes it.
 
     Example: winpredict serve --workspace my-project
 
@@ -50,16 +53,24 @@ def serve(
     workspace, settings = existing_workspace(workspace_folder), load_config(config)
     named = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update={"app": settings.app.model_copy(update=named)})
-    for said in _prepared(workspace, settings, workers):
-        _say(said)
+    for line in _prepared(workspace, settings, workers):
+        _print(line)
+    if not is_encrypted(settings):
+        warn(
+            text(
+                "{host} can be reached from other machines, and passwords cross the network as plain text. Put a proxy "
+                "with TLS in front, and its https:// address into `app.public_url` of the config.",
+                host=settings.app.host,
+            )
+        )
     run_desk(workspace, settings, workers)
 
 
 def publish(workspace_folder: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show the latest scores in the win desk.
 
-    `winpredict score` keeps scores in the workspace, where a challenger or a past day can be tried out; this brings the
-    champion's latest before people. `winpredict run` does both, `winpredict serve` does it at its start.
+    `winpredict score` keeps scores in the workspace, where you can try out a challenger or a past day; this command
+    shows the champion's latest to everyone. `winpredict run` does both, and `winpredict serve` does it at its start.
 
     Example: winpredict score && winpredict publish
     """
@@ -76,31 +87,49 @@ def publish_into(database: "Database", workspace: "Workspace", settings: "Config
     """Show a workspace's latest scores in the desk with this database."""
     from winpredict.app.latest import publish_latest
 
-    return publish_latest(database, workspace, settings.app)
+    return publish_latest(database, workspace, settings.app, moved_points=settings.run.moved_points)
 
 
 def format_shown(shown: "Shown") -> str:
-    """What became of publishing, in words."""
-    if shown.is_new:
-        return f"the win desk shows the scores of {shown.deals:,} open deals now"
-    return f"the win desk shows these scores already, of {shown.deals:,} open deals"
+    """What came of publishing, in words."""
+    return str(
+        texts(
+            "The win desk now shows the scores of {n:count} open deal.",
+            "The win desk now shows the scores of {n:count} open deals.",
+            n=shown.deals,
+        )
+        if shown.is_new
+        else texts(
+            "The win desk already shows these scores, of {n:count} open deal.",
+            "The win desk already shows these scores, of {n:count} open deals.",
+            n=shown.deals,
+        )
+    )
 
 
 def run_desk(workspace: "Workspace", settings: "Config", workers: int = 1) -> None:
-    """Serve until Ctrl-C, and say where."""
+    """Serve until Ctrl-C, and print the address."""
     from winpredict.app.serving import serve as listen
 
     def listening(address: str) -> None:
-        seen = settings.app.public_url
-        _say(f"the win desk is at {address}{f', for browsers at {seen}' if seen else ''}; Ctrl-C closes it")
+        if seen := settings.app.public_url:
+            _print(
+                said(
+                    "The win desk is at {address}, for browsers at {seen} (Ctrl-C closes it).",
+                    address=address,
+                    seen=seen,
+                )
+            )
+        else:
+            _print(said("The win desk is at {address} (Ctrl-C closes it).", address=address))
 
     listen(workspace, settings, workers=workers, listening=listening)
-    _say("the win desk is closed")
+    _print(said("The win desk is closed."))
 
 
 @contextmanager
 def open_desk_database(workspace: "Workspace", settings: "Config") -> "Iterator[Database]":
-    """The desk's database, let go of afterwards."""
+    """The desk's database, closed afterwards."""
     from winpredict.app.database import open_database
 
     database = open_database(settings.app.database, workspace.folder)
@@ -111,7 +140,7 @@ def open_desk_database(workspace: "Workspace", settings: "Config") -> "Iterator[
 
 
 def has_desk(workspace: "Workspace", settings: "Config") -> bool:
-    """Whether there is a win desk to be kept up to date: a database that the config names, or one in the workspace."""
+    """Whether there is a win desk to keep up to date: a database that the config names, or one in the workspace."""
     return bool(settings.app.database) or (workspace.folder / "app.db").exists()
 
 
@@ -127,37 +156,37 @@ def require_app() -> None:
         raise ConfigError(f'the win desk needs {needs}, which is not installed: pip install "winpredict[app]"')
 
 
+def is_encrypted(settings: "Config") -> bool:
+    """Whether passwords stay on this machine, or go through a proxy with TLS."""
+    from winpredict.app.serving import is_loopback
+
+    return is_loopback(settings.app.host) or settings.app.public_url.startswith("https://")
+
+
 def _prepared(workspace: "Workspace", settings: "Config", workers: int) -> Iterator[str]:
     """Bring the database up to date; yields what whoever starts the desk should know."""
-    from winpredict.app.serving import is_loopback, require_database_for
+    from winpredict.app.serving import require_database_for
 
     require_database_for(workers, settings)
     with open_desk_database(workspace, settings) as database:
         try:
             yield format_shown(publish_into(database, workspace, settings))
         except WinPredictError as error:
-            yield f"no new scores are shown: {error}"
-        yield from _about_sign_in(database, workspace, settings)
-    if not is_loopback(settings.app.host) and not settings.app.public_url.startswith("https://"):
-        yield (
-            f"warning: {settings.app.host} can be reached from other machines, and passwords go over the network as "
-            "plain text; put a proxy with TLS in front, and its https:// address into `app.public_url` of the config"
-        )
+            yield said("No new scores are shown: {reason}", reason=error)
+        if not _has_admin(database):
+            command = f"winpredict people add you@example.com --role admin --workspace {workspace.folder}"
+            yield said("There is no administrator yet, who adds the others. Add one: {command}", command=command)
 
 
-def _about_sign_in(database: "Database", workspace: "Workspace", settings: "Config") -> Iterator[str]:
+def _has_admin(database: "Database") -> bool:
     from sqlalchemy import select
 
     from winpredict.app.records import Person, Role
 
     with database.reading() as session:
-        admin = session.scalar(select(Person.id).where(Person.role == Role.ADMIN, Person.active).limit(1))
-    if admin is None:
-        yield (
-            "there is no admin yet, who lets the others in: winpredict people add you@example.com --role admin "
-            f"--workspace {workspace.folder}"
-        )
+        admin = select(Person.id).where(Person.role == Role.ADMIN, Person.active).limit(1)
+        return session.scalar(admin) is not None
 
 
-def _say(words: str) -> None:
+def _print(words: str) -> None:
     print(words, file=sys.stderr, flush=True)

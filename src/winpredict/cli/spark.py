@@ -14,19 +14,26 @@ from winpredict.cli.options import (
     workspace_at,
 )
 from winpredict.cli.output import respond
+from winpredict.cli.speaking import in_language
 from winpredict.errors import WinPredictError
+from winpredict.locale.text import said
 
-app = typer.Typer(no_args_is_help=True, help="The same on a Spark cluster, for data beyond one machine.")
+app = typer.Typer(
+    no_args_is_help=True, help="Import, features and scores on a Spark cluster, for data beyond one machine."
+)
 
-TablesArgument = Annotated[str, typer.Argument(help="Folder or URI of parted tables.", metavar="TABLES")]
+TablesArgument = Annotated[str, typer.Argument(help="Folder or URI of partitioned tables.", metavar="TABLES")]
 
 
 @app.command("import")
+@in_language
 def import_(
-    raw: Annotated[str, typer.Argument(help="Folder or URI with one Parquet or Delta folder a raw table.")],
-    out: Annotated[str, typer.Option("--out", help="Folder or URI for the parted tables.")],
+    raw: Annotated[str, typer.Argument(help="Folder or URI with one Parquet or Delta folder per raw table.")],
+    out: Annotated[str, typer.Option("--out", help="Folder or URI for the partitioned tables.")],
     profile: Annotated[str, typer.Option("--profile", help="Name of a shipped mapping profile, or a YAML file.")],
-    buckets: Annotated[int, typer.Option("--buckets", min=1, help="So many that 20,000 to 50,000 deals fall in one.")],
+    buckets: Annotated[
+        int, typer.Option("--buckets", min=1, help="Number of buckets; 20,000 to 50,000 deals each work best.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Import raw tables into canonical ones.
@@ -42,22 +49,25 @@ def import_(
         tables.write(out)
     respond(
         {"written": out, "tables": list(tables.frames), "repairs": repairs},
-        lambda console: console.print(f"{', '.join(tables.frames)}: written to {out}"),
+        lambda console: console.print(
+            said("Tables written to {folder}: {tables:listed}", folder=out, tables=[*tables.frames])
+        ),
         as_json=as_json,
     )
 
 
 @app.command("features")
+@in_language
 def features(
     tables: TablesArgument,
     out: Annotated[str, typer.Option("--out", help="Folder or URI for the feature rows.")],
     attributes: Annotated[
-        list[str] | None, typer.Option("--attribute", help="Static attribute that may be used; can be repeated.")
+        list[str] | None, typer.Option("--attribute", help="Static attribute to use; can be repeated.")
     ] = None,
-    every_days: Annotated[float, typer.Option("--every-days", help="Days between two looks at a deal.")] = 7.0,
+    every_days: Annotated[float, typer.Option("--every-days", help="Days between two snapshots of a deal.")] = 7.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the feature rows of every deal at every look, with what became of it.
+    """Write the features of every deal at every snapshot, with its outcome.
 
     Example: winpredict spark features s3a://crm/tables --out s3a://crm/features --attribute product
     """
@@ -65,13 +75,18 @@ def features(
     from winpredict.features.dataset import SnapshotGrid
 
     with engine.plain_errors():
-        found = engine.SparkTables.read(engine.session(), tables)
-        rows = engine.build_dataset(found, attributes=tuple(attributes or ()), grid=SnapshotGrid(every_days))
+        partitioned = engine.SparkTables.read(engine.session(), tables)
+        rows = engine.build_dataset(partitioned, attributes=tuple(attributes or ()), grid=SnapshotGrid(every_days))
         rows.write.mode("overwrite").partitionBy("bucket").parquet(out)
-    respond({"written": out}, lambda console: console.print(f"feature rows written to {out}"), as_json=as_json)
+    respond(
+        {"written": out},
+        lambda console: console.print(said("Features written to {folder}", folder=out)),
+        as_json=as_json,
+    )
 
 
 @app.command("score")
+@in_language
 def score(
     tables: TablesArgument,
     out: Annotated[str, typer.Option("--out", help="Folder or URI for the scores.")],
@@ -91,16 +106,18 @@ def score(
     version = str(find_model(workspace.folder, model).version)
     trained = load_model(workspace.folder, version)
     with engine.plain_errors():
-        found = engine.SparkTables.read(engine.session(), tables)
+        partitioned = engine.SparkTables.read(engine.session(), tables)
         day = moment(as_of)
-        warn_if_late(day, found.known_until)
-        scores = engine.score(found, trained, as_of=day, model_version=version)
+        warn_if_late(day, partitioned.known_until)
+        scores = engine.score(partitioned, trained, as_of=day, model_version=version)
         scores.drop("bucket").write.mode("overwrite").parquet(out)
-    respond({"written": out}, lambda console: console.print(f"scores written to {out}"), as_json=as_json)
+    respond(
+        {"written": out}, lambda console: console.print(said("Scores written to {folder}", folder=out)), as_json=as_json
+    )
 
 
 def _require_pyspark() -> None:
-    """Say what to install where PySpark is absent."""
+    """Make sure that PySpark is installed."""
     from importlib.util import find_spec
 
     if find_spec("pyspark") is None:
