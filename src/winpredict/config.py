@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from winpredict._internal.shipped import configs_folder
 from winpredict.errors import ConfigError
 from winpredict.locale.language import Language
+from winpredict.locale.text import text
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -380,12 +381,19 @@ def load_config(path: Path | str | None = None) -> Config:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the config {path}: {error}") from None
+        raise ConfigError(text("cannot read the config {path}: {error}", path=path, error=error)) from None
     try:
         return Config.model_validate({} if values is None else values)
     except ValidationError as error:
         faults = "; ".join(_faults(error))
-        raise ConfigError(f"{path}: {faults}. All settings and their defaults are in {default_config_file()}") from None
+        raise ConfigError(
+            text(
+                "{path}: {faults}. All settings and their defaults are in {defaults}",
+                path=path,
+                faults=faults,
+                defaults=default_config_file(),
+            )
+        ) from None
 
 
 def default_config_file() -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from winpredict.errors import WinPredictError, WorkspaceError
+from winpredict.locale.text import text
 from winpredict.workspace import Workspace
 
 #: How a run ends: all done; done, with problems; something did not happen and must be changed; another run is at work.
@@ -169,7 +170,9 @@ class _Log:
             self.path.parent.mkdir(exist_ok=True)
             self._file = self.path.open("x", encoding="utf-8")
         except OSError as error:
-            raise WorkspaceError(f"cannot write {self.path}: {error.strerror or error}") from None
+            raise WorkspaceError(
+                text("cannot write {path}: {strerror}", path=self.path, strerror=error.strerror or error)
+            ) from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -183,7 +186,9 @@ class _Log:
             self._file.write(json.dumps(values, default=str) + "\n")
             self._file.flush()
         except OSError as error:
-            raise WorkspaceError(f"cannot write {self.path}: {error.strerror or error}") from None
+            raise WorkspaceError(
+                text("cannot write {path}: {strerror}", path=self.path, strerror=error.strerror or error)
+            ) from None
 
 
 def _now() -> str:

@@ -38,6 +38,7 @@ from winpredict.ingest.quarantine import Quarantine
 from winpredict.ingest.repair import repaired, repaired_alone
 from winpredict.ingest.rows import canonical_rows, column_hints, date_columns, deal_ids
 from winpredict.ingest.wanted_rows import wanted_rows
+from winpredict.locale.text import text
 from winpredict.models.snapshots import pipeline
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.buckets import OF_DEALS, bucket_of, typed_rows
@@ -79,11 +80,13 @@ class SparkTables:
             When the folder is not parted into buckets.
         """
         if not _exists(spark, f"{folder}/crm.json"):
-            raise TableError(f"{folder} holds no imported tables; run `winpredict spark import` first")
+            raise TableError(
+                text("{folder} holds no imported tables; run `winpredict spark import` first", folder=folder)
+            )
         said = spark.read.text(f"{folder}/crm.json", wholetext=True).collect()
         description = checked_description(json.loads(said[0]["value"]), folder)
         if not description.get("buckets"):
-            raise TableError(f"{folder} is not parted into buckets; import it with --buckets")
+            raise TableError(text("{folder} is not parted into buckets; import it with --buckets", folder=folder))
         frames = {name: _stored(spark, f"{folder}/{name}", kinds) for name, kinds in description["columns"].items()}
         shared = {}
         for name in description.get("shared", ()):
@@ -175,7 +178,9 @@ def read_raw(spark: "SparkSession", folder: str) -> "dict[str, DataFrame]":
         if not name.startswith(("_", ".")):
             found[name.removesuffix(".parquet")] = spark.read.format(kind).load(path)
     if not found:
-        raise WinPredictError(f"{folder} holds no tables; it needs one Parquet or Delta folder a raw table")
+        raise WinPredictError(
+            text("{folder} holds no tables; it needs one Parquet or Delta folder a raw table", folder=folder)
+        )
     return found
 
 
@@ -193,18 +198,20 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
-        text = str(error)
-        ours = re.findall(r"^winpredict\.errors\.\w+: (.+)$", text, re.MULTILINE)
+        told = str(error)
+        ours = re.findall(r"^winpredict\.errors\.\w+: (.+)$", told, re.MULTILINE)
         if ours:
             raise WinPredictError(ours[-1].strip()) from None
-        if "DATA_SOURCE_NOT_FOUND" in text and "delta" in text:
+        if "DATA_SOURCE_NOT_FOUND" in told and "delta" in told:
             raise WinPredictError(
-                "this Spark cannot read Delta tables; start it with the package io.delta:delta-spark, as Delta's "
-                "documentation says for your version"
+                text(
+                    "this Spark cannot read Delta tables; start it with the package io.delta:delta-spark, as "
+                    "Delta's documentation says for your version"
+                )
             ) from None
-        if isinstance(error, AnalysisException) or "FAILED_READ_FILE" in text or "CANNOT_READ_FILE_FOOTER" in text:
+        if isinstance(error, AnalysisException) or "FAILED_READ_FILE" in told or "CANNOT_READ_FILE_FOOTER" in told:
             raise WinPredictError(
-                f"Spark cannot do this: {' '.join(text.split(chr(10), 1)[0].split())[:300]}"
+                text("Spark cannot do this: {split}", split=" ".join(told.split(chr(10), 1)[0].split())[:300])
             ) from None
         raise
 
@@ -237,7 +244,7 @@ def _children(spark: "SparkSession", folder: str) -> list[str]:
     """What lies in a folder."""
     path, system = _path(spark, folder)
     if not system.exists(path):
-        raise WinPredictError(f"{folder} does not exist, or this Spark cannot read it")
+        raise WinPredictError(text("{folder} does not exist, or this Spark cannot read it", folder=folder))
     found = system.listStatus(path) if system.getFileStatus(path).isDirectory() else []
     return sorted(str(each.getPath().toString()) for each in found)
 
@@ -271,7 +278,12 @@ def _refuse_alike(names: Sequence[str]) -> None:
     for name in names:
         if (other := known.setdefault(name.lower(), name)) is not name:
             raise WinPredictError(
-                f"Spark takes the columns {other} and {name} for one; leave one of them out with `never` in the profile"
+                text(
+                    "Spark takes the columns {other} and {name} for one; leave one of them out with `never` in "
+                    "the profile",
+                    other=other,
+                    name=name,
+                )
             )
 
 
@@ -304,7 +316,11 @@ def import_tables(
     wanted = [(name, *use) for name in raw for use in wanted_sources(_raw_file(name), profile, alone=len(raw) == 1)]
     if not any(table == "deals" for _, table, _ in wanted):
         raise WinPredictError(
-            f"none of the tables {', '.join(raw)} holds deals; profile {profile.name} names them otherwise"
+            text(
+                "none of the tables {raw} holds deals; profile {name} names them otherwise",
+                raw=", ".join(raw),
+                name=profile.name,
+            )
         )
     hints, parts, alone, empty = {}, [], {}, {}
     quarantine = Quarantine()
@@ -312,7 +328,14 @@ def import_tables(
     for name, table, source in wanted:
         place = profile.tables[table].index(source)
         if source.explode:
-            raise ProfileError(f"profile {profile.name} takes {table} out of lists in {name}: import it without Spark")
+            raise ProfileError(
+                text(
+                    "profile {name} takes {table} out of lists in {column}: import it without Spark",
+                    name=profile.name,
+                    table=table,
+                    column=name,
+                )
+            )
         key = f"{table} {place} {name}"
         hints[key], rows = _hints(raw[name], name, table, place, profile, quarantine)
         if table == "deals":
@@ -584,7 +607,13 @@ def _routed(frame: "DataFrame", name: str, table: str, place: int, profile: Prof
             rows = wanted_rows(_raw_file(name, with_whole_ids(batch)), table, source, profile)
             ids = deal_ids(rows, table, source, profile, _raw_file(name))
             if ids is None:
-                raise WinPredictError(f"table {name} has no column for {table}.deal_id, so its rows cannot be parted")
+                raise WinPredictError(
+                    text(
+                        "table {name} has no column for {table}.deal_id, so its rows cannot be parted",
+                        name=name,
+                        table=table,
+                    )
+                )
             numbers = pa.array(bucket_of(ids.fillna(""), buckets), pa.int32())
             yield batch.take(pa.array(rows.index.to_numpy())).append_column("bucket", numbers)
 

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from winpredict._internal.atomic import replacing_folder
 from winpredict._internal.spreadsheets import without_formulas
 from winpredict.errors import WorkspaceBusyError, WorkspaceError
+from winpredict.locale.text import text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,8 +75,11 @@ class Workspace:
         path = self.folder / _MANIFEST
         if not path.exists():
             raise WorkspaceError(
-                f"{self.folder} holds no imported data; run `winpredict import PATH --profile NAME --workspace "
-                f"{self.folder}` first, or `winpredict demo` to try it out"
+                text(
+                    "{folder} holds no imported data; run `winpredict import PATH --profile NAME --workspace "
+                    "{folder}` first, or `winpredict demo` to try it out",
+                    folder=self.folder,
+                )
             )
         return _read_manifest(path)
 
@@ -305,8 +309,12 @@ class Workspace:
             if not _locked(file):
                 file.seek(0)
                 raise WorkspaceBusyError(
-                    f"{self.folder} is being written by process {file.read().decode() or 'unknown'}; "
-                    "wait until that has ended, or stop it, and run the command again"
+                    text(
+                        "{folder} is being written by process {file}; wait until that has ended, or stop it, "
+                        "and run the command again",
+                        folder=self.folder,
+                        file=file.read().decode() or "unknown",
+                    )
                 )
             with self._written():
                 file.truncate(0)
@@ -327,8 +335,12 @@ class Workspace:
             yield
         except OSError as error:
             raise WorkspaceError(
-                f"cannot write in {self.folder}: {error.strerror or error}. Free some space, or name a folder you may "
-                "write to with --workspace, then run the command again"
+                text(
+                    "cannot write in {folder}: {strerror}. Free some space, or name a folder you may write to "
+                    "with --workspace, then run the command again",
+                    folder=self.folder,
+                    strerror=error.strerror or error,
+                )
             ) from error
 
     def _sweep(self) -> None:
@@ -423,11 +435,18 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise WorkspaceError(f"{path} cannot be read ({error}); import the data again into a new folder") from None
+        raise WorkspaceError(
+            text("{path} cannot be read ({error}); import the data again into a new folder", path=path, error=error)
+        ) from None
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise WorkspaceError(
-            f"{path.parent} has layout version {manifest.get('schema_version')}, this winpredict reads "
-            f"{SCHEMA_VERSION}; import the data again into a new folder"
+            text(
+                "{parent} has layout version {value}, this winpredict reads {schema_version}; import the data "
+                "again into a new folder",
+                parent=path.parent,
+                value=manifest.get("schema_version"),
+                schema_version=SCHEMA_VERSION,
+            )
         )
     return manifest
 

@@ -371,8 +371,12 @@ def test_a_learning_curve_tells_whether_more_deals_would_help(place, wide, monke
     assert shares[-1] == 1.0
     assert parsed["figures"][0]["difference"] is None
     assert parsed["verdict"] in run(*words).output
-    english = [*learnt[0].skipped, learnt[0].note, parsed["verdict"]]
-    assert untranslated_words(run(*words, "--locale", "en_XA").output, english) == []
+    assert untranslated_words(run(*words, "--locale", "en_XA").output) == []
+    printed = run(*words, "--locale", "fr_FR").output
+    assert re.search(
+        r"^Plus de données (n’aident plus au-delà du hasard|aideraient sans doute encore)", printed, re.MULTILINE
+    )
+    assert re.search(r"^laissé de côté\u00a0: 5\u00a0% des affaires, \d+ gagnées et \d+ perdues", printed, re.MULTILINE)
 
 
 @pytest.fixture
@@ -386,20 +390,30 @@ def trained_before(place, monkeypatch):
 def test_every_sentence_of_train_is_translated(place, wide, trained_before):
     words = ["train", "--workspace", place / "w"]
     model = load_model(place / "w", "1")
-    lines = run(*words, "--locale", "en_XA").output.splitlines()
-    # of notes and of the names of features nobody has a translation
-    own = [line for line in lines if line.removeprefix("- ") not in model.notes]
-    names = [*(each.name for each in model.info), *_names(place), str(place / "w")]
-    assert untranslated_words("\n".join(own), names) == []
-    printed = run(*words, "--locale", "fr").output
+    names = [*(each.name for each in model.info), *model.dropped_attributes, *_names(place), str(place / "w")]
+    assert untranslated_words(run(*words, "--locale", "en_XA").output, names) == []
+    printed = run(*words, "--locale", "fr_FR").output
+    signed = "- attribut Contract_Signed__c non utilisé\u00a0: une date qui tombe à un jour près de la clôture sur "
+    assert signed in printed
+    assert re.search(r"^- .* laissé de côté\u00a0: pas de table ", printed, re.MULTILINE)
     assert "Principaux facteurs" in printed
     assert f"Enregistré comme version 1 (champion) dans {place / 'w'}\n" in printed
 
 
+def test_every_sentence_of_a_check_is_translated(place, wide):
+    words = ["check", "--workspace", place / "w"]
+    assert untranslated_words(run(*words, "--locale", "en_XA").output) == []
+    printed = run(*words, "--locale", "fr_FR").output
+    assert re.search(r"^Audit de fuite de données\u00a0: \d+ attributs gardés, 2 écartés\.$", printed, re.MULTILINE)
+    assert "\n  écarter Contract_Signed__c\u00a0: une date qui tombe à un jour près de la clôture sur " in printed
+
+
 def test_every_sentence_of_a_backtest_is_translated(place, wide, backtest, backtested):
-    english = [*_names(place), backtested["verdict"], backtested["remark"]]
-    assert untranslated_words(run(*backtest, "--locale", "en_XA").output, english) == []
-    printed = run(*backtest, "--locale", "fr").output
+    assert untranslated_words(run(*backtest, "--locale", "en_XA").output, _names(place)) == []
+    printed = run(*backtest, "--locale", "fr_FR").output
+    assert re.search(r"(Le modèle fait mieux|Rien ne montre que le modèle fasse mieux) que la méthode simple", printed)
+    assert re.search(r"intervalle à 95\u00a0% de la différence de [+−]\d,\d{4} à [+−]\d,\d{4}, ", printed)
+    assert "Les pentes de calibration sont omises en dessous de 50 affaires" in printed
     assert "Backtest, toutes dates de coupure confondues" in printed
     ages = printed[printed.index("Backtest par âge") :].splitlines()
     low = [int(line.split("│")[1].split()[0]) for line in ages if line.startswith("│ ")]
@@ -440,9 +454,11 @@ def test_every_sentence_about_models_is_translated(place, wide):
     ]
     assert untranslated_words(listed, hashes) == []
     version, model = find_model(place / "w", "1"), load_model(place / "w", "1")
-    settings = [*version.params, *version.params.values(), *version.notes, version.fingerprint[:12]]
+    settings = [*version.params, *version.params.values(), version.fingerprint[:12]]
     names = [*(each.name for each in model.info), *_names(place)]
     assert untranslated_words(run("models", "show", "1", *w, "en_XA").output, [*settings, *names]) == []
+    shown = run("models", "show", "1", *w, "fr_FR").output
+    assert re.search(r"^- .* laissé de côté\u00a0: pas de table ", shown, re.MULTILINE)
     assert run("models", "promote", "1", *w, "fr").output == "Le modèle 1 est désormais le champion.\n"
 
 
@@ -470,6 +486,8 @@ def test_a_language_is_that_of_the_option_or_else_of_the_config(place):
     words = ["report", "model-card", *out, "--config", place / "german.yaml"]
     assert f"Geschrieben nach {place / 'c.md'}, mit " in run(*words).output
     assert f"Écrit dans {place / 'c.md'}, avec " in run(*words, "--locale", "fr-FR").output
+    said = run("score", "--workspace", place / "nowhere", "--locale", "fr_FR", code=2).output
+    assert said.startswith(f"erreur\u00a0: {place / 'nowhere'} ne contient pas de données importées")
     said = run("score", "--workspace", place / "w", "--locale", "xx_YY", code=2).output
     assert said.startswith("error: unknown language 'xx_YY'")
     (place / "wrong.yaml").write_text("language: klingon\n")

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 import yaml
+from printed_words import untranslated_words
 from typer.testing import CliRunner
 
 from winpredict.cli import app
@@ -95,3 +96,63 @@ def test_limits_are_settings(tmp_path):
     path = french_report(tmp_path)
     ended = run("import", path, "--config", tmp_path / "tight.yaml", "--workspace", tmp_path / "w", code=2)
     assert "input_limits.columns" in ended.output
+
+
+FAULTY = """deal_id;stage;amount;created_at;closed_at
+a;Won;1.500 $;13/01/2024;20/02/2024
+b;Lost;2.500 $;14/01/2024;21/02/2024
+b;Lost;2.600 $;14/01/2024;21/02/2024
+c;Signed;-3.500 $;15/01/2024;
+d;Demo;viel;16/01/2024;
+e;Won;4.500 $;01/03/2024;20/02/2024
+f;Demo;5.500 $;01/03/2090;
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    """Few deals with whatever an import remarks on."""
+    path = tmp_path / "faulty.csv"
+    path.write_text(FAULTY)
+    return ["import", path, "--profile", "generic", "--workspace", tmp_path / "w"]
+
+
+def test_what_was_understood_and_is_wrong_is_said_in_french(faulty):
+    imported = run(*faulty, "--locale", "fr_FR").output
+    for line in (
+        "Fichiers\u00a0: faulty.csv (7 lignes\u00a0; colonnes séparées par des points-virgules)\n",
+        "Affaires\u00a0: 2 gagnées, 1 perdue, 3 en cours\n",
+        "deals\u00a0: le même identifiant avec d’autres valeurs, la ligne la plus tardive compte (fusionné)\n",
+        "deals\u00a0: amount n’est pas un nombre, pris pour manquant (réparé), par exemple 'viel'\n",
+        "deals\u00a0: created_at est dans le futur, pris pour manquant (réparé)",
+        "À confirmer\u00a0:\n",
+        "1 affaire est à l’étape «\u00a0Signed\u00a0», qui évoque «\u00a0gagnée\u00a0»\u00a0; le profil ",
+        "les montants avec «\u00a0$\u00a0» dans amount sont pris pour des dollars américains [profil\u00a0: ",
+    ):
+        assert line in imported
+    checked = run("check", *faulty[-2:], "--locale", "fr_FR").output
+    for line in (
+        "Qualité des données\u00a0: 3 problèmes graves, ",
+        "  grave\u00a0: trop peu d’affaires closes\u00a0: gagnées 2, perdues 1 (aucun modèle n’apprend ",
+        "  grave\u00a0: aucun changement d’affaire n’est enregistré (",
+        "affaires sur 6 n’ont pas de date de création (",
+    ):
+        assert line in checked
+
+
+def test_nothing_of_an_import_and_a_check_is_left_untranslated(faulty, tmp_path):
+    ended = run(*faulty, "--locale", "en_XA")
+    assert untranslated_words(ended.output, {str(tmp_path)}) == []
+    assert untranslated_words(run("check", *faulty[-2:], "--locale", "en_XA").output) == []
+    proposed = run("import", french_report(tmp_path, amounts="{n}.500 $"), "--guess", "--locale", "en_XA")
+    assert untranslated_words(proposed.stderr) == []
+
+
+def test_what_an_import_keeps_does_not_change_with_the_language(faulty, tmp_path):
+    run(*faulty, "--locale", "fr_FR")
+    (imported,) = json.loads((tmp_path / "w" / "manifest.json").read_text())["imports"]
+    assert imported["repairs"]["deals: amount is not a number, taken as missing (repaired)"] == 1
+    assert imported["sources"][0]["remark"] == "columns separated by semicolons"
+    kept = pd.read_csv(tmp_path / "w" / "quarantine" / "deals.csv")
+    assert "amount is not a number, taken as missing" in set(kept["cause"])
+    assert set(kept["done"]) == {"merged", "repaired"}

@@ -286,7 +286,7 @@ def test_refused_files():
     assert set(listed) == set(first_bytes)
     for name, advice in listed.items():
         found = content_type(Content(io.BytesIO(first_bytes[name]), len(first_bytes[name])), ".csv")
-        assert (found.kind, found.name, found.advice) == ("refused", name, advice)
+        assert (found.kind, str(found.name), str(found.advice)) == ("refused", name, advice)
 
 
 def test_encodings():

@@ -196,7 +196,7 @@ def test_a_dropped_attribute_comes_in_once_enough_was_observed(synced, quick_con
     assert observations.usable(audit, 10_000) == ()
     assert observations.usable(audit_attributes(synced, drop=["blocker"]), 200) == ()
     words = observations.summary(audit, 200)
-    assert "blocker: since 20" in words
+    assert "blocker: since 2 Jan 2023" in words
     assert "used as observed, missing before" in words
     assert "loss_reason" in words
 
@@ -206,7 +206,7 @@ def test_training_and_scoring_see_the_same(synced, quick_config):
     assert "observed_blocker" in model.attributes
     assert "blocker" not in model.dropped_attributes
     assert "loss_reason" in model.dropped_attributes
-    assert any(note.startswith("blocker is used as it was observed since 20") for note in model.notes)
+    assert any(str(note).startswith("blocker is used as it was observed since ") for note in model.notes)
     snapshots = on_dates(synced, [synced.known_until])
     seen = model.build_features(synced, snapshots)["observed_blocker"]
     told = synced.attribute_history.sort_values("observed_at").drop_duplicates("deal_id", keep="last")
@@ -228,5 +228,5 @@ def test_fewer_observations_than_the_config_asks_for_are_not_used(synced, quick_
 def test_the_quality_report_tells_since_when_attributes_are_observed(synced):
     findings = check_quality(synced).findings
     told = findings[findings["table"] == "attribute_history"]
-    assert told["what"].str.contains("observed since 20").any()
+    assert told["what"].str.contains("observed since ").any()
     assert told["what"].str.contains("blocker").any()

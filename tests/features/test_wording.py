@@ -245,9 +245,9 @@ def test_a_next_step_that_no_sync_saw_is_refused(company):
     crm = dataclasses.replace(company, deals=company.deals.rename(columns={"Wishes__c": "NextStep"}))
     assert text_columns(crm) == ("NextStep",)
     typed_over = "is typed over as the deal goes on: it shows the last step, and earlier ones only where syncs saw them"
-    assert leak_in(Mentions("NextStep", ("legacy",)), crm) == typed_over
+    assert str(leak_in(Mentions("NextStep", ("legacy",)), crm)) == typed_over
     few_steps = crm.deals.assign(NextStep=texts_of(["call back", "visit", "offer"] * (len(crm.deals) // 3)))
-    assert audit_attributes(dataclasses.replace(crm, deals=few_steps)).dropped["NextStep"] == typed_over
+    assert str(audit_attributes(dataclasses.replace(crm, deals=few_steps)).dropped["NextStep"]) == typed_over
 
 
 def test_data_without_the_column_say_nothing_of_its_words(company):
@@ -276,14 +276,14 @@ def test_words_that_are_written_at_the_close_leak(company):
     ended = (deals["outcome"] == "won") & (rng.random(len(deals)) < 0.2)
     crm = with_notes(company, deals["Wishes__c"].mask(ended, deals["Wishes__c"] + " invoice").tolist())
     reason = leak_in(Mentions("Wishes__c", ("legacy", "invoice")), crm)
-    assert reason == 'says "invoice" on 9.0% of closed deals but on 0.0% of open ones'
+    assert str(reason) == 'says "invoice" on 9.0% of closed deals but on 0.0% of open ones'
 
 
 def test_texts_that_are_worded_otherwise_after_the_close_leak(company):
     deals = company.deals
     said = deals["Wishes__c"] + np.where(deals["outcome"] == "lost", " expensive", " legacy")
     reason = leak_in(Mentions("Wishes__c", ("legacy", "expensive")), with_notes(company, said.tolist()))
-    assert reason.startswith("is worded otherwise on closed than on open deals of the same age")
+    assert str(reason).startswith("is worded otherwise on closed than on open deals of the same age")
 
 
 def test_without_open_deals_nothing_shows_that_a_text_is_older_than_the_close(company):
@@ -292,7 +292,7 @@ def test_without_open_deals_nothing_shows_that_a_text_is_older_than_the_close(co
 
 
 def nothing_to_compare(crm):
-    unknown, _, reason = leak_in(Mentions("Wishes__c", ("legacy",)), crm).partition(": ")
+    unknown, _, reason = str(leak_in(Mentions("Wishes__c", ("legacy",)), crm)).partition(": ")
     assert unknown == "cannot be told to stem from before the close"
     return reason
 
@@ -317,11 +317,15 @@ def test_what_keeps_words_from_being_compared_is_named(company):
     )
 
 
+def in_words(reasons):
+    return {name: str(reason) for name, reason in reasons.items()}
+
+
 def test_the_audit_says_of_free_text_that_only_its_words_can_count(company):
     codes = texts_of([f"C-{number}" for number in range(len(company.deals))])
     audit = audit_attributes(dataclasses.replace(company, deals=company.deals.assign(code=codes)))
     different = company.deals["Wishes__c"].nunique()
-    assert audit.dropped == {
+    assert in_words(audit.dropped) == {
         "Wishes__c": f"free text, {different} different ones on 900 deals: only its words can count, from 200 deals on "
         "(model.text)",
         "code": "like an identifier: 900 different values on 900 deals, nothing to learn",
@@ -334,7 +338,7 @@ def test_words_that_leak_are_told_without_training(company):
     ended = (deals["outcome"] == "won") & (np.arange(len(deals)) % 5 == 0)
     crm = with_notes(company, deals["Wishes__c"].mask(ended, deals["Wishes__c"] + " invoice").tolist())
     share = ended.sum() / (deals["outcome"] != "open").sum()
-    assert leaking_words(crm) == {
+    assert in_words(leaking_words(crm)) == {
         "Wishes__c": f'says "invoice" on {share:.1%} of closed deals but on 0.0% of open ones'
     }
 

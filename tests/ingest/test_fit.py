@@ -96,9 +96,7 @@ def test_an_ending_in_a_word_that_the_profile_lacks_is_named_and_counted(tmp_pat
     lines = ["a,Won,2024-01-01", "b,Lost,2024-01-01", "c,Demo,2024-01-01", "d,Abandoned,2024-01-01"]
     imported = read(tmp_path, rows("deal_id,stage,created_at", *lines))
     (point,) = imported.understood.points
-    assert point["text"].startswith(
-        '1 deals are at the stage "Abandoned", which sounds lost; the profile does not list'
-    )
+    assert point["text"].startswith('1 deal is at the stage "Abandoned", which sounds lost; the profile does not list')
     assert point["line"] == "lost: [Abandoned]"
 
 

@@ -27,8 +27,8 @@ def test_every_scored_deal_was_open_and_has_closed_since(world, found):
 def test_the_model_stands_beside_every_baseline(found):
     assert set(found.comparisons) == {"overall_rate", "stage_win_rate", "naive_bayes", "logistic"}
     assert found.overall.loc[MODEL, "log_loss"] < found.overall.loc["stage_win_rate", "log_loss"]
-    assert "stage win rate" in found.verdict
-    assert found.verdict in found.summary()
+    assert "stage win rate" in str(found.verdict)
+    assert str(found.verdict) in found.summary()
     assert set(found.by_stage.index.get_level_values("scorer")) == {MODEL, "stage_win_rate"}
     assert set(found.intervals.columns) >= {"low_95", "high_95"}
 
@@ -58,7 +58,7 @@ def test_noise_is_called_noise(quick_config):
         }
     )
     result = backtest(CRMData.from_tables(deals), quick_config)
-    assert "No usable signal" in result.verdict
+    assert "No usable signal" in str(result.verdict)
     assert result.kind.startswith("grouped")
 
 
@@ -97,7 +97,7 @@ def test_no_signal_is_told_without_a_term_of_art(found):
     intervals = found.intervals.copy()
     intervals.loc["auc", ["value", "low_95", "high_95"]] = 0.348, 0.181, 0.497
     nothing = dataclasses.replace(found, intervals=intervals, comparisons={"overall_rate": compared})
-    assert nothing.verdict.startswith(
+    assert str(nothing.verdict).startswith(
         "No usable signal: of a won and a lost deal the model gives the won one the better odds in 35% of cases (95% "
         "interval 18% to 50%), where a coin is right in 50%. The model is not shown to beat the baseline: log loss "
     )

@@ -1,6 +1,7 @@
 import pandas as pd
 
 from winpredict import Config, backtest
+from winpredict.locale.language import speaking
 from winpredict.models.backtest_record import (
     BACKTEST_TABLES,
     list_backtests,
@@ -22,6 +23,8 @@ def test_a_backtest_is_a_run_with_charts_and_is_read_back(tmp_path, world, quick
     assert run.metrics["log_loss"] == result.overall.loc["winpredict", "log_loss"]
     verdict, tables = read_backtest(tmp_path)
     assert verdict == result.verdict
+    with speaking("de"):
+        assert "95-%-Intervall des Unterschieds" in str(run.verdict)
     assert tuple(tables) == BACKTEST_TABLES
     pd.testing.assert_series_equal(
         tables["overall"]["log_loss"], result.overall["log_loss"].reset_index(drop=True), check_exact=False

@@ -8,6 +8,7 @@ from scipy.stats import ks_2samp, wasserstein_distance
 
 from winpredict import train
 from winpredict.errors import TooLittleDataError
+from winpredict.locale.language import speaking
 from winpredict.models.drift import drift_since_training, shifts
 from winpredict.models.snapshots import pipeline
 
@@ -168,6 +169,13 @@ def test_words(drift):
     assert replace(drift, expected=10.0, low=5.0, high=15.0, won=10).is_calibrated
     assert "fewer than chance explains: train again" in replace(drift, low=5.0, high=15.0, won=4).sentence
     assert "more than chance explains: train again" in replace(drift, low=5.0, high=15.0, won=16).sentence
+    with speaking("fr"):
+        told = replace(drift, deals_then=1200, expected=9.5, low=5.0, high=15.0, won=4, lost=3).sentence
+    assert told == (
+        "De 1\u202f200 affaires en cours à l’entraînement, le modèle en attendait 9,5 gagnées à ce jour (5 à 15 avec "
+        "le hasard)\u00a0; 4 l’ont été, et 3 ont été perdues. C’est moins que le hasard n’explique\u00a0: entraînez "
+        "de nouveau."
+    )
 
 
 def test_too_little_to_compare(world, model, earlier):

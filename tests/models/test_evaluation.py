@@ -90,8 +90,9 @@ class TestFigures:
         for name, metric in METRICS.items():
             if not np.isnan(figures[name]):
                 assert metric.low - 1e-9 <= figures[name] <= metric.high + 1e-9
-                # a nearly determined slope may pass or fail to be determined by rounding
-                assert np.isnan(turned[name]) or turned[name] == pytest.approx(figures[name], rel=1e-5, abs=1e-6)
+                # a nearly determined slope may pass or fail to be determined by rounding, or be anything beyond 1e6
+                undetermined = np.isnan(turned[name]) or min(abs(turned[name]), abs(figures[name])) > 1e6
+                assert undetermined or turned[name] == pytest.approx(figures[name], rel=1e-5, abs=1e-6)
 
     def test_refusals(self) -> None:
         with pytest.raises(TooLittleDataError):

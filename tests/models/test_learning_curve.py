@@ -87,10 +87,10 @@ def test_the_verdict_says_whether_more_helps_and_what_a_doubling_gave():
     assert helps.more_helps
     assert helps.per_doubling == pytest.approx(-0.02)
     assert helps.verdict.startswith("More data would likely still help: from 400 to 800 closed deals")
-    assert "about -0.0200 for twice as many" in helps.verdict
+    assert "about −0.0200 for twice as many" in helps.verdict
     enough = of([(400, np.nan, np.nan, np.nan), (600, -0.01, -0.03, 0.01)])
     assert "no longer helps beyond chance" in enough.verdict
-    assert "a gain of 0.0300 is not ruled out" in enough.verdict
+    assert "a change of −0.0300 is not ruled out" in enough.verdict
     assert "not ruled out" not in of([(400, np.nan, np.nan, np.nan), (600, 0.02, 0.01, 0.03)]).verdict
     assert "is unknown" in of([(400, np.nan, np.nan, np.nan)]).verdict
 

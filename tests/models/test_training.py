@@ -10,7 +10,7 @@ from winpredict.models.snapshots import pipeline
 
 def test_with_few_deals_a_simpler_model_stands_in_and_says_so(few, quick_config):
     model = train(few(60, 60), quick_config)
-    assert any("logistic regression replaces the full model" in note for note in model.notes)
+    assert any("logistic regression replaces the full model" in str(note) for note in model.notes)
     assert model.classifier.linear_weight == 1.0
 
 

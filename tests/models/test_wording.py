@@ -58,7 +58,7 @@ def with_text(config, text):
 
 def test_words_that_help_on_later_deals_become_features(model):
     assert [each.name for each in model.info if each.builder == "Wording"] == ["Wishes__c_mentions_legacy"]
-    assert 'words of the Wishes that count: "legacy"' in model.notes
+    assert 'words of the Wishes that count: "legacy"' in map(str, model.notes)
 
 
 def test_words_raise_the_odds_of_open_deals_that_mention_them(model, telling, wishes):
@@ -98,7 +98,7 @@ def test_a_saved_model_scores_alike(model, telling, tmp_path):
 
 def noted(data):
     """What the notes say of texts."""
-    return [note for note in data.notes if note.startswith(("words of", "no word of"))]
+    return [note for note in map(str, data.notes) if note.startswith(("words of", "no word of"))]
 
 
 def test_texts_that_say_nothing_or_are_switched_off_change_nothing(world, telling, quick_config):

@@ -57,7 +57,7 @@ def test_the_model_card(world, model, quick_config, tmp_path):
     tables = {name: getattr(result, name).reset_index() for name in ("overall", "by_cutoff", "by_stage", "by_age")}
     report = model_card(model, backtest={**tables, "reliability": result.reliability}, verdict=result.verdict)
     text = write_report(report, tmp_path / "m.md")[0].read_text()
-    assert result.verdict in text
+    assert str(result.verdict) in text
     own = result.overall.loc["winpredict"]
     assert report.summary[2] == (
         f"Backtest on {own['n']:,.0f} scored deals: of a won and a lost deal, the won one had the better odds in "

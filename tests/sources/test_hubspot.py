@@ -19,7 +19,7 @@ from winpredict.ingest.files import RawFile
 from winpredict.ingest.importing import import_files, import_raw
 from winpredict.ingest.profiles import load_profile
 from winpredict.simulate.world import simulate
-from winpredict.sources.source import FieldChange, ScoreField
+from winpredict.sources.source import FieldChange, FieldOutcome, ScoreField
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -111,7 +111,7 @@ def assert_equal(tables, expected):
 
 
 def made(source, server):
-    assert set(source.create_fields(SCORES).values()) == {"made"}
+    assert set(source.create_fields(SCORES).values()) == {FieldOutcome("made")}
     return server.open_deals()
 
 
@@ -401,8 +401,8 @@ def test_searches_keep_their_pace(server, monkeypatch):
 
 
 def test_fields_are_made_once(server, source):
-    assert set(source.create_fields(SCORES).values()) == {"made"}
-    assert set(source.create_fields(SCORES).values()) == {"there already"}
+    assert set(source.create_fields(SCORES).values()) == {FieldOutcome("made")}
+    assert set(source.create_fields(SCORES).values()) == {FieldOutcome("there already")}
     made_here = {name: server.definitions[name.lower()] for name in ("WinPredict_Odds", "WinPredict_Reasons")}
     assert made_here["WinPredict_Odds"]["numberDisplayHint"] == "percentage"
     assert made_here["WinPredict_Reasons"]["fieldType"] == "textarea"
@@ -411,7 +411,7 @@ def test_fields_are_made_once(server, source):
 
 def test_fields_that_may_not_be_made(server, source):
     server.rate_limiter.scopes.discard("crm.schemas.deals.write")
-    assert "scopes" in source.create_fields(SCORES[:1])["WinPredict_Odds"]
+    assert "scopes" in source.create_fields(SCORES[:1])["WinPredict_Odds"].remark
 
 
 def test_written_values_come_back(server, source):

@@ -137,7 +137,7 @@ def test_a_dry_run_tells_and_writes_nothing(tmp_path):
     assert output.changes[0].old == dict.fromkeys(KINDS)
     assert not source.writes
     assert not (tmp_path / "push").exists()
-    assert "2 deals would change (14 values)" in output.summary()
+    assert output.summary() == "2 deals would change"
 
 
 def test_what_is_written_is_written_once_and_nothing_else(tmp_path):

@@ -14,7 +14,7 @@ from winpredict.fake_crms._serving import served
 from winpredict.fake_crms.salesforce import SalesforceServer
 from winpredict.simulate.world import simulate
 from winpredict.sources.salesforce import SalesforceSource, connect
-from winpredict.sources.source import FieldChange, ScoreField
+from winpredict.sources.source import FieldChange, FieldOutcome, ScoreField
 
 SCORES = (
     ScoreField("WinPredict_Odds", "Win odds", "percent"),
@@ -262,24 +262,27 @@ def test_long_ids_are_the_same_deals(server, source):
 
 def test_fields_are_made_once_and_opened(server, source):
     became = source.create_fields(SCORES)
-    assert all(each.startswith("made; the connected user's profile may read") for each in became.values())
-    assert set(source.create_fields(SCORES).values()) == {"there already"}
+    assert {each.state for each in became.values()} == {"made"}
+    assert all(each.remark.startswith("the connected user's profile may read") for each in became.values())
+    assert set(source.create_fields(SCORES).values()) == {FieldOutcome("there already")}
     assert server.made_fields["WinPredict_Odds__c"]["type"] == "Percent"
     assert source.read_fields([server.open_deals()[0]], [each.name for each in SCORES])
 
 
 def test_fields_that_stay_hidden_are_told(server, source):
     server.behaviour.grants = False
-    assert all("Set Field-Level Security" in each for each in source.create_fields(SCORES).values())
+    assert all("Set Field-Level Security" in each.remark for each in source.create_fields(SCORES).values())
     again = source.create_fields(SCORES[:1])["WinPredict_Odds"]
-    assert again.startswith("there already; nobody may read it yet")
+    assert again.state == "there already"
+    assert again.remark.startswith("nobody may read it yet")
 
 
 def test_fields_that_may_not_be_made_are_told(server, source):
     server.behaviour.customizes = False
     became = source.create_fields(SCORES)
-    assert all("Customize Application" in each for each in became.values())
-    assert "WinPredict_Odds__c" in became["WinPredict_Odds"]
+    assert {each.state for each in became.values()} == {"not made"}
+    assert all("Customize Application" in each.remark for each in became.values())
+    assert "WinPredict_Odds__c" in became["WinPredict_Odds"].remark
     assert server.made_fields == {}
 
 

@@ -14,6 +14,7 @@ from winpredict._internal.atomic import replacing
 from winpredict.config import Sync
 from winpredict.errors import CRMError, CRMSignInError
 from winpredict.ingest import load_profile
+from winpredict.locale.language import speaking
 from winpredict.sources import raw_records
 from winpredict.sources.raw_records import RawStore
 from winpredict.sources.replay import replayed
@@ -236,7 +237,7 @@ def test_a_field_that_is_made_while_the_first_reading_stands_still_is_read_of_al
         values = {**record.values, "Blocker__c": "legal"}
         crm.records["Opportunity"][record_id] = raw_records.RawRecord(record_id, values, record.modified_at)
     result = sync(crm, store)
-    assert any("for the new field(s) Blocker__c" in each for each in result.remarks)
+    assert any("for the new field Blocker__c" in each for each in result.remarks)
     assert store.latest("Opportunity")["record"].str.contains('"Blocker__c":"legal"').all()
     assert store.fields == ("Blocker__c", "Region__c")
 
@@ -253,8 +254,9 @@ def test_a_first_reading_that_is_gone_on_with_has_no_new_fields(tmp_path):
     with pytest.raises(Killed):
         sync(crm, RawStore(folder))
     crm.during = lambda name: None
-    result = sync(crm, RawStore(folder))
-    assert result.remarks == ["Opportunity: went on with a reading that was stopped"]
+    with speaking("fr"):
+        result = sync(crm, RawStore(folder))
+    assert result.remarks == ["Opportunity\u00a0: une lecture interrompue a été reprise"]
 
 
 def test_an_organisation_that_takes_another_name_is_the_same(tmp_path):

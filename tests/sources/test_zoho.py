@@ -20,7 +20,7 @@ from winpredict.ingest.profiles import load_profile
 from winpredict.simulate.world import simulate
 from winpredict.sources import _zoho_api, _zoho_reading
 from winpredict.sources._zoho_objects import Owners, contact_records, custom_fields, timeline_records
-from winpredict.sources.source import FieldChange, ScoreField
+from winpredict.sources.source import FieldChange, FieldOutcome, ScoreField
 from winpredict.sources.zoho import ZohoSource, connect
 
 OVERLAP, NOW = pd.Timedelta("10min"), pd.Timestamp("2030-01-01", tz="UTC")
@@ -340,13 +340,13 @@ def test_faults_change_nothing(world, tmp_path):
 
 
 def test_fields_are_made_five_at_a_time_and_only_once(server, source):
-    assert source.create_fields(SCORES) == {field.name: "made" for field in SCORES}
-    assert source.create_fields(SCORES) == {field.name: "there already" for field in SCORES}
+    assert source.create_fields(SCORES) == {field.name: FieldOutcome("made") for field in SCORES}
+    assert source.create_fields(SCORES) == {field.name: FieldOutcome("there already") for field in SCORES}
     told = {each.name for each in source.describe().custom_fields if each.name.startswith("WinPredict")}
     assert told == {"WinPredict_More"}  # the config pushes nothing into that one
     server.changing.most_fields = 0
     found = source.create_fields((ScoreField("Other", "Other", "text"),))
-    assert "FIELD_LIMIT_EXCEEDED" in found["Other"]
+    assert "FIELD_LIMIT_EXCEEDED" in found["Other"].remark
     server.rate_limiter.scopes.discard("ZohoCRM.settings.fields.CREATE")
     with pytest.raises(CRMSignInError, match=r"ZohoCRM\.settings\.fields\.CREATE"):
         source.create_fields((ScoreField("Another", "Another", "text"),))

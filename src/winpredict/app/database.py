@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import sessionmaker
 
 from winpredict.errors import ConfigError, WorkspaceError
+from winpredict.locale.text import text
 from winpredict.sources.warehouse import address_of
 
 FILE = "app.db"
@@ -96,7 +97,7 @@ def open_database(url: str, workspace: Path) -> Database:
     address = _address(url, workspace)
     told = address.render_as_string(hide_password=True)
     if address.get_backend_name() not in _WRITING:
-        raise ConfigError(f"the app's database is SQLite or PostgreSQL; {told} is neither")
+        raise ConfigError(text("the app's database is SQLite or PostgreSQL; {told} is neither", told=told))
     # what is stored stays out of messages and logs
     engine = create_engine(address, hide_parameters=True, **_options(address))
     try:
@@ -107,10 +108,15 @@ def open_database(url: str, workspace: Path) -> Database:
             _prepare_postgresql(engine)
         _migrate(engine)
     except (DatabaseError, OSError) as error:
-        raise WorkspaceError(f"the app's database {told} cannot be used: {error.__cause__ or error}") from None
+        raise WorkspaceError(
+            text("the app's database {told} cannot be used: {cause}", told=told, cause=error.__cause__ or error)
+        ) from None
     except CommandError:
         raise WorkspaceError(
-            f"the app's database {told} was written by a later winpredict; use that one, or a copy from before"
+            text(
+                "the app's database {told} was written by a later winpredict; use that one, or a copy from before",
+                told=told,
+            )
         ) from None
     return Database(engine)
 

@@ -13,6 +13,7 @@ from winpredict.app.database import Database
 from winpredict.app.records import Setting
 from winpredict.config import Config
 from winpredict.errors import ConfigError
+from winpredict.locale.text import text
 from winpredict.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -194,8 +195,12 @@ class Desk:
         foreign = sorted(set(model.builder_paths) - set(self.config.builders))
         if foreign:  # whoever can write into a model's files must not choose what code runs here
             raise ConfigError(
-                f"model {version} computes features by {', '.join(foreign)}, which `builders` in this desk's config "
-                "does not name; name it there if you trust that code"
+                text(
+                    "model {version} computes features by {foreign}, which `builders` in this desk's config "
+                    "does not name; name it there if you trust that code",
+                    version=version,
+                    foreign=", ".join(foreign),
+                )
             )
         return Loaded(state, crm, model, version, DealScorer(model, crm))
 

@@ -7,6 +7,7 @@ from winpredict.app.publishing import publish, published
 from winpredict.app.records import Setting
 from winpredict.config import App, Run
 from winpredict.errors import WinPredictError, WorkspaceError
+from winpredict.locale.text import text
 from winpredict.workspace import Workspace
 
 #: The tables from which was published last: hash, so that they are read again only after a change.
@@ -67,14 +68,18 @@ def publish_latest(
 
     scores = workspace.latest_scores()
     if scores is None:
-        raise WorkspaceError(f"{workspace.folder} has no scores yet; run `winpredict score` first")
+        raise WorkspaceError(text("{folder} has no scores yet; run `winpredict score` first", folder=workspace.folder))
     before = published(database)
     if len(scores):
         made_by, champion = sorted(scores["model_version"].astype(str).unique()), str(version_of(workspace.folder))
         if made_by != [champion]:
             raise WinPredictError(
-                f"the latest scores are by model {', '.join(made_by)} and the champion is model {champion}, whose "
-                "reasons the pages tell; run `winpredict score` first"
+                text(
+                    "the latest scores are by model {made_by} and the champion is model {champion}, whose "
+                    "reasons the pages tell; run `winpredict score` first",
+                    made_by=", ".join(made_by),
+                    champion=champion,
+                )
             )
         if (
             before is not None

@@ -21,6 +21,7 @@ from winpredict.app.records import Person
 from winpredict.app.sign_in_throttle import AppSignInError
 from winpredict.config import App
 from winpredict.errors import ConfigError
+from winpredict.locale.text import text
 from winpredict.sources.secrets import find_secret
 
 SECRET = "oidc_client_secret"
@@ -72,9 +73,9 @@ class Provider:
     def __init__(self, settings: App) -> None:
         self.issuer, self.public_url = settings.oidc_issuer.rstrip("/"), settings.public_url.rstrip("/")
         if not _is_safe(self.issuer):
-            raise ConfigError("app.oidc_issuer must be an https:// address: who speaks for it lets anybody in")
+            raise ConfigError(text("app.oidc_issuer must be an https:// address: who speaks for it lets anybody in"))
         if not settings.oidc_client_id:
-            raise ConfigError("app.oidc_issuer is set and app.oidc_client_id is not; the provider tells it")
+            raise ConfigError(text("app.oidc_issuer is set and app.oidc_client_id is not; the provider tells it"))
         with warnings.catch_warnings():  # that httpx will have a successor is no news for who runs a desk
             warnings.simplefilter("ignore")
             from authlib.integrations.starlette_client import OAuth
@@ -160,12 +161,16 @@ def person_of(session: DatabaseSession, identity: Identity) -> Person:
     person = session.scalar(select(Person).where(Person.oidc_identity == identity.name))
     if person is None:
         if not identity.email or len(identity.name) > _LONGEST_IDENTITY:
-            raise AppSignInError("your company's account has no verified e-mail address, by which you could be found")
+            raise AppSignInError(
+                text("your company's account has no verified e-mail address, by which you could be found")
+            )
         person = session.scalar(select(Person).where(Person.email == identity.email))
         if person is not None and person.oidc_identity is not None:
-            raise AppSignInError("this e-mail address belonged to another account of your company; ask your admin")
+            raise AppSignInError(
+                text("this e-mail address belonged to another account of your company; ask your admin")
+            )
     if person is None or not person.active:
-        raise AppSignInError("nobody with your e-mail address may sign in here; ask your admin to add you")
+        raise AppSignInError(text("nobody with your e-mail address may sign in here; ask your admin to add you"))
     if person.oidc_identity is None:
         person.oidc_identity = identity.name
         audit(session, person, "account linked", person.email, {"identity": identity.name})
@@ -189,9 +194,11 @@ def _is_safe(issuer: str) -> bool:
 def _failed(error: Exception | None) -> AppSignInError:
     # never what it says: it may hold a code or a token, and the browser may have brought it
     _log.warning("signing in by OpenID failed: %s", type(error).__name__)
-    return AppSignInError("signing in with your company's account failed; start again")
+    return AppSignInError(text("signing in with your company's account failed; start again"))
 
 
 def _down(error: Exception) -> ProviderDownError:
     _log.warning("the OpenID provider does not answer as it should: %s", type(error).__name__)
-    return ProviderDownError("your company's sign-in does not answer; try again in a minute, or use your password")
+    return ProviderDownError(
+        text("your company's sign-in does not answer; try again in a minute, or use your password")
+    )

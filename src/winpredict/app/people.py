@@ -15,6 +15,7 @@ from sqlalchemy.orm import joinedload
 from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role, Session
 from winpredict.errors import WinPredictError
 from winpredict.locale.language import languages
+from winpredict.locale.text import text
 
 if TYPE_CHECKING:
     from pwdlib import PasswordHash
@@ -60,7 +61,7 @@ def add_person(
     """
     address = normal_email(email)
     if session.scalar(select(Person.id).where(Person.email == address)) is not None:
-        raise WinPredictError(f"{address} is there already; change that person instead")
+        raise WinPredictError(text("{address} is there already; change that person instead", address=address))
     hashed = None if password is None else hash_password(password)
     person = Person(
         email=address,
@@ -98,7 +99,7 @@ def normal_email(email: str) -> str:
     address = email.strip().lower()
     name, at, host = address.rpartition("@")
     if not (name and at and "." in host) or any(letter.isspace() for letter in address) or len(address) > 320:
-        raise WinPredictError("that is no e-mail address; write it as ann@example.com")
+        raise WinPredictError(text("that is no e-mail address; write it as ann@example.com"))
     return address
 
 
@@ -111,7 +112,13 @@ def hash_password(password: str) -> str:
         When the password is too short or too long.
     """
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise WinPredictError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters; take a longer one")
+        raise WinPredictError(
+            text(
+                "a password has {shortest_password} to {longest_password} characters; take a longer one",
+                shortest_password=SHORTEST_PASSWORD,
+                longest_password=LONGEST_PASSWORD,
+            )
+        )
     return password_hasher().hash(password)
 
 
@@ -157,7 +164,13 @@ def make_token(
     """
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
-        raise WinPredictError(f"a key has scopes of {', '.join(SCOPES)}; not {', '.join(unknown) or 'none'}")
+        raise WinPredictError(
+            text(
+                "a key has scopes of {scopes}; not {unknown}",
+                scopes=", ".join(SCOPES),
+                unknown=", ".join(unknown) or text("none"),
+            )
+        )
     key = f"wp_{secrets.token_urlsafe(32)}"
     token = ApiToken(
         person_id=person.id,
@@ -196,7 +209,7 @@ def deactivate(session: DatabaseSession, person: Person, by: Person | None) -> N
         When somebody shuts themselves out, or the last admin is shut out.
     """
     if by is not None and by.id == person.id:
-        raise WinPredictError("nobody shuts themselves out; ask another admin")
+        raise WinPredictError(text("nobody shuts themselves out; ask another admin"))
     _keep_an_admin(session, person)
     person.active = False
     sign_out_everywhere(session, person)
@@ -231,9 +244,9 @@ def change_role(
         When somebody changes their own role, the last admin is to become something else, or the role is unknown.
     """
     if by is not None and by.id == person.id:
-        raise WinPredictError("nobody changes their own role; ask another admin")
+        raise WinPredictError(text("nobody changes their own role; ask another admin"))
     if role not in list(Role):
-        raise WinPredictError(f"{role} is no role; there are {', '.join(Role)}")
+        raise WinPredictError(text("{role} is no role; there are {roles}", role=role, roles=", ".join(Role)))
     if role != Role.ADMIN:
         _keep_an_admin(session, person)
     details = {"role": [str(person.role), str(role)], "crm_user_id": [person.crm_user_id, crm_user_id]}
@@ -288,7 +301,13 @@ def change_language(session: DatabaseSession, person: Person, language: str | No
         When nothing is translated into that language.
     """
     if language is not None and language not in languages():
-        raise WinPredictError(f"unknown language {language}; choose one of {', '.join(languages())}")
+        raise WinPredictError(
+            text(
+                "unknown language {language}; choose one of {languages}",
+                language=language,
+                languages=", ".join(languages()),
+            )
+        )
     before, person.language = person.language, language
     audit(session, by, "language changed", person.email, {"language": [before, person.language]})
 
@@ -299,7 +318,7 @@ def _keep_an_admin(session: DatabaseSession, person: Person) -> None:
         return
     others = select(Person.id).where(Person.role == Role.ADMIN, Person.active, Person.id != person.id).limit(1)
     if session.scalar(others) is None:
-        raise WinPredictError(f"{person.email} is the only admin; make somebody else one first")
+        raise WinPredictError(text("{email} is the only admin; make somebody else one first", email=person.email))
 
 
 def sign_out_everywhere(session: DatabaseSession, person: Person) -> None:

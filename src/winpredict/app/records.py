@@ -8,6 +8,7 @@ from sqlalchemy import JSON, DateTime, ForeignKey, Index, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from winpredict.errors import WinPredictError
+from winpredict.locale.text import text
 
 
 class Role(StrEnum):
@@ -30,7 +31,7 @@ class UTCTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise WinPredictError(f"{value} has no time zone; the app stores moments in UTC")
+            raise WinPredictError(text("{value} has no time zone; the app stores moments in UTC", value=value))
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:

@@ -15,6 +15,7 @@ from winpredict.app.application import create_app
 from winpredict.app.desk import Desk
 from winpredict.config import Config
 from winpredict.errors import ConfigError, WinPredictError
+from winpredict.locale.text import text
 from winpredict.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -94,7 +95,10 @@ def require_database_for(workers: int, config: Config) -> None:
     """
     if workers > 1 and not is_postgresql(config):
         raise ConfigError(
-            f"{workers} workers need PostgreSQL, which `app.database` in the config names; SQLite serves one worker"
+            text(
+                "{workers} workers need PostgreSQL, which `app.database` in the config names; SQLite serves one worker",
+                workers=workers,
+            )
         )
 
 
@@ -179,7 +183,9 @@ def _bound(host: str, port: int) -> socket.socket:
         # the protocol by name: else asyncio leaves Nagle's algorithm on, and many an answer waits for 40 ms
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
-        raise ConfigError(f"{host} is no address of this machine: {error.strerror}") from None
+        raise ConfigError(
+            text("{host} is no address of this machine: {strerror}", host=host, strerror=error.strerror)
+        ) from None
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(place)
@@ -188,7 +194,12 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise ConfigError(
-            f"cannot listen on {host}, port {port}: {error.strerror}. Name another port with --port, or 0 for any"
+            text(
+                "cannot listen on {host}, port {port}: {strerror}. Name another port with --port, or 0 for any",
+                host=host,
+                port=port,
+                strerror=error.strerror,
+            )
         ) from None
     bound.set_inheritable(True)
     return bound

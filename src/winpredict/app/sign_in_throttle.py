@@ -25,6 +25,7 @@ from winpredict.app.database import Database
 from winpredict.app.people import LONGEST_PASSWORD, now, password_hasher
 from winpredict.app.records import Person, SignInAttempt
 from winpredict.errors import WinPredictError
+from winpredict.locale.text import text
 
 WINDOW = timedelta(minutes=15)
 #: Wrong passwords within the window: of one source for one person, of one address for anybody, and for one person from
@@ -124,7 +125,7 @@ class Queue:
             When too many wait.
         """
         if not self._places.acquire(blocking=False):
-            raise CrowdedError("very many people sign in at this moment; try again in a few seconds")
+            raise CrowdedError(text("very many people sign in at this moment; try again in a few seconds"))
         turn = self._threads.submit(check)
         turn.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(turn)
@@ -170,13 +171,13 @@ def check_password(database: Database, email: str, password: str, source: Source
     asked = _normal(email)
     with database.writing() as session:
         if _too_many(session, asked, source):
-            raise TooManyTriesError("too many wrong passwords; wait a quarter of an hour, or ask your admin")
+            raise TooManyTriesError(text("too many wrong passwords; wait a quarter of an hour, or ask your admin"))
         attempt = _begin(session, asked, source)
         person = session.scalar(select(Person).where(Person.email == asked, Person.active))
     stored = None if person is None else person.password_hash
     right, better = _verify(password, stored)
     if person is None or not right:
-        raise AppSignInError("that e-mail address and password do not belong together")
+        raise AppSignInError(text("that e-mail address and password do not belong together"))
     with database.writing() as session:
         kept = session.get(SignInAttempt, attempt)
         if kept is not None:
@@ -184,7 +185,7 @@ def check_password(database: Database, email: str, password: str, source: Source
         person = session.get(Person, person.id)
         # deactivated, or given another password, while this one was looked at
         if person is None or not person.active or person.password_hash != stored:
-            raise AppSignInError("that e-mail address and password do not belong together")
+            raise AppSignInError(text("that e-mail address and password do not belong together"))
         if better is not None:
             person.password_hash = better
         return person

@@ -15,10 +15,9 @@ from winpredict._internal.error_log import unexpected_error
 from winpredict.cli import data, demo, features, live, modelling, models, people, push, report, run, scoring, spark
 from winpredict.cli import serve as desk
 from winpredict.cli.speaking import INTERRUPTED as INTERRUPTED
-from winpredict.cli.speaking import in_language
+from winpredict.cli.speaking import USER_MUST_CHANGE_SOMETHING, in_language
 from winpredict.errors import WinPredictError
 
-USER_MUST_CHANGE_SOMETHING = 2
 #: As sysexits.h has it: an internal error.
 UNEXPECTED = 70
 BROKEN_PIPE = 141

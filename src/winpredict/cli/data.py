@@ -129,11 +129,17 @@ def check(workspace_folder: WorkspaceOption = None, config: ConfigOption = None,
         seen = Observations.of(crm)
         words = leaking_words(crm) if settings.model.text == "auto" else {}
     observed = seen.summary(audit, attributes.observed_deals)
-    leaks = [f"  drop words of {name}: it {reason}" for name, reason in words.items() if name not in attributes.drop]
+    used = {name: reason for name, reason in words.items() if name not in attributes.drop}
+    leaks = [text("drop words of {name}: it {reason}", name=name, reason=reason) for name, reason in used.items()]
     respond(
-        {"quality": quality.findings, "leakage": audit.columns, "observed": seen.columns, "words": words},
+        {
+            "quality": quality.findings,
+            "leakage": audit.columns.assign(reason=audit.columns["reason"].map(str)),
+            "observed": seen.columns,
+            "words": {name: str(reason) for name, reason in words.items()},
+        },
         lambda console: console.print(
-            quality.summary(), "\n".join([audit.summary(), *leaks]), observed, sep="\n\n", soft_wrap=True
+            quality.summary(), "\n  ".join(map(str, [audit.summary(), *leaks])), observed, sep="\n\n", soft_wrap=True
         ),
         as_json=as_json,
     )
@@ -258,8 +264,10 @@ def _proposal(paths: Sequence[str], limits: "InputLimits") -> "tuple[Guess, Impo
 
     if any(is_warehouse(path) for path in paths):
         raise ProfileError(
-            "name a mapping profile with --profile; one is proposed for files only. Save the table of deals as CSV or "
-            "Parquet, and import that without --profile"
+            text(
+                "name a mapping profile with --profile; one is proposed for files only. Save the table of "
+                "deals as CSV or Parquet, and import that without --profile"
+            )
         )
     with progress(said("reading")) as report_progress:
         guess = propose(paths, limits=limits)
@@ -309,21 +317,29 @@ def _accepted_proposal(workspace: "Workspace", paths: Sequence[str], limits: "In
     proposal = profile_yaml(guess.profile)
     if imported is None:
         raise ProfileError(
-            f"the proposed profile does not work: {refusal}. Print it with `winpredict import PATH --guess`, "
-            "correct it, and name it with --profile"
+            text(
+                "the proposed profile does not work: {refusal}. Print it with `winpredict import PATH "
+                "--guess`, correct it, and name it with --profile",
+                refusal=refusal,
+            )
         )
     print(imported.understood.summary(), file=sys.stderr)
     if imported.understood.doubtful and not yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ProfileError(
-                f"{len(imported.understood.points)} point(s) above should be confirmed, and there is no terminal to "
-                "ask on. Nothing was stored. Run it again with --yes, or save the profile (`winpredict import PATH "
-                "--guess > my.yaml`), correct it, and name it with --profile"
+                text(
+                    "{n} point(s) above should be confirmed, and there is no terminal to ask on. Nothing was "
+                    "stored. Run it again with --yes, or save the profile (`winpredict import PATH --guess > "
+                    "my.yaml`), correct it, and name it with --profile",
+                    n=len(imported.understood.points),
+                )
             )
         if not typer.confirm(said("Import it like this?"), default=False, err=True):
             raise ProfileError(
-                "nothing was stored. Save the profile (`winpredict import PATH --guess > my.yaml`), correct it, and "
-                "name it with --profile"
+                text(
+                    "nothing was stored. Save the profile (`winpredict import PATH --guess > my.yaml`), "
+                    "correct it, and name it with --profile"
+                )
             )
     with workspace.writing():
         return workspace.keep_profile(guess.profile.name or "proposed", proposal)
@@ -338,7 +354,10 @@ def _show_import(
 ) -> None:
     if understood:
         console.print(imported.understood.summary(), soft_wrap=True)
-    rows = [_ROWS[name].with_values(n=n) if name in _ROWS else f"{name} {n}" for name, n in _rows(workspace)]
+    rows = [
+        _ROWS[name].with_values(n=n) if name in _ROWS else said("{table} {n:count}", table=name, n=n)
+        for name, n in _rows(workspace)
+    ]
     console.print(said("Stored in {folder}: {rows:listed}", folder=workspace.folder, rows=rows), soft_wrap=True)
     command = f"winpredict check --workspace {workspace.folder}"
     console.print(said("Next: {command}", command=command), soft_wrap=True)

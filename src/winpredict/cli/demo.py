@@ -19,7 +19,7 @@ from winpredict.cli.scoring import score_workspace, scores_table
 from winpredict.cli.serve import run_desk
 from winpredict.cli.shell import format_command, quote
 from winpredict.errors import ConfigError, WorkspaceError
-from winpredict.locale.text import said
+from winpredict.locale.text import said, text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,7 +74,7 @@ def demo(
     """
     workspace, config = workspace_at(workspace_folder), demo_config(seed)
     if serve and crm is not None:
-        raise ConfigError("--serve works on files of a simulated company; leave --crm out")
+        raise ConfigError(text("--serve works on files of a simulated company; leave --crm out"))
     if serve:
         _demo_desk(workspace, on_loopback(config, port), deals or _DEALS, password, as_json=as_json)
     elif crm is not None:
@@ -197,8 +197,10 @@ def _refuse_real_data(workspace: "Workspace") -> None:
     synced = {record["crm"] for record in imports if "crm" in record} | {name for name in CRMS if accounts[name]}
     if any(_EXPORT not in parts for parts in files) or any(accounts[name] != played.get(name) for name in synced):
         raise WorkspaceError(
-            f"{workspace.folder} holds data of your own, which the demo would replace; name another folder with "
-            "--workspace"
+            text(
+                "{folder} holds data of your own, which the demo would replace; name another folder with --workspace",
+                folder=workspace.folder,
+            )
         )
 
 

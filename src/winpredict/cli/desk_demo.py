@@ -30,7 +30,12 @@ _ACCOUNT_COLUMNS = {
     "in_the_crm": Column(text("In the CRM")),
     "password": Column(text("Password")),
 }
-_NAMES = {"rep": "Demo rep", "manager": "Demo manager", "scientist": "Demo scientist", "admin": "Demo admin"}
+_NAMES = {
+    "rep": text("Demo rep"),
+    "manager": text("Demo manager"),
+    "scientist": text("Demo scientist"),
+    "admin": text("Demo admin"),
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,9 @@ def on_loopback(config: "Config", port: int | None) -> "Config":
     wanted = usual.port if port is None else port
     if not can_listen(_LOOPBACK, wanted):
         if port is not None:
-            raise ConfigError(f"port {port} is taken; name another one with --port, or 0 for any free one")
+            raise ConfigError(
+                text("port {port} is taken; name another one with --port, or 0 for any free one", port=port)
+            )
         wanted = 0
     return config.model_copy(update={"app": usual.model_copy(update={"port": wanted})})
 
@@ -152,7 +159,7 @@ def _let_in(session: "DatabaseSession", role: str, user: str | None, password: s
     email = f"{role}@example.com"
     person = session.scalar(select(Person).where(Person.email == email))
     if person is None:
-        return add_person(session, email, _NAMES[role], Role(role), password=password, crm_user_id=user)
+        return add_person(session, email, str(_NAMES[role]), Role(role), password=password, crm_user_id=user)
     # of an earlier demo in this workspace
     change_password(session, person, password, None)
     if not person.active:

@@ -69,7 +69,9 @@ def connect(
     from winpredict.sources.crms import connect_to
 
     if out is not None and out.exists():
-        raise WorkspaceError(f"{out} exists already and may have been edited; name another file with --out")
+        raise WorkspaceError(
+            text("{out} exists already and may have been edited; name another file with --out", out=out)
+        )
     source = connect_to(crm, load_config(config))
     with progress(said("asking {crm}", crm=crm)):
         description = source.describe()
@@ -119,7 +121,7 @@ def sync(
     from winpredict.config import load_config
 
     if full and replay:
-        raise CRMError("--replay reads nothing and --full reads everything; leave one of them out")
+        raise CRMError(text("--replay reads nothing and --full reads everything; leave one of them out"))
     workspace, settings = workspace_at(workspace_folder), load_config(config)
     with workspace.writing():
         done = sync_workspace(workspace, crm, settings, profile=profile, full=full, replay=replay)
@@ -218,14 +220,21 @@ def _refuse_others(workspace: "Workspace", crm: str) -> None:
         return
     if workspace.buckets() is not None:
         raise WorkspaceError(
-            f"the tables of {workspace.folder} are split into buckets, which sync does not rebuild; name another "
-            "folder with --workspace"
+            text(
+                "the tables of {folder} are split into buckets, which sync does not rebuild; name another "
+                "folder with --workspace",
+                folder=workspace.folder,
+            )
         )
     others = {each["crm"] for each in workspace.manifest["imports"] if each.get("crm", crm) != crm}
     if others:
         raise WorkspaceError(
-            f"{workspace.folder} is synced with {', '.join(sorted(others))}; name another folder for {crm} with "
-            "--workspace"
+            text(
+                "{folder} is synced with {others}; name another folder for {crm} with --workspace",
+                folder=workspace.folder,
+                others=", ".join(sorted(others)),
+                crm=crm,
+            )
         )
 
 

@@ -11,10 +11,9 @@ from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.live import WorkspaceSync, sync_workspace
 from winpredict.cli.modelling import train_workspace, training_facts
 from winpredict.cli.output import cell
-from winpredict.cli.push import push_counts
 from winpredict.cli.scoring import score_workspace
 from winpredict.errors import CRMError
-from winpredict.locale.text import Text, said, texts
+from winpredict.locale.text import Text, said, text, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from winpredict.models.registry import ModelVersion
     from winpredict.models.trained import TrainedModel
     from winpredict.sources.push import Pushed
+    from winpredict.sources.source import FieldOutcome
     from winpredict.workspace import Workspace
 
 #: What the fake servers and all clients are made with.
@@ -56,7 +56,7 @@ class LiveDemo:
     crm, account : str
     training : tuple
         The model, its version and its drivers.
-    fields : dict of str to str
+    fields : dict of str to FieldOutcome
         The fields that were made in the CRM, and what became of each.
     syncs : tuple of WorkspaceSync
         The first, and the one a day later.
@@ -73,7 +73,7 @@ class LiveDemo:
     crm: str
     account: str
     training: "tuple[TrainedModel, ModelVersion, pd.DataFrame]"
-    fields: dict[str, str]
+    fields: "dict[str, FieldOutcome]"
     syncs: tuple[WorkspaceSync, WorkspaceSync]
     pushes: "tuple[Pushed, Pushed]"
     changes: dict[str, int]
@@ -93,7 +93,7 @@ class LiveDemo:
             "account": self.account,
             "read": [_counts(each) for each in self.syncs],
             "training": training_facts(*self.training),
-            "fields": self.fields,
+            "fields": {name: str(outcome) for name, outcome in self.fields.items()},
             "pushed": [each.counts for each in self.pushes],
             "values_written": self.values,
             "changes": self.changes,
@@ -117,7 +117,7 @@ class LiveDemo:
             )
         )
         yield said("Created the fields {fields:listed}", fields=[*self.fields])
-        yield said("Pushed: {result:listed}", result=push_counts(self.pushes[0]))
+        yield said("Pushed: {result:listed}", result=self.pushes[0].outcome())
         for change in self.pushes[0].changes[:1]:
             yield said("Deal {deal} in the CRM:", deal=change.deal_id)
             for name, value in change.new.items():
@@ -128,7 +128,7 @@ class LiveDemo:
             "Synced again, only what had changed: {new:count} new, {changed:count} changed, {deleted:count} deleted",
             **second,
         )
-        yield said("Scored and pushed again: {result:listed}", result=push_counts(self.pushes[1]))
+        yield said("Scored and pushed again: {result:listed}", result=self.pushes[1].outcome())
         if (moved := self._moved()) is not None:
             yield said(
                 "Largest move: deal {deal}, from {before:percent} to {after:percent}",
@@ -168,7 +168,10 @@ def require_installed() -> None:
     if absent := [name for name in _NEEDED if find_spec(name) is None]:
         needs = ", ".join(absent)
         raise CRMError(
-            f'simulating a live CRM needs {needs}, which is not installed: pip install "winpredict[app,crm]"'
+            text(
+                'simulating a live CRM needs {needs}, which is not installed: pip install "winpredict[app,crm]"',
+                needs=needs,
+            )
         )
 
 

@@ -95,9 +95,7 @@ def train(
         model, version, drivers = train_workspace(workspace, tables, settings, as_of=day)
 
     def show(console: "Console") -> None:
-        from winpredict.report.model_card import trained_on
-
-        console.print("\n- ".join([str(trained_on(model)), *model.notes]), soft_wrap=True)
+        console.print("\n- ".join(map(str, [model.trained_on, *model.notes])), soft_wrap=True)
         read = {each.column for each in model.recipe.wording}
         for name, reason in model.dropped_attributes.items():
             if name in read:  # the notes tell which of its words are used
@@ -223,7 +221,7 @@ def show_backtest(console: "Console", result: "Backtest", *, details: bool = Tru
         for frame, title, head in segments:
             if not frame.empty:
                 console.print(table(_named_rows(frame), title, _by(head)))
-    for words in filter(None, (result.remark, result.verdict)):
+    for words in filter(None, (result.remark, str(result.verdict))):
         console.print(words, soft_wrap=True)
 
 
@@ -262,7 +260,7 @@ def _show_curve(console: "Console", curve: "LearningCurve") -> None:
         n=len(curve.predictions),
     )
     console.print(table(curve.figures, str(title), _CURVE))
-    for words in filter(None, (*curve.skipped, curve.note, curve.verdict)):
+    for words in (*curve.remarks, curve.verdict):
         console.print(words, soft_wrap=True)
 
 
@@ -276,8 +274,8 @@ def training_facts(model: "TrainedModel", version: "ModelVersion", drivers: "pd.
         "figures": model.figures,
         "features": len(model.info),
         "attributes": model.attributes,
-        "dropped_attributes": model.dropped_attributes,
-        "notes": model.notes,
+        "dropped_attributes": {name: str(reason) for name, reason in model.dropped_attributes.items()},
+        "notes": [str(note) for note in model.notes],
         "drivers": drivers,
     }
 
@@ -285,7 +283,7 @@ def training_facts(model: "TrainedModel", version: "ModelVersion", drivers: "pd.
 def backtest_facts(result: "Backtest", run_id: str) -> dict[str, Any]:
     """What ``backtest --json`` prints."""
     return {
-        "verdict": result.verdict,
+        "verdict": str(result.verdict),
         "remark": result.remark,
         "kind": result.kind,
         "still_open": result.still_open,

@@ -1,7 +1,6 @@
 """``winpredict models list``, ``show`` and ``promote``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,7 +66,7 @@ def list_(workspace_folder: WorkspaceOption = None, as_json: JsonOption = False)
         else:
             console.print(said("{folder} has no trained model yet", folder=workspace.folder), soft_wrap=True)
 
-    respond({"models": models}, show, as_json=as_json)
+    respond({"models": [each.to_dict() for each in models]}, show, as_json=as_json)
 
 
 @app.command("show")
@@ -100,9 +99,9 @@ def show_(
             labels = {each.name: each.label for each in read_features(workspace.folder, version)}
             console.print(table(named_drivers(drivers, labels), said("Top drivers"), DRIVER_COLUMNS))
         for note in version.notes:
-            console.print(f"- {note}")
+            console.print(f"- {note}", soft_wrap=True)
 
-    respond(asdict(version) | {"drivers": drivers}, show, as_json=as_json)
+    respond(version.to_dict() | {"drivers": drivers}, show, as_json=as_json)
 
 
 @app.command("promote")
@@ -124,7 +123,7 @@ def promote_(
     with workspace.writing():
         champion = promote(workspace.folder, version)
     respond(
-        asdict(champion),
+        champion.to_dict(),
         lambda console: console.print(said("Model {version} is now the champion.", version=champion.version)),
         as_json=as_json,
     )

@@ -180,7 +180,9 @@ def _person(session: "DatabaseSession", email: str) -> "Person":
     address = normal_email(email)
     person = session.scalar(select(Person).where(Person.email == address))
     if person is None:
-        raise WinPredictError(f"no account with the address {address}; see `winpredict people list`")
+        raise WinPredictError(
+            text("no account with the address {address}; see `winpredict people list`", address=address)
+        )
     return person
 
 
@@ -190,14 +192,14 @@ def _role(name: str) -> Any:
     try:
         return Role(name.lower())
     except ValueError:
-        raise WinPredictError(f"{name!r} is not a role; choose {', '.join(Role)}") from None
+        raise WinPredictError(text("{name!r} is not a role; choose {role}", name=name, role=", ".join(Role))) from None
 
 
 def _password(email: str, from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not _at_a_terminal():
-        raise WinPredictError("no terminal to ask for the password on; pass it with --password-stdin")
+        raise WinPredictError(text("no terminal to ask for the password on; pass it with --password-stdin"))
     return str(typer.prompt(said("Password of {person}", person=email), hide_input=True, confirmation_prompt=True))
 
 

@@ -18,23 +18,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from winpredict.sources.push import Pushed
+    from winpredict.sources.source import FieldOutcome
     from winpredict.workspace import Workspace
 
 #: All was done but for records that the CRM refused.
 SOME_REFUSED = 1
 _SHOWN = 10
-#: What became of deals, but for those that were or would be changed.
-_VERDICTS: Mapping[str, Text] = {
-    "refused": texts("{n:count} deal refused by the CRM", "{n:count} deals refused by the CRM"),
-    "unchanged": texts("{n:count} deal already up to date", "{n:count} deals already up to date"),
-    "newer": texts(
-        "{n:count} deal with later scores left as it is", "{n:count} deals with later scores left as they are"
-    ),
-    "kept": texts(
-        "{n:count} deal changed by somebody else left as it is",
-        "{n:count} deals changed by somebody else left as they are",
-    ),
-    "gone": texts("{n:count} deal no longer in the CRM", "{n:count} deals no longer in the CRM"),
+#: What became of a field, by its state and by whether there is more to say.
+_CREATED: Mapping[tuple[str, bool], Text] = {
+    ("made", False): text("Field {name} created"),
+    ("made", True): text("Field {name} created; {remark}"),
+    ("there already", False): text("Field {name} exists already"),
+    ("there already", True): text("Field {name} exists already; {remark}"),
+    ("not made", False): text("Field {name} was not created"),
+    ("not made", True): text("Field {name} was not created: {remark}"),
 }
 
 
@@ -71,7 +68,7 @@ def push(
 
     workspace, settings = existing_workspace(workspace_folder), load_config(config)
     source, folder = connect_to(crm, settings), workspace.folder / "push"
-    created: dict[str, str] = {}
+    created: dict[str, FieldOutcome] = {}
     with workspace.writing(), progress_bar(said("pushing to {crm}", crm=crm)) as bar:
         if undo is not None:
             pushed = pushing.undo(source, undo, folder, apply=apply, progress=bar)
@@ -80,7 +77,11 @@ def push(
                 created = pushing.create_fields(source, settings.crm.push)
             scores = latest_scores(workspace)
             pushed = pushing.push(source, scores, settings.crm.push, folder, apply=apply, limit=limit, progress=bar)
-    respond(pushed.to_dict() | {"fields": created}, lambda console: _show(console, pushed, created), as_json=as_json)
+    respond(
+        pushed.to_dict() | {"fields": {name: str(outcome) for name, outcome in created.items()}},
+        lambda console: _show(console, pushed, created),
+        as_json=as_json,
+    )
     if pushed.refused:
         raise typer.Exit(SOME_REFUSED)
 
@@ -97,38 +98,23 @@ def latest_scores(workspace: "Workspace") -> "pd.DataFrame":
 
     scores = workspace.latest_scores()
     if scores is None:
-        raise WinPredictError(f"{workspace.folder} holds no scores yet; run `winpredict score` first")
+        raise WinPredictError(
+            text("{folder} holds no scores yet; run `winpredict score` first", folder=workspace.folder)
+        )
     tables = workspace.tables()
     parts = [tables] if isinstance(tables, CRMData) else tables
     closed = {deal for part in parts for deal in part.deals.loc[part.deals["outcome"] != "open", "deal_id"]}
     return scores[~scores["deal_id"].isin(closed)]
 
 
-def push_counts(pushed: "Pushed") -> list[Text]:
-    """What became of how many deals."""
-    counts = pushed.counts
-    changed = (
-        texts("{n:count} deal written", "{n:count} deals written", n=counts.get("written", 0))
-        if pushed.applied
-        else texts("{n:count} deal would change", "{n:count} deals would change", n=counts.get("differs", 0))
-    )
-    return [changed, *(words.with_values(n=counts[name]) for name, words in _VERDICTS.items() if name in counts)]
-
-
-def _field_created(name: str, outcome: str) -> str:
-    """What became of a field that was to be created."""
-    if outcome == "made":
-        return said("Field {name} created", name=name)
-    if outcome == "there already":
-        return said("Field {name} exists already", name=name)
-    return said("Field {name} was not created: {reason}", name=name, reason=outcome.removeprefix("not made: "))
-
-
-def _show(console: "Console", pushed: "Pushed", created: dict[str, str]) -> None:
+def _show(console: "Console", pushed: "Pushed", created: "Mapping[str, FieldOutcome]") -> None:
     import pandas as pd
 
     for name, outcome in created.items():
-        console.print(_field_created(name, outcome), soft_wrap=True)
+        console.print(
+            str(_CREATED[outcome.state, bool(outcome.remark)].with_values(name=name, remark=outcome.remark)),
+            soft_wrap=True,
+        )
     rows = [
         (change.deal_id, name, cell(change.old[name]), cell(new))
         for change in pushed.changes[:_SHOWN]
@@ -148,7 +134,7 @@ def _show(console: "Console", pushed: "Pushed", created: dict[str, str]) -> None
             else texts("Would change, the first {n:count} deal", "Would change, the first {n:count} deals", n=n)
         )
         console.print(table(pd.DataFrame(rows, columns=[*columns]), str(title), columns))
-    console.print(", ".join(map(str, push_counts(pushed))))
+    console.print(pushed.summary())
     for deal_id, reason in pushed.refused.items():
         console.print(said("Refused: deal {deal}: {reason}", deal=deal_id, reason=reason), soft_wrap=True)
     if not pushed.applied and pushed.changes:

@@ -160,7 +160,7 @@ def _model_card(workspace: "Workspace", model: "TrainedModel", title: str) -> "R
     from winpredict.models.backtest_record import read_backtest
     from winpredict.report.model_card import model_card
 
-    verdict, tables = read_backtest(workspace.folder) or ("", {})
+    verdict, tables = read_backtest(workspace.folder) or (None, {})
     return model_card(model, name=title, backtest=tables, verdict=verdict)
 
 
@@ -207,7 +207,10 @@ def _settings_of(model: "ModelVersion") -> "Config":
         return Config.model_validate(values)
     except ValidationError:
         raise ConfigError(
-            f"the settings of model {model.version} cannot be read back; name a config file with --config"
+            said(
+                "the settings of model {version} cannot be read back; name a config file with --config",
+                version=model.version,
+            )
         ) from None
 
 

@@ -94,7 +94,7 @@ def run(
     try:
         result = run_steps(workspace, crm, lambda done: _ScheduledRun(workspace, crm, settings, done).steps())
     except WorkspaceBusyError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(said("error: {error}", error=error), file=sys.stderr)
         raise typer.Exit(BUSY) from None
     respond(result.to_dict(), lambda console: _show(console, result), as_json=as_json)
     if result.code:

@@ -180,7 +180,9 @@ def _values_by_feature(options: list[str]) -> dict[str, float]:
         try:
             values[name.strip()] = float(value)
         except ValueError:
-            raise WinPredictError(f"--what-if {each!r}: write it as FEATURE=NUMBER, such as touches_30d=6") from None
+            raise WinPredictError(
+                text("--what-if {each!r}: write it as FEATURE=NUMBER, such as touches_30d=6", each=each)
+            ) from None
     return values
 
 

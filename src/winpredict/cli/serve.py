@@ -153,7 +153,9 @@ def require_app() -> None:
     """
     if absent := [name for name in _NEEDED if find_spec(name) is None]:
         needs = ", ".join(absent)
-        raise ConfigError(f'the win desk needs {needs}, which is not installed: pip install "winpredict[app]"')
+        raise ConfigError(
+            text('the win desk needs {needs}, which is not installed: pip install "winpredict[app]"', needs=needs)
+        )
 
 
 def is_encrypted(settings: "Config") -> bool:

@@ -16,7 +16,7 @@ from winpredict.cli.options import (
 from winpredict.cli.output import respond
 from winpredict.cli.speaking import in_language
 from winpredict.errors import WinPredictError
-from winpredict.locale.text import said
+from winpredict.locale.text import said, text
 
 app = typer.Typer(
     no_args_is_help=True, help="Import, features and scores on a Spark cluster, for data beyond one machine."
@@ -121,7 +121,7 @@ def _require_pyspark() -> None:
     from importlib.util import find_spec
 
     if find_spec("pyspark") is None:
-        raise WinPredictError("this needs PySpark: install winpredict[spark], and Java 17 or later")
+        raise WinPredictError(text("this needs PySpark: install winpredict[spark], and Java 17 or later"))
 
 
 @app.callback()

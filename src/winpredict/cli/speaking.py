@@ -10,17 +10,19 @@ from typing import Any
 import typer
 
 from winpredict.cli.options import LocaleOption
+from winpredict.errors import WinPredictError
 from winpredict.locale.formats import counting_in
 from winpredict.locale.language import ENGLISH, Language, speaking
 from winpredict.locale.text import said
 
+USER_MUST_CHANGE_SOMETHING = 2
 INTERRUPTED = 130
 
 
 def in_language(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option ``--locale``; it speaks that language, and counts in the config's currency.
 
-    Stopped by Ctrl-C, it says so and ends with 130.
+    An error made for people is said in that language and ends it with 2; stopped by Ctrl-C, it says so, with 130.
 
     Parameters
     ----------
@@ -34,6 +36,9 @@ def in_language(command: Callable[..., Any]) -> Callable[..., Any]:
         with speaking(language), counting_in(currency):
             try:
                 return command(*args, **options)
+            except WinPredictError as error:
+                print(said("error: {error}", error=error), file=sys.stderr)
+                raise typer.Exit(USER_MUST_CHANGE_SOMETHING) from None
             except KeyboardInterrupt:
                 print(said("Stopped. The workspace is as it was before the step under way."), file=sys.stderr)
                 raise typer.Exit(INTERRUPTED) from None

@@ -131,8 +131,14 @@ def _require_enough(rows: pd.DataFrame) -> None:
     won, lost = int(ended.get("won", 0)), int(ended.get("lost", 0))
     if min(won, lost) < MIN_EACH:
         raise TooLittleDataError(
-            f"only {won} won and {lost} lost deals of these data were ever seen open, and drivers are tested on "
-            f"{MIN_EACH} of each at the least; import a longer history, or name a later day with --as-of"
+            text(
+                "only {won} won and {lost} lost deals of these data were ever seen open, and drivers are "
+                "tested on {min_each} of each at the least; import a longer history, or name a later day with "
+                "--as-of",
+                won=won,
+                lost=lost,
+                min_each=MIN_EACH,
+            )
         )
 
 

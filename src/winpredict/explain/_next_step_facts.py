@@ -14,6 +14,7 @@ from winpredict.errors import WinPredictError
 from winpredict.explain.deal_flags import days_overdue, deal_flags, silence, silence_limit, stay_limit, whole
 from winpredict.features.observed import OBSERVED
 from winpredict.features.wording import MENTIONS
+from winpredict.locale.text import text
 from winpredict.models.stage_norms import Norm, StageNorms, figure, stages_of, words_of
 
 Floats = NDArray[np.float64]
@@ -209,7 +210,14 @@ def _competitor(value: str) -> str | None:
 def _one_each(name: str, values: ArrayLike, length: int) -> NDArray[Any]:
     out = np.asarray(values, dtype=object)
     if out.shape != (length,):
-        raise WinPredictError(f"next_steps: {name} has {out.size} values for {length} deals; give one each")
+        raise WinPredictError(
+            text(
+                "next_steps: {name} has {size} values for {length} deals; give one each",
+                name=name,
+                size=out.size,
+                length=length,
+            )
+        )
     return out
 
 

@@ -201,7 +201,7 @@ def over_time(
     """
     moment = crm.known_until if as_of is None else utc(as_of)
     if not crm.dated or moment is None:
-        raise WinPredictError("these deals carry no dates, so nothing is known of an earlier day")
+        raise WinPredictError(text("these deals carry no dates, so nothing is known of an earlier day"))
     model.refuse_hindsight(moment)
     snapshots = snapshots_over_time(crm, snapshot_of(crm, deal_id, moment), every_days)
     odds = model.odds(model.build_features(crm, snapshots, cross_deal_history=cross_deal_history))
@@ -222,10 +222,10 @@ def _days_between(
 ) -> tuple[pd.Timestamp, pd.Timestamp]:
     until = crm.known_until if end is None else end
     if not crm.dated or until is None:
-        raise WinPredictError("these deals carry no dates, so nothing is known of an earlier day")
+        raise WinPredictError(text("these deals carry no dates, so nothing is known of an earlier day"))
     first, last = utc(start), utc(until)
     if not first < last:
-        raise WinPredictError(f"{first} is not before {last}; give the earlier day first")
+        raise WinPredictError(text("{first} is not before {last}; give the earlier day first", first=first, last=last))
     model.refuse_hindsight(last)
     return first, last
 

@@ -383,8 +383,10 @@ def _one_snapshot_per_deal(crm: CRMData) -> pd.DataFrame:
     snapshots = every(crm, _EVERY_DAYS) if crm.dated and len(crm.deals) else undated_snapshots(crm)
     if snapshots.empty:
         raise TooLittleDataError(
-            "no deal of these data was open on any day that is looked at, so there is nothing to read drivers off; "
-            "import a longer history, or name a later day with --as-of"
+            text(
+                "no deal of these data was open on any day that is looked at, so there is nothing to read "
+                "drivers off; import a longer history, or name a later day with --as-of"
+            )
         )
     draw = pd.util.hash_pandas_object(snapshots[["deal_id", "as_of"]], index=False).to_numpy()
     snapshots = snapshots.assign(_draw=draw).sort_values("_draw").drop_duplicates("deal_id")

@@ -12,7 +12,7 @@ from winpredict.explain.contributions import contributions
 from winpredict.explain.reasons import snapshot_of
 from winpredict.explain.themes import themes_of
 from winpredict.features.cross_deal_history import CrossDealHistory
-from winpredict.locale.text import said, texts
+from winpredict.locale.text import said, text, texts
 from winpredict.models.splits import known_before
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
@@ -111,7 +111,7 @@ def similar(
     same stage are preferred where there are enough.
     """
     if not crm.dated:
-        raise WinPredictError("these deals carry no dates, so deals cannot be compared at the same age")
+        raise WinPredictError(text("these deals carry no dates, so deals cannot be compared at the same age"))
     moment = crm.known_until if as_of is None else utc(as_of)
     model.refuse_hindsight(moment)
     own = snapshot_of(crm, deal_id, moment)

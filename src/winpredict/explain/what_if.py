@@ -14,7 +14,7 @@ from winpredict.explain.reasons import snapshot_of
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.description import FeatureInfo
 from winpredict.locale import formats
-from winpredict.locale.text import said
+from winpredict.locale.text import said, text
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
@@ -210,10 +210,17 @@ def check_figure(model: TrainedModel, name: str, value: float) -> None:
             if possible
             else "this model has no figure that can be, as it knows no touches, people or times of deals"
         )
-        raise WinPredictError(f"what if {name}: that cannot be asked; {others}")
+        raise WinPredictError(text("what if {name}: that cannot be asked; {others}", name=name, others=others))
     low, high = model.reference_ranges.covered[name]
     if not low <= float(value) <= high:
         raise WinPredictError(
-            f"what if {name} were {value:g}: the data cover {low:g} to {high:g} ({possible[name].label}); beyond "
-            "that the model would only guess"
+            text(
+                "what if {name} were {value}: the data cover {low} to {high} ({label}); beyond that the model "
+                "would only guess",
+                name=name,
+                value=f"{value:g}",
+                low=f"{low:g}",
+                high=f"{high:g}",
+                label=possible[name].label,
+            )
         )

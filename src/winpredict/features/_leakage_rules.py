@@ -1,10 +1,11 @@
-"""When the evidence says that an attribute leaks: one rule a function, one sentence a finding."""
+"""When the evidence says that an attribute leaks: one rule a function, one clause a finding."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from winpredict.features._leakage_evidence import NO_VALUE, Evidence
-from winpredict.features._leakage_population import MIN_DEALS, Separation
+from winpredict.features._leakage_population import MIN_DEALS, Outcome, Separation
+from winpredict.locale.text import Text, text, texts
 
 #: Lower bound of the AUC of closed against open deals of the same age from which a column is out.
 SEPARATES = 0.75
@@ -33,7 +34,7 @@ IN_FUTURE = 0.01
 #: Distinct values per filled row from which a text says nothing that a second deal could share.
 IDENTIFIES = 0.9
 
-Rule = Callable[[Evidence], str | None]
+Rule = Callable[[Evidence], Text | None]
 
 _ELAPSED = frozenset(["elapsed", "duration", "days", "day", "hours", "weeks", "velocity", "cycle"])
 _COUNTED = frozenset(["count", "counts", "number", "num", "total"])
@@ -89,12 +90,13 @@ _ENDING = frozenset(
         "won",
     ]
 )
-_NAMES: tuple[tuple[tuple[frozenset[str], ...], str], ...] = (
-    ((_ELAPSED,), "measures elapsed time"),
-    ((_COUNTED, _HAPPENED), "counts what happened over the deal's life"),
-    ((_LATEST, _TOUCHED), "moves with every touch"),
-    ((_WINDOW, _PERIOD), "sums over a window that ends at the export, with the deal's own ending in it"),
-    ((_ENDING,), "speaks of the deal's ending"),
+#: What a name says of its column, as a clause whose subject is the column.
+_NAMES: tuple[tuple[tuple[frozenset[str], ...], Text], ...] = (
+    ((_ELAPSED,), text("measures elapsed time")),
+    ((_COUNTED, _HAPPENED), text("counts what happened over the deal's life")),
+    ((_LATEST, _TOUCHED), text("moves with every touch")),
+    ((_WINDOW, _PERIOD), text("sums over a window that ends at the export, with the deal's own ending in it")),
+    ((_ENDING,), text("speaks of the deal's ending")),
 )
 _NEXT, _STEP = "next", frozenset(["step", "steps"])
 _IDENTIFIER = frozenset(["code", "guid", "id", "key", "no", "number", "num", "ref", "reference", "uuid"])
@@ -111,136 +113,222 @@ def words(column: str) -> frozenset[str]:
     return frozenset(word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", column))
 
 
-def suspicion(column: str) -> str | None:
+def suspicion(column: str) -> Text | None:
     """What a column's name says of it, where that is final only at the close; None for any other name.
 
     Examples
     --------
-    >>> suspicion("Sales Stage Change Count")
-    "counts what happened over the deal's life"
+    >>> print(suspicion("Sales Stage Change Count"))
+    counts what happened over the deal's life
     """
     found = words(column)
     return next((meaning for groups, meaning in _NAMES if all(found & group for group in groups)), None)
 
 
-def leak(evidence: Evidence) -> str | None:
-    """The first reason to drop an attribute, or None."""
+def leak(evidence: Evidence) -> Text | None:
+    """The first reason to drop an attribute, as a clause, or None."""
     return next((reason for reason in (rule(evidence) for rule in RULES) if reason is not None), None)
 
 
-def _says_nothing(e: Evidence) -> str | None:
+def _says_nothing(e: Evidence) -> Text | None:
     if e.values == 0:
-        return f"empty on all {e.deals:,} deals"
+        return texts("empty on {n:count} deal, the only one", "empty on all {n:count} deals", n=e.deals)
     if e.values == 1 and e.filled == 1:
-        return f"the same value on all {e.deals:,} deals"
+        return texts("one value on {n:count} deal, the only one", "the same value on all {n:count} deals", n=e.deals)
     return None
 
 
-def _dates_the_ending(e: Evidence) -> str | None:
+def _dates_the_ending(e: Evidence) -> Text | None:
     use = e.date_use
     if use is None:
         return None
     if use.on_closing_day >= ON_CLOSING_DAY:
-        share = _percent(use.on_closing_day)
-        return f"a date that falls within a day of the closing on {share} of the closed deals that have it"
+        return text(
+            "a date that falls within a day of the closing on {share:percent} of the closed deals that have it",
+            share=use.on_closing_day,
+        )
     if use.after_creation >= AFTER_CREATION and use.in_future < IN_FUTURE:
-        return (
-            f"a date that lies after the deal's creation in {_percent(use.after_creation)} of cases and in the future "
-            f"in {_percent(use.in_future)}: it records something that happened on the way, unknown until then"
+        return text(
+            "a date that lies after the deal's creation in {after:percent} of cases and in the future in "
+            "{future:percent}: it records something that happened on the way, unknown until then",
+            after=use.after_creation,
+            future=use.in_future,
         )
     return None
 
 
-def _stands_on_one_side(e: Evidence) -> str | None:
+#: Changes at the close, by the ending: of what is filled in, and of a value.
+_FILLED: Mapping[Outcome, Text] = {
+    "won": text(
+        "changes at the close: filled in on {closed:percent} of {closed_deals:count} won deals but on {open:percent} "
+        "of {open_deals:count} open deals of the same age"
+    ),
+    "lost": text(
+        "changes at the close: filled in on {closed:percent} of {closed_deals:count} lost deals but on {open:percent} "
+        "of {open_deals:count} open deals of the same age"
+    ),
+}
+_CHANGES: Mapping[Outcome, Text] = {
+    "won": text(
+        "changes at the close: {value!r} on {closed:percent} of {closed_deals:count} won deals but on {open:percent} "
+        "of {open_deals:count} open deals of the same age"
+    ),
+    "lost": text(
+        "changes at the close: {value!r} on {closed:percent} of {closed_deals:count} lost deals but on {open:percent} "
+        "of {open_deals:count} open deals of the same age"
+    ),
+}
+
+
+def _stands_on_one_side(e: Evidence) -> Text | None:
     found = e.tell_tale
     if found is None or found.chance >= NO_ACCIDENT:
         return None
-    closed, still_open = found.closed, found.open
-    what = f"{found.value!r}"
+    deals = {"closed_deals": found.closed_deals, "open_deals": found.open_deals}
     if found.value == NO_VALUE:
-        what, closed, still_open = "filled in", 1 - closed, 1 - still_open
-    return (
-        f"changes at the close: {what} on {_percent(closed)} of {found.closed_deals:,} {found.outcome} deals but on "
-        f"{_percent(still_open)} of {found.open_deals:,} open deals of the same age"
-    )
+        return _FILLED[found.outcome].with_values(closed=1 - found.closed, open=1 - found.open, **deals)
+    return _CHANGES[found.outcome].with_values(value=found.value, closed=found.closed, open=found.open, **deals)
 
 
-def _separates_from_open(e: Evidence) -> str | None:
-    name = suspicion(e.column)
-    threshold = SEPARATES if name is None else SEPARATES_WITH_NAME
-    for outcome, found in (("won", e.won_from_open), ("lost", e.lost_from_open)):
+#: Tells closed deals from open ones, by the ending: for itself, and where the name says as much.
+_SEPARATES: Mapping[Outcome, Text] = {
+    "won": text(
+        "tells won deals from open deals of the same age (AUC {auc:precise}, at least {low:precise}): it is filled in "
+        "or changed at the close"
+    ),
+    "lost": text(
+        "tells lost deals from open deals of the same age (AUC {auc:precise}, at least {low:precise}): it is filled in "
+        "or changed at the close"
+    ),
+}
+_SEPARATES_AS_NAMED: Mapping[Outcome, Text] = {
+    "won": text(
+        "its name says that it {meaning}, and it tells won deals from open deals of the same age (AUC {auc:precise}, "
+        "at least {low:precise}): it is filled in or changed at the close"
+    ),
+    "lost": text(
+        "its name says that it {meaning}, and it tells lost deals from open deals of the same age (AUC {auc:precise}, "
+        "at least {low:precise}): it is filled in or changed at the close"
+    ),
+}
+
+
+def _separates_from_open(e: Evidence) -> Text | None:
+    meaning = suspicion(e.column)
+    threshold = SEPARATES if meaning is None else SEPARATES_WITH_NAME
+    sides: tuple[tuple[Outcome, Separation], ...] = (("won", e.won_from_open), ("lost", e.lost_from_open))
+    for outcome, found in sides:
         if found.low > threshold:
-            because = "" if name is None else f"its name says that it {name}, and it "
-            return (
-                f"{because}tells {outcome} deals from open deals of the same age (AUC {_auc(found)}): it is "
-                "filled in or changed at the close"
-            )
+            told = _SEPARATES[outcome] if meaning is None else _SEPARATES_AS_NAMED[outcome].with_values(meaning=meaning)
+            return told.with_values(auc=found.auc, low=found.low)
     return None
 
 
-def _too_good(e: Evidence) -> str | None:
+def _too_good(e: Evidence) -> Text | None:
     if e.won_from_lost.low > TOO_GOOD:
-        return f"too good to be true: alone it tells won from lost deals with an AUC of {_auc(e.won_from_lost)}"
+        return text(
+            "too good to be true: alone it tells won from lost deals with an AUC of {auc:precise}, at least "
+            "{low:precise}",
+            auc=e.won_from_lost.auc,
+            low=e.won_from_lost.low,
+        )
     return None
 
 
-def _pure(e: Evidence) -> str | None:
+#: Values with which nearly all deals end alike, by the ending: none, and any other.
+_PURE_EMPTY: Mapping[Outcome, Text] = {
+    "won": text(
+        "too good to be true: of {deals:count} closed deals where it is empty, {share:percent} are won, at least "
+        "{ratio:count} times the odds of all closed deals"
+    ),
+    "lost": text(
+        "too good to be true: of {deals:count} closed deals where it is empty, {share:percent} are lost, at least "
+        "{ratio:count} times the odds of all closed deals"
+    ),
+}
+_PURE: Mapping[Outcome, Text] = {
+    "won": text(
+        "too good to be true: of {deals:count} closed deals where it is {value!r}, {share:percent} are won, at least "
+        "{ratio:count} times the odds of all closed deals"
+    ),
+    "lost": text(
+        "too good to be true: of {deals:count} closed deals where it is {value!r}, {share:percent} are lost, at least "
+        "{ratio:count} times the odds of all closed deals"
+    ),
+}
+
+
+def _pure(e: Evidence) -> Text | None:
     found = e.pure
     if found is None or found.odds_ratio < PURE_ODDS_RATIO or found.share < PURE_SHARE:
         return None
-    what = "empty" if found.value == NO_VALUE else f"{found.value!r}"
-    return (
-        f"too good to be true: of {found.deals:,} closed deals where it is {what}, {_percent(found.share)} are "
-        f"{found.outcome}, at least {found.odds_ratio:.0f} times the odds of all closed deals"
-    )
+    is_empty = found.value == NO_VALUE
+    told = _PURE_EMPTY[found.outcome] if is_empty else _PURE[found.outcome].with_values(value=found.value)
+    return told.with_values(deals=found.deals, share=found.share, ratio=found.odds_ratio)
 
 
-def _grows(e: Evidence) -> str | None:
-    name = suspicion(e.column)
-    threshold = GROWS if name is None else GROWS_WITH_NAME
+def _grows(e: Evidence) -> Text | None:
+    meaning = suspicion(e.column)
+    threshold = GROWS if meaning is None else GROWS_WITH_NAME
     grows_open = e.grows_open > threshold or not e.comparable
-    if grows_open and e.grows_closed > threshold:
-        because = "" if name is None else f"its name says that it {name}, and it "
-        return (
-            f"{because}grows with the deal (rank correlation with its length at least {e.grows_closed:.2f} among "
-            f"closed deals): a clock or a counter, whose earlier values are not recorded"
-        )
-    return None
-
-
-def _filled_on_the_way(e: Evidence) -> str | None:
-    if e.filled_with_age > FILLED_ON_THE_WAY and e.filled_with_length > FILLED_WITH_LENGTH:
-        return (
-            f"filled in on the way: on {_percent(e.filled_young)} of the younger and {_percent(e.filled_old)} of the "
-            "older half of open deals, and nothing records when"
-        )
-    return None
-
-
-def _named_for_the_ending(e: Evidence) -> str | None:
-    name = suspicion(e.column)
-    if name is None or e.comparable or not e.won_from_lost.low > TELLS_WITH_NAME:
+    if not (grows_open and e.grows_closed > threshold):
         return None
-    return (
-        f"its name says that it {name}, it tells won from lost deals (AUC {_auc(e.won_from_lost)}), and there are no "
-        "open deals of the same age to show that it was so before the close"
+    if meaning is None:
+        return text(
+            "grows with the deal (rank correlation with its length at least {correlation:multiple} among closed "
+            "deals): a clock or a counter, whose earlier values are not recorded",
+            correlation=e.grows_closed,
+        )
+    return text(
+        "its name says that it {meaning}, and it grows with the deal (rank correlation with its length at least "
+        "{correlation:multiple} among closed deals): a clock or a counter, whose earlier values are not recorded",
+        meaning=meaning,
+        correlation=e.grows_closed,
     )
 
 
-def _typed_over(e: Evidence) -> str | None:
+def _filled_on_the_way(e: Evidence) -> Text | None:
+    if e.filled_with_age > FILLED_ON_THE_WAY and e.filled_with_length > FILLED_WITH_LENGTH:
+        return text(
+            "filled in on the way: on {young:percent} of the younger and {old:percent} of the older half of open "
+            "deals, and nothing records when",
+            young=e.filled_young,
+            old=e.filled_old,
+        )
+    return None
+
+
+def _named_for_the_ending(e: Evidence) -> Text | None:
+    meaning = suspicion(e.column)
+    if meaning is None or e.comparable or not e.won_from_lost.low > TELLS_WITH_NAME:
+        return None
+    return text(
+        "its name says that it {meaning}, it tells won from lost deals (AUC {auc:precise}, at least {low:precise}), "
+        "and there are no open deals of the same age to show that it was so before the close",
+        meaning=meaning,
+        auc=e.won_from_lost.auc,
+        low=e.won_from_lost.low,
+    )
+
+
+def _typed_over(e: Evidence) -> Text | None:
     found = words(e.column)
     if _NEXT not in found or not found & _STEP:
         return None
-    return "is typed over as the deal goes on: it shows the last step, and earlier ones only where syncs saw them"
+    return text("is typed over as the deal goes on: it shows the last step, and earlier ones only where syncs saw them")
 
 
-def identifies(e: Evidence) -> str | None:
+def identifies(e: Evidence) -> Text | None:
     """That hardly two deals have the same value."""
     if e.kind == "date" or e.distinct < IDENTIFIES or e.filled * e.deals < MIN_DEALS:
         return None
     if e.kind == "number" and not (e.whole and words(e.column) & _IDENTIFIER):
         return None
-    return f"like an identifier: {e.values:,} different values on {round(e.filled * e.deals):,} deals, nothing to learn"
+    return text(
+        "like an identifier: {values:count} different values on {deals:count} deals, nothing to learn",
+        values=e.values,
+        deals=round(e.filled * e.deals),
+    )
 
 
 #: In the order in which they are tried; the first that fires gives the reason.
@@ -257,12 +345,3 @@ RULES: tuple[Rule, ...] = (
     _typed_over,
     identifies,
 )
-
-
-def _percent(share: float) -> str:
-    share = round(share, 3)
-    return f"{share:.1%}" if 0 < share < 0.1 or 0.9 < share < 1 else f"{share:.0%}"
-
-
-def _auc(separation: Separation) -> str:
-    return f"{separation.auc:.2f}, at least {separation.low:.2f}"

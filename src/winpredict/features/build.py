@@ -17,6 +17,7 @@ from winpredict.features.builders import Feature, FeatureBuilder, default_builde
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.description import FeatureInfo
 from winpredict.features.past import Past
+from winpredict.locale.text import Text, text
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import text_dtype
 
@@ -31,13 +32,13 @@ class Features:
         One row a snapshot, in the snapshots' order: float64, or text for columns of the unit "category".
     info : tuple of FeatureInfo
         One for each column of the frame.
-    skipped : tuple of str
+    skipped : tuple of Text
         A sentence for each builder that had nothing to work on.
     """
 
     frame: pd.DataFrame
     info: tuple[FeatureInfo, ...]
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Text, ...] = ()
 
 
 def build_features(
@@ -97,14 +98,14 @@ def features_of(past: Past, builders: Sequence[FeatureBuilder]) -> Features:
 def _built(past: Past, builders: Sequence[FeatureBuilder]) -> Features:
     columns: dict[str, Any] = {}
     info: list[FeatureInfo] = []
-    skipped: list[str] = []
+    skipped: list[Text] = []
     for builder in builders:
         absent = [table for table in builder.needs if not past.has(table)]
         if absent:
-            skipped.append(f"{builder.name} left out: no table {' or '.join(absent)}")
+            skipped.append(_without_table(builder.name, absent))
             continue
         if builder.needs_dates and not past.dated:
-            skipped.append(f"{builder.name} left out: the deals carry no dates")
+            skipped.append(text("{builder} left out: the deals carry no dates", builder=builder.name))
             continue
         for feature in builder.build(past):
             # an attribute of the CRM may be called what a figure is called
@@ -112,6 +113,13 @@ def _built(past: Past, builders: Sequence[FeatureBuilder]) -> Features:
             columns[name] = _column(feature, len(past))
             info.append(feature.info(name, builder.name))
     return Features(pd.DataFrame(columns, index=range(len(past))), tuple(info), tuple(skipped))
+
+
+def _without_table(builder: str, absent: Sequence[str]) -> Text:
+    """That a builder is left out, with the tables of which it needs one."""
+    if len(absent) == 1:
+        return text("{builder} left out: no table {table}", builder=builder, table=absent[0])
+    return text("{builder} left out: none of the tables {tables}", builder=builder, tables=", ".join(absent))
 
 
 @cache
@@ -140,11 +148,17 @@ def _from_path(path: str) -> FeatureBuilder:
         builder = kind() if isinstance(kind, type) and issubclass(kind, FeatureBuilder) else None
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"builders: {path!r} cannot be loaded ({error}); write it as package.module:ClassName"
+            text(
+                "builders: {path!r} cannot be loaded ({error}); write it as package.module:ClassName",
+                path=path,
+                error=error,
+            )
         ) from None
     if builder is None:
         raise ConfigError(
-            f"builders: {path!r} is not a FeatureBuilder; derive the class from winpredict.FeatureBuilder"
+            text(
+                "builders: {path!r} is not a FeatureBuilder; derive the class from winpredict.FeatureBuilder", path=path
+            )
         )
     return builder
 
@@ -163,5 +177,12 @@ def _column(feature: Feature, length: int) -> Any:
         return pd.array(values, dtype=text_dtype())
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.shape != (length,):
-        raise TableError(f"feature {feature.name} has {numbers.size} values for {length} snapshots; give one each")
+        raise TableError(
+            text(
+                "feature {name} has {size} values for {length} snapshots; give one each",
+                name=feature.name,
+                size=numbers.size,
+                length=length,
+            )
+        )
     return np.where(np.isinf(numbers), np.nan, numbers)

@@ -24,6 +24,7 @@ from winpredict.features.cross_deal_history import CrossDealFacts, CrossDealHist
 from winpredict.features.description import FeatureInfo
 from winpredict.features.events import DealEvents
 from winpredict.features.snapshots import every, labelled
+from winpredict.locale.text import text
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData
 
@@ -158,7 +159,9 @@ def open_dataset(folder: Path) -> FeatureDataset:
     """
     first = next(Path(folder).glob(f"rows/bucket=*/{_INFO}"), None)
     if first is None:
-        raise WorkspaceError(f"{folder} holds no feature rows; run `winpredict features --out {folder}` first")
+        raise WorkspaceError(
+            text("{folder} holds no feature rows; run `winpredict features --out {folder}` first", folder=folder)
+        )
     info = tuple(FeatureInfo.from_json(each) for each in json.loads(first.read_text()))
     return FeatureDataset(Path(folder), info)
 
@@ -244,7 +247,9 @@ def _same_plan(folder: Path, plan: str) -> None:
         return
     ours = path.exists() and len(path.read_text()) == len(plan)
     if folder.exists() and any(folder.iterdir()) and not ours:
-        raise WorkspaceError(f"{folder} holds other files; name an empty or new folder for the feature rows")
+        raise WorkspaceError(
+            text("{folder} holds other files; name an empty or new folder for the feature rows", folder=folder)
+        )
     for name in ("rows", "company"):
         shutil.rmtree(folder / name, ignore_errors=True)
     with replacing(path) as temporary:

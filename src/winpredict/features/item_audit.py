@@ -10,10 +10,17 @@ from winpredict.features._leakage_population import Population
 from winpredict.features._leakage_rules import leak
 from winpredict.features.builders import FeatureBuilder, LineItems
 from winpredict.features.events import item_figures
+from winpredict.locale.text import Text, text
 from winpredict.tables.crm import CRMData
 
+_NOT_USED = {
+    "quantity": text("the quantity of line items is not used: {reason}"),
+    "value": text("the value of line items is not used: {reason}"),
+    "discount": text("the discount of line items is not used: {reason}"),
+}
 
-def leaking_figures(exported: CRMData) -> dict[str, str]:
+
+def leaking_figures(exported: CRMData) -> dict[str, Text]:
     """Which figures of line items look as if they had been changed at the close, and why.
 
     A discount that was given to close a deal stands on its items as if it had always been there. So the mean figures of
@@ -26,7 +33,7 @@ def leaking_figures(exported: CRMData) -> dict[str, str]:
 
     Returns
     -------
-    dict of str to str
+    dict of str to Text
         "quantity", "value" or "discount" to a clause; without those that nothing speaks against.
 
     Examples
@@ -54,7 +61,7 @@ def leaking_figures(exported: CRMData) -> dict[str, str]:
 
 def audited(
     builders: Iterable[FeatureBuilder], exported: CRMData
-) -> tuple[tuple[FeatureBuilder, ...], tuple[str, ...]]:
+) -> tuple[tuple[FeatureBuilder, ...], tuple[Text, ...]]:
     """The builders, with one of line items that leaves out what leaks, and a sentence for each figure left out.
 
     Parameters
@@ -63,7 +70,7 @@ def audited(
     exported : CRMData
     """
     leaking = leaking_figures(exported)
-    notes = tuple(f"the {name} of line items is not used: {reason}" for name, reason in leaking.items())
+    notes = tuple(_NOT_USED[name].with_values(reason=reason) for name, reason in leaking.items())
     safe = LineItems(without=sorted(leaking))
     return tuple(safe if type(each) is LineItems else each for each in builders), notes
 

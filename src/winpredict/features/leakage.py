@@ -11,6 +11,7 @@ from winpredict.features._leakage_evidence import Evidence, measure
 from winpredict.features._leakage_population import Population
 from winpredict.features._leakage_rules import identifies, leak
 from winpredict.features.telling_words import MIN_DEALS, is_free_text
+from winpredict.locale.text import Text, said, text, texts
 from winpredict.tables.crm import CRMData
 
 #: Canonical columns whose history no table records.
@@ -39,6 +40,21 @@ _FIGURES = (
     "grows_closed",
 )
 
+#: A line of the summary, by the verdict and by who decided.
+_VERDICTS = {
+    ("keep", "audit"): text("keep {name}: {reason}"),
+    ("keep", "config"): text("keep {name} (config): {reason}"),
+    ("drop", "audit"): text("drop {name}: {reason}"),
+    ("drop", "config"): text("drop {name} (config): {reason}"),
+}
+#: Of an attribute that the config decides, by the audit's verdict and that of the config.
+_OVERRULED = {
+    ("keep", "keep"): text("the config says so; as would the audit: {reason}"),
+    ("drop", "drop"): text("the config says so; as would the audit: {reason}"),
+    ("keep", "drop"): text("the config says so; the audit would keep it: {reason}"),
+    ("drop", "keep"): text("the config says so; the audit would drop it: {reason}"),
+}
+
 
 @dataclass(frozen=True)
 class LeakageAudit:
@@ -47,7 +63,7 @@ class LeakageAudit:
     Parameters
     ----------
     columns : DataFrame
-        One row an attribute: column, verdict (keep or drop), reason (a sentence), decided_by (audit or config), and
+        One row an attribute: column, verdict (keep or drop), reason (`Text`), decided_by (audit or config), and
         the evidence: kind (number, category or date), values (different ones), filled and filled_<group> (shares of
         all, open, won, lost, younger and older open deals), auc_won_open and auc_lost_open (closed against open
         deals, the weaker of those of the same age and those created at the same time), auc_won_lost (closed deals),
@@ -63,7 +79,7 @@ class LeakageAudit:
         return tuple(self.columns.loc[self.columns["verdict"] == "keep", "column"])
 
     @property
-    def dropped(self) -> dict[str, str]:
+    def dropped(self) -> dict[str, Text]:
         """The reason for each attribute that may not be used."""
         out = self.columns[self.columns["verdict"] == "drop"]
         return dict(zip(out["column"], out["reason"], strict=True))
@@ -71,12 +87,19 @@ class LeakageAudit:
     def summary(self) -> str:
         """The verdicts in words, dropped ones first."""
         if self.columns.empty:
-            return "Leakage audit: there are no attributes without a recorded history."
-        lines = [f"Leakage audit: {len(self.kept)} attribute(s) kept, {len(self.dropped)} dropped."]
-        for row in self.columns.sort_values("verdict", kind="stable").itertuples():
-            by_config = " (config)" if row.decided_by == "config" else ""
-            lines.append(f"  {row.verdict} {row.column}{by_config}: {row.reason}")
-        return "\n".join(lines)
+            return said("Leakage audit: there are no attributes without a recorded history.")
+        head = texts(
+            "Leakage audit: {n:count} attribute kept, {dropped:count} dropped.",
+            "Leakage audit: {n:count} attributes kept, {dropped:count} dropped.",
+            n=len(self.kept),
+            dropped=len(self.dropped),
+        )
+        rows = self.columns.sort_values("verdict", kind="stable").itertuples()
+        told = (
+            _VERDICTS[str(row.verdict), str(row.decided_by)].with_values(name=row.column, reason=row.reason)
+            for row in rows
+        )
+        return "\n".join([str(head), *(f"  {line}" for line in told)])
 
 
 def audit_attributes(
@@ -150,7 +173,7 @@ def audit_attributes(
             found = _only_words_count(name, values) or found
         if name == "account_id":
             found = None if evidence.filled == 1 else found
-            unlinked = None if found is None else f"the deal's account itself {found}"
+            unlinked = None if found is None else text("the deal's account itself: {reason}", reason=found)
         of_account = unlinked if name not in crm.deals else None
         rows.append(_row(evidence, of_account or found, keep, drop))
     return LeakageAudit(pd.DataFrame(rows, columns=["column", "verdict", "reason", "decided_by", *_FIGURES]))
@@ -189,34 +212,43 @@ def _values(crm: CRMData, name: str, population: Population) -> pd.Series:
     return of_account.reindex(population.deals["account_id"]).reset_index(drop=True)
 
 
-def _only_words_count(name: str, values: pd.Series) -> str | None:
+def _only_words_count(name: str, values: pd.Series) -> Text | None:
     """Why a text that hardly two deals share is not used as it stands; None where it is no free text but a code."""
     if not is_free_text(name, values):
         return None
-    return (
-        f"free text, {values.nunique():,} different ones on {values.notna().sum():,} deals: only its words can count, "
-        f"from {MIN_DEALS} deals on (model.text)"
+    return text(
+        "free text, {different:count} different ones on {deals:count} deals: only its words can count, from "
+        "{least:count} deals on (model.text)",
+        different=int(values.nunique()),
+        deals=int(values.notna().sum()),
+        least=MIN_DEALS,
     )
 
 
 def _check_overrules(attributes: Collection[str], keep: Collection[str], drop: Collection[str]) -> None:
     both = sorted(set(keep) & set(drop))
     if both:
-        raise ConfigError(f"leakage: {', '.join(both)} stand(s) under keep and under drop; leave it in one of them")
+        raise ConfigError(
+            text("leakage: {both} stand(s) under keep and under drop; leave it in one of them", both=", ".join(both))
+        )
     unknown = sorted((set(keep) | set(drop)) - set(attributes))
     if unknown:
         raise ConfigError(
-            f"leakage: keep or drop names {', '.join(unknown)}, not found among the attributes without history; "
-            f"those are {', '.join(attributes) or 'none'}"
+            text(
+                "leakage: keep or drop names {unknown}, not found among the attributes without history; those "
+                "are {attributes}",
+                unknown=", ".join(unknown),
+                attributes=", ".join(attributes) or text("none"),
+            )
         )
 
 
-def _row(evidence: Evidence, found: str | None, keep: Collection[str], drop: Collection[str]) -> dict[str, object]:
+def _row(evidence: Evidence, found: Text | None, keep: Collection[str], drop: Collection[str]) -> dict[str, object]:
     verdict, reason, decided_by = "keep" if found is None else "drop", found or _reason_to_keep(evidence), "audit"
     if evidence.column in keep or evidence.column in drop:
         wanted = "keep" if evidence.column in keep else "drop"
-        agreed = "as would the audit" if wanted == verdict else f"the audit would {verdict} it"
-        verdict, reason, decided_by = wanted, f"the config says so; {agreed}: {reason}", "config"
+        reason = _OVERRULED[verdict, wanted].with_values(reason=reason)
+        verdict, decided_by = wanted, "config"
     return {
         "column": evidence.column,
         "verdict": verdict,
@@ -237,16 +269,21 @@ def _figures(evidence: Evidence) -> dict[str, object]:
     return figures
 
 
-def _reason_to_keep(evidence: Evidence) -> str:
+def _reason_to_keep(evidence: Evidence) -> Text:
     if evidence.comparable:
         auc = np.nanmax([evidence.won_from_open.auc, evidence.lost_from_open.auc])
-        reason = f"looks alike on closed and open deals of the same age (AUC {auc:.2f})"
+        reason = text("looks alike on closed and open deals of the same age (AUC {auc:precise})", auc=float(auc))
     elif np.isnan(evidence.won_from_lost.auc):
-        reason = "too few closed deals to judge it"
+        reason = text("too few closed deals to judge it")
     else:
-        reason = (
-            f"no sign of a leak (AUC of won against lost {evidence.won_from_lost.auc:.2f}); no open deals to compare"
+        reason = text(
+            "no sign of a leak (AUC of won against lost {auc:precise}); no open deals to compare",
+            auc=evidence.won_from_lost.auc,
         )
     if evidence.kind == "category" and evidence.values > MANY_CATEGORIES:
-        reason += f"; {evidence.values:,} different values, too many to be used as categories"
+        return text(
+            "{reason}; {values:count} different values, too many to be used as categories",
+            reason=reason,
+            values=evidence.values,
+        )
     return reason

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from winpredict.features.observed import OBSERVED, seen_open
+from winpredict.locale.text import Text, said, text
 from winpredict.tables.crm import CRMData
 
 if TYPE_CHECKING:
@@ -85,20 +86,36 @@ class Observations:
     def summary(self, audit: "LeakageAudit", least: int) -> str:
         """In words, which attributes may be used as they were observed, and since when they were."""
         if self.columns.empty:
-            return "Observed attributes: none; a sync keeps what it sees of them (winpredict sync)."
+            return said("Observed attributes: none; a sync keeps what it sees of them (`winpredict sync`).")
         usable = self.usable(audit, least)
         kept = set(audit.kept)
-        lines = [f"Observed attributes: {len(self.columns)}, {len(usable)} of which the audit dropped come in."]
-        for row in self.columns.itertuples():
-            seen = f"since {row.since:%Y-%m-%d}, {row.won:,} won and {row.lost:,} lost deals seen while open"
-            lines.append(f"  {row.column}: {seen}; {_said(str(row.column), kept, usable, least)}")
-        return "\n".join(lines)
+        head = text(
+            "Observed attributes: {n:count}, {usable:count} of which the audit dropped come in.",
+            n=len(self.columns),
+            usable=len(usable),
+        )
+        lines = (
+            text(
+                "{name}: since {since:day}, {won:count} won and {lost:count} lost deals seen while open; {use}",
+                name=row.column,
+                since=row.since,
+                won=row.won,
+                lost=row.lost,
+                use=_use(str(row.column), kept, usable, least),
+            )
+            for row in self.columns.itertuples()
+        )
+        return "\n".join([str(head), *(f"  {line}" for line in lines)])
 
-    def notes(self, usable: Collection[str]) -> tuple[str, ...]:
+    def notes(self, usable: Collection[str]) -> tuple[Text, ...]:
         """A sentence for each attribute that is used as it was observed."""
         rows = self.columns[(OBSERVED + self.columns["column"].astype(object)).isin(list(usable))]
         return tuple(
-            f"{row.column} is used as it was observed since {row.since:%Y-%m-%d}, and counts as missing before"
+            text(
+                "{name} is used as it was observed since {since:day}, and counts as missing before",
+                name=row.column,
+                since=str(row.since),
+            )
             for row in rows.itertuples()
         )
 
@@ -111,9 +128,13 @@ def _tells_apart(values: pd.Series) -> bool:
     return len(named) > 0 and (len(named) < len(values) or not bool((named == named.iloc[0]).all()))
 
 
-def _said(name: str, kept: Collection[str], usable: Collection[str], least: int) -> str:
+def _use(name: str, kept: Collection[str], usable: Collection[str], least: int) -> Text:
     if name in kept:
-        return "used, before the first observation as that saw it"
+        return text("used, before the first observation as that saw it")
     if f"{OBSERVED}{name}" in usable:
-        return "used as observed, missing before"
-    return f"not used (from {least:,} such deals on, {MIN_OF_EITHER} of either outcome, if it tells deals apart)"
+        return text("used as observed, missing before")
+    return text(
+        "not used (from {least:count} such deals on, {each:count} of either outcome, if it tells deals apart)",
+        least=least,
+        each=MIN_OF_EITHER,
+    )

@@ -14,6 +14,7 @@ from winpredict.features.asof import AsOfTable, AsOfView, find_places, gathered,
 from winpredict.features.cross_deal_history import ALL, CrossDealFacts, CrossDealHistory, account_places
 from winpredict.features.events import DealEvents
 from winpredict.features.observed import ObservedAttributes, observed_column
+from winpredict.locale.text import text
 from winpredict.tables.crm import VERSIONED, CRMData
 from winpredict.tables.schema import TIME_DTYPE, text_dtype
 
@@ -84,8 +85,13 @@ class Past:
         if (self._row < 0).any():
             unknown = self.snapshots.loc[self._row < 0, "deal_id"]
             raise TableError(
-                f"{len(unknown)} of {len(self)} snapshots are of deals that are not in the deals table, such as "
-                f"{unknown.iloc[0]!r}; ids are text and case-sensitive"
+                text(
+                    "{unknown} of {snapshots} snapshots are of deals that are not in the deals table, such as "
+                    "{deal!r}; ids are text and case-sensitive",
+                    unknown=len(unknown),
+                    snapshots=len(self),
+                    deal=unknown.iloc[0],
+                )
             )
         accounts = () if self.crm.accounts is None else self.crm.accounts.columns
         absent = [
@@ -96,7 +102,9 @@ class Past:
             and name.removeprefix("account_") not in accounts
         ]
         if absent:
-            raise TableError(f"attribute not found among the columns of deals and accounts: {', '.join(absent)}")
+            raise TableError(
+                text("attribute not found among the columns of deals and accounts: {absent}", absent=", ".join(absent))
+            )
 
     @property
     def dated(self) -> bool:

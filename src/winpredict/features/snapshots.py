@@ -8,6 +8,7 @@ import pandas as pd
 
 from winpredict._internal.times import days as days_of
 from winpredict.errors import TableError
+from winpredict.locale.text import text
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import TIME_DTYPE
 
@@ -95,7 +96,7 @@ def on_stage_entry(crm: CRMData) -> pd.DataFrame:
     """
     history = crm.deal_history
     if history is None or "stage" not in history:
-        raise TableError("snapshots on stage entry need deal_history with stages, which these data lack")
+        raise TableError(text("snapshots on stage entry need deal_history with stages, which these data lack"))
     deals = _dated_deals(crm)
     changes = history.loc[history["stage"].notna(), ["deal_id", "changed_at"]].drop_duplicates()
     bounds = deals[["deal_id", "created_at"]].assign(end=_end(crm, deals))
@@ -126,7 +127,9 @@ def labelled(crm: CRMData, snapshots: pd.DataFrame) -> pd.DataFrame:
 
 def _dated_deals(crm: CRMData) -> pd.DataFrame:
     if len(crm.deals) and not crm.dated:
-        raise TableError("these deals carry no dates (deals.created_at is empty), so no snapshots of them can be taken")
+        raise TableError(
+            text("these deals carry no dates (deals.created_at is empty), so no snapshots of them can be taken")
+        )
     deals = crm.deals
     return deals[deals["created_at"].notna() & (deals["closed_at"].notna() | (deals["outcome"] == "open"))]
 

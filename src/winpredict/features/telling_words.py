@@ -17,6 +17,7 @@ from winpredict.features._leakage_rules import SEPARATES_WITH_NAME, leak
 from winpredict.features.builders.attributes import MAX_CATEGORIES
 from winpredict.features.observed import OBSERVED, observed_column
 from winpredict.features.wording import SUBJECTS, Mentions, words_of
+from winpredict.locale.text import Text, text, texts
 from winpredict.tables.crm import CRMData
 
 #: Fewest deals that must carry a text, and fewest that must use a word.
@@ -149,7 +150,7 @@ def telling_words(
     return Mentions(column, tuple(str(word) for word in words)) if len(words) else None
 
 
-def leaking_words(crm: CRMData) -> dict[str, str]:
+def leaking_words(crm: CRMData) -> dict[str, Text]:
     """Texts whose words would tell won from lost but may come from after the close, each with the reason.
 
     What `leak_in` says of the words that all closed deals choose; training chooses on those that closed earlier.
@@ -161,7 +162,7 @@ def leaking_words(crm: CRMData) -> dict[str, str]:
 
     Returns
     -------
-    dict of str to str
+    dict of str to Text
         Column to reason, as a clause.
     """
     closed = crm.deals[crm.deals["outcome"] != "open"]
@@ -178,7 +179,7 @@ def leaking_words(crm: CRMData) -> dict[str, str]:
     return found
 
 
-def leak_in(mentions: Mentions, exported: CRMData) -> str | None:
+def leak_in(mentions: Mentions, exported: CRMData) -> Text | None:
     """Why the words may come from after the close, as a clause; None where nothing speaks for that.
 
     Only a text that is recorded with its moment is safe from being written at the close. Any other goes through the
@@ -201,18 +202,22 @@ def leak_in(mentions: Mentions, exported: CRMData) -> str | None:
     lean = outcomes[0].mean(axis=0) - outcomes[1].mean(axis=0)
     together = measure(mentions.column, pd.Series(values @ np.sign(lean)), population)
     if not together.comparable:
-        return f"cannot be told to stem from before the close: {_nothing_to_compare(population)}"
+        return _nothing_to_compare(population)
     for found in (together.won_from_open, together.lost_from_open):
         if found.low > SEPARATES_WITH_NAME:
-            return f"is worded otherwise on closed than on open deals of the same age (AUC {found.auc:.2f})"
+            return text(
+                "is worded otherwise on closed than on open deals of the same age (AUC {auc:precise})", auc=found.auc
+            )
     closed, still_open = np.vstack(outcomes[:2]), outcomes[2]
     expected = wilson_low(closed.mean(axis=0), len(closed)) * HONEST_SHARE
     chance = binom.cdf(still_open.sum(axis=0), len(still_open), expected)
     if chance.min() < NO_ACCIDENT:
         word = int(chance.argmin())
-        return (
-            f'says "{mentions.words[word]}" on {closed[:, word].mean():.1%} of closed deals but on '
-            f"{still_open[:, word].mean():.1%} of open ones"
+        return text(
+            'says "{word}" on {closed:exact_percent} of closed deals but on {open:exact_percent} of open ones',
+            word=mentions.words[word],
+            closed=float(closed[:, word].mean()),
+            open=float(still_open[:, word].mean()),
         )
     return leak(together)
 
@@ -246,14 +251,26 @@ def _is_read(name: str, values: pd.Series) -> bool:
     return int(values.notna().sum()) >= MIN_DEALS and is_free_text(name, values)
 
 
-def _nothing_to_compare(population: Population) -> str:
-    """Why closed deals cannot be held against open ones."""
+def _nothing_to_compare(population: Population) -> Text:
+    """That words may come from after the close, and why closed deals cannot be held against open ones."""
     still_open = int(population.of("open").sum())
     if not still_open:
-        return "there are no open deals to compare with"
+        return text("cannot be told to stem from before the close: there are no open deals to compare with")
     if np.isnan(population.age).all():
-        return "the deals carry no dates to compare closed and open ones of the same age by"
+        return text(
+            "cannot be told to stem from before the close: the deals carry no dates to compare closed and open ones "
+            "of the same age by"
+        )
     if still_open < FEWEST_COMPARED:
-        verb, deals = ("is", "deal") if still_open == 1 else ("are", "deals")
-        return f"there {verb} only {still_open} open {deals} to compare with, and it takes {FEWEST_COMPARED}"
-    return "too few open deals have the ages that closed ones had to be compared with them"
+        return texts(
+            "cannot be told to stem from before the close: there is only {n:count} open deal to compare with, and it "
+            "takes {least:count}",
+            "cannot be told to stem from before the close: there are only {n:count} open deals to compare with, and it "
+            "takes {least:count}",
+            n=still_open,
+            least=FEWEST_COMPARED,
+        )
+    return text(
+        "cannot be told to stem from before the close: too few open deals have the ages that closed ones had to be "
+        "compared with them"
+    )

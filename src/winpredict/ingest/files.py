@@ -22,6 +22,7 @@ from winpredict.ingest.readers.content_type import (
     PACKED_SUFFIXES,
     WORKBOOKS,
     ContentType,
+    Kind,
     content_type,
     suffix_of,
 )
@@ -31,6 +32,7 @@ from winpredict.ingest.readers.limits import Budget
 from winpredict.ingest.readers.parquet import read_parquet, with_whole_ids
 from winpredict.ingest.readers.spreadsheets import read_workbook
 from winpredict.ingest.readers.table import Table, Units, no_rows
+from winpredict.locale.text import Text, text
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
@@ -69,7 +71,7 @@ class RawFile:
         ones counted and the header of a plain file being 1; of a sheet that of its row; otherwise that of the record.
     unreadable : DataFrame
         Columns row and text: lines that do not fit the header, and records that are no objects.
-    remarks : tuple of str
+    remarks : tuple of Text or str
         How it was read where that was not plain, each a clause for people. Of a table in parts, the first part has
         those on the file and the last one those on its rows.
     ledger : dict of str to int
@@ -98,7 +100,7 @@ class RawFile:
     sha256: str
     frame: pd.DataFrame
     unreadable: pd.DataFrame = field(default_factory=lambda: no_rows("row", "text"))
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Text | str, ...] = ()
     ledger: dict[str, int] = field(default_factory=dict)
     units: Units = "records"
     repairs: pd.DataFrame = field(default_factory=lambda: no_rows("row", "column", "cause"))
@@ -108,8 +110,8 @@ class RawFile:
 
     @property
     def remark(self) -> str:
-        """All remarks in one line."""
-        return "; ".join(self.remarks)
+        """All remarks in one line, in the language of the moment."""
+        return "; ".join(map(str, self.remarks))
 
 
 def is_warehouse(text: str) -> bool:
@@ -171,12 +173,20 @@ def read_files(
             raise
         except MemoryError:
             raise InputFileError(
-                f"{path} needs more memory than there is; export fewer columns, or import it with --buckets"
+                text(
+                    "{path} needs more memory than there is; export fewer columns, or import it with --buckets",
+                    path=path,
+                )
             ) from None
         except Exception as error:
             # a damaged file can break its reader in any way: people are told which file it is
             raise InputFileError(
-                f"{path} cannot be read ({type(error).__name__}: {str(error)[:300]}); export or copy it again"
+                text(
+                    "{path} cannot be read ({name}: {error}); export or copy it again",
+                    path=path,
+                    name=type(error).__name__,
+                    error=str(error)[:300],
+                )
             ) from error
 
 
@@ -224,13 +234,17 @@ class _Door:
         elif path.is_file():
             yield from self._of_file(path, inside=False)
         else:
-            raise InputFileError(f"{_named(path)} does not exist; name a folder or file with the export")
+            raise InputFileError(
+                text("{path} does not exist; name a folder or file with the export", path=_named(path))
+            )
 
     def _of_file(self, path: Path, *, inside: bool) -> Iterator[RawFile]:
         try:
             content = content_of(path)
         except OSError as error:
-            raise InputFileError(f"{path} cannot be opened: {error.strerror or error}") from None
+            raise InputFileError(
+                text("{path} cannot be opened: {strerror}", path=path, strerror=error.strerror or error)
+            ) from None
         try:
             budget = Budget(self.limits, content.size, str(path))
             kind = content_type(content, suffix_of(path.name)).kind
@@ -247,19 +261,29 @@ class _Door:
                 members = [each for each in archive.infolist() if not each.is_dir() and _is_known(each.filename)]
                 if len(members) > self.limits.zip_members:
                     raise InputFileError(
-                        f"{path} holds {len(members):,} files, more than {self.limits.zip_members:,} "
-                        "(input_limits.zip_members); unpack it yourself and import the folder, or raise the limit"
+                        text(
+                            "{path} holds {n:count} files, more than {zip_members:count} "
+                            "(input_limits.zip_members); unpack it yourself and import the folder, or raise "
+                            "the limit",
+                            path=path,
+                            n=len(members),
+                            zip_members=self.limits.zip_members,
+                        )
                     )
                 for member in sorted(members, key=lambda each: each.filename):
                     where = f"{path}/{member.filename}"
                     if member.flag_bits & 1:
-                        raise InputFileError(f"{where} has a password; pack it without one, or unpack it yourself")
+                        raise InputFileError(
+                            text("{where} has a password; pack it without one, or unpack it yourself", where=where)
+                        )
                     # a member named ../../x never becomes a path
                     name = PurePosixPath(member.filename).name
                     with archive.open(member) as stream, closing(copied(stream, budget)) as inner:  # type: ignore[arg-type]
                         yield from self._of_content(name, where, inner, budget, inside=True)
         except (*UNPACKING_ERRORS, NotImplementedError, RuntimeError) as error:
-            raise InputFileError(f"{path} is no readable zip ({error}); export or copy it again") from None
+            raise InputFileError(
+                text("{path} is no readable zip ({error}); export or copy it again", path=path, error=error)
+            ) from None
 
     def _of_content(
         self, name: str, where: str, content: Content, budget: Budget, *, inside: bool
@@ -273,18 +297,28 @@ class _Door:
             stem = PurePosixPath(stem).stem
             if found.kind == "text" and content.size and not is_delimited_table(content, where, self.encoding):
                 raise InputFileError(
-                    f"{where} cannot be read: it is neither packed as its ending says nor a table; export it again"
+                    text(
+                        "{where} cannot be read: it is neither packed as its ending says nor a table; export it again",
+                        where=where,
+                    )
                 )
         if packing is not None:
             with closing(unpacked(content, packing, budget, where)) as inner:
                 stem = PurePosixPath(stem).stem if named_packed else stem
-                remarks = () if named_packed else (f"it is {NAMES[found.kind]}, whatever its ending",)
+                remarks = () if named_packed else (text("it is {kind}, whatever its ending", kind=NAMES[found.kind]),)
                 of_inner = content_type(inner, suffix)
                 if of_inner.kind in ("zip", *_PACKED_KINDS):
-                    raise InputFileError(f"{where} holds {of_inner.name} in {found.name}; unpack it yourself")
+                    raise InputFileError(
+                        text(
+                            "{where} holds {name} in {packing}; unpack it yourself",
+                            where=where,
+                            name=of_inner.name,
+                            packing=found.name,
+                        )
+                    )
                 yield from self._of_kind(of_inner, stem, suffix, where, inner, budget, digest, remarks, inside=inside)
             return
-        remarks = ("it is not packed, whatever its ending",) if named_packed else ()
+        remarks = (text("it is not packed, whatever its ending"),) if named_packed else ()
         yield from self._of_kind(found, stem, suffix, where, content, budget, digest, remarks, inside=inside)
 
     def _of_kind(
@@ -296,7 +330,7 @@ class _Door:
         content: Content,
         budget: Budget,
         digest: str,
-        remarks: tuple[str, ...],
+        remarks: tuple[Text | str, ...],
         *,
         inside: bool,
     ) -> Iterator[RawFile]:
@@ -310,7 +344,7 @@ class _Door:
         elif kind == "json" and usual == "json" and _is_text_table(content, where, self.encoding):
             kind = "text"
         if usual is not None and kind != usual:
-            remarks = (*remarks, f"named {suffix}, but it is {NAMES[kind]}")
+            remarks = (*remarks, text("named {suffix}, but it is {kind}", suffix=suffix, kind=NAMES[kind]))
         for table in self._read(kind, where, content, budget, suffix, inside=inside):
             yield RawFile(
                 name=table.sheet or stem,
@@ -359,23 +393,35 @@ def _is_text_table(content: Content, where: str, encoding: str | None) -> bool:
 def _refuse(found: ContentType, usual: str | None, where: str, content: Content, *, inside: bool) -> None:
     """Say what is wrong with a file that no reader is for."""
     if content.size <= len(content.head) and not content.head.strip(b"\xef\xbb\xbf \t\r\n\x00"):
-        raise InputFileError(f"{where} is empty; export it again, or leave it out")
+        raise InputFileError(text("{where} is empty; export it again, or leave it out", where=where))
     if found.kind == "refused":
-        raise InputFileError(f"{where} cannot be read: it is {found.name}; {found.advice}")
+        raise InputFileError(
+            text("{where} cannot be read: it is {name}; {advice}", where=where, name=found.name, advice=found.advice)
+        )
     if found.kind == "zip":
-        raise InputFileError(f"{where} cannot be read: it is a zip, whatever its ending; unpack it, or name it .zip")
+        raise InputFileError(
+            text("{where} cannot be read: it is a zip, whatever its ending; unpack it, or name it .zip", where=where)
+        )
     if usual is None and inside:
         raise _no_table(where, usual)
 
 
-def _no_table(where: str, usual: str | None) -> InputFileError:
+def _no_table(where: str, usual: Kind | None) -> InputFileError:
     if usual is None:
         return InputFileError(
-            f"{where} is none of {', '.join(sorted(KIND_BY_SUFFIX))}, .zip, or one of these with .gz or .bz2"
+            text(
+                "{where} is none of {endings}, .zip, or one of these with .gz or .bz2",
+                where=where,
+                endings=", ".join(sorted(KIND_BY_SUFFIX)),
+            )
         )
     return InputFileError(
-        f"{where} cannot be read: its ending says {NAMES[usual]}, but it is text without a table; "  # type: ignore[index]
-        "export it again as .csv or .xlsx"
+        text(
+            "{where} cannot be read: its ending says {names}, but it is text without a table; export it again "
+            "as .csv or .xlsx",
+            where=where,
+            names=NAMES[usual],
+        )
     )
 
 
@@ -417,9 +463,15 @@ def _check_link(path: Path, folder: Path) -> None:
     try:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError):
-        raise InputFileError(f"{path} is a symbolic link that leads nowhere; remove it, or copy the file") from None
+        raise InputFileError(
+            text("{path} is a symbolic link that leads nowhere; remove it, or copy the file", path=path)
+        ) from None
     if not target.is_relative_to(folder.resolve()):
         raise InputFileError(
-            f"{path} is a symbolic link that leads out of the folder, to {target}; copy what it leads to, "
-            "or set input_limits.outside_links"
+            text(
+                "{path} is a symbolic link that leads out of the folder, to {target}; copy what it leads to, "
+                "or set input_limits.outside_links",
+                path=path,
+                target=target,
+            )
         )

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from winpredict.errors import InputFileError, ProfileError
 from winpredict.ingest.profiles import Profile
-from winpredict.ingest.quarantine import Quarantine
+from winpredict.ingest.quarantine import ENGLISH, Fate, Quarantine
+from winpredict.locale.formats import count
+from winpredict.locale.text import said, text, texts
 
 #: Above this share of deals without a label, or of rows that are rejected or undated, a profile does not fit.
 MAX_SHARE = 0.5
@@ -58,8 +60,13 @@ def _refuse_nothing_left(profile: Profile, quarantine: Quarantine) -> None:
     if rows and rows == left_out:
         causes = "; ".join(_causes(quarantine, "deals", "left out"))
         raise InputFileError(
-            f"no deals are left of {rows:,} rows: {causes}. Export deals that are not filtered out, or change `where` "
-            f"under tables.deals in the profile {profile.name}"
+            text(
+                "no deals are left of {rows:count} rows: {causes}. Export deals that are not filtered out, or "
+                "change `where` under tables.deals in the profile {name}",
+                rows=rows,
+                causes=causes,
+                name=profile.name,
+            )
         )
 
 
@@ -73,8 +80,16 @@ def _refuse_rejections(profile: Profile, quarantine: Quarantine) -> None:
         if rejected > MAX_SHARE * rows:
             causes = "; ".join(_causes(quarantine, table, "rejected"))
             raise ProfileError(
-                f"{rejected:,} of {rows:,} rows of {table} are rejected, so the profile {profile.name} does not fit: "
-                f"{causes}. Nothing was stored; correct the profile under tables.{table}, or the file"
+                text(
+                    "{rejected:count} of {rows:count} rows of {table} are rejected, so the profile {name} does "
+                    "not fit: {causes}. Nothing was stored; correct the profile under tables.{table}, or the "
+                    "file",
+                    rejected=rejected,
+                    rows=rows,
+                    table=table,
+                    name=profile.name,
+                    causes=causes,
+                )
             )
 
 
@@ -91,53 +106,79 @@ def _refuse_no_labels(
     if not {"outcome", "stage", "is_closed", "is_won"} & set(columns):
         lacking = quarantine.lacking.get("deals", {})
         wanted = "; ".join(f"{name}: {lacking[name]}" for name in ("outcome", "stage", "is_closed") if name in lacking)
-        reason = f"no column tells won from lost deals (looked for {wanted or 'outcome or stage'})"
+        reason = text(
+            "no column tells won from lost deals (looked for {wanted})", wanted=wanted or text("outcome or stage")
+        )
     else:
-        there = ", ".join(f'"{stage}" ({number:,})' for stage, number in list(stages.items())[:_NAMES])
-        reason = (
-            f"of {deals:,} deals nothing says of {unlabelled or assumed:,} whether they are won, lost or open; the "
-            f"stages are {there or 'empty'}, and the profile calls won: {', '.join(profile.won) or 'none'}; lost: "
-            f"{', '.join(profile.lost) or 'none'}"
+        there = ", ".join(f'"{stage}" ({count(number)})' for stage, number in list(stages.items())[:_NAMES])
+        reason = text(
+            "of {deals:count} deals nothing says of {n:count} whether they are won, lost or open; the stages are "
+            "{stages}, and the profile calls won: {won}; lost: {lost}",
+            deals=deals,
+            n=unlabelled or assumed,
+            stages=there or text("empty"),
+            won=", ".join(profile.won) or text("none"),
+            lost=", ".join(profile.lost) or text("none"),
         )
     raise ProfileError(
-        f"the profile {profile.name} does not fit: {reason}. Nothing was stored; `winpredict import FILE` without "
-        "--profile proposes one that fits, or write won, lost and stage_order into a profile of your own"
+        text(
+            "the profile {name} does not fit: {reason}. Nothing was stored; `winpredict import FILE` without "
+            "--profile proposes one that fits, or write won, lost and stage_order into a profile of your own",
+            name=profile.name,
+            reason=reason,
+        )
     )
 
 
 def _refuse_no_dates(profile: Profile, quarantine: Quarantine, deals: int, date_columns: Sequence[str]) -> None:
     undated = quarantine.tallies.get("deals without created_at", 0)
     column = quarantine.columns.get("deals", {}).get("created_at")
-    unread = [cause for cause in _causes(quarantine, "deals", "repaired") if column and f"{column} " in cause]
+    unread = _causes(quarantine, "deals", "repaired", of_column=column) if column else []
     if column and unread and undated > MAX_SHARE * deals:
         raise ProfileError(
-            f"the profile {profile.name} does not fit: of {undated:,} of {deals:,} deals the creation date cannot be "
-            f"read: {'; '.join(unread)}. Nothing was stored"
+            text(
+                "the profile {name} does not fit: of {undated:count} of {deals:count} deals the creation date "
+                "cannot be read: {unread}. Nothing was stored",
+                name=profile.name,
+                undated=undated,
+                deals=deals,
+                unread="; ".join(unread),
+            )
         )
     if undated == deals and date_columns and "closed_at" not in quarantine.columns.get("deals", {}):
         names = ", ".join(date_columns[:_NAMES])
         raise ProfileError(
-            f"the profile {profile.name} reads no creation date, and {names} may be one. Nothing was stored; name it "
-            "under tables.deals.columns.created_at, or, if it is not, under tables.deals.never"
+            text(
+                "the profile {name} reads no creation date, and {names} may be one. Nothing was stored; name "
+                "it under tables.deals.columns.created_at, or, if it is not, under tables.deals.never",
+                name=profile.name,
+                names=names,
+            )
         )
     if undated == deals and column is None and "closed_at" in quarantine.columns.get("deals", {}):
         wanted = quarantine.lacking.get("deals", {}).get("created_at", "created_at")
         raise ProfileError(
-            f"the profile {profile.name} does not fit: it dates the close of deals, and no column is their creation "
-            f"(looked for {wanted}). Nothing was stored; name the column under tables.deals.columns.created_at"
+            text(
+                "the profile {name} does not fit: it dates the close of deals, and no column is their creation "
+                "(looked for {wanted}). Nothing was stored; name the column under "
+                "tables.deals.columns.created_at",
+                name=profile.name,
+                wanted=wanted,
+            )
         )
 
 
-def _causes(quarantine: Quarantine, table: str, fate: str) -> list[str]:
-    """What was done to rows of a table, as clauses with their counts, the most frequent first."""
-    start, end = f"{table}: ", f" ({fate})"
+def _causes(quarantine: Quarantine, table: str, fate: Fate, of_column: str = "") -> list[str]:
+    """What was done to rows of a table, or because of a column, as clauses, the most frequent first."""
     counts = {
-        key.removeprefix(start).removesuffix(end): number
-        for key, number in quarantine.counts.items()
-        if key.startswith(start) and key.endswith(end)
+        cause: number
+        for (of, cause, done), number in quarantine.by_cause.items()
+        if (of, done) == (table, fate) and (not of_column or f"{of_column} " in cause.said_in(ENGLISH))
     }
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [
-        f"{number:,} rows left out: {cause}" if fate == "left out" else f"{number:,} x {cause}"
-        for cause, number in ordered
-    ]
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0].said_in(ENGLISH)))
+    if fate == "left out":
+        return [
+            str(texts("{n:count} row left out: {cause}", "{n:count} rows left out: {cause}", n=number, cause=cause))
+            for cause, number in ordered
+        ]
+    return [said("{n:count} x {cause}", n=number, cause=cause) for cause, number in ordered]

@@ -14,6 +14,7 @@ from winpredict.ingest.files import RawFile, with_whole_ids
 from winpredict.ingest.importing import Imported, import_raw
 from winpredict.ingest.profiles import Profile, load_profile
 from winpredict.ingest.readers.characters import cleaned_frame
+from winpredict.locale.text import said, text
 from winpredict.tables.crm import CRMData, utc
 from winpredict.tables.schema import OUTCOMES, TABLES
 
@@ -113,14 +114,22 @@ def crm_from_frames(
     """
     unknown = sorted(set(frames) - set(TABLES))
     if unknown:
-        raise TableError(f"unknown table(s) {', '.join(unknown)}; the canonical ones are {', '.join(TABLES)}")
+        raise TableError(
+            text(
+                "unknown table(s) {unknown}; the canonical ones are {tables}",
+                unknown=", ".join(unknown),
+                tables=", ".join(TABLES),
+            )
+        )
     there = {name: frame for name, frame in frames.items() if frame is not None}
     seen = there.pop("attribute_history", None)
     imported = import_frames(there, **options)
     lost_rows = {cause: n for cause, n in imported.repairs.items() if not cause.endswith("(merged)")}
     if lost_rows:
-        causes = "; ".join(f"{n:,} x {cause}" for cause, n in lost_rows.items())
-        warnings.warn(f"{causes}. winpredict.import_frames returns these rows", UserWarning, stacklevel=3)
+        told = imported.understood.told
+        causes = "; ".join(said("{n:count} x {cause}", n=n, cause=told[cause]) for cause, n in lost_rows.items())
+        warning = said("{causes}. winpredict.import_frames returns these rows", causes=causes)
+        warnings.warn(warning, UserWarning, stacklevel=3)
     crm = imported.crm
     if seen is not None:
         with_seen: dict[str, Any] = dict(crm.tables()) | {
@@ -144,7 +153,13 @@ def with_settings(profile: Profile, changes: Mapping[str, Any], outcomes: Mappin
     if outcomes:
         strange = {word: meaning for word, meaning in outcomes.items() if meaning not in OUTCOMES}
         if strange:
-            raise TableError(f"outcomes: {strange} mean none of {', '.join(OUTCOMES)}; write {{'Signed': 'won'}}")
+            raise TableError(
+                text(
+                    "outcomes: {strange} mean none of {outcomes}; write {{'Signed': 'won'}}",
+                    strange=strange,
+                    outcomes=", ".join(OUTCOMES),
+                )
+            )
         for source in values["tables"].get("deals", ()):
             source["values"] = {**source["values"], "outcome": {**outcomes, **source["values"].get("outcome", {})}}
     return Profile.checked(values)
@@ -162,7 +177,13 @@ def raw_frame(name: str, frame: Any) -> RawFile:
     names = [str(column) for column in table.columns]
     repeated = sorted({column for column in names if names.count(column) > 1})
     if repeated:
-        raise TableError(f"{name} has the column(s) {', '.join(repeated)} more than once; rename all but one")
+        raise TableError(
+            text(
+                "{name} has the column(s) {repeated} more than once; rename all but one",
+                name=name,
+                repeated=", ".join(repeated),
+            )
+        )
     rows = pd.RangeIndex(len(table), name="row")
     cleaned, repairs = cleaned_frame(table.set_axis(names, axis=1).set_axis(rows))
     return RawFile(
@@ -188,6 +209,11 @@ def _in_pandas(name: str, frame: Any) -> pd.DataFrame:
         return with_whole_ids(pa.table(frame))
     tables = "" if name in TABLES else f" (the canonical tables are {', '.join(TABLES)})"
     raise TableError(
-        f"{name}{tables} is a {type(frame).__name__}; a frame of pandas, Polars or PyArrow is expected, or anything "
-        "with the Arrow stream interface"
+        text(
+            "{name}{tables} is a {kind}; a frame of pandas, Polars or PyArrow is expected, or anything with "
+            "the Arrow stream interface",
+            name=name,
+            tables=tables,
+            kind=type(frame).__name__,
+        )
     )

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from winpredict.ingest.quarantine import FILE, ROW, Quarantine
+from winpredict.locale.text import text
 
 
 def entered_stages(rows: pd.DataFrame) -> pd.DataFrame:
@@ -53,5 +54,5 @@ def changes_between_snapshots(rows: pd.DataFrame, quarantine: Quarantine) -> pd.
         before = known.groupby(ordered["deal_id"], sort=False).shift()
         changes[name] = ordered[name].where(first | ordered[name].ne(before))
     changed = changes[values].notna().any(axis=1)
-    quarantine.add("deal_history", ordered[~changed], "the same as in the snapshot before", "merged")
+    quarantine.add("deal_history", ordered[~changed], text("the same as in the snapshot before"), "merged")
     return changes[changed].reset_index(drop=True)

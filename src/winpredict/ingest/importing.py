@@ -17,10 +17,14 @@ from winpredict.ingest.outcomes import stage_names
 from winpredict.ingest.parsing.columns import ColumnHints
 from winpredict.ingest.profiles import Profile, Source
 from winpredict.ingest.quarantine import FILE, ROW, Book, Fate, Quarantine
+from winpredict.ingest.readers.causes import told_cause
 from winpredict.ingest.repair import repaired
 from winpredict.ingest.rows import canonical_rows, column_hints, date_columns
 from winpredict.ingest.understanding import Understanding, understanding
 from winpredict.ingest.wanted_rows import matches, wanted_rows
+from winpredict.locale.language import SOURCE, Language, speaking
+from winpredict.locale.text import Text, said, text
+from winpredict.tables._quality_checks import ROWS
 from winpredict.tables.crm import CRMData
 
 
@@ -51,8 +55,7 @@ class Imported:
 
     def summary(self) -> str:
         """Rows of each table, and what was understood, in words."""
-        rows = ", ".join(f"{len(frame):,} {name.replace('_', ' ')}" for name, frame in self.crm.tables())
-        return f"{self.understood.summary()}\nStored: {rows}"
+        return f"{self.understood.summary()}\n{stored({name: len(frame) for name, frame in self.crm.tables()})}"
 
 
 def import_files(
@@ -160,6 +163,12 @@ def import_raw(
     return Imported(crm, quarantine.counts, kept, with_books(sources, quarantine), understood)
 
 
+def stored(rows: Mapping[str, int]) -> str:
+    """How many rows of each canonical table there are, in words."""
+    counts = ", ".join(said("{n:count} {rows}", n=n, rows=ROWS.get(name, name)) for name, n in rows.items())
+    return said("Stored: {counts}", counts=counts)
+
+
 def all_read_again(earlier_files: Collection[str], sources: Sequence[Mapping[str, Any]]) -> bool:
     """Whether every file of earlier imports is among those that were read; one that is not known by its hash is not."""
     read = {source["sha256"] for source in sources}
@@ -178,7 +187,8 @@ def with_books(sources: Sequence[Mapping[str, Any]], quarantine: Quarantine) -> 
     for (table, path), book in quarantine.books.items():
         books.setdefault(path, {}).setdefault(table, Book()).add(book)
     return [
-        {**source, "books": {table: asdict(book) for table, book in books.get(source["path"], {}).items()}}
+        {name: fact for name, fact in source.items() if name != "remarks"}
+        | {"books": {table: asdict(book) for table, book in books.get(source["path"], {}).items()}}
         for source in sources
     ]
 
@@ -228,8 +238,8 @@ def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def add_spellings(spellings: dict[str, int], hints: Mapping[str, ColumnHints]) -> None:
     """Add the texts of stages that a file has, with their cells."""
     for of_column in hints.values():
-        for text, cells in of_column.spellings.items():
-            spellings[text] = spellings.get(text, 0) + cells
+        for spelling, cells in of_column.spellings.items():
+            spellings[spelling] = spellings.get(spelling, 0) + cells
 
 
 def as_changes(rows: pd.DataFrame, source: Source, table: str, path: str, quarantine: Quarantine) -> pd.DataFrame:
@@ -251,12 +261,12 @@ def note_reading(raw: RawFile, tables: Sequence[str], quarantine: Quarantine) ->
         return
     table = tables[0]
     quarantine.enter(table, raw.path, len(raw.unreadable) + len(raw.set_aside))
-    quarantine.add(table, unreadable_rows(raw), "the line does not fit the header", "rejected")
+    quarantine.add(table, unreadable_rows(raw), text("the line does not fit the header"), "rejected")
     fates: tuple[tuple[pd.DataFrame, Fate], ...] = ((raw.set_aside, "left out"), (raw.repairs, "repaired"))
     for frame, fate in fates:
         for cause, rows in frame.groupby("cause", sort=True):
             origin = rows.drop(columns="cause").rename(columns={"row": ROW}).assign(**{FILE: raw.path})
-            quarantine.add(table, origin, str(cause), fate)
+            quarantine.add(table, origin, told_cause(str(cause)), fate)
 
 
 def source_record(raw: RawFile, tables: Sequence[str]) -> dict[str, Any]:
@@ -267,9 +277,17 @@ def source_record(raw: RawFile, tables: Sequence[str]) -> dict[str, Any]:
         "sha256": raw.sha256,
         "rows": len(raw.frame) + len(raw.unreadable),
         "tables": sorted(set(tables)),
-        "remark": raw.remark if tables else "not used by the profile",
+        **remarks_record(raw.remarks if tables else [text("not used by the profile")]),
         raw.units: dict(raw.ledger),
     }
+
+
+def remarks_record(remarks: Iterable[Text | str]) -> dict[str, Any]:
+    """Remarks in English, as they are kept, and each as plain values, see `winpredict.ingest.understanding`."""
+    there = list(remarks)
+    with speaking(Language(SOURCE)):
+        remark = "; ".join(map(str, there))
+    return {"remark": remark, "remarks": [each.to_json() if isinstance(each, Text) else each for each in there]}
 
 
 def wanted_sources(raw: RawFile, profile: Profile, *, alone: bool) -> list[tuple[str, Source]]:
@@ -307,18 +325,24 @@ def refuse_no_deals(profile: Profile, read: Sequence[Mapping[str, Any]]) -> None
     of_deals = [each for each in read if "deals" in each["tables"]]
     if of_deals and not any(each["rows"] for each in of_deals):
         paths = ", ".join(each["path"] for each in of_deals)
-        raise InputFileError(f"{paths}: there are no rows of deals; export them again")
+        raise InputFileError(text("{paths}: there are no rows of deals; export them again", paths=paths))
 
 
-def no_deals(profile: Profile, there: Iterable[str]) -> str:
+def no_deals(profile: Profile, there: Iterable[str]) -> Text:
     """Why an import has no deals to work on, and what to do."""
     if "deals" not in profile.tables:
-        return (
-            f"profile {profile.name} adds {', '.join(profile.tables)} to deals that are known already, and there are "
-            "none; import or sync the CRM's deals first, into the same workspace"
+        return text(
+            "profile {profile} adds {tables} to deals that are known already, and there are none; import or sync the "
+            "CRM's deals first, into the same workspace",
+            profile=profile.name,
+            tables=", ".join(profile.tables),
         )
-    wanted = ", ".join(name for source in profile.tables["deals"] for name in source.file)
-    return f"no file holds deals: profile {profile.name} looks for {wanted}, there are {', '.join(there) or 'none'}"
+    return text(
+        "no file holds deals: profile {profile} looks for {wanted}, there are {there}",
+        profile=profile.name,
+        wanted=", ".join(name for source in profile.tables["deals"] for name in source.file),
+        there=", ".join(there) or text("none"),
+    )
 
 
 def unreadable_rows(raw: RawFile) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 from winpredict.ingest.duplicate_calls import joined_calls
 from winpredict.ingest.parsing.text import as_text
 from winpredict.ingest.quarantine import Quarantine
+from winpredict.locale.text import text
 from winpredict.tables.crm import CRMData
 from winpredict.tables.rows import is_in, sorted_by
 from winpredict.tables.schema import TABLES, conform
@@ -40,8 +41,12 @@ def updated(
     new_first = precedes(new.known_until, earlier.known_until)
     if new_first and quarantine is not None:
         quarantine.remark(
-            f"This export knows the CRM until {new.known_until:%Y-%m-%d}, and what is stored until "
-            f"{earlier.known_until:%Y-%m-%d}: of deals that both have, the stored values stay"
+            text(
+                "This export knows the CRM until {new:day}, and what is stored until {stored:day}: of deals that both "
+                "have, the stored values stay",
+                new=f"{new.known_until:%Y-%m-%d}",
+                stored=f"{earlier.known_until:%Y-%m-%d}",
+            )
         )
     return joined(new, earlier, stage_order, new_first=new_first)
 

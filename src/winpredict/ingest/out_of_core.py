@@ -26,7 +26,9 @@ from winpredict.ingest.importing import (
     no_deals,
     note_reading,
     refuse_no_deals,
+    remarks_record,
     source_record,
+    stored,
     wanted_sources,
     with_books,
 )
@@ -40,6 +42,7 @@ from winpredict.ingest.repair import repaired, repaired_alone
 from winpredict.ingest.rows import canonical_rows, column_hints, date_columns, deal_ids
 from winpredict.ingest.understanding import Understanding, understanding
 from winpredict.ingest.wanted_rows import wanted_rows
+from winpredict.locale.text import Text, text
 from winpredict.tables.buckets import OF_DEALS, DealBuckets, bucket_of, kinds_of, read_part, write_part
 from winpredict.tables.crm import CRMData, utc, write_description
 from winpredict.tables.schema import TABLES, text_dtype
@@ -49,7 +52,7 @@ StepProgress = Callable[[int, int], None]
 LARGE_BYTES, BYTES_A_BUCKET, MAX_BUCKETS = 10**9, 25 * 10**6, 1024
 _PLAN, _ROUTED, _DONE = "plan.json", "routed.json", "done.json"
 #: Of the folder of the work; what another version of winpredict left is not gone on with.
-_LAYOUT = 3
+_LAYOUT = 4
 #: Folders below the work: raw rows by bucket, new buckets that are still to be joined with earlier ones, finished ones.
 _RAW, _NEW, _FINISHED = "raw", "new", "done"
 #: Tables that a bucket has even where none of their rows falls into it: rows of other tables may be of deals known
@@ -80,8 +83,7 @@ class ImportedParts:
 
     def summary(self) -> str:
         """Rows of each table, and what was understood, in words."""
-        rows = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in self.buckets.rows.items())
-        return f"{self.understood.summary()}\nStored: {rows}"
+        return f"{self.understood.summary()}\n{stored(self.buckets.rows)}"
 
 
 @dataclass
@@ -271,7 +273,12 @@ def _route_part(
     table, source = use
     if source.explode:
         raise ProfileError(
-            f"profile {profile.name} takes {table} out of lists in {raw.path}: import it without --buckets"
+            text(
+                "profile {name} takes {table} out of lists in {path}: import it without --buckets",
+                name=profile.name,
+                table=table,
+                path=raw.path,
+            )
         )
     rows = _as_texts(wanted_rows(raw, table, source, profile, quarantine))
     hints = routed.hints.setdefault(key, {})
@@ -289,8 +296,12 @@ def _route_part(
     ids = deal_ids(rows, table, source, profile, raw)
     if ids is None:
         raise ProfileError(
-            f"{raw.path} has no column for {table}.deal_id, so its rows cannot be parted: import it without --buckets, "
-            "and in files that are smaller than 1 GB together"
+            text(
+                "{path} has no column for {table}.deal_id, so its rows cannot be parted: import it without "
+                "--buckets, and in files that are smaller than 1 GB together",
+                path=raw.path,
+                table=table,
+            )
         )
     numbers = pd.Series(bucket_of(ids.fillna(""), buckets), index=rows.index)
     for number, of_bucket in rows.groupby(numbers, sort=True):
@@ -303,8 +314,9 @@ def _count(raw: RawFile, tables: list[str], routed: _Routed) -> None:
     if known is record:
         return
     known["rows"] += record["rows"]
-    clauses = [clause for clause in raw.remarks if clause not in known["remark"]] if tables else []
-    known["remark"] = "; ".join(filter(None, (known["remark"], *clauses)))
+    if tables:
+        told = [*known["remarks"], *(each for each in record["remarks"] if each not in known["remarks"])]
+        known |= remarks_record([each if isinstance(each, str) else Text.from_json(each) for each in told])
     known["sha256"] = record["sha256"] or known["sha256"]
     known["tables"] = sorted({*known["tables"], *tables})
     ledger = known.setdefault(raw.units, {})

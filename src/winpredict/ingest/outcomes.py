@@ -10,8 +10,9 @@ import pandas as pd
 from winpredict.ingest.profiles import Profile
 from winpredict.ingest.quarantine import UNREAD_OUTCOME, Quarantine
 from winpredict.ingest.vocabulary import classify_outcome
+from winpredict.locale.text import text, texts
 from winpredict.tables.rows import repeats_previous, sorted_by
-from winpredict.tables.schema import TIME_DTYPE, text_dtype
+from winpredict.tables.schema import OUTCOME_WORDS, TIME_DTYPE, text_dtype
 
 #: Stages that a profile lacks are named one by one up to so many, the most frequent first.
 MAX_NAMED_STAGES = 20
@@ -46,16 +47,17 @@ def stage_names(spellings: Mapping[str, int], profile: Profile) -> dict[str, str
     known = {_key(stage): stage for stage in reversed(listed)}
     bases = _bases(spellings)
     frequent: dict[str, str] = {}
-    for text in sorted(spellings, key=lambda text: (-spellings[text], text)):
-        frequent.setdefault(_key(bases.get(text, text)), bases.get(text, text))
+    for spelling in sorted(spellings, key=lambda each: (-spellings[each], each)):
+        frequent.setdefault(_key(bases.get(spelling, spelling)), bases.get(spelling, spelling))
     names = {}
-    for text in spellings:
-        if text in listed:
+    for spelling in spellings:
+        if spelling in listed:
             continue
-        base = bases.get(text, text)
-        name = known.get(_key(text)) or known.get(_key(base)) or _bracketless(text, known) or frequent[_key(base)]
-        if name != text:
-            names[text] = name
+        base = bases.get(spelling, spelling)
+        name = known.get(_key(spelling)) or known.get(_key(base)) or _bracketless(spelling, known)
+        name = name or frequent[_key(base)]
+        if name != spelling:
+            names[spelling] = name
     return names
 
 
@@ -116,10 +118,14 @@ def with_outcomes(
     outcome = said.fillna(of_stage)
     outcome = outcome.fillna(_by_won_flag(deals))
     undecided = outcome.isna() & _column(deals, "is_closed", "boolean").eq(True).fillna(False).astype(bool)
-    quarantine.add("deals", deals[undecided], "closed, but neither its stage nor a flag says won or lost", "rejected")
+    quarantine.add(
+        "deals", deals[undecided], text("closed, but neither its stage nor a flag says won or lost"), "rejected"
+    )
     if UNREAD_OUTCOME in deals:
         unread = outcome.isna() & deals[UNREAD_OUTCOME].eq(True).fillna(False).astype(bool) & ~undecided
-        quarantine.add("deals", deals[unread], "its outcome cannot be read, and nothing else tells it", "rejected")
+        quarantine.add(
+            "deals", deals[unread], text("its outcome cannot be read, and nothing else tells it"), "rejected"
+        )
         undecided |= unread
     deals, stage, outcome = deals[~undecided], stage[~undecided], outcome[~undecided]
     _tell_unknown_stages(deals, stage, outcome, by_stage, profile, quarantine)
@@ -189,8 +195,14 @@ def _tell_unknown_stages(
     for name, deals_there in counts.items():
         if (sounds := classify_outcome(str(name))) in ("won", "lost"):
             quarantine.confirm(
-                f'{{n}} deals are at the stage "{name}", which sounds {sounds}; the profile does not list it, so '
-                "they count as open",
+                texts(
+                    '{n:count} deal is at the stage "{stage}", which sounds {outcome}; the profile does not list it, '
+                    "so it counts as open",
+                    '{n:count} deals are at the stage "{stage}", which sounds {outcome}; the profile does not list it, '
+                    "so they count as open",
+                    stage=str(name),
+                    outcome=OUTCOME_WORDS[sounds],
+                ),
                 f"{sounds}: [{name}]",
                 int(deals_there),
             )
@@ -198,12 +210,20 @@ def _tell_unknown_stages(
         return
     frequent = stage[unknown].value_counts().sort_index(kind="stable").sort_values(ascending=False, kind="stable")
     named = list(frequent.index[:MAX_NAMED_STAGES])
-    groups = [(f'the profile lacks the stage "{name}"', stage.eq(name)) for name in named]
-    groups.append(("the profile lacks other stages", unknown & ~stage.isin(named)))
-    for cause, rows in groups:
+    groups = [
+        (
+            text('the profile lacks the stage "{stage}"', stage=str(name)),
+            text('the profile lacks the stage "{stage}", taken as open', stage=str(name)),
+            stage.eq(name),
+        )
+        for name in named
+    ]
+    others = text("the profile lacks other stages"), text("the profile lacks other stages, taken as open")
+    groups.append((*others, unknown & ~stage.isin(named)))
+    for cause, taken_as_open, rows in groups:
         rows = unknown & rows.fillna(False).astype(bool)
         quarantine.add("deals", deals[rows & outcome.notna()], cause, "repaired")
-        quarantine.add("deals", deals[rows & outcome.isna()], f"{cause}, taken as open", "repaired")
+        quarantine.add("deals", deals[rows & outcome.isna()], taken_as_open, "repaired")
 
 
 def _closing_times(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from winpredict._internal.shipped import configs_folder
 from winpredict.errors import ProfileError
+from winpredict.locale.text import text
 from winpredict.tables.schema import TABLES
 
 #: Names that a profile may map although they are no canonical columns: each is turned into one and left behind.
@@ -157,7 +158,9 @@ class Profile(_Part):
                 f"{'.'.join(map(str, each['loc'])) or 'profile'}: {each['msg'].removeprefix('Value error, ')}"
                 for each in error.errors()
             )
-            raise ProfileError(f"profile {where or values.get('name', '')}: {faults}") from None
+            raise ProfileError(
+                text("profile {where}: {faults}", where=where or values.get("name", ""), faults=faults)
+            ) from None
 
     @field_validator("encoding")
     @classmethod
@@ -271,8 +274,12 @@ def _found(name: str | Path) -> Path:
     path = Path(name)
     if not path.is_file():
         raise ProfileError(
-            f"profile {str(name)!r} not found: it is neither a file nor one of {', '.join(shipped_profiles())}; "
-            "`winpredict import PATH --guess` proposes one for an unknown file"
+            text(
+                "profile {name!r} not found: it is neither a file nor one of {shipped_profiles}; `winpredict "
+                "import PATH --guess` proposes one for an unknown file",
+                name=str(name),
+                shipped_profiles=", ".join(shipped_profiles()),
+            )
         )
     return path
 
@@ -281,9 +288,15 @@ def _values(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ProfileError(f"cannot read the profile {path}: {error}") from None
+        raise ProfileError(text("cannot read the profile {path}: {error}", path=path, error=error)) from None
     if not isinstance(values, dict):
-        raise ProfileError(f"profile {path} holds no names with values; see {profiles_folder() / 'generic.yaml'}")
+        raise ProfileError(
+            text(
+                "profile {path} holds no names with values; see {profiles_folder}",
+                path=path,
+                profiles_folder=profiles_folder() / "generic.yaml",
+            )
+        )
     base = values.pop("extends", None)
     if base is None:
         return values

@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from winpredict.locale.language import SOURCE, Language
+from winpredict.locale.text import Text, said, text
+
 #: Columns that carry a row's origin through the import.
 FILE, ROW = "_file", "_row"
 #: Column of deals whose outcome is written in words that are not known; it is dropped once something else labels them.
@@ -19,6 +22,14 @@ UNREAD_OUTCOME = "_unread_outcome"
 #: does not want, ``repaired`` came in with a value changed or taken as missing.
 Fate = Literal["rejected", "repaired", "merged", "left out"]
 FATES: tuple[Fate, ...] = ("rejected", "repaired", "merged", "left out")
+#: The same for people.
+_FATES: Mapping[Fate, Text] = {
+    "rejected": text("rejected"),
+    "repaired": text("repaired"),
+    "merged": text("merged"),
+    "left out": text("left out"),
+}
+ENGLISH = Language(SOURCE)
 
 
 @dataclass
@@ -49,29 +60,35 @@ class Book:
 
 @dataclass
 class Quarantine:
-    """Collects what could not be taken as it came, and keeps the books."""
+    """Collects what could not be taken as it came, and keeps the books.
+
+    Causes are kept in English, by which they are known in files; `told` has them as people read them.
+    """
 
     _kept: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
     _books: dict[tuple[str, str], Book] = field(default_factory=dict)
-    _points: dict[str, tuple[str, int]] = field(default_factory=dict)
-    _remarks: dict[str, int] = field(default_factory=dict)
+    _causes: dict[str, tuple[str, Text, Fate]] = field(default_factory=dict)
+    _points: dict[Text, tuple[str, int]] = field(default_factory=dict)
+    _remarks: dict[Text, int] = field(default_factory=dict)
     _tallies: dict[str, int] = field(default_factory=dict)
     _columns: dict[str, dict[str, str]] = field(default_factory=dict)
     _lacking: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def add(self, table: str, rows: pd.DataFrame, cause: str, fate: Fate) -> None:
+    def add(self, table: str, rows: pd.DataFrame, cause: Text, fate: Fate) -> None:
         """Keep rows of a canonical table (raw or converted, with their origin) and count them under a cause."""
         if rows.empty:
             return
-        key = f"{table}: {cause} ({fate})"
+        known_as = cause.said_in(ENGLISH)
+        key = f"{table}: {known_as} ({fate})"
+        self._causes[key] = (table, cause, fate)
         self._counts[key] = self._counts.get(key, 0) + len(rows)
         if fate != "repaired":
             name = fate.replace(" ", "_")
             for path, number in rows[FILE].value_counts().items():
                 book = self._book(table, str(path))
                 setattr(book, name, getattr(book, name) + int(number))
-        note = pd.DataFrame({"cause": cause, "done": fate}, index=rows.index)
+        note = pd.DataFrame({"cause": known_as, "done": fate}, index=rows.index)
         origin = rows[[FILE, ROW]].rename(columns={FILE: "file", ROW: "row"})
         self._kept.setdefault(table, []).append(pd.concat([note, origin, rows.drop(columns=[FILE, ROW])], axis=1))
 
@@ -86,17 +103,17 @@ class Quarantine:
         for path, number in rows[FILE].value_counts().items():
             self._book(table, str(path)).accepted += int(number)
 
-    def confirm(self, text: str, line: str = "", number: int = 0) -> None:
+    def confirm(self, choice: Text, line: str = "", number: int = 0) -> None:
         """Note a choice that a person should confirm, and the line of the profile that would change it.
 
-        ``{n}`` in the text stands for the number; those of the parts of an import are added up.
+        The number is what the text has at ``n``; those of the parts of an import are added up.
         """
-        known = self._points.get(text, (line, 0))
-        self._points[text] = (known[0] or line, known[1] + number)
+        known = self._points.get(choice, (line, 0))
+        self._points[choice] = (known[0] or line, known[1] + number)
 
-    def remark(self, text: str, number: int = 0) -> None:
-        """Note how something was read that was not plain, and leaves no doubt; ``{n}`` as for `confirm`."""
-        self._remarks[text] = self._remarks.get(text, 0) + number
+    def remark(self, remark: Text, number: int = 0) -> None:
+        """Note how something was read that was not plain, and leaves no doubt; the number as for `confirm`."""
+        self._remarks[remark] = self._remarks.get(remark, 0) + number
 
     def tally(self, name: str, number: int) -> None:
         """Add to a count that the fit of the profile is judged by, see `winpredict.ingest.fit`."""
@@ -120,14 +137,27 @@ class Quarantine:
         return dict(sorted(self._counts.items()))
 
     @property
+    def told(self) -> dict[str, str]:
+        """The keys of `counts` as people read them, in the language of the moment."""
+        return {
+            key: said("{table}: {cause} ({fate})", table=table, cause=cause, fate=_FATES[fate])
+            for key, (table, cause, fate) in sorted(self._causes.items())
+        }
+
+    @property
+    def by_cause(self) -> dict[tuple[str, Text, Fate], int]:
+        """Rows by table, cause and what was done, each by itself."""
+        return {each: self._counts[key] for key, each in self._causes.items()}
+
+    @property
     def points(self) -> dict[str, str]:
         """Choices to be confirmed, each with the line of the profile that would change it."""
-        return {text.replace("{n}", f"{number:,}"): line for text, (line, number) in self._points.items()}
+        return {str(choice.with_values(n=number)): line for choice, (line, number) in self._points.items()}
 
     @property
     def remarks(self) -> list[str]:
         """How things were read that were not plain."""
-        return [text.replace("{n}", f"{number:,}") for text, number in self._remarks.items()]
+        return [str(remark.with_values(n=number)) for remark, number in self._remarks.items()]
 
     @property
     def tallies(self) -> dict[str, int]:
@@ -165,8 +195,9 @@ class Quarantine:
         return {
             "counts": self._counts,
             "books": [[table, path, asdict(book)] for (table, path), book in self._books.items()],
-            "points": self._points,
-            "remarks": self._remarks,
+            "causes": {key: (table, cause.to_json(), fate) for key, (table, cause, fate) in self._causes.items()},
+            "points": [[choice.to_json(), line, number] for choice, (line, number) in self._points.items()],
+            "remarks": [[remark.to_json(), number] for remark, number in self._remarks.items()],
             "tallies": self._tallies,
             "columns": self._columns,
             "lacking": self._lacking,
@@ -179,10 +210,12 @@ class Quarantine:
                 self._counts[key] = self._counts.get(key, 0) + number
             for table, path, book in part["books"]:
                 self._book(table, path).add(Book(**book))
-            for text, (line, number) in part["points"].items():
-                self.confirm(text, line, number)
-            for text, number in part["remarks"].items():
-                self.remark(text, number)
+            for key, (table, cause, fate) in part["causes"].items():
+                self._causes[key] = (table, Text.from_json(cause), fate)
+            for choice, line, number in part["points"]:
+                self.confirm(Text.from_json(choice), line, number)
+            for remark, number in part["remarks"]:
+                self.remark(Text.from_json(remark), number)
             for name, number in part["tallies"].items():
                 self.tally(name, number)
             for table, read in part["columns"].items():

@@ -10,6 +10,7 @@ from winpredict.ingest.outcomes import renamed_stages, with_outcomes
 from winpredict.ingest.profiles import Profile
 from winpredict.ingest.quarantine import FILE, ROW, Quarantine
 from winpredict.ingest.repeats import in_order, without_repeats
+from winpredict.locale.text import text, texts
 from winpredict.tables.rows import is_in, sorted_by
 from winpredict.tables.schema import TABLES, TIME_DTYPE, text_dtype
 
@@ -64,7 +65,7 @@ def repaired(
         known |= {*out["deals"]["deal_id"]}
     if "activities" in out:
         out["activities"], again = joined_calls(out["activities"], out["activities"][FILE])
-        quarantine.add("activities", again, "the same call again, joined with the fuller record", "merged")
+        quarantine.add("activities", again, text("the same call again, joined with the fuller record"), "merged")
     out = {name: _of_known_deals(name, frame, known, quarantine) for name, frame in out.items()}
     for name, frame in out.items():
         quarantine.accept(name, frame)
@@ -106,7 +107,11 @@ def _not_from_the_future(name: str, frame: pd.DataFrame, now: pd.Timestamp, quar
         if not later.any():
             continue
         must = TABLES[name].columns[column].filled
-        cause = f"{column} lies in the future" + ("" if must else ", taken as missing")
+        cause = (
+            text("{column} lies in the future", column=column)
+            if must
+            else text("{column} lies in the future, taken as missing", column=column)
+        )
         # an open deal's closing time is the day it is expected, and not used
         told = later & ~_are_open(frame) if column == "closed_at" else later
         quarantine.add(name, frame[told], cause, "rejected" if must else "repaired")
@@ -127,12 +132,16 @@ def _sound_times(deals: pd.DataFrame, quarantine: Quarantine) -> pd.DataFrame:
     wrong = closed < created
     if not wrong.any():
         return deals
-    quarantine.add("deals", deals[wrong], "closed before created, created_at taken as missing", "repaired")
+    quarantine.add("deals", deals[wrong], text("closed before created, created_at taken as missing"), "repaired")
     same_day = int((wrong & (created - closed < _SAME_DAY)).sum())
     if same_day >= max(_MIN_SAME_DAY, _MIN_SHARE * int(wrong.sum())):
         quarantine.confirm(
-            "{n} deals close less than a day before they were created, as happens where times are of another zone than "
-            "the profile says",
+            texts(
+                "{n:count} deal closes less than a day before it was created, as happens where times are of another "
+                "zone than the profile says",
+                "{n:count} deals close less than a day before they were created, as happens where times are of another "
+                "zone than the profile says",
+            ),
             "time_zone: Europe/Paris",
             same_day,
         )
@@ -144,8 +153,8 @@ def _sound_amounts(name: str, frame: pd.DataFrame, quarantine: Quarantine) -> pd
         return frame
     amount = frame["amount"]
     huge = amount > IMPOSSIBLE_AMOUNT * max(1.0, float(np.nan_to_num(amount[amount > 0].median(), nan=1.0)))
-    for wrong, cause in ((amount < 0, "negative amount"), (huge, "impossibly large amount")):
-        quarantine.add(name, frame[wrong], f"{cause}, taken as missing", "repaired")
+    quarantine.add(name, frame[amount < 0], text("negative amount, taken as missing"), "repaired")
+    quarantine.add(name, frame[huge], text("impossibly large amount, taken as missing"), "repaired")
     return frame.assign(amount=amount.mask((amount < 0) | huge))
 
 
@@ -181,7 +190,7 @@ def _from_creation(history: pd.DataFrame, deals: pd.DataFrame, quarantine: Quara
         created = by_deal.reindex(history["deal_id"]).set_axis(history.index)
     dated = history.assign(changed_at=history["changed_at"].fillna(created).astype(TIME_DTYPE))
     undated = dated["changed_at"].isna()
-    quarantine.add("deal_history", dated[undated], "neither the change nor its deal is dated", "rejected")
+    quarantine.add("deal_history", dated[undated], text("neither the change nor its deal is dated"), "rejected")
     return dated[~undated]
 
 
@@ -191,5 +200,5 @@ def _of_known_deals(name: str, frame: pd.DataFrame, known: set[str], quarantine:
     unknown = ~is_in(frame["deal_id"], known)
     if not unknown.any():
         return frame
-    quarantine.add(name, frame[unknown], "belongs to no known deal", "rejected")
+    quarantine.add(name, frame[unknown], text("belongs to no known deal"), "rejected")
     return frame[~unknown]

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from winpredict.ingest.quarantine import FILE, ROW, Quarantine
+from winpredict.locale.text import text
 from winpredict.tables.rows import is_ascending, row_digests, sort_order, taken
 from winpredict.tables.schema import TABLES, text_dtype
 
@@ -83,16 +84,16 @@ def without_repeats(name: str, frame: pd.DataFrame, quarantine: Quarantine) -> p
     key = _key(name, frame)
     rows = frame[_may_repeat(frame, key)]
     exact = rows.duplicated(list(_values(rows)), keep="first")
-    quarantine.add(name, rows[exact], "the same row again", "merged")
+    quarantine.add(name, rows[exact], text("the same row again"), "merged")
     gone, rows = rows.index[exact], rows[~exact]
     if name == "deals":
         no_id = frame[frame["deal_id"].isna() & ~frame.index.isin(gone)]
-        quarantine.add(name, no_id, "deal_id is missing", "rejected")
+        quarantine.add(name, no_id, text("deal_id is missing"), "rejected")
         gone, rows = gone.append(no_id.index), rows[rows["deal_id"].notna()]
     if key:
         rows = _latest_last(rows)
         rows = rows[rows.duplicated(key, keep="last")]
-        quarantine.add(name, rows, "the same id with other values, the later row counts", "merged")
+        quarantine.add(name, rows, text("the same id with other values, the later row counts"), "merged")
         gone = gone.append(rows.index)
     return frame[~frame.index.isin(gone)] if len(gone) else frame
 

@@ -22,7 +22,8 @@ from winpredict.ingest.profiles import FIRST_OF, HELPERS, Profile, Source
 from winpredict.ingest.quarantine import FILE, ROW, UNREAD_OUTCOME, Fate, Quarantine
 from winpredict.ingest.vocabulary import classify_outcome, field_scores
 from winpredict.ingest.wanted_rows import RawColumns, column_key, matches
-from winpredict.tables.schema import OUTCOMES, TABLES, TIME_DTYPE, Column, text_dtype
+from winpredict.locale.text import Text, text, texts
+from winpredict.tables.schema import OUTCOME_WORDS, OUTCOMES, TABLES, TIME_DTYPE, Column, text_dtype
 
 #: HubSpot nests what people call the columns under this name.
 _NESTED_PREFIX = "properties."
@@ -45,7 +46,9 @@ _SURE = 0.9
 _CURRENCY = "currency"
 #: A dollar sign that no letters tell the country of.
 _BARE_DOLLAR = r"(?:^|[^A-Z])\$"
-_UNCLEAR = "may start with the day or the month; write dates: day_first or dates: month_first into the profile"
+_UNCLEAR = text(
+    "{column} may start with the day or the month; write dates: day_first or dates: month_first into the profile"
+)
 #: From this share on, ids are told to be damaged.
 _MANY = 0.5
 
@@ -54,7 +57,7 @@ class Values(NamedTuple):
     """Values of a canonical column, why some texts did not become one (each cause with its rows), and choices."""
 
     values: pd.Series
-    unread: Mapping[str, pd.Series]
+    unread: Mapping[Text, pd.Series]
     currency: pd.Series | None = None
     words: Mapping[str, str] = MappingProxyType({})
     months: int = 0
@@ -130,8 +133,15 @@ def found_columns(frame: pd.DataFrame, table: str, source: Source, raw: RawFile)
             found[name] = column
         elif len(frame) and _must_be_filled(table, name, source) and name not in source.constants:
             raise ProfileError(
-                f"{raw.path} has no column {' or '.join(map(repr, offered))} for {table}.{name}; "
-                f"it has {', '.join(map(str, frame.columns[:40]))}. Correct the file, or the profile"
+                text(
+                    "{path} has no column {offered} for {table}.{name}; it has {columns}. Correct the file, or "
+                    "the profile",
+                    path=raw.path,
+                    offered=" or ".join(map(repr, offered)),
+                    table=table,
+                    name=name,
+                    columns=", ".join(map(str, frame.columns[:40])),
+                )
             )
     return found
 
@@ -157,8 +167,8 @@ def _mapped(texts: pd.Series, values: Mapping[str, str] | None) -> pd.Series:
     if not values:
         return texts
     out = {}
-    for text in texts.dropna().unique():
-        out[text] = next((value for pattern, value in values.items() if matches(text, (pattern,))), text)
+    for raw in texts.dropna().unique():
+        out[raw] = next((value for pattern, value in values.items() if matches(raw, (pattern,))), raw)
     return texts.map(out).astype(text_dtype())
 
 
@@ -190,12 +200,29 @@ class _RowReader:
         if (self._table, name) == ("deals", "outcome"):
             for word, meaning in cells.words.items():
                 line = f"values: {{outcome: {{{word}: {meaning}}}}}"
-                self._quarantine.confirm(f'"{word}" in {raw_name} is read as {meaning}', line)
+                choice = text(
+                    '"{word}" in {column} is read as {outcome}',
+                    word=word,
+                    column=raw_name,
+                    outcome=OUTCOME_WORDS[meaning],
+                )
+                self._quarantine.confirm(choice, line)
             return {name: values} | ({UNREAD_OUTCOME: unread} if unread.any() else {})
         if cells.months and raw_name not in self.told:
-            day = "last" if name in _ENDS_OF_MONTHS else "first"
-            text = f"{raw_name}: {{n}} values name a month, and are read as its {day} day"
-            self._quarantine.remark(text, cells.months)
+            as_days = (
+                texts(
+                    "{column}: {n:count} value names a month, and is read as its last day",
+                    "{column}: {n:count} values name a month, and are read as its last day",
+                    column=raw_name,
+                )
+                if name in _ENDS_OF_MONTHS
+                else texts(
+                    "{column}: {n:count} value names a month, and is read as its first day",
+                    "{column}: {n:count} values name a month, and are read as its first day",
+                    column=raw_name,
+                )
+            )
+            self._quarantine.remark(as_days, cells.months)
         if (self._table, name) == ("deals", "amount") and cells.currency is not None and cells.currency.notna().any():
             if _CURRENCY in self._columns or _CURRENCY in self._source.constants:
                 return {name: values}
@@ -203,21 +230,24 @@ class _RowReader:
             return {name: values, _CURRENCY: cells.currency}
         return {name: values}
 
-    def _set_aside(self, name: str, raw_name: str, values: pd.Series, causes: Mapping[str, pd.Series]) -> pd.Series:
+    def _set_aside(self, name: str, raw_name: str, values: pd.Series, causes: Mapping[Text, pd.Series]) -> pd.Series:
         """Note the rows of which a value could not be read, or is missing and must not be."""
         must = _must_be_filled(self._table, name, self._source)
         unread = np.zeros(len(values), dtype=bool)
         for cause, rows in causes.items():
             told = rows.to_numpy() & ~self.rejected if must else rows.to_numpy()
-            tail = "" if must else ", taken as missing"
-            fate: Fate = "rejected" if must else "repaired"
             if told.any():
-                self._quarantine.add(self._table, self._rows[told], f"{raw_name} {cause}{tail}", fate)
+                cause = cause.with_values(column=raw_name)
+                fate: Fate = "rejected" if must else "repaired"
+                if not must:
+                    cause = text("{cause}, taken as missing", cause=cause)
+                self._quarantine.add(self._table, self._rows[told], cause, fate)
             unread |= rows.to_numpy()
         if must:
             empty = values.isna().to_numpy() & ~unread & ~self.rejected
             if empty.any():
-                self._quarantine.add(self._table, self._rows[empty], f"{raw_name} is missing", "rejected")
+                missing = text("{column} is missing", column=raw_name)
+                self._quarantine.add(self._table, self._rows[empty], missing, "rejected")
             self.rejected |= unread | values.isna().to_numpy()
         return pd.Series(unread, index=values.index)
 
@@ -228,19 +258,20 @@ class _RowReader:
             values, unread = from_typed(cells, self._profile.time_zone)
             if name == "closed_at" and _are_days(cells):
                 values = (values + _END_OF_DAY).astype(TIME_DTYPE)
-            return Values(values, {f"is not a {column.kind}": unread})
-        texts = _mapped(self._texts(raw_name), self._source.values.get(name))
+            is_none = text("{column} is not a time") if column.kind == "time" else text("{column} is not a number")
+            return Values(values, {is_none: unread})
+        cells = _mapped(self._texts(raw_name), self._source.values.get(name))
         if column.kind == "time":
-            return self._times(texts, name, raw_name)
+            return self._times(cells, name, raw_name)
         if column.kind == "number":
-            numbers = to_numbers(texts, self._formats.numbers.get(raw_name))
-            return Values(numbers.values, {"is not a number": numbers.unread}, numbers.currency)
+            numbers = to_numbers(cells, self._formats.numbers.get(raw_name))
+            return Values(numbers.values, {text("{column} is not a number"): numbers.unread}, numbers.currency)
         if column.kind == "flag":
-            flags, unread = to_flags(texts)
-            return Values(flags, {"is not yes or no": unread})
+            flags, unread = to_flags(cells)
+            return Values(flags, {text("{column} is not yes or no"): unread})
         if column.allowed:
-            return _known_words(texts, column.allowed, outcomes=(self._table, name) == ("deals", "outcome"))
-        return Values(texts, {})
+            return _known_words(cells, column.allowed, outcomes=(self._table, name) == ("deals", "outcome"))
+        return Values(cells, {})
 
     def _texts(self, raw_name: str) -> pd.Series:
         fractions = self._hints[raw_name].fractions if raw_name in self._hints else None
@@ -249,7 +280,7 @@ class _RowReader:
     def _times(self, texts: pd.Series, name: str, raw_name: str) -> Values:
         form = self._formats.dates.get(raw_name) or date_format(date_hints(texts), declared=self._profile.dates)
         times = to_times(texts, self._profile.time_zone, form, month_end=name in _ENDS_OF_MONTHS)
-        causes = {_UNCLEAR: times.unclear, "is not a date": times.unread & ~times.unclear}
+        causes = {_UNCLEAR: times.unclear, text("{column} is not a date"): times.unread & ~times.unclear}
         values = end_of_day(times) if name == "closed_at" else times.values
         return Values(values, causes, months=int(times.month_only.sum()))
 
@@ -280,21 +311,32 @@ class _RowReader:
         if form is not None and form.reason:
             # commas that group thousands are what a decimal dot, the usual sign of programs, leaves room for
             if form.certain or (isinstance(form, NumberFormat) and form.decimal == "."):
-                self._quarantine.remark(f"{raw_name}: {form.reason}")
+                self._quarantine.remark(text("{column}: {reason}", column=raw_name, reason=form.reason))
             else:
-                self._quarantine.confirm(f"{raw_name}: {form.reason}", lines[kind])
+                choice = text("{column}: {reason}", column=raw_name, reason=form.reason)
+                self._quarantine.confirm(choice, lines[kind])
         if kind == "id" and (padded := padded_cells(self._rows[raw_name])):
-            self._quarantine.remark(f"{raw_name}: {{n}} ids have blanks around them, which do not count", padded)
+            blanks = texts(
+                "{column}: {n:count} id has blanks around it, which do not count",
+                "{column}: {n:count} ids have blanks around them, which do not count",
+                column=raw_name,
+            )
+            self._quarantine.remark(blanks, padded)
         if name == "deal_id" and self._rows[raw_name].dtype.kind not in "iuf":
             self._tell_damaged_ids(raw_name)
 
     def _tell_damaged_ids(self, raw_name: str) -> None:
-        texts = self._rows[raw_name].astype(text_dtype())
-        damaged = int(texts.str.fullmatch(_DAMAGED_ID).fillna(False).sum())
-        if damaged > _MANY * len(texts):
+        ids = self._rows[raw_name].astype(text_dtype())
+        damaged = int(ids.str.fullmatch(_DAMAGED_ID).fillna(False).sum())
+        if damaged > _MANY * len(ids):
             self._quarantine.confirm(
-                f"{raw_name}: {{n}} ids look like 1.24456E+11, as spreadsheets write long numbers; different deals may "
-                "have one id. Export them as text",
+                texts(
+                    "{column}: {n:count} id looks like 1.24456E+11, as spreadsheets write long numbers; different "
+                    "deals may have one id. Export them as text",
+                    "{column}: {n:count} ids look like 1.24456E+11, as spreadsheets write long numbers; different "
+                    "deals may have one id. Export them as text",
+                    column=raw_name,
+                ),
                 f"tables.{self._table}.columns.deal_id",
                 damaged,
             )
@@ -304,18 +346,20 @@ class _RowReader:
         texts = self._rows[raw_name].astype(text_dtype())
         if (codes.eq("USD").fillna(False) & texts.str.contains(_BARE_DOLLAR, regex=True).fillna(False)).any():
             self._quarantine.confirm(
-                f'amounts with "$" in {raw_name} are taken for US dollars', "constants: {currency: USD}"
+                text('amounts with "$" in {column} are taken for US dollars', column=raw_name),
+                "constants: {currency: USD}",
             )
 
 
-def _known_words(texts: pd.Series, allowed: tuple[str, ...], *, outcomes: bool) -> Values:
+def _known_words(cells: pd.Series, allowed: tuple[str, ...], *, outcomes: bool) -> Values:
     """Texts that are one of a few words; of outcomes also what people write for them."""
-    lower = texts.str.lower()
-    words = outcome_words(texts) if outcomes else {}
+    lower = cells.str.lower()
+    words = outcome_words(cells) if outcomes else {}
     if words:
-        lower = lower.where(lower.isin(allowed), texts.map(words).astype(text_dtype()))
+        lower = lower.where(lower.isin(allowed), cells.map(words).astype(text_dtype()))
     known = lower.isin(allowed)
-    return Values(lower.where(known), {f"is not one of {', '.join(allowed)}": texts.notna() & ~known}, words=words)
+    is_none = text("{column} is not one of {words}", words=", ".join(allowed))
+    return Values(lower.where(known), {is_none: cells.notna() & ~known}, words=words)
 
 
 def outcome_words(texts: pd.Series) -> dict[str, str]:

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from babel.numbers import format_decimal
 
 from winpredict.ingest.quarantine import Quarantine
+from winpredict.locale.formats import count
+from winpredict.locale.language import current
+from winpredict.locale.text import Text, said, text, texts
+from winpredict.tables.schema import OUTCOME_COUNTS
 
 _OUTCOMES = ("won", "lost", "open")
 #: Causes and columns that are shown one by one; the rest is in the quarantine and in the JSON.
@@ -36,6 +41,8 @@ class Understanding:
         By table: the canonical columns that the profile names and no file has, with the names that were looked for.
     causes : dict of str to int
         Rows that were left out, merged, rejected or repaired, by cause.
+    told : dict of str to str
+        The causes as people read them, in the language of the import.
     examples : dict of str to list of str
         Some values a cause.
     remarks : list of str
@@ -52,6 +59,7 @@ class Understanding:
     columns: dict[str, dict[str, str]]
     lacking: dict[str, dict[str, str]]
     causes: dict[str, int]
+    told: dict[str, str]
     examples: dict[str, list[str]]
     remarks: list[str]
     points: list[dict[str, str]]
@@ -68,47 +76,76 @@ class Understanding:
     def _facts(self) -> Iterable[str]:
         used = [each for each in self.files if each["tables"]]
         unused = [_name(each) for each in self.files if not each["tables"]]
-        names = ", ".join(f"{_name(each)} ({each['rows']:,} rows{_and(each['remark'])})" for each in used[:_MAX_LINES])
-        yield f"Files: {names}" + (f" and {len(used) - _MAX_LINES} more" if len(used) > _MAX_LINES else "")
+        names = ", ".join(map(_told_file, used[:_MAX_LINES]))
+        if len(used) > _MAX_LINES:
+            yield said("Files: {names} and {n:count} more", names=names, n=len(used) - _MAX_LINES)
+        else:
+            yield said("Files: {names}", names=names)
         if unused:
-            yield f"Not read, since the profile has no place for them: {', '.join(unused[:_MAX_LINES])}"
+            yield said(
+                "Not read, since the profile has no place for them: {names}", names=", ".join(unused[:_MAX_LINES])
+            )
         if sum(self.outcomes.values()):
-            yield "Deals: " + ", ".join(f"{self.outcomes.get(name, 0):,} {name}" for name in _OUTCOMES)
-            yield f"Dates: created {_span(self.created)}; closed {_span(self.closed)}"
-            yield f"Amounts: {self._amounts()}"
+            counts = _counts(self.outcomes)
+            yield said("Deals: {won}, {lost}, {open}", **counts)
+            yield said(
+                "Dates: created {created}; closed {closed}", created=_span(self.created), closed=_span(self.closed)
+            )
+            yield said("Amounts: {amounts}", amounts=self._amounts())
         if columns := self.columns.get("deals"):
-            yield "Read: " + ", ".join(name if name == raw else f'{name} = "{raw}"' for name, raw in columns.items())
+            read = ", ".join(name if name == raw else f'{name} = "{raw}"' for name, raw in columns.items())
+            yield said("Read: {columns}", columns=read)
         if lacking := self.lacking.get("deals"):
-            yield f"Not in the files, though the profile names them: {', '.join(lacking)}"
+            yield said("Not in the files, though the profile names them: {columns}", columns=", ".join(lacking))
 
-    def _amounts(self) -> str:
+    def _amounts(self) -> Text:
         if not self.amounts["filled"]:
-            return "none"
-        filled = f"{self.amounts['filled']:,} of {sum(self.outcomes.values()):,} deals"
+            return text("none")
         codes, median = self.amounts["currencies"], self.amounts["median"]
+        deals = {"filled": self.amounts["filled"], "of": sum(self.outcomes.values())}
         if len(codes) > 1:
-            return f"{filled}, in {', '.join(f'{code} ({number:,})' for code, number in codes.items())}"
-        number = f"{median:,.0f}" if abs(median) >= _WHOLE_FROM else f"{median:,.2f}"
-        return f"{filled}, median {number}{' ' + next(iter(codes)) if codes else ', currency unknown'}"
+            counts = ", ".join(f"{code} ({count(number)})" for code, number in codes.items())
+            return text("{filled:count} of {of:count} deals, in {currencies}", currencies=counts, **deals)
+        middle = (
+            count(median)
+            if abs(median) >= _WHOLE_FROM
+            else format_decimal(median, format="#,##0.00", locale=current().locale)
+        )
+        if not codes:
+            return text("{filled:count} of {of:count} deals, median {median}, currency unknown", median=middle, **deals)
+        return text(
+            "{filled:count} of {of:count} deals, median {median} {currency}",
+            median=middle,
+            currency=next(iter(codes)),
+            **deals,
+        )
 
     def _causes(self) -> Iterable[str]:
         if not self.causes:
-            yield "Every row came in as it was"
+            yield said("Every row came in as it was")
             return
-        yield "Left out, merged, rejected or repaired (all of it is kept in quarantine/):"
+        yield said("Left out, merged, rejected or repaired (all of it is kept in quarantine/):")
         ordered = sorted(self.causes.items(), key=lambda item: (-item[1], item[0]))
         for cause, number in ordered[:_MAX_LINES]:
-            examples = self.examples.get(cause)
-            yield f"  {number:,} x {cause}" + (f", such as {', '.join(map(repr, examples))}" if examples else "")
+            told = {"n": number, "cause": self.told.get(cause, cause)}
+            if examples := self.examples.get(cause):
+                line = text("{n:count} x {cause}, such as {examples}", examples=", ".join(map(repr, examples)), **told)
+            else:
+                line = text("{n:count} x {cause}", **told)
+            yield f"  {line}"
         if len(ordered) > _MAX_LINES:
-            yield f"  and {len(ordered) - _MAX_LINES} causes more"
+            more = texts("and {n:count} cause more", "and {n:count} causes more", n=len(ordered) - _MAX_LINES)
+            yield f"  {more}"
 
     def _points(self) -> Iterable[str]:
         if not self.points:
             return
-        yield "Please confirm:"
+        yield said("Please confirm:")
         for number, point in enumerate(self.points, start=1):
-            yield f"  {number}. {point['text']}" + (f" [profile: {point['line']}]" if point["line"] else "")
+            told = point["text"]
+            if point["line"]:
+                told = said("{point} [profile: {line}]", point=told, line=point["line"])
+            yield f"  {number}. {told}"
 
 
 def understanding(
@@ -152,13 +189,14 @@ def understanding(
             for name, number in frame["currency"].value_counts().items():
                 currencies[str(name)] = currencies.get(str(name), 0) + int(number)
     values = pd.concat(amounts) if amounts else pd.Series(dtype="float64")
-    points = [{"text": text, "line": line} for text, line in quarantine.points.items()]
+    points = [{"text": choice, "line": line} for choice, line in quarantine.points.items()]
     if won_or_lost and outcomes:
         points += _one_sided(outcomes)
     if len(currencies) > 1:
-        points.append({"text": f"amounts are in {len(currencies)} currencies and are not converted", "line": ""})
+        several = said("amounts are in {n:count} currencies and are not converted", n=len(currencies))
+        points.append({"text": several, "line": ""})
     return Understanding(
-        files=[dict(each) for each in files],
+        files=[_shown(each) for each in files],
         outcomes={name: outcomes.get(name, 0) for name in _OUTCOMES},
         created=_days(created),
         closed=_days(closed),
@@ -170,24 +208,39 @@ def understanding(
         columns=quarantine.columns,
         lacking=quarantine.lacking,
         causes=quarantine.counts,
+        told=quarantine.told,
         examples=_examples(rows),
         remarks=quarantine.remarks,
         points=points,
     )
 
 
+def _counts(outcomes: Mapping[str, int]) -> dict[str, Text]:
+    return {name: OUTCOME_COUNTS[name].with_values(n=outcomes.get(name, 0)) for name in _OUTCOMES}
+
+
 def _one_sided(outcomes: Mapping[str, int]) -> list[dict[str, str]]:
     """That deals of one ending are missing, which an export's filter leaves out."""
-    counts = ", ".join(f"{outcomes.get(name, 0):,} {name}" for name in _OUTCOMES)
     missing = [name for name in ("won", "lost") if not outcomes.get(name)]
     if not missing:
         return []
-    return [
-        {
-            "text": f"{counts}: no deal is {' or '.join(missing)}. Was the report filtered? Odds need both endings",
-            "line": "",
-        }
-    ]
+    counts = _counts(outcomes)
+    if missing == ["won"]:
+        told = text(
+            "{won}, {lost}, {open}: no deal is won. Was the report filtered? Odds need both endings",
+            **counts,
+        )
+    elif missing == ["lost"]:
+        told = text(
+            "{won}, {lost}, {open}: no deal is lost. Was the report filtered? Odds need both endings",
+            **counts,
+        )
+    else:
+        told = text(
+            "{won}, {lost}, {open}: no deal is won or lost. Was the report filtered? Odds need both endings",
+            **counts,
+        )
+    return [{"text": str(told), "line": ""}]
 
 
 def _examples(kept: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
@@ -210,7 +263,7 @@ def _days(moments: Sequence[pd.Timestamp]) -> tuple[str, str] | None:
 
 
 def _span(days: tuple[str, str] | None) -> str:
-    return "never" if days is None else f"{days[0]} to {days[1]}"
+    return said("never") if days is None else said("{first} to {last}", first=days[0], last=days[1])
 
 
 def _name(file: Mapping[str, Any]) -> str:
@@ -220,5 +273,18 @@ def _name(file: Mapping[str, Any]) -> str:
     return path if path.startswith(name) else f"{path}, {name}"
 
 
-def _and(remark: str) -> str:
-    return f"; {remark}" if remark else ""
+def _told_file(file: Mapping[str, Any]) -> str:
+    facts = {"name": _name(file), "n": file["rows"]}
+    if file["remark"]:
+        return str(
+            texts(
+                "{name} ({n:count} row; {remark})", "{name} ({n:count} rows; {remark})", remark=file["remark"], **facts
+            )
+        )
+    return str(texts("{name} ({n:count} row)", "{name} ({n:count} rows)", **facts))
+
+
+def _shown(file: Mapping[str, Any]) -> dict[str, Any]:
+    """What was read of a file, with the remark in the language of the moment."""
+    remarks = (each if isinstance(each, str) else str(Text.from_json(each)) for each in file["remarks"])
+    return {name: fact for name, fact in file.items() if name != "remarks"} | {"remark": "; ".join(remarks)}

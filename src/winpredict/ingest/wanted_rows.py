@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from winpredict.ingest.parsing.flags import to_flags
 from winpredict.ingest.parsing.text import as_text
 from winpredict.ingest.profiles import FIRST_OF, Profile, Source
 from winpredict.ingest.quarantine import FILE, ROW, Quarantine
+from winpredict.locale.text import Text, text
 from winpredict.tables.schema import text_dtype
 
 
-def matches(text: str, patterns: Iterable[str]) -> bool:
+def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether a text is one of the patterns; case does not count."""
-    return any(fnmatchcase(text.lower(), pattern.lower()) for pattern in patterns)
+    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
 
 
 def column_key(name: object) -> str:
@@ -156,15 +158,27 @@ def kept_rows(
         texts = as_text(frame[column], profile.missing)
         if {each.lower() for each in patterns} <= {"true", "false"}:
             texts = _as_flags(texts)
-        kept = [text for text in texts.dropna().unique() if matches(str(text), patterns)]
+        kept = [each for each in texts.dropna().unique() if matches(str(each), patterns)]
         wanted = (texts.isin(kept) | (texts.isna() & ("" in patterns))).to_numpy(dtype=bool)
         if quarantine is not None:
             out = frame.loc[keep & ~wanted, [column]]
             origin: dict[str, Any] = {FILE: path, ROW: out.index.to_numpy()}
-            cause = f"{column} is not {' or '.join(each or 'empty' for each in patterns)}"
+            cause = text("{column} is not {wanted}", column=str(column), wanted=one_of(patterns))
             quarantine.add(table, out.reset_index(drop=True).assign(**origin), cause, "left out")
         keep &= wanted
     return frame if keep.all() else frame[keep]
+
+
+def one_of(texts: Iterable[str]) -> Text | str:
+    """Texts as alternatives, for people; an empty one says so.
+
+    Examples
+    --------
+    >>> str(one_of(["Won", "Lost", ""]))
+    'Won or Lost or empty'
+    """
+    first, *others = [each or text("empty") for each in texts] or [""]
+    return reduce(lambda one, other: text("{one} or {other}", one=one, other=other), others, first)
 
 
 def _as_flags(texts: pd.Series) -> pd.Series:

@@ -177,13 +177,19 @@ class _Words(NamedTuple):
 def _frame(values: ArrayLike | pd.Series, kind: Kind, counts: ArrayLike | None, rate: float, log: bool) -> pd.DataFrame:
     """Columns period, raw (as given), n and usable."""
     if not 0.0 < rate < 1.0:
-        raise TableError(f"rate must be between 0 and 1, not {rate}; it is the chance of a false alarm on a chart")
+        raise TableError(
+            text("rate must be between 0 and 1, not {rate}; it is the chance of a false alarm on a chart", rate=rate)
+        )
     raw = np.asarray(values, dtype=np.float64)
     n = np.full(raw.size, np.nan) if counts is None else np.asarray(counts, dtype=np.float64)
     if n.shape != raw.shape:
-        raise TableError(f"there are {raw.size} values but {n.size} counts; each period needs both")
+        raise TableError(
+            text("there are {size} values but {counts} counts; each period needs both", size=raw.size, counts=n.size)
+        )
     if kind == "p" and (counts is None or (raw < 0).any() or (raw > n).any() or (raw % 1 > 0).any()):
-        raise TableError("a p-chart needs whole numbers of won deals, and counts of closed deals that are as large")
+        raise TableError(
+            text("a p-chart needs whole numbers of won deals, and counts of closed deals that are as large")
+        )
     periods = values.index if isinstance(values, pd.Series) else np.arange(1, raw.size + 1)
     usable = n > 0 if kind == "p" else np.isfinite(raw) & ((raw > 0) | (not log))
     return pd.DataFrame({"period": periods, "raw": raw, "n": n, "usable": usable}).reset_index(drop=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from winpredict.errors import TableError
+from winpredict.locale.text import text
 from winpredict.tables.crm import CRMData
 from winpredict.tables.schema import conform
 
@@ -39,7 +40,11 @@ def _given(quota: pd.DataFrame | float, moment: pd.Timestamp) -> pd.DataFrame:
     if isinstance(quota, pd.DataFrame):
         return conform(quota, "quotas")
     if not quota >= 0:
-        raise TableError(f"quota is {quota}; give what is to be sold in the quarter as a number that is not negative")
+        raise TableError(
+            text(
+                "quota is {quota}; give what is to be sold in the quarter as a number that is not negative", quota=quota
+            )
+        )
     quarter = (moment - pd.Timedelta("1us")).tz_localize(None).to_period("Q")
     start, end = quarter.start_time, (quarter + 1).start_time
     return conform(pd.DataFrame({"period_start": [start], "period_end": [end], "amount": [float(quota)]}), "quotas")

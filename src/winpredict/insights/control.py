@@ -124,7 +124,7 @@ def changes(
     ['no limits', 'no limits', 'no limits', 'no limits']
     """
     if period not in ("month", "week"):
-        raise TableError(f"period must be month or week, not {period!r}")
+        raise TableError(text("period must be month or week, not {period!r}", period=period))
     crm = known_before(crm, as_of) if crm.dated else crm
     if not crm.dated:
         note = text("The deals carry no dates, so nothing can be seen to change over time.")

@@ -301,7 +301,13 @@ def _counts(before: pd.DataFrame, after: pd.DataFrame, segment: str) -> pd.DataF
     out = {}
     for name, deals in (("before", _closed(before)), ("after", _closed(after))):
         if segment not in deals:
-            raise TableError(f"the deals have no column {segment!r}; they have {', '.join(map(str, deals.columns))}")
+            raise TableError(
+                text(
+                    "the deals have no column {segment!r}; they have {columns}",
+                    segment=segment,
+                    columns=", ".join(map(str, deals.columns)),
+                )
+            )
         won = (deals["outcome"] == "won").astype(np.int64)
         by_group = won.groupby(as_texts(deals[segment]))
         out[f"n_{name}"], out[f"won_{name}"] = by_group.size(), by_group.sum()

@@ -107,8 +107,10 @@ def backtest_forecast(
     until = crm.known_until
     if not crm.dated or until is None:
         raise TooLittleDataError(
-            "the deals carry no dates, so past forecasts cannot be judged; import deals.created_at and "
-            "deals.closed_at, or leave the backtest of the forecast out"
+            text(
+                "the deals carry no dates, so past forecasts cannot be judged; import deals.created_at and "
+                "deals.closed_at, or leave the backtest of the forecast out"
+            )
         )
     whole = known_before(crm)
     won = _bookings(whole, deals_at_end(whole))
@@ -127,8 +129,11 @@ def backtest_forecast(
                 rows.append(_compared(row, known, won, cutoff))
     if not rows:
         raise TooLittleDataError(
-            f"no cut-off leaves {2 * _MIN_EACH} won and lost deals before it and a whole month after it; a backtest "
-            "of forecasts needs a longer history"
+            text(
+                "no cut-off leaves {value} won and lost deals before it and a whole month after it; a backtest "
+                "of forecasts needs a longer history",
+                value=2 * _MIN_EACH,
+            )
         )
     forecasts = pd.DataFrame(rows)
     return ForecastBacktest(forecasts, _overall(forecasts))

@@ -129,7 +129,11 @@ def closed_won(
     """
     length = PERIOD_DAYS if period_days is None else period_days
     if not length > 0:
-        raise ConfigError(f"period_days is {period_days}; give the length of the period in days, above 0")
+        raise ConfigError(
+            text(
+                "period_days is {period_days}; give the length of the period in days, above 0", period_days=period_days
+            )
+        )
     notes: list[Text] = []
     column = loss_reason_column(crm.deals)
     crm = _cut(crm, as_of, notes)

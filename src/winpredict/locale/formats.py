@@ -87,6 +87,19 @@ def precise(value: float) -> str:
     return _signed(format_decimal(round(float(value), 3) + 0.0, format="#,##0.000", locale=current().locale))
 
 
+def precise_change(change: float) -> str:
+    """A change of a measure of quality with four decimals and its sign: such changes are small.
+
+    Examples
+    --------
+    >>> precise_change(-0.00417), precise_change(0.02), precise_change(0.0)
+    ('−0.0042', '+0.0200', '0.0000')
+    """
+    rounded = round(float(change), 4) + 0.0
+    pattern = "+#,##0.0000;-#,##0.0000" if rounded else "0.0000"
+    return _signed(format_decimal(rounded, format=pattern, locale=current().locale))
+
+
 def points(change: float) -> str:
     """A change of a share in percentage points, with its sign.
 
@@ -248,6 +261,7 @@ STYLES: Mapping[str, Callable[[Any], str]] = {
     "percent": percent,
     "points": points,
     "precise": precise,
+    "precise_change": precise_change,
     "rough_money": rough_money,
     "size_points": size_points,
 }

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from winpredict.errors import TableError, TooLittleDataError
+from winpredict.locale.text import text
 
 Floats = NDArray[np.float64]
 _FEW_ROWS = 40
@@ -115,8 +116,12 @@ def select_columns(X: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     absent = [name for name in columns if name not in X]
     if absent:
         raise TableError(
-            f"the features lack {len(absent)} column(s) the model was trained on: {', '.join(absent[:10])}; "
-            "build them with the same builders as for training"
+            text(
+                "the features lack {n} column(s) the model was trained on: {absent}; build them with the same "
+                "builders as for training",
+                n=len(absent),
+                absent=", ".join(absent[:10]),
+            )
         )
     return X.loc[:, list(columns)]
 
@@ -200,10 +205,16 @@ def outcomes(y: ArrayLike) -> Floats:
     """
     labels = np.asarray(y, dtype=np.float64)
     if labels.size == 0:
-        raise TooLittleDataError("no closed deals to learn from or to judge by; take an earlier or longer period")
+        raise TooLittleDataError(text("no closed deals to learn from or to judge by; take an earlier or longer period"))
     wrong = int((~np.isin(labels, (0.0, 1.0))).sum())
     if wrong:
-        raise TableError(f"{wrong} of {labels.size} labels are neither 0 (lost) nor 1 (won); leave open deals out")
+        raise TableError(
+            text(
+                "{wrong} of {size} labels are neither 0 (lost) nor 1 (won); leave open deals out",
+                wrong=wrong,
+                size=labels.size,
+            )
+        )
     return labels
 
 
@@ -219,9 +230,11 @@ def weights_of(sample_weight: ArrayLike | None, n: int) -> Floats:
         return np.ones(n)
     weight = np.asarray(sample_weight, dtype=np.float64)
     if weight.shape != (n,):
-        raise TableError(f"there are {n} rows and {weight.size} weights; give one weight a row")
+        raise TableError(text("there are {n} rows and {size} weights; give one weight a row", n=n, size=weight.size))
     if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
-        raise TableError("weights must be finite, not negative and not all zero; look at the column they come from")
+        raise TableError(
+            text("weights must be finite, not negative and not all zero; look at the column they come from")
+        )
     return weight
 
 
@@ -231,8 +244,12 @@ def numbers(values: pd.Series) -> Floats:
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise TableError(
-            f"feature {values.name} of dtype {values.dtype} is neither a number nor a label known from training; "
-            "give it dtype float64 or category"
+            text(
+                "feature {name} of dtype {dtype} is neither a number nor a label known from training; give it "
+                "dtype float64 or category",
+                name=values.name,
+                dtype=values.dtype,
+            )
         ) from error
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from winpredict.config import Config
 from winpredict.errors import WorkspaceError
+from winpredict.locale.text import text
 
 if TYPE_CHECKING:
     import altair as alt
@@ -61,13 +62,21 @@ def _pointed_at(folder: Path) -> Iterator[Any]:
     except (OSError, MlflowException, SQLAlchemyError) as error:
         if _is_damaged(Path(folder) / DATABASE):
             raise WorkspaceError(
-                f"the record of runs and models, {Path(folder) / DATABASE}, is damaged; bring it back from a copy, or "
-                "move it away and run `winpredict train` again, which starts a new one without the earlier models"
+                text(
+                    "the record of runs and models, {folder}, is damaged; bring it back from a copy, or move "
+                    "it away and run `winpredict train` again, which starts a new one without the earlier "
+                    "models",
+                    folder=Path(folder) / DATABASE,
+                )
             ) from error
         reason = str(error).partition("\n")[0]
         raise WorkspaceError(
-            f"MLflow cannot read or write the runs in {folder}: {reason}. Free some space or check that you may write "
-            "there, then run the command again; earlier runs and models stand"
+            text(
+                "MLflow cannot read or write the runs in {folder}: {reason}. Free some space or check that you "
+                "may write there, then run the command again; earlier runs and models stand",
+                folder=folder,
+                reason=reason,
+            )
         ) from error
     finally:
         mlflow.set_tracking_uri(tracking)

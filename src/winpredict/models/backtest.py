@@ -1,6 +1,6 @@
 """Rolling-origin evaluation: what the odds would have been on past days, beside baselines and what then happened."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from winpredict._internal.progress import Progress
 from winpredict.config import Config
 from winpredict.errors import ConfigError, TooLittleDataError
 from winpredict.features.snapshots import labelled
+from winpredict.locale.text import Text, said, text
 from winpredict.models.baselines import baselines
 from winpredict.models.calibration import reliability
 from winpredict.models.evaluation import Comparison, compare, evaluate_odds, evaluate_segments, metric_intervals
@@ -26,6 +27,21 @@ from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData
 
 MODEL = "winpredict"
+#: The kinds of a backtest.
+ROLLING_ORIGIN, CROSS_VALIDATION = "rolling origin", "grouped cross-validation (the data carry no dates)"
+_KINDS = {
+    ROLLING_ORIGIN: text("rolling origin"),
+    CROSS_VALIDATION: text("grouped cross-validation (the data carry no dates)"),
+}
+#: Baselines as people know them; the model goes by its own name.
+SCORER_NAMES: Mapping[str, Text] = {
+    "overall_rate": text("overall win rate"),
+    "stage_win_rate": text("win rate of the stage"),
+    "naive_bayes": text("frequency tables (naive Bayes)"),
+    "logistic": text("logistic regression"),
+}
+_BELOW_STAGE = text("Log loss {share:percent} below the stage win rate's. {finding}")
+_BELOW_OVERALL = text("Log loss {share:percent} below the overall win rate's. {finding}")
 #: Odds whose AUC may be lower put a won deal before a lost one hardly more often than chance does; what they gain in
 #: log loss over the overall rate is the drift of that rate.
 USABLE_AUC = 0.55
@@ -52,7 +68,7 @@ class Backtest:
     comparisons : dict of str to Comparison
         The model against each baseline in log loss, with intervals by resampling deals.
     kind : str
-        "rolling origin", or "grouped cross-validation" for undated data.
+        `ROLLING_ORIGIN`, or `CROSS_VALIDATION` for undated data.
     still_open : int
         Deals that were scored and have not closed yet; they are left out.
     """
@@ -73,25 +89,34 @@ class Backtest:
         return reliability(self.predictions["won"], self.predictions[MODEL])
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Text:
         """What the comparison with the baselines amounts to, in plain words."""
-        if not self.comparisons["overall_rate"].beats_baseline or self._ranking_at_least < USABLE_AUC:
-            ranking = self.intervals.loc["auc"]
-            return (
+        overall = self.comparisons["overall_rate"]
+        if not overall.beats_baseline or self._ranking_at_least < USABLE_AUC:
+            value, low, high = (float(self.intervals[name].loc["auc"]) for name in ("value", "low_95", "high_95"))
+            return text(
                 "No usable signal: of a won and a lost deal the model gives the won one the better odds in "
-                f"{ranking['value']:.0%} of cases (95% interval {ranking['low_95']:.0%} to {ranking['high_95']:.0%}), "
-                f"where a coin is right in 50%. {self.comparisons['overall_rate'].sentence}"
+                "{auc:percent} of cases (95% interval {low:percent} to {high:percent}), where a coin is right in 50%. "
+                "{finding}",
+                auc=value,
+                low=low,
+                high=high,
+                finding=overall.finding,
             )
-        rival = "stage_win_rate" if "stage_win_rate" in self.comparisons else "overall_rate"
-        stage = self.comparisons[rival]
-        if not stage.beats_baseline:
-            return "The model is not shown to beat the stage win rate; use the stage win rate. " + stage.sentence
-        beaten = [name for name, each in self.comparisons.items() if each.beats_baseline]
-        equal = [name for name in self.comparisons if name not in beaten]
-        words = f"Log loss {-stage.relative:.0%} below the {rival.replace('_', ' ')}'s. {stage.sentence}"
-        if equal:
-            words += f" Not shown to beat: {', '.join(name.replace('_', ' ') for name in equal)}."
-        return words
+        stage = self.comparisons.get("stage_win_rate")
+        if stage is not None and not stage.beats_baseline:
+            return text(
+                "The model is not shown to beat the stage win rate; use the stage win rate. {finding}",
+                finding=stage.finding,
+            )
+        below = overall if stage is None else stage
+        words = (_BELOW_OVERALL if stage is None else _BELOW_STAGE).with_values(
+            share=-below.relative, finding=below.finding
+        )
+        equal = tuple(SCORER_NAMES[name] for name, each in self.comparisons.items() if not each.beats_baseline)
+        if not equal:
+            return words
+        return text("{verdict} Not shown to beat: {baselines:listed}.", verdict=words, baselines=equal)
 
     @property
     def _ranking_at_least(self) -> float:
@@ -100,13 +125,14 @@ class Backtest:
 
     @property
     def remark(self) -> str:
-        """What the tables leave out, in plain words; empty where they leave out nothing."""
+        """What the tables leave out, in the language of the moment; empty where they leave out nothing."""
         tables = (self.overall, self.by_cutoff, self.by_stage, self.by_age)
         if not any(frame["calibration_slope"].isna().any() for frame in tables if not frame.empty):
             return ""
-        return (
-            f"Calibration slopes are left out for fewer than {MIN_FOR_SLOPE} deals, where chance alone makes them, and "
-            "where all odds of a cut-off are alike."
+        return said(
+            "Calibration slopes are left out for fewer than {least:count} deals, where chance alone makes them, and "
+            "where all odds of a cut-off are alike.",
+            least=MIN_FOR_SLOPE,
         )
 
     def summary(self) -> str:
@@ -114,11 +140,15 @@ class Backtest:
         columns = ["log_loss", "brier", "auc", "calibration_slope", "expected_calibration_error", "lift_top_decile"]
         table = self.overall[[name for name in columns if name in self.overall]].round(3).to_string()
         deals = self.predictions["deal_id"].nunique()
-        return (
-            f"{self.kind}: {len(self.predictions)} scored deals that have closed since ({deals} different), "
-            f"{self.still_open} still open and left out\n{table}\n"
-            + "\n".join(filter(None, (self.remark, self.verdict)))
+        head = text(
+            "{kind}: {rows:count} scored deals that have closed since ({deals:count} different), {open:count} still "
+            "open and left out",
+            kind=_KINDS[self.kind],
+            rows=len(self.predictions),
+            deals=deals,
+            open=self.still_open,
         )
+        return "\n".join(filter(None, (str(head), table, self.remark, str(self.verdict))))
 
 
 def backtest(
@@ -162,7 +192,7 @@ def backtest(
     config = config or Config()
     folds = config.backtest.folds if folds is None else folds
     if folds < 1:
-        raise ConfigError(f"cannot backtest with {folds} cut-offs; give at least 1")
+        raise ConfigError(text("cannot backtest with {folds} cut-offs; give at least 1", folds=folds))
     sample = learning_sample(crm, config)
     crm = sample.known
     require_enough(crm)
@@ -170,8 +200,11 @@ def backtest(
     parts = list(_rolling(sample, config, folds, progress) if crm.dated else _grouped(crm, config, folds, progress))
     if not parts:
         raise TooLittleDataError(
-            f"no cut-off leaves {MIN_EACH} won and {MIN_EACH} lost deals before it and any after it; "
-            "a backtest needs a longer history"
+            text(
+                "no cut-off leaves {min_each} won and {min_each} lost deals before it and any after it; a "
+                "backtest needs a longer history",
+                min_each=MIN_EACH,
+            )
         )
     scored = pd.concat(parts, ignore_index=True)
     judged = scored[scored["outcome"] != "open"].reset_index(drop=True)
@@ -184,8 +217,12 @@ def _require_room(crm: CRMData, folds: int, config: Config) -> None:
     if not crm.dated:
         if folds > MIN_EACH:
             raise ConfigError(
-                f"cannot backtest with {folds:,} folds: without dates it takes {MIN_EACH} at most, since each needs "
-                "won and lost deals; give fewer"
+                text(
+                    "cannot backtest with {folds:count} folds: without dates it takes {min_each} at most, "
+                    "since each needs won and lost deals; give fewer",
+                    folds=folds,
+                    min_each=MIN_EACH,
+                )
             )
         return
     ends, days = cutoffs(crm, 2, config), config.snapshots.every_days
@@ -193,8 +230,14 @@ def _require_room(crm: CRMData, folds: int, config: Config) -> None:
     if folds > most:
         between = f"between {ends[0]:%Y-%m-%d} and {ends[-1]:%Y-%m-%d} " if ends else ""
         raise ConfigError(
-            f"cannot backtest with {folds:,} cut-offs: {between}there is room for {most:,} that lie {days:g} days "
-            "apart, and nearer ones judge the same deals again; give fewer"
+            text(
+                "cannot backtest with {folds:count} cut-offs: {between}there is room for {most:count} that lie "
+                "{days} days apart, and nearer ones judge the same deals again; give fewer",
+                folds=folds,
+                between=between,
+                most=most,
+                days=f"{days:g}",
+            )
         )
 
 
@@ -202,7 +245,7 @@ def _rolling(sample: LearningSample, config: Config, folds: int, progress: Progr
     crm = sample.known
     for cutoff in cutoffs(crm, folds, config):
         if progress:
-            progress(f"backtest as of {cutoff:%Y-%m-%d}")
+            progress(said("as of {day:day}", day=cutoff))
         known = crm.as_known_at(cutoff)
         data = training_set(known, config, exported=crm, gather=sample.gather)
         model = fit_model(data, known, config)
@@ -223,7 +266,7 @@ def _grouped(crm: CRMData, config: Config, folds: int, progress: Progress | None
     splitter = StratifiedGroupKFold(n_splits=min(max(folds, 5), MIN_EACH), shuffle=True, random_state=config.seed)
     for number, (train, test) in enumerate(splitter.split(frame, data.won, alike)):
         if progress:
-            progress(f"fold {number + 1}")
+            progress(said("fold {n:count}", n=number + 1))
         part = data.take(train)
         classifier, _ = make_classifier(config, len(train))
         held = held_out(part.snapshots, config.model.calibration_share)
@@ -260,8 +303,12 @@ def _scored(snapshots: pd.DataFrame, features: pd.DataFrame, odds: dict[str, NDA
 def _judge(judged: pd.DataFrame, still_open: int, crm: CRMData, seed: int) -> Backtest:
     if judged.empty or judged["won"].nunique() < 2:
         raise TooLittleDataError(
-            f"of the deals scored in the backtest {len(judged)} have closed and {int(judged['won'].sum())} of them were"
-            " won; both won and lost ones are needed to judge by. Wait for more to close, or import a longer history"
+            text(
+                "of the deals scored in the backtest {n} have closed and {sum} of them were won; both won and "
+                "lost ones are needed to judge by. Wait for more to close, or import a longer history",
+                n=len(judged),
+                sum=int(judged["won"].sum()),
+            )
         )
     scorers = [MODEL, *baselines(crm.stage_order, [])]
     amounts = judged["amount"].to_numpy(np.float64)
@@ -284,7 +331,7 @@ def _judge(judged: pd.DataFrame, still_open: int, crm: CRMData, seed: int) -> Ba
         comparisons={
             name: compare(judged["won"], judged[MODEL], judged[name], judged["deal_id"], seed=seed) for name in rivals
         },
-        kind="rolling origin" if crm.dated else "grouped cross-validation (the data carry no dates)",
+        kind=ROLLING_ORIGIN if crm.dated else CROSS_VALIDATION,
         still_open=still_open,
     )
 

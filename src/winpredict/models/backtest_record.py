@@ -1,10 +1,13 @@
 """Backtests on record in MLflow: what was judged, when, on which tables, and how it came out."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winpredict.config import Config
+from winpredict.locale.text import Text
+from winpredict.models._recorded import message_of
 from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, log_charts, mlflow_at, run_at, settings_of
 
 if TYPE_CHECKING:
@@ -37,7 +40,9 @@ def log_backtest(folder: Path, found: "Backtest", *, config: Config, fingerprint
 
     with run_at(folder, "backtest") as mlflow:
         mlflow.log_params(settings_of(config))
-        mlflow.set_tags({"data_fingerprint": fingerprint, "verdict": found.verdict, "evaluation": found.kind})
+        mlflow.set_tags(
+            {"data_fingerprint": fingerprint, "verdict": json.dumps(found.verdict.to_json()), "evaluation": found.kind}
+        )
         mlflow.log_metrics(_backtest_metrics(found.overall))
         for name in (*BACKTEST_TABLES, "intervals", "predictions"):
             mlflow.log_text(getattr(found, name).to_csv(), f"{name}.csv")
@@ -55,7 +60,7 @@ class BacktestRun:
         MLflow's id of the run.
     at : Timestamp
         When it was made.
-    verdict : str
+    verdict : Text
     fingerprint : str
         Hash of the tables.
     metrics : dict of str to float
@@ -64,7 +69,7 @@ class BacktestRun:
 
     run_id: str
     at: "pd.Timestamp"
-    verdict: str
+    verdict: Text
     fingerprint: str
     metrics: dict[str, float]
 
@@ -85,7 +90,7 @@ def list_backtests(folder: Path) -> list[BacktestRun]:
         BacktestRun(
             run_id=run.info.run_id,
             at=pd.Timestamp(run.info.start_time, unit="ms", tz="UTC"),
-            verdict=run.data.tags.get("verdict", ""),
+            verdict=_verdict(run.data.tags.get("verdict", "")),
             fingerprint=run.data.tags.get("data_fingerprint", ""),
             metrics=dict(run.data.metrics),
         )
@@ -93,7 +98,7 @@ def list_backtests(folder: Path) -> list[BacktestRun]:
     ]
 
 
-def read_backtest(folder: Path) -> "tuple[str, dict[str, pd.DataFrame]] | None":
+def read_backtest(folder: Path) -> "tuple[Text, dict[str, pd.DataFrame]] | None":
     """The latest backtest on record.
 
     Parameters
@@ -120,6 +125,14 @@ def read_backtest_tables(folder: Path, run: BacktestRun) -> "dict[str, pd.DataFr
     if not all((place / f"{name}.csv").exists() for name in BACKTEST_TABLES):
         return None
     return {name: pd.read_csv(place / f"{name}.csv") for name in BACKTEST_TABLES}
+
+
+def _verdict(recorded: str) -> Text:
+    """A verdict on record: a message, or the English words that earlier versions recorded."""
+    try:
+        return message_of(json.loads(recorded))
+    except ValueError:
+        return message_of(recorded)
 
 
 def _backtest_metrics(overall: "pd.DataFrame") -> dict[str, float]:

@@ -16,6 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, QuantileTransformer, StandardSc
 
 from winpredict._internal.threads import one_blas_thread
 from winpredict.errors import NotFittedError, TooLittleDataError
+from winpredict.locale.text import text
 from winpredict.models._frames import (
     Floats,
     canonical_order,
@@ -67,7 +68,9 @@ class _Baseline(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             When `fit` has not been called.
         """
         if not hasattr(self, "classes_"):
-            raise NotFittedError(f"this {type(self).__name__} is not trained; call fit with closed deals first")
+            raise NotFittedError(
+                text("this {name} is not trained; call fit with closed deals first", name=type(self).__name__)
+            )
         won = self._win_probability(X)
         return np.column_stack([1.0 - won, won])
 
@@ -250,7 +253,10 @@ class LogisticBaseline(_Baseline):
     def _learn(self, X: pd.DataFrame, y: Floats, weight: Floats) -> None:
         if y.min() == y.max():
             raise TooLittleDataError(
-                f"all {y.size} deals ended the same way, so there is nothing to tell apart; take a longer period"
+                text(
+                    "all {size} deals ended the same way, so there is nothing to tell apart; take a longer period",
+                    size=y.size,
+                )
             )
         self.columns_ = [str(name) for name in X.columns]
         self.labels_ = [name for name in self.columns_ if is_category(X[name])]

@@ -11,6 +11,7 @@ from scipy.special import expit, logit, ndtri
 from sklearn.base import BaseEstimator
 
 from winpredict.errors import NotFittedError, TableError, TooLittleDataError
+from winpredict.locale.text import text
 from winpredict.models._frames import Floats, outcomes, weights_of
 
 #: Probabilities are clipped to [CLIP, 1 - CLIP] before a logarithm is taken.
@@ -100,10 +101,18 @@ def probabilities(p: ArrayLike, n: int) -> Floats:
     """
     odds = np.asarray(p, dtype=np.float64)
     if odds.shape != (n,):
-        raise TableError(f"there are {n} labels and odds of shape {odds.shape}; give one probability a row")
+        raise TableError(
+            text("there are {n} labels and odds of shape {shape}; give one probability a row", n=n, shape=odds.shape)
+        )
     wrong = int((~((odds >= 0.0) & (odds <= 1.0))).sum())
     if wrong:
-        raise TableError(f"{wrong} of {n} odds are missing or outside [0, 1]; pass P(won), not log-odds or per cent")
+        raise TableError(
+            text(
+                "{wrong} of {n} odds are missing or outside [0, 1]; pass P(won), not log-odds or per cent",
+                wrong=wrong,
+                n=n,
+            )
+        )
     return odds
 
 
@@ -157,7 +166,10 @@ class LogOddsCalibrator(BaseEstimator):  # type: ignore[misc]
         line = fit_line(_finite(log_odds, labels.size), labels, weights_of(sample_weight, labels.size), self.ridge)
         if line is None:
             raise TooLittleDataError(
-                f"{labels.size} calibration rows do not determine a line; set ridge above 0 or calibrate on more deals"
+                text(
+                    "{size} calibration rows do not determine a line; set ridge above 0 or calibrate on more deals",
+                    size=labels.size,
+                )
             )
         self.slope_, self.intercept_ = line
         return self
@@ -171,7 +183,9 @@ class LogOddsCalibrator(BaseEstimator):  # type: ignore[misc]
             When `fit` has not been called.
         """
         if not hasattr(self, "slope_"):
-            raise NotFittedError("this LogOddsCalibrator is not fitted; call fit with log-odds and outcomes first")
+            raise NotFittedError(
+                text("this LogOddsCalibrator is not fitted; call fit with log-odds and outcomes first")
+            )
         return self.slope_ * np.asarray(log_odds, dtype=np.float64) + self.intercept_
 
 
@@ -273,10 +287,18 @@ def _line_loss(line: Floats, design: Floats, y: Floats, weight: Floats, ridge: f
 def _finite(log_odds: ArrayLike, n: int) -> Floats:
     values = np.asarray(log_odds, dtype=np.float64)
     if values.shape != (n,):
-        raise TableError(f"there are {n} labels and log-odds of shape {values.shape}; give one number a row")
+        raise TableError(
+            text("there are {n} labels and log-odds of shape {shape}; give one number a row", n=n, shape=values.shape)
+        )
     wrong = int((~np.isfinite(values)).sum())
     if wrong:
-        raise TableError(f"{wrong} of {n} log-odds are not finite; clip the probabilities they come from, say at 1e-6")
+        raise TableError(
+            text(
+                "{wrong} of {n} log-odds are not finite; clip the probabilities they come from, say at 1e-6",
+                wrong=wrong,
+                n=n,
+            )
+        )
     return values
 
 

@@ -1,4 +1,4 @@
-"""Charts of a model's quality, drawn from data frames; they are kept with the MLflow runs."""
+"""Charts of a model's quality, drawn from data frames; they are kept with the MLflow runs, in the language of those."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from winpredict.locale.text import said
 from winpredict.models.calibration import reliability
 
 _SIZE = {"width": 420, "height": 320}
@@ -51,18 +52,20 @@ def calibration_chart(bins: pd.DataFrame) -> alt.TopLevelMixin:
     -------
     altair chart
     """
-    odds = alt.X("predicted:Q", title="predicted win odds", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
-    bars = alt.Chart(bins).mark_rule().encode(odds, alt.Y("low:Q", title="share won"), alt.Y2("high:Q"))
+    odds = alt.X(
+        "predicted:Q", title=said("predicted win odds"), scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")
+    )
+    bars = alt.Chart(bins).mark_rule().encode(odds, alt.Y("low:Q", title=said("share won")), alt.Y2("high:Q"))
     dots = (
         alt.Chart(bins)
         .mark_circle(opacity=1)
         .encode(
             odds,
-            alt.Y("observed:Q", title="share won", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-            alt.Size("n:Q", title="deals scored"),
+            alt.Y("observed:Q", title=said("share won"), scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
+            alt.Size("n:Q", title=said("deals scored")),
         )
     )
-    return alt.layer(_diagonal(), bars, dots).properties(title="Calibration", **_SIZE)
+    return alt.layer(_diagonal(), bars, dots).properties(title=said("Calibration"), **_SIZE)
 
 
 def roc_chart(won: ArrayLike, odds: ArrayLike) -> alt.TopLevelMixin:
@@ -79,8 +82,8 @@ def roc_chart(won: ArrayLike, odds: ArrayLike) -> alt.TopLevelMixin:
     altair chart
     """
     taken, found, _ = roc_curve(won, odds)
-    line = _curve(taken, found, "losses taken along", "wins found")
-    return alt.layer(_diagonal(), line).properties(title="ROC", **_SIZE)
+    line = _curve(taken, found, said("losses taken along"), said("wins found"))
+    return alt.layer(_diagonal(), line).properties(title=said("ROC"), **_SIZE)
 
 
 def precision_recall_chart(won: ArrayLike, odds: ArrayLike) -> Any:
@@ -97,8 +100,8 @@ def precision_recall_chart(won: ArrayLike, odds: ArrayLike) -> Any:
     altair chart
     """
     precision, recall, _ = precision_recall_curve(won, odds)
-    return _curve(recall, precision, "wins found", "wins among the picked").properties(
-        title="Precision and recall", **_SIZE
+    return _curve(recall, precision, said("wins found"), said("wins among the picked")).properties(
+        title=said("Precision and recall"), **_SIZE
     )
 
 
@@ -116,10 +119,10 @@ def drivers_chart(drivers: pd.DataFrame, most: int = 15) -> Any:
     -------
     altair chart
     """
-    points = alt.X("points:Q", title="mean effect on the odds (percentage points)", axis=alt.Axis(format=".1%"))
+    points = alt.X("points:Q", title=said("mean effect on the odds (percentage points)"), axis=alt.Axis(format=".1%"))
     names = alt.Y("sentence:N", title=None, sort="-x", axis=alt.Axis(labelLimit=320))
     top = drivers.nlargest(most, "points")
-    return alt.Chart(top).mark_bar().encode(points, names).properties(title="Top drivers", width=_SIZE["width"])
+    return alt.Chart(top).mark_bar().encode(points, names).properties(title=said("Top drivers"), width=_SIZE["width"])
 
 
 def _diagonal() -> Any:

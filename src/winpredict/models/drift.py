@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, wasserstein_distance
 
 from winpredict.errors import TooLittleDataError
+from winpredict.locale.text import text
 from winpredict.models.snapshots import pipeline
 from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData
@@ -21,6 +22,20 @@ LEVEL = 0.05
 #: Builders of figures that all deals of an owner, an account or a category share.
 _SHARED = ("TrackRecord", "Pace")
 _COLUMNS = ("feature", "sentence", "unit", "then", "now", "category", "shift", "p_value")
+_WITHIN_CHANCE = text(
+    "Of {deals:count} deals that were open at training the model expected {expected:number} to be won by now "
+    "({low:count} to {high:count} with chance); {won:count} were, and {lost:count} were lost. That is within chance."
+)
+_MORE = text(
+    "Of {deals:count} deals that were open at training the model expected {expected:number} to be won by now "
+    "({low:count} to {high:count} with chance); {won:count} were, and {lost:count} were lost. That is more than chance "
+    "explains: train again."
+)
+_FEWER = text(
+    "Of {deals:count} deals that were open at training the model expected {expected:number} to be won by now "
+    "({low:count} to {high:count} with chance); {won:count} were, and {lost:count} were lost. That is fewer than "
+    "chance explains: train again."
+)
 _Z_95 = 1.96
 _DAY = pd.Timedelta(days=1)
 
@@ -76,14 +91,18 @@ class Drift:
 
     @property
     def sentence(self) -> str:
-        """How the odds have come true, in words."""
-        told = (
-            f"Of {self.deals_then:,} deals that were open at training the model expected {self.expected:.1f} to be won "
-            f"by now ({self.low:.0f} to {self.high:.0f} with chance); {self.won:,} were, and {self.lost:,} were lost"
+        """How the odds have come true, in the language of the moment."""
+        told = _WITHIN_CHANCE if self.is_calibrated else _MORE if self.won > self.high else _FEWER
+        return str(
+            told.with_values(
+                deals=self.deals_then,
+                expected=self.expected,
+                low=self.low,
+                high=self.high,
+                won=self.won,
+                lost=self.lost,
+            )
         )
-        if self.is_calibrated:
-            return f"{told}. That is within chance."
-        return f"{told}. That is {'more' if self.won > self.high else 'fewer'} than chance explains: train again."
 
 
 def drift_since_training(model: TrainedModel, crm: CRMData) -> Drift:
@@ -111,14 +130,20 @@ def drift_since_training(model: TrainedModel, crm: CRMData) -> Drift:
     """
     since, until = model.trained_as_of, crm.known_until
     if since is None or until is None:
-        raise TooLittleDataError("the data have no dates, so nothing can be said of the time since training")
+        raise TooLittleDataError(text("the data have no dates, so nothing can be said of the time since training"))
     if until - since < _DAY:
-        raise TooLittleDataError("the model was trained on all that is known; drift shows once there are newer data")
+        raise TooLittleDataError(
+            text("the model was trained on all that is known; drift shows once there are newer data")
+        )
     snapshots, snapshots_now = pipeline(crm, since), pipeline(crm, until)
     if min(len(snapshots), len(snapshots_now)) < MIN_DEALS:
         raise TooLittleDataError(
-            f"{len(snapshots)} deals were open at training and {len(snapshots_now)} are now; a comparison needs "
-            f"{MIN_DEALS}"
+            text(
+                "{n} deals were open at training and {now} are now; a comparison needs {min_deals}",
+                n=len(snapshots),
+                now=len(snapshots_now),
+                min_deals=MIN_DEALS,
+            )
         )
     then, now = model.build_features(crm, snapshots), model.build_features(crm, snapshots_now)
     odds, odds_now = (model.odds(each)["win_probability"].to_numpy() for each in (then, now))

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from winpredict.errors import TooLittleDataError
+from winpredict.locale.text import text
 from winpredict.models._frames import (
     Floats,
     canonical_order,
@@ -358,7 +359,11 @@ class WinClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"Only binary classification is supported; y has {len(self.classes_)} classes")
         if len(self.classes_) < 2:
             raise TooLittleDataError(
-                f"all {len(labels)} rows are of one class ({self.classes_[0]}); both won and lost deals are needed"
+                text(
+                    "all {n} rows are of one class ({classes}); both won and lost deals are needed",
+                    n=len(labels),
+                    classes=self.classes_[0],
+                )
             )
         return matrix, labels.astype(np.float64), weights_of(sample_weight, len(labels))
 

@@ -1,14 +1,15 @@
 """How good odds are, and whether a difference is more than luck."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from winpredict.errors import ConfigError, TableError
+from winpredict.locale.text import Text, text, texts
 from winpredict.models._frames import Floats, outcomes, weights_of
 from winpredict.models.calibration import (
     CLIP,
@@ -79,17 +80,43 @@ class Comparison:
         return bool(self.high_95 < 0) if METRICS[self.metric].better == "lower" else bool(self.low_95 > 0)
 
     @property
-    def sentence(self) -> str:
-        """The finding in plain words."""
-        name = self.metric.replace("_", " ")
-        # a deal that was looked at on several days is one deal to the interval, and several rows of a table
-        judged = f"{self.n_rows:,} odds of " if self.n_rows != self.n_deals else ""
-        interval = f"95% interval {self.low_95:+.4f} to {self.high_95:+.4f}, {judged}{self.n_deals:,} deals"
+    def finding(self) -> Text:
+        """The finding in plain words, to be said in any language."""
+        facts: dict[str, Any] = {
+            "metric": _METRIC_NAMES[self.metric],
+            "model": self.model,
+            "baseline": self.baseline,
+            "judged": self._judged,
+            "low": self.low_95,
+            "high": self.high_95,
+        }
         if self.beats_baseline:
-            return f"The model beats the baseline: {name} {self.model:.4f} against {self.baseline:.4f} ({interval})."
-        return (
-            f"The model is not shown to beat the baseline: {name} {self.model:.4f} against {self.baseline:.4f} "
-            f"({interval})."
+            return text(
+                "The model beats the baseline: {metric} {model:precise} against {baseline:precise} (95% interval of "
+                "the difference {low:precise_change} to {high:precise_change}, {judged}).",
+                **facts,
+            )
+        return text(
+            "The model is not shown to beat the baseline: {metric} {model:precise} against {baseline:precise} (95% "
+            "interval of the difference {low:precise_change} to {high:precise_change}, {judged}).",
+            **facts,
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The finding in the language of the moment."""
+        return str(self.finding)
+
+    @property
+    def _judged(self) -> Text:
+        # a deal that was looked at on several days is one deal to the interval, and several rows of a table
+        if self.n_rows == self.n_deals:
+            return texts("{n:count} deal", "{n:count} deals", n=self.n_deals)
+        return texts(
+            "{odds:count} odds of {n:count} deal",
+            "{odds:count} odds of {n:count} deals",
+            n=self.n_deals,
+            odds=self.n_rows,
         )
 
 
@@ -286,7 +313,9 @@ def compare(
     """
     kind = _metric(metric)
     if kind.better == "neither":
-        raise ConfigError(f"of {metric} neither lower nor higher is better, so it ranks nothing; take log_loss")
+        raise ConfigError(
+            text("of {metric} neither lower nor higher is better, so it ranks nothing; take log_loss", metric=metric)
+        )
     labels, ours, weight = _checked(y, p_model, sample_weight)
     theirs = probabilities(p_baseline, labels.size)
     measures = [kind.prepare(labels, odds, weight) for odds in (ours, theirs)]
@@ -304,7 +333,7 @@ def _checked(y: ArrayLike, p: ArrayLike, sample_weight: ArrayLike | None) -> tup
 
 def _metric(name: str) -> Metric:
     if name not in METRICS:
-        raise ConfigError(f"unknown metric {name!r}; take one of {', '.join(METRICS)}")
+        raise ConfigError(text("unknown metric {name!r}; take one of {metrics}", name=name, metrics=", ".join(METRICS)))
     return METRICS[name]
 
 
@@ -314,7 +343,13 @@ def _value(measure: Measure, weight: Floats) -> float:
 
 def _forecast(y: Floats, p: Floats, weight: Floats, amount: Floats) -> dict[str, float]:
     if amount.shape != y.shape:
-        raise TableError(f"there are {y.size} labels and {amount.size} amounts; give one amount a row, missing as NaN")
+        raise TableError(
+            text(
+                "there are {size} labels and {amounts} amounts; give one amount a row, missing as NaN",
+                size=y.size,
+                amounts=amount.size,
+            )
+        )
     money = weight * np.nan_to_num(amount)
     forecast, won = float(money @ p), float(money @ y)
     return {"forecast": forecast, "won_amount": won, "forecast_error": forecast / won - 1.0 if won else np.nan}
@@ -324,7 +359,7 @@ def _resampled(measure: Measure, weight: Floats, groups: ArrayLike, n_resamples:
     """The figure in each resample of deals, shape (n_resamples,)."""
     deal, names = pd.factorize(pd.Series(np.asarray(groups)), sort=True)
     if deal.size != weight.size or (deal < 0).any():
-        raise TableError(f"groups must name the deal of each of the {weight.size} rows, without gaps")
+        raise TableError(text("groups must name the deal of each of the {size} rows, without gaps", size=weight.size))
     return np.concatenate(
         [measure(drawn[:, deal] * weight) for drawn in _deal_weights(len(names), weight.size, n_resamples, seed)]
     )
@@ -387,6 +422,15 @@ def _lift_top_decile(y: Floats, p: Floats, weight: Floats) -> Measure:
     return measure
 
 
+_METRIC_NAMES: Mapping[str, Text] = {
+    "log_loss": text("log loss"),
+    "brier": text("Brier score"),
+    "auc": text("AUC"),
+    "calibration_slope": text("calibration slope"),
+    "calibration_intercept": text("calibration intercept"),
+    "expected_calibration_error": text("calibration error"),
+    "lift_top_decile": text("lift"),
+}
 METRICS: dict[str, Metric] = {
     "log_loss": Metric(_log_loss, "lower", low=0.0),
     "brier": Metric(_brier, "lower", 0.0, 1.0),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from winpredict._internal.threads import run_parallel, threads_for
 from winpredict.errors import ConfigError
+from winpredict.locale.text import text
 from winpredict.models._frames import Floats
 from winpredict.models.linear import LinearLogOdds
 
@@ -192,7 +193,7 @@ def monotone_list(monotone: Mapping[str, int] | None, features: Sequence[str]) -
         return None
     unknown = sorted(set(monotone) - set(features))
     if unknown:
-        raise ConfigError(f"model.monotone names unknown feature(s): {', '.join(unknown)}")
+        raise ConfigError(text("model.monotone names unknown feature(s): {unknown}", unknown=", ".join(unknown)))
     return [monotone.get(name, 0) for name in features]
 
 

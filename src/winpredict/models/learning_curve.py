@@ -15,6 +15,7 @@ from winpredict.config import Config
 from winpredict.errors import ConfigError, TooLittleDataError, WinPredictError
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.snapshots import labelled
+from winpredict.locale.text import Text, said, text, texts
 from winpredict.models.evaluation import METRICS, evaluate_odds
 from winpredict.models.minimums import MIN_EACH
 from winpredict.models.sampling import LearningSample, learning_sample
@@ -44,17 +45,17 @@ class LearningCurve:
         One row a deal judged: deal_id, won (0 or 1) and one column of odds for each share.
     cutoff : Timestamp
         The day as of which all were trained and scored.
-    skipped : tuple of str
+    skipped : tuple of Text
         A sentence for each size with too few deals.
-    note : str
-        What the reader should know of the choice of deals; empty for all deals.
+    note : Text or None
+        What the reader should know of the choice of deals; None for all deals.
     """
 
     figures: pd.DataFrame
     predictions: pd.DataFrame
     cutoff: pd.Timestamp
-    skipped: tuple[str, ...] = field(default=())
-    note: str = ""
+    skipped: tuple[Text, ...] = field(default=())
+    note: Text | None = None
 
     @property
     def difference(self) -> float:
@@ -81,27 +82,54 @@ class LearningCurve:
 
     @property
     def verdict(self) -> str:
-        """Whether more data would help, in plain words."""
+        """Whether more data would help, in the language of the moment."""
         if len(self.figures) < 2:
-            return (
-                f"Whether more data would help is unknown: only one size leaves {MIN_EACH} won and {MIN_EACH} "
-                "lost deals. Import a longer history, or ask for larger sizes."
+            return said(
+                "Whether more data would help is unknown: only one size leaves {least:count} won and {least:count} "
+                "lost deals. Import a longer history, or ask for larger sizes.",
+                least=MIN_EACH,
             )
         before, last = self.figures["deals"].iloc[-2:]
-        step = (
-            f"from {before:,} to {last:,} closed deals the log loss changed by {self.difference:+.4f} (80% interval "
-            f"{self.interval[0]:+.4f} to {self.interval[1]:+.4f}, {len(self.predictions):,} deals judged)"
-        )
+        low, high = self.interval
+        facts: dict[str, Any] = {
+            "before": before,
+            "last": last,
+            "change": self.difference,
+            "low": low,
+            "high": high,
+            "judged": len(self.predictions),
+        }
         if self.more_helps:
-            return f"More data would likely still help: {step}, about {self.per_doubling:+.4f} for twice as many."
-        possible = f"; a gain of {-self.interval[0]:.4f} is not ruled out" if self.interval[0] < 0 else ""
-        return f"More data no longer helps beyond chance: {step}{possible}."
+            return said(
+                "More data would likely still help: from {before:count} to {last:count} closed deals the log loss "
+                "changed by {change:precise_change} (80% interval {low:precise_change} to {high:precise_change}, "
+                "{judged:count} deals judged), about {doubling:precise_change} for twice as many.",
+                doubling=self.per_doubling,
+                **facts,
+            )
+        if low < 0:
+            return said(
+                "More data no longer helps beyond chance: from {before:count} to {last:count} closed deals the log "
+                "loss changed by {change:precise_change} (80% interval {low:precise_change} to {high:precise_change}, "
+                "{judged:count} deals judged); a change of {low:precise_change} is not ruled out.",
+                **facts,
+            )
+        return said(
+            "More data no longer helps beyond chance: from {before:count} to {last:count} closed deals the log loss "
+            "changed by {change:precise_change} (80% interval {low:precise_change} to {high:precise_change}, "
+            "{judged:count} deals judged).",
+            **facts,
+        )
 
     def summary(self) -> str:
         """The figures of every size and the verdict, as text."""
         table = self.figures.drop(columns="seconds").round(4).to_string(index=False, na_rep="")
-        lines = [f"as of {self.cutoff:%Y-%m-%d}", table, *self.skipped, self.note, self.verdict]
-        return "\n".join(filter(None, lines))
+        return "\n".join([said("as of {day:day}", day=self.cutoff), table, *self.remarks, self.verdict])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the reader should know of the sizes and of the deals, in the language of the moment."""
+        return [str(each) for each in (*self.skipped, self.note) if each is not None]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -115,8 +143,8 @@ class LearningCurve:
             "high_80": self.interval[1],
             "per_doubling": self.per_doubling,
             "figures": self.figures.to_dict("records"),
-            "skipped": list(self.skipped),
-            "note": self.note,
+            "skipped": [str(each) for each in self.skipped],
+            "note": "" if self.note is None else str(self.note),
         }
 
 
@@ -205,26 +233,34 @@ def in_share(deal_ids: ArrayLike, share: float, seed: int = 0) -> NDArray[np.boo
 def _checked(sizes: Sequence[float]) -> list[float]:
     wrong = [size for size in sizes if not 0 < size <= 1]
     if wrong or not len(sizes):
-        raise ConfigError(f"the sizes of a learning curve are shares above 0 and at most 1, not {list(sizes)}")
+        raise ConfigError(
+            text("the sizes of a learning curve are shares above 0 and at most 1, not {sizes}", sizes=list(sizes))
+        )
     return sorted({float(size) for size in sizes})
 
 
 def _latest_cutoff(crm: CRMData, config: Config) -> pd.Timestamp:
     if not crm.dated:
         raise WinPredictError(
-            "a learning curve judges by what closed after a past day, and these deals carry no dates "
-            "(deals.created_at is empty); map the creation and closing dates in the profile and import again"
+            text(
+                "a learning curve judges by what closed after a past day, and these deals carry no dates "
+                "(deals.created_at is empty); map the creation and closing dates in the profile and import "
+                "again"
+            )
         )
     days = cutoffs(crm, 2, config)  # the first and the last that the history allows
     if not days:
         raise TooLittleDataError(
-            f"no cut-off leaves {MIN_EACH} won and {MIN_EACH} lost deals before it and any after it; "
-            "a learning curve needs a longer history"
+            text(
+                "no cut-off leaves {min_each} won and {min_each} lost deals before it and any after it; a "
+                "learning curve needs a longer history",
+                min_each=MIN_EACH,
+            )
         )
     return days[-1]
 
 
-def _parts(data: TrainingSet, shares: Sequence[float], seed: int) -> tuple[dict[float, TrainingSet], tuple[str, ...]]:
+def _parts(data: TrainingSet, shares: Sequence[float], seed: int) -> tuple[dict[float, TrainingSet], tuple[Text, ...]]:
     """The training set of each share, and a sentence for each that holds too few deals."""
     parts: dict[float, TrainingSet] = {}
     skipped = []
@@ -236,10 +272,19 @@ def _parts(data: TrainingSet, shares: Sequence[float], seed: int) -> tuple[dict[
             parts[share] = part
         else:
             skipped.append(
-                f"left out: {share:.0%} of the deals, {won} won and {lost} lost; {MIN_EACH} of each are needed"
+                text(
+                    "left out: {share:percent} of the deals, {won:count} won and {lost:count} lost; {least:count} of "
+                    "each are needed",
+                    share=share,
+                    won=won,
+                    lost=lost,
+                    least=MIN_EACH,
+                )
             )
     if not parts:
-        raise TooLittleDataError("; ".join(skipped) + ". Import a longer history, or ask for larger sizes")
+        raise TooLittleDataError(
+            text("{skipped}. Import a longer history, or ask for larger sizes", skipped="; ".join(map(str, skipped)))
+        )
     return parts, tuple(skipped)
 
 
@@ -256,7 +301,9 @@ def _learn(
     models, rows = {}, []
     for share, part in parts.items():
         counts = _counts(part)
-        report_progress(f"learning from {counts['deals']:,} closed deals")
+        report_progress(
+            str(texts("learning from {n:count} closed deal", "learning from {n:count} closed deals", n=counts["deals"]))
+        )
         start = time.perf_counter()
         models[share] = fit_model(part, known, config)
         rows.append({"share": share, **counts, "seconds": time.perf_counter() - start})
@@ -276,8 +323,13 @@ def _exam(
     won = np.asarray(snapshots["outcome"] == "won", dtype=np.int64)
     if not 0 < won.sum() < won.size:
         raise TooLittleDataError(
-            f"of the deals open on {cutoff:%Y-%m-%d} {won.size} have closed and {won.sum()} of them were won; both won "
-            "and lost ones are needed to judge by. Wait for more to close, or import a longer history"
+            text(
+                "of the deals open on {cutoff} {size} have closed and {sum} of them were won; both won and "
+                "lost ones are needed to judge by. Wait for more to close, or import a longer history",
+                cutoff=f"{cutoff:%Y-%m-%d}",
+                size=won.size,
+                sum=won.sum(),
+            )
         )
     features = model.build_features(known, snapshots[["deal_id", "as_of"]], cross_deal_history=cross_deal_history)
     return _Exam(features, snapshots["deal_id"].to_numpy(dtype=object), won)

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from winpredict.errors import TooLittleDataError
+from winpredict.locale.text import text
 from winpredict.tables.crm import CRMData
 
 #: Won, and lost, deals.
@@ -25,8 +26,13 @@ def require_enough(crm: CRMData) -> None:
     won, lost = int(outcomes.get("won", 0)), int(outcomes.get("lost", 0))
     if min(won, lost) < MIN_EACH:
         raise TooLittleDataError(
-            f"there are {won} won and {lost} lost deals; {MIN_EACH} of each are the least to learn from. "
-            "Import a longer history, or check that the profile's won and lost stages are right"
+            text(
+                "there are {won} won and {lost} lost deals; {min_each} of each are the least to learn from. "
+                "Import a longer history, or check that the profile's won and lost stages are right",
+                won=won,
+                lost=lost,
+                min_each=MIN_EACH,
+            )
         )
 
 
@@ -36,7 +42,12 @@ def require_snapshots(snapshots: pd.DataFrame) -> None:
     won, lost = int(seen.get("won", 0)), int(seen.get("lost", 0))
     if min(won, lost) < MIN_SEEN:
         raise TooLittleDataError(
-            f"only {won} won and {lost} lost deals were open on any day that is looked at; {MIN_SEEN} of each are "
-            "the least to learn from. Deals entered when already closed teach nothing about open ones; import a "
-            "longer history, or set snapshots.every_days lower"
+            text(
+                "only {won} won and {lost} lost deals were open on any day that is looked at; {min_seen} of "
+                "each are the least to learn from. Deals entered when already closed teach nothing about open "
+                "ones; import a longer history, or set snapshots.every_days lower",
+                won=won,
+                lost=lost,
+                min_seen=MIN_SEEN,
+            )
         )

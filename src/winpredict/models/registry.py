@@ -2,14 +2,16 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from winpredict.config import Config
 from winpredict.errors import WinPredictError
+from winpredict.locale.text import Text, text
 from winpredict.models._lookup import ModelLocation, data_of, look_up, parent_of_data
+from winpredict.models._recorded import message_of
 from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, log_charts, mlflow_at, run_at, settings_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER = "champion", "challenger"
 _DRIVERS, _FEATURES, _DROPPED = "drivers.json", "features.json", "dropped_attributes.json"
 _EXAMPLE_ROWS = 5
+#: MLflow cuts longer values of tags.
+_LONGEST_TAG = 8000
 _ODDS = ("win_probability", "low", "high", "group_low", "group_high")
 
 
@@ -46,7 +50,7 @@ class ModelVersion:
         Figures of the training run.
     params : dict of str to str
         Every knob.
-    notes : tuple of str
+    notes : tuple of Text
         Sentences such as fall-backs taken.
     """
 
@@ -58,11 +62,11 @@ class ModelVersion:
     run_id: str
     metrics: dict[str, float]
     params: dict[str, str]
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"created_at": self.created_at.isoformat()}
+        return asdict(self) | {"created_at": self.created_at.isoformat(), "notes": [str(note) for note in self.notes]}
 
 
 def log_training(
@@ -103,7 +107,7 @@ def log_training(
         mlflow.set_tags(_training_tags(model, fingerprint))
         mlflow.log_metrics(model.figures)
         mlflow.log_dict([each.to_json() for each in model.info], _FEATURES)
-        mlflow.log_dict(model.dropped_attributes, _DROPPED)
+        mlflow.log_dict({name: reason.to_json() for name, reason in model.dropped_attributes.items()}, _DROPPED)
         if drivers is not None:
             mlflow.log_dict(drivers.to_dict("records"), _DRIVERS)
             log_charts(mlflow, {"drivers": drivers_chart(drivers)})
@@ -155,11 +159,13 @@ def find_model(folder: Path, which: str = CHAMPION) -> ModelVersion:
         if which in (str(each.version), *each.aliases):
             return each
     if not models:
-        raise WinPredictError(f"{folder} has no trained model yet; run `winpredict train` first")
+        raise WinPredictError(text("{folder} has no trained model yet; run `winpredict train` first", folder=folder))
     there = ", ".join(
         f"{each.version} ({', '.join(each.aliases)})" if each.aliases else f"{each.version}" for each in models
     )
-    raise WinPredictError(f"model {which!r} not found in {folder}; it has {there}")
+    raise WinPredictError(
+        text("model {which!r} not found in {folder}; it has {there}", which=which, folder=folder, there=there)
+    )
 
 
 def load_model(folder: Path, which: str = CHAMPION) -> "TrainedModel":
@@ -195,8 +201,12 @@ def load_version(folder: Path, which: str = CHAMPION) -> "tuple[int, TrainedMode
         raise
     except Exception as error:  # whatever readers of JSON, numpy and LightGBM make of a file that is not as we wrote it
         raise WinPredictError(
-            f"the files of model {found.version} are damaged or were changed ({type(error).__name__}); bring them back "
-            "from a copy, or train again"
+            text(
+                "the files of model {version} are damaged or were changed ({name}); bring them back from a "
+                "copy, or train again",
+                version=found.version,
+                name=type(error).__name__,
+            )
         ) from error
 
 
@@ -212,7 +222,13 @@ def _ask_mlflow(folder: Path, which: str) -> ModelLocation:
     data = data_of(folder, source)
     if data is None:
         missing = parent_of_data(folder, source)
-        raise WinPredictError(f"the files of model {version.version} are missing ({missing}); train again")
+        raise WinPredictError(
+            text(
+                "the files of model {version} are missing ({missing}); train again",
+                version=version.version,
+                missing=missing,
+            )
+        )
     return ModelLocation(version.version, data)
 
 
@@ -242,10 +258,9 @@ def read_features(folder: Path, model: ModelVersion) -> "list[FeatureInfo]":
     return [FeatureInfo.from_json(each) for each in _logged(folder, model, _FEATURES, [])]
 
 
-def read_dropped_attributes(folder: Path, model: ModelVersion) -> dict[str, str]:
+def read_dropped_attributes(folder: Path, model: ModelVersion) -> dict[str, Text]:
     """Attributes that the leakage audit kept from a model, each with the reason."""
-    dropped: dict[str, str] = _logged(folder, model, _DROPPED, {})
-    return dropped
+    return {name: message_of(reason) for name, reason in _logged(folder, model, _DROPPED, {}).items()}
 
 
 def _logged(folder: Path, model: ModelVersion, name: str, otherwise: Any) -> Any:
@@ -337,8 +352,16 @@ def _training_tags(model: "TrainedModel", fingerprint: str) -> dict[str, str]:
     return {
         "data_fingerprint": fingerprint,
         "trained_as_of": "" if model.trained_as_of is None else model.trained_as_of.isoformat(),
-        "notes": json.dumps(model.notes),
+        "notes": _notes_as_json(model.notes),
     }
+
+
+def _notes_as_json(notes: Sequence[Text]) -> str:
+    """The notes as JSON, without the last ones where MLflow would cut them off in the middle."""
+    kept = [note.to_json() for note in notes]
+    while len(written := json.dumps(kept)) > _LONGEST_TAG:
+        kept.pop()
+    return written
 
 
 def _aliases(client: Any) -> dict[int, tuple[str, ...]]:
@@ -360,5 +383,5 @@ def _describe(client: Any, found: Any, aliases: Mapping[int, tuple[str, ...]]) -
         run_id=found.run_id,
         metrics=dict(data.metrics),
         params=dict(data.params),
-        notes=tuple(json.loads(data.tags.get("notes", "[]"))),
+        notes=tuple(map(message_of, json.loads(data.tags.get("notes", "[]")))),
     )

@@ -10,6 +10,7 @@ from winpredict.config import Config
 from winpredict.features.cross_deal_history import CrossDealFacts, CrossDealHistory
 from winpredict.features.dataset import gather_cross_deal_history
 from winpredict.features.snapshots import every
+from winpredict.locale.text import Text, text
 from winpredict.models.splits import known_before
 from winpredict.tables.buckets import DealBuckets
 from winpredict.tables.crm import CRMData
@@ -32,14 +33,14 @@ class LearningSample:
         Their tables as they were known at the day of training.
     gather : callable, optional
         Gives the cross-deal history of all deals, where these are only some of them.
-    note : str
-        What the reader should know of the choice; empty for all deals.
+    note : Text or None
+        What the reader should know of the choice; None for all deals.
     """
 
     exported: CRMData
     known: CRMData
     gather: Gather | None = None
-    note: str = ""
+    note: Text | None = None
 
 
 def learning_sample(
@@ -69,8 +70,11 @@ def learning_sample(
     known = known_before(exported, as_of)
     if taken == len(tables):
         return LearningSample(exported, known, gather)
-    note = (
-        f"learnt from {taken} of {len(tables)} buckets of deals; `winpredict learning-curve` tells what more would give"
+    note = text(
+        "learned from {taken:count} of {all:count} buckets of deals; `winpredict learning-curve` tells what more would "
+        "give",
+        taken=taken,
+        all=len(tables),
     )
     return LearningSample(exported, known, gather, note)
 
@@ -82,9 +86,12 @@ def _of_whole_tables(exported: CRMData, known: CRMData, config: Config) -> Learn
     share = config.snapshots.most / snapshots
     ids = known.deals["deal_id"]
     taken = ids[pd.util.hash_pandas_object(ids, index=False).to_numpy() / 2.0**64 < share]
-    note = (
-        f"learned from {len(taken):,} of {len(ids):,} deals, those of {config.snapshots.most:,} snapshots "
-        "(snapshots.most); `winpredict learning-curve` tells what more would give"
+    note = text(
+        "learned from {taken:count} of {all:count} deals, those of {most:count} snapshots (snapshots.most); "
+        "`winpredict learning-curve` tells what more would give",
+        taken=len(taken),
+        all=len(ids),
+        most=config.snapshots.most,
     )
     return LearningSample(exported.of_deals(taken), known.of_deals(taken), partial(_cross_deal_history, known), note)
 

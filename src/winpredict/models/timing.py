@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from winpredict._internal.atomic import replacing_folder
 from winpredict._internal.threads import run_parallel, threads_for
 from winpredict.errors import ConfigError, NotFittedError, TableError, TooLittleDataError, WorkspaceError
+from winpredict.locale.text import said, text, texts
 from winpredict.models._frames import (
     Floats,
     Periods,
@@ -61,11 +62,16 @@ class Outlook:
         Examples
         --------
         >>> Outlook(pd.DataFrame([[0.1, 0.3]], columns=[30.0, 90.0]), np.array([0.4])).sentence(0)
-        '40% likely to be won: 10% within 30 days, 30% within 90 days'
+        '40% likely to be won: 10% within 30 days and 30% within 90 days'
         """
         row, limit = self.won_by.iloc[place], self.win_probability[place]
-        steps = ", ".join(f"{share:.0%} within {days:g} days" for days, share in row.items())
-        return f"{limit:.0%} likely to be won: {steps}"
+        steps = [
+            texts(
+                "{share:percent} within {n:number} day", "{share:percent} within {n:number} days", n=days, share=share
+            )
+            for days, share in row.items()
+        ]
+        return said("{odds:percent} likely to be won: {steps:listed}", odds=limit, steps=steps)
 
 
 @dataclass(frozen=True)
@@ -227,7 +233,13 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         asked = np.asarray(days, dtype=np.float64)
         until = np.broadcast_to(asked, (len(X), asked.shape[-1]))
         if np.isnan(until).any():
-            raise TableError(f"{int(np.isnan(until).sum())} of {len(X)} horizons are missing; give days for each row")
+            raise TableError(
+                text(
+                    "{sum} of {n} horizons are missing; give days for each row",
+                    sum=int(np.isnan(until).sum()),
+                    n=len(X),
+                )
+            )
         course = self._course(X)
         grid = _grid(self.grid_days)
         won = np.column_stack([_won_until(course, horizon, grid) for horizon in until.T])
@@ -278,12 +290,17 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
         """
         folder = Path(folder)
         if not (folder / "timing.json").exists():
-            raise WorkspaceError(f"{folder} holds no timing model; train one first")
+            raise WorkspaceError(text("{folder} holds no timing model; train one first", folder=folder))
         description = json.loads((folder / "timing.json").read_text())
         if description["format"] != FORMAT:
             raise WorkspaceError(
-                f"{folder} has a timing model of format {description['format']}, this winpredict reads "
-                f"format {FORMAT}; train again"
+                text(
+                    "{folder} has a timing model of format {format}, this winpredict reads format {supported}; "
+                    "train again",
+                    folder=folder,
+                    format=description["format"],
+                    supported=FORMAT,
+                )
             )
         model = cls(**description["params"])
         model.feature_names_in_ = np.array(description["features"], dtype=object)
@@ -351,7 +368,9 @@ class ClosingTime(BaseEstimator):  # type: ignore[misc]
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "closes_"):
-            raise NotFittedError("this ClosingTime is not trained; call fit with past snapshots, or load a saved one")
+            raise NotFittedError(
+                text("this ClosingTime is not trained; call fit with past snapshots, or load a saved one")
+            )
 
 
 def _course_of(closes: Floats, won: Floats) -> _Course:
@@ -389,7 +408,10 @@ def _grid(days: Sequence[float]) -> Floats:
     grid = np.asarray(days, dtype=np.float64)
     if grid.ndim != 1 or not grid.size or not (np.diff(grid, prepend=0.0) > 0).all() or not np.isfinite(grid).all():
         raise ConfigError(
-            f"timing.grid_days must be rising numbers of days above 0, such as 7, 30, 90; got {list(days)}"
+            text(
+                "timing.grid_days must be rising numbers of days above 0, such as 7, 30, 90; got {days}",
+                days=list(days),
+            )
         )
     return grid
 
@@ -397,14 +419,35 @@ def _grid(days: Sequence[float]) -> Floats:
 def _labels(outcome: ArrayLike, days: ArrayLike, n: int) -> tuple[NDArray[np.str_], Floats]:
     ends, waited = np.asarray(outcome, dtype=np.str_), np.asarray(days, dtype=np.float64)
     if ends.shape != (n,) or waited.shape != (n,):
-        raise TableError(f"there are {n} rows, {ends.size} outcomes and {waited.size} durations; give one each a row")
+        raise TableError(
+            text(
+                "there are {n} rows, {size} outcomes and {durations} durations; give one each a row",
+                n=n,
+                size=ends.size,
+                durations=waited.size,
+            )
+        )
     unknown = sorted(set(ends.tolist()) - set(OUTCOMES))
     if unknown:
-        raise TableError(f"unknown outcome(s) {', '.join(unknown[:5])}; an outcome is one of {', '.join(OUTCOMES)}")
+        raise TableError(
+            text(
+                "unknown outcome(s) {unknown}; an outcome is one of {outcomes}",
+                unknown=", ".join(unknown[:5]),
+                outcomes=", ".join(OUTCOMES),
+            )
+        )
     wrong = int((~(waited >= 0.0)).sum())
     if wrong:
-        raise TableError(f"{wrong} of {n} durations are missing or negative; look at as_of and closed_at of those rows")
+        raise TableError(
+            text(
+                "{wrong} of {n} durations are missing or negative; look at as_of and closed_at of those rows",
+                wrong=wrong,
+                n=n,
+            )
+        )
     absent = [kind for kind in ("won", "lost") if not (ends == kind).any()]
     if absent:
-        raise TooLittleDataError(f"no deal was {' and none was '.join(absent)}, so when deals close cannot be learned")
+        raise TooLittleDataError(
+            text("no deal was {absent}, so when deals close cannot be learned", absent=" and none was ".join(absent))
+        )
     return ends, waited

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from winpredict.errors import WinPredictError
 from winpredict.features.builders import FeatureBuilder
 from winpredict.features.cross_deal_history import CrossDealHistory
 from winpredict.features.description import FeatureInfo
+from winpredict.locale.text import Text, text, texts
+from winpredict.models._recorded import message_of
 from winpredict.models.deal_range import DealRange
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.recipe import FeatureRecipe
@@ -37,11 +40,11 @@ class TrainedModel:
         How features are made.
     trained_as_of : Timestamp or None
         Facts recorded at or after this moment were not seen.
-    notes : tuple of str
+    notes : tuple of Text
         What the reader should know: fall-backs, missing tables, dropped attributes.
     figures : dict of str to float
         Counts of the training set.
-    dropped_attributes : dict of str to str
+    dropped_attributes : dict of str to Text
         Why the leakage audit left an attribute out.
     reference_ranges : ReferenceRanges
         What is usual among won deals, and what the training data cover.
@@ -56,9 +59,9 @@ class TrainedModel:
     timing: ClosingTime | None
     recipe: FeatureRecipe
     trained_as_of: pd.Timestamp | None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
-    dropped_attributes: dict[str, str] = field(default_factory=dict)
+    dropped_attributes: dict[str, Text] = field(default_factory=dict)
     reference_ranges: ReferenceRanges = field(default_factory=ReferenceRanges)
     stage_norms: StageNorms = field(default_factory=StageNorms)
     deal_range: DealRange = field(default_factory=DealRange)
@@ -152,20 +155,44 @@ class TrainedModel:
         """
         if moment is not None and self.trained_as_of is not None and moment < self.trained_as_of:
             raise WinPredictError(
-                f"this model was trained on facts up to {self.trained_as_of}, so its odds as of {moment} would know "
-                f"the future; train one with --as-of {moment:%Y-%m-%d} and use that"
+                text(
+                    "this model was trained on facts up to {trained_as_of}, so its odds as of {moment} would "
+                    "know the future; train one with --as-of {day} and use that",
+                    trained_as_of=self.trained_as_of,
+                    moment=moment,
+                    day=f"{moment:%Y-%m-%d}",
+                )
             )
+
+    @property
+    def trained_on(self) -> Text:
+        """What it was trained on, in a sentence."""
+        figures: dict[str, Any] = {
+            "n": int(self.figures.get("deals", 0)),
+            "won": int(self.figures.get("won", 0)),
+            "snapshots": int(self.figures.get("snapshots", 0)),
+            "features": len(self.info),
+        }
+        if self.trained_as_of is None:
+            return texts(
+                "Trained on {n:count} closed deal ({won:count} won) in {snapshots:count} snapshots, with "
+                "{features:count} features.",
+                "Trained on {n:count} closed deals ({won:count} won) in {snapshots:count} snapshots, with "
+                "{features:count} features.",
+                **figures,
+            )
+        return texts(
+            "Trained on {n:count} closed deal ({won:count} won) in {snapshots:count} snapshots, with {features:count} "
+            "features and what was known on {day:day}.",
+            "Trained on {n:count} closed deals ({won:count} won) in {snapshots:count} snapshots, with {features:count} "
+            "features and what was known on {day:day}.",
+            day=self.trained_as_of,
+            **figures,
+        )
 
     def summary(self) -> str:
         """A few lines for people."""
-        return "\n".join(
-            [
-                f"trained on {self.figures['deals']:.0f} closed deals ({self.figures['won']:.0f} won) in "
-                f"{self.figures['snapshots']:.0f} snapshots, {len(self.info)} features, "
-                f"facts up to {'(undated)' if self.trained_as_of is None else f'{self.trained_as_of:%Y-%m-%d}'}",
-                *self.notes,
-            ]
-        )
+        return "\n".join(map(str, [self.trained_on, *self.notes]))
 
     def save(self, folder: Path) -> None:
         """Write LightGBM text files and JSON; reading them runs no code."""
@@ -177,9 +204,9 @@ class TrainedModel:
         description = {
             "format": MODEL_FORMAT,
             "trained_as_of": None if self.trained_as_of is None else self.trained_as_of.isoformat(),
-            "notes": self.notes,
+            "notes": [note.to_json() for note in self.notes],
             "figures": self.figures,
-            "dropped_attributes": self.dropped_attributes,
+            "dropped_attributes": {name: reason.to_json() for name, reason in self.dropped_attributes.items()},
             "reference_ranges": asdict(self.reference_ranges),
             "stage_norms": self.stage_norms.to_json(),
             "deal_range": asdict(self.deal_range),
@@ -199,16 +226,18 @@ class TrainedModel:
         folder = Path(folder)
         description = json.loads((folder / "model.json").read_text())
         if description.get("format") != MODEL_FORMAT:
-            raise WinPredictError(f"{folder} was written by another version of winpredict; train the model again")
+            raise WinPredictError(
+                text("{folder} was written by another version of winpredict; train the model again", folder=folder)
+            )
         trained_as_of = description["trained_as_of"]
         return cls(
             classifier=WinClassifier.load(folder / "classifier"),
             timing=ClosingTime.load(folder / "timing") if (folder / "timing").exists() else None,
             recipe=FeatureRecipe.load(folder / "features"),
             trained_as_of=None if trained_as_of is None else utc(trained_as_of),
-            notes=tuple(description["notes"]),
+            notes=tuple(map(message_of, description["notes"])),
             figures=description["figures"],
-            dropped_attributes=description["dropped_attributes"],
+            dropped_attributes={name: message_of(reason) for name, reason in description["dropped_attributes"].items()},
             reference_ranges=ReferenceRanges.from_dict(description["reference_ranges"]),
             stage_norms=StageNorms.from_json(description["stage_norms"]),
             deal_range=DealRange(**description["deal_range"]),

@@ -19,6 +19,7 @@ from winpredict.features.pace import moves_of
 from winpredict.features.past import Past
 from winpredict.features.stage_order import learned_stage_order
 from winpredict.features.wording import Mentions
+from winpredict.locale.text import Text, said, text
 from winpredict.models.deal_range import DealRange
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.minimums import MIN_FOR_TREES, require_enough, require_snapshots
@@ -55,7 +56,7 @@ class TrainingSet:
         The cross-deal history behind the features.
     observed : tuple of str
         Attributes among those that it dropped which were used as they were observed, as ``observed_<column>``.
-    notes : tuple of str
+    notes : tuple of Text
         A sentence for each of them.
     """
 
@@ -65,7 +66,7 @@ class TrainingSet:
     recipe: FeatureRecipe
     cross_deal_history: CrossDealHistory
     observed: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
     @property
     def closed(self) -> NDArray[np.bool_]:
@@ -120,7 +121,7 @@ def train_on(sample: LearningSample, config: Config, progress: Progress | None =
     """Train on deals that were chosen already; see `train`."""
     data = training_set(sample.known, config, progress, exported=sample.exported, gather=sample.gather)
     model = fit_model(data, sample.known, config, progress)
-    return replace(model, notes=(*model.notes, sample.note)) if sample.note else model
+    return replace(model, notes=(*model.notes, sample.note)) if sample.note is not None else model
 
 
 def training_set(
@@ -153,13 +154,13 @@ def training_set(
     """
     report_progress = progress or (lambda words: None)
     require_enough(crm)
-    report_progress("auditing attributes")
+    report_progress(said("auditing attributes"))
     overrules = config.attributes
     audit = audit_attributes(crm if exported is None else exported, keep=overrules.keep, drop=overrules.drop)
-    report_progress("taking snapshots")
+    report_progress(said("taking snapshots"))
     snapshots = training_snapshots(crm, config).sort_values(["deal_id", "as_of"], ignore_index=True)
     require_snapshots(snapshots)
-    report_progress("building features")
+    report_progress(said("building features"))
     observations = Observations.of(crm)
     observed = observations.usable(audit, overrules.observed_deals)
     order = () if crm.stage_order else learned_stage_order(crm)
@@ -173,7 +174,7 @@ def training_set(
     settings = {each.name: each.settings() for each in builders if each.settings()}
     recipe = replace(recipe, builder_settings=settings, info=features.info)
     features, recipe, cross_deal_history = _with_pace(features, recipe, past, config, gather)
-    report_progress("reading texts")
+    report_progress(said("reading texts"))
     wording, notes = wording_of(past, snapshots, features.frame, crm if exported is None else exported, config)
     features, recipe = _with_wording(features, recipe, past, wording)
     notes = (*observations.notes(observed), *left_out, *notes)
@@ -238,9 +239,9 @@ def fit_model(data: TrainingSet, crm: CRMData, config: Config, progress: Progres
     won = data.won[closed]
     deals = rows["deal_id"].nunique()
     classifier, notes = make_classifier(config, deals)
-    report_progress("fitting the time to close")
+    report_progress(said("fitting the time to close"))
     timing = _fit_timing(data, config) if crm.dated else None
-    report_progress("fitting the odds")
+    report_progress(said("fitting the odds"))
     classifier.fit(
         features,
         won,
@@ -281,7 +282,7 @@ def _deal_range(rows: pd.DataFrame, classifier: WinClassifier) -> DealRange:
     return DealRange.learned(rows[seen], log_odds[seen], deals)
 
 
-def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[str]]:
+def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[Text]]:
     """The classifier that so many closed deals carry, with a sentence where it is not the full one."""
     model = config.model
     classifier = WinClassifier(
@@ -306,8 +307,12 @@ def make_classifier(config: Config, deals: int) -> tuple[WinClassifier, list[str
         return classifier, []
     classifier.set_params(linear_weight=1.0, hazard_weight=0.0, trees=1, linear_strength=model.linear_strength / 10)
     return classifier, [
-        f"only {deals} closed deals: a strongly regularised logistic regression replaces the full model, which needs "
-        f"{MIN_FOR_TREES}"
+        text(
+            "only {deals:count} closed deals: a strongly regularised logistic regression replaces the full model, "
+            "which needs {least:count}",
+            deals=int(deals),
+            least=MIN_FOR_TREES,
+        )
     ]
 
 

@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from winpredict._internal.progress import Progress
 from winpredict.config import Config
 from winpredict.features.snapshots import labelled, open_at
+from winpredict.locale.text import said
 from winpredict.models.minimums import MIN_FOR_TREES, require_enough
 from winpredict.models.splits import cutoffs, duplicate_groups, held_out
 from winpredict.models.training import make_classifier, training_set
@@ -94,10 +95,10 @@ def tune(
     exported = replace(crm, deals=crm.deals.sort_values("deal_id", ignore_index=True))
     known = exported if as_of is None else exported.as_known_at(as_of)
     require_enough(known)
-    report_progress("building features")
+    report_progress(said("building features"))
     exams = list(_dated_exams(known, config, exported) if known.dated else _undated_exams(known, config))
     if not exams:
-        report_progress("the history is too short to search; all settings stay as they are")
+        report_progress(said("the history is too short to search; all settings stay as they are"))
         return config
     return _search(config, exams, int((known.deals["outcome"] != "open").sum()), end, report_progress)
 
@@ -121,7 +122,12 @@ def _search(config: Config, exams: list[_Exam], deals: int, end: float, report_p
 
 
 def _standing(study: optuna.Study, config: Config) -> str:
-    return f"setting {len(study.trials)} of {config.tuning.trials}, best log loss {study.best_value:.4f}"
+    return said(
+        "setting {done:count} of {all:count}, best log loss {loss:precise}",
+        done=len(study.trials),
+        all=config.tuning.trials,
+        loss=study.best_value,
+    )
 
 
 def _within(space: Space, config: Config) -> dict[str, float]:

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from winpredict.config import Config
 from winpredict.errors import TableError
+from winpredict.locale.text import text
 from winpredict.models._frames import Floats, weights_of
 
 
@@ -103,8 +104,14 @@ def _watched_at_least(days: Floats, closed: NDArray[np.bool_], weight: Floats) -
 def _durations(days: ArrayLike, n: int) -> Floats:
     durations = np.asarray(days, dtype=np.float64)
     if durations.shape != (n,):
-        raise TableError(f"there are {n} rows and {durations.size} durations; give one a row")
+        raise TableError(text("there are {n} rows and {size} durations; give one a row", n=n, size=durations.size))
     wrong = int((~(durations >= 0.0)).sum())
     if wrong:
-        raise TableError(f"{wrong} of {n} durations are missing or negative; look at as_of and closed_at of those rows")
+        raise TableError(
+            text(
+                "{wrong} of {n} durations are missing or negative; look at as_of and closed_at of those rows",
+                wrong=wrong,
+                n=n,
+            )
+        )
     return durations

@@ -21,6 +21,7 @@ from winpredict.features.telling_words import (
     too_few_to_read,
 )
 from winpredict.features.wording import Mentions, texts_before
+from winpredict.locale.text import Text, text
 from winpredict.models._frames import Floats, canonical_order, category_places, fit_categories, to_matrix
 from winpredict.models.blend import is_worth_more
 from winpredict.models.splits import held_out
@@ -33,7 +34,7 @@ _TREES, _TREES_OF_WORDS = 60, 30
 
 def wording_of(
     past: Past, snapshots: pd.DataFrame, features: pd.DataFrame, exported: CRMData, config: Config
-) -> tuple[tuple[Mentions, ...], tuple[str, ...]]:
+) -> tuple[tuple[Mentions, ...], tuple[Text, ...]]:
     """The texts whose words are worth features of their own.
 
     Words are chosen on deals that closed earlier. Those of a column are taken where odds that know such words do better
@@ -55,7 +56,7 @@ def wording_of(
     Returns
     -------
     mentions : tuple of Mentions
-    notes : tuple of str
+    notes : tuple of Text
         A sentence for each column that was looked at: the words that are used, or why none is.
 
     Raises
@@ -79,21 +80,26 @@ def wording_of(
         mentions, refusal = _tried(column, texts, names, trials)
         if mentions is not None and refusal is None and config.model.text == "auto":
             leak = leak_in(mentions, exported)
-            refusal = None if leak is None else f"would tell won from lost, but are not used: it {leak}"
+            if leak is not None:
+                refusal = text(
+                    "words of the {label} would tell won from lost, but are not used: it {leak}",
+                    label=mentions.label,
+                    leak=leak,
+                )
         label = Mentions(column, ()).label
         if mentions is None:
-            notes += (f"no word of the {label} tells won from lost deals",)
+            notes += (text("no word of the {label} tells won from lost deals", label=label),)
         elif refusal is None:
             taken.append(mentions)
-            notes += (f"words of the {label} that count: {_quoted(mentions)}",)
+            notes += (text("words of the {label} that count: {words}", label=label, words=_quoted(mentions)),)
         else:
-            notes += (f"words of the {label} {refusal}",)
+            notes += (refusal,)
     return tuple(taken), notes
 
 
 def _tried(
     column: str, texts: pd.Series, names: frozenset[str], trials: "list[_Trial]"
-) -> tuple[Mentions | None, str | None]:
+) -> tuple[Mentions | None, Text | None]:
     """The words that a column offers, and why they are not to be used, if so."""
     *others, last = trials
     mentions = last.chosen(column, texts, names)
@@ -107,9 +113,12 @@ def _tried(
     if is_worth_more(losses, without, weight, pd.factorize(deals)[0]):
         return mentions, None
     judges = len(np.unique(deals))
-    return mentions, (
-        f"are not used: on {judges:,} deals that closed later, odds that know {_quoted(mentions)} are not better "
-        "beyond chance than odds without"
+    return mentions, text(
+        "words of the {label} are not used: on {deals:count} deals that closed later, odds that know {words} are not "
+        "better beyond chance than odds without",
+        label=mentions.label,
+        deals=judges,
+        words=_quoted(mentions),
     )
 
 
@@ -141,7 +150,7 @@ def _splits(rows: pd.DataFrame, share: float) -> list[tuple[NDArray[np.bool_], N
     return [each for each in splits if len(np.unique(won[each[0]])) > 1 and each[1].any()]
 
 
-def _columns(crm: CRMData, config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _columns(crm: CRMData, config: Config) -> tuple[tuple[str, ...], tuple[Text, ...]]:
     """The columns to read, and a sentence for each that is named and has too few texts."""
     wanted = config.model.text
     if wanted == "off":
@@ -154,12 +163,20 @@ def _columns(crm: CRMData, config: Config) -> tuple[tuple[str, ...], tuple[str, 
     unknown = [name for name, deals in few.items() if deals is None]
     if unknown:
         raise ConfigError(
-            f"model.text names {', '.join(unknown)}, not found among the text columns of these data; "
-            f"those are {', '.join(named) or 'none'}"
+            text(
+                "model.text names {unknown}, not found among the text columns of these data; those are {named}",
+                unknown=", ".join(unknown),
+                named=", ".join(named) or text("none"),
+            )
         )
     return tuple(named[name] for name in wanted if name in named), tuple(
-        f"words of the {Mentions(name, ()).label} are not read: it takes {MIN_DEALS} deals with such a text, and there "
-        f"are {deals}"
+        text(
+            "words of the {label} are not read: it takes {least:count} deals with such a text, and there are "
+            "{deals:count}",
+            label=Mentions(name, ()).label,
+            least=MIN_DEALS,
+            deals=deals,
+        )
         for name, deals in few.items()
     )
 

@@ -33,7 +33,6 @@ from winpredict.report.charts.drivers import effects_chart, shape_chart, strengt
 from winpredict.report.charts.funnel import conversion_chart
 from winpredict.report.charts.winrates import loss_reasons_chart, win_rate_chart
 from winpredict.report.deal_names import DealNames
-from winpredict.report.model_card import trained_on
 from winpredict.report.page import Picture, Report, Section, Table, Words
 from winpredict.report.writing import day_in_words
 from winpredict.tables.crm import CRMData
@@ -180,7 +179,11 @@ def known_deals(model: TrainedModel, crm: CRMData, as_of: pd.Timestamp | None = 
     if not len(known.deals):
         when = "" if known.known_until is None else f" on {known.known_until:%Y-%m-%d}"
         raise TooLittleDataError(
-            f"no deal was known{when}, so there is nothing to report on; import deals, or name a later day with --as-of"
+            text(
+                "no deal was known{when}, so there is nothing to report on; import deals, or name a later day "
+                "with --as-of",
+                when=when,
+            )
         )
     return known
 
@@ -196,7 +199,9 @@ def created_between(crm: CRMData, start: pd.Timestamp, end: pd.Timestamp) -> CRM
     created = crm.deals["created_at"]
     chosen = crm.deals.loc[(created >= start) & (created < end), "deal_id"]
     if chosen.empty:
-        raise TooLittleDataError(f"no deal was created from {start:%Y-%m-%d} to before {end:%Y-%m-%d}")
+        raise TooLittleDataError(
+            text("no deal was created from {start} to before {end}", start=f"{start:%Y-%m-%d}", end=f"{end:%Y-%m-%d}")
+        )
     return crm.of_deals(chosen)
 
 
@@ -219,7 +224,13 @@ def segment_of(crm: CRMData, segment: str, attributes: tuple[str, ...]) -> pd.Se
     table["period"] = created.astype(str).where(created.notna(), None)
     possible = segments_in(table, ("stage", "period", *attributes))
     if segment not in possible:
-        raise ConfigError(f"no segment {segment!r} in these data; known here: {', '.join(possible)}")
+        raise ConfigError(
+            text(
+                "no segment {segment!r} in these data; known here: {possible}",
+                segment=segment,
+                possible=", ".join(possible),
+            )
+        )
     return table.set_index("deal_id")[segment]
 
 
@@ -668,7 +679,7 @@ def _shown_charts(moved: Changes) -> list[ControlChart]:
 def _method(model: TrainedModel, tested: Drivers, effects: Effects, moved: Changes) -> list[Words]:
     left_out = tuple(model.dropped_attributes)
     return [
-        trained_on(model),
+        model.trained_on,
         texts(
             "Strength: mean absolute SHAP value over one snapshot of {n:count} deal, in percentage points; 95% "
             "interval by resampling deals.",

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -39,8 +38,6 @@ _SCORERS: Mapping[str, Words] = {
 }
 #: Bands of age, as a backtest names them.
 _AGE = re.compile(r"(\d+) to (\d+) days|(\d+)\+ days")
-#: The language of what is kept with a model and a backtest.
-_ON_RECORD = "en"
 
 
 def model_card(
@@ -48,7 +45,7 @@ def model_card(
     *,
     name: str = "",
     backtest: Mapping[str, pd.DataFrame] | None = None,
-    verdict: str = "",
+    verdict: Text | None = None,
 ) -> Report:
     """What a careful reader asks of a model (Mitchell et al. 2019, Model cards for model reporting).
 
@@ -59,7 +56,7 @@ def model_card(
         Such as "version 3 (champion)".
     backtest : mapping of str to DataFrame, optional
         The frames of `winpredict.models.backtest.Backtest`: overall, by_cutoff, by_stage, by_age, reliability.
-    verdict : str
+    verdict : Text, optional
         The backtest's, as it is on record.
 
     Returns
@@ -71,7 +68,7 @@ def model_card(
         subtitle=str(_subtitle(model)),
         summary=[
             said("Win odds say how likely an open deal is to be won in the end, as of the day they were computed."),
-            str(trained_on(model)),
+            str(model.trained_on),
             str(_quality_sentence(backtest or {})),
             said(
                 "The odds are those of deals like this one. The 80% interval beside them is this deal’s own: what "
@@ -83,11 +80,11 @@ def model_card(
             ),
         ],
         sections=[
-            *([Section(text("Verdict of the backtest"), [verdict], lang=_ON_RECORD)] if verdict else []),
+            *([] if verdict is None else [Section(text("Verdict of the backtest"), [verdict])]),
             *_quality(backtest or {}),
             _features(model),
             _left_out(model),
-            Section(text("Notes from training"), model.notes, lang=_ON_RECORD),
+            Section(text("Notes from training"), model.notes),
         ],
         method=[
             text(
@@ -111,32 +108,6 @@ def model_card(
                 "deals."
             ),
         ],
-    )
-
-
-def trained_on(model: TrainedModel) -> Text:
-    """What a model was trained on, in a sentence."""
-    figures: dict[str, Any] = {
-        "n": int(model.figures.get("deals", 0)),
-        "won": int(model.figures.get("won", 0)),
-        "snapshots": int(model.figures.get("snapshots", 0)),
-        "features": len(model.info),
-    }
-    if model.trained_as_of is None:
-        return texts(
-            "Trained on {n:count} closed deal ({won:count} won) in {snapshots:count} snapshots, with {features:count} "
-            "features.",
-            "Trained on {n:count} closed deals ({won:count} won) in {snapshots:count} snapshots, with {features:count} "
-            "features.",
-            **figures,
-        )
-    return texts(
-        "Trained on {n:count} closed deal ({won:count} won) in {snapshots:count} snapshots, with {features:count} "
-        "features and what was known on {day:day}.",
-        "Trained on {n:count} closed deals ({won:count} won) in {snapshots:count} snapshots, with {features:count} "
-        "features and what was known on {day:day}.",
-        day=model.trained_as_of,
-        **figures,
     )
 
 
@@ -250,7 +221,8 @@ def _left_out(model: TrainedModel) -> Section:
     title = text("What it must not look at")
     if not model.dropped_attributes:
         return Section(title, [text("The leakage audit dropped no attribute.")])
-    frame = pd.DataFrame(list(model.dropped_attributes.items()), columns=["attribute", "reason"])
+    reasons = [str(reason) for reason in model.dropped_attributes.values()]
+    frame = pd.DataFrame({"attribute": list(model.dropped_attributes), "reason": reasons})
     heads: Mapping[str, tuple[Words, Format]] = {
         "attribute": (text("Attribute"), "text"),
         "reason": (text("Reason"), "text"),

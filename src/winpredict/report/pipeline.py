@@ -20,7 +20,6 @@ from winpredict.report.drivers import (
     segment_of,
     stalled_table,
 )
-from winpredict.report.model_card import trained_on
 from winpredict.report.page import Picture, Report, Section, Table
 from winpredict.report.writing import day_in_words
 from winpredict.tables.crm import CRMData
@@ -92,7 +91,7 @@ def pipeline_report(
             Section(said("Notes"), [str(note) for note in stages.notes]),
         ],
         method=[
-            trained_on(model),
+            model.trained_on,
             text(
                 "Conversion and time in stage allow for deals that are still there (Aalen-Johansen, Kaplan-Meier), so "
                 "slow stages do not look better than they are."

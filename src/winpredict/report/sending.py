@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pydantic import SecretStr
 
 from winpredict.errors import DigestError
+from winpredict.locale.text import text
 from winpredict.sources.secrets import Redactor
 
 #: What logs the addresses that it connects to, and with these the secrets in them.
@@ -34,7 +35,9 @@ def send(title: str, markdown: str, addresses: Mapping[str, SecretStr]) -> None:
     try:
         import apprise
     except ModuleNotFoundError:
-        raise DigestError('sending needs apprise, which is not installed: pip install "winpredict[crm]"') from None
+        raise DigestError(
+            text('sending needs apprise, which is not installed: pip install "winpredict[crm]"')
+        ) from None
     failed = []
     for name, address in addresses.items():
         redact = Redactor([address, *map(SecretStr, _parts(address.get_secret_value()))])
@@ -45,7 +48,7 @@ def send(title: str, markdown: str, addresses: Mapping[str, SecretStr]) -> None:
             elif not to.notify(title=title, body=markdown, body_format=apprise.NotifyFormat.MARKDOWN):
                 failed.append(f"{name} did not take it ({redact('; '.join(said)) or 'no reason was given'})")
     if failed:
-        raise DigestError(f"the digest did not reach everybody: {'. '.join(failed)}")
+        raise DigestError(text("the digest did not reach everybody: {failed}", failed=". ".join(failed)))
 
 
 def _parts(address: str) -> list[str]:

@@ -84,7 +84,13 @@ def require_writable(out: Path) -> None:
     """
     suffix = Path(out).suffix.lower()
     if suffix not in SUFFIXES:
-        raise ConfigError(f"cannot write a report as {Path(out).name!r}; end the name in {', '.join(SUFFIXES)}")
+        raise ConfigError(
+            text(
+                "cannot write a report as {name!r}; end the name in {suffixes}",
+                name=Path(out).name,
+                suffixes=", ".join(SUFFIXES),
+            )
+        )
     if suffix == ".pdf":
         _weasyprint()
 
@@ -129,8 +135,11 @@ def _weasyprint() -> Any:
         import weasyprint
     except OSError as error:
         raise ConfigError(
-            "a PDF needs the system's Pango library, which is not installed: apt install libpangoft2-1.0-0 (Debian), "
-            "dnf install pango (Fedora), brew install pango (macOS); or write .html, and print that from a browser"
+            text(
+                "a PDF needs the system's Pango library, which is not installed: apt install libpangoft2-1.0-0 "
+                "(Debian), dnf install pango (Fedora), brew install pango (macOS); or write .html, and print "
+                "that from a browser"
+            )
         ) from error
     return weasyprint
 

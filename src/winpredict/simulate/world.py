@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from winpredict.errors import ConfigError
+from winpredict.locale.text import text
 from winpredict.simulate import salesforce_export
 from winpredict.simulate.chain import (
     ENGAGEMENTS,
@@ -172,8 +173,13 @@ class World:
         moment = utc(as_of)
         if not FIRST_DAY < moment <= self.ends_at:
             raise ConfigError(
-                f"as_of {moment} lies outside the simulated history; give a moment after {FIRST_DAY} and not "
-                f"after {self.ends_at}"
+                text(
+                    "as_of {moment} lies outside the simulated history; give a moment after {first_day} and "
+                    "not after {ends_at}",
+                    moment=moment,
+                    first_day=FIRST_DAY,
+                    ends_at=self.ends_at,
+                )
             )
         return moment
 
@@ -215,9 +221,15 @@ def simulate(deals: int = 3000, seed: int = 0, *, drift: Drift = "one product") 
     True
     """
     if deals < 1:
-        raise ConfigError(f"cannot simulate {deals} deals; give at least 1")
+        raise ConfigError(text("cannot simulate {deals} deals; give at least 1", deals=deals))
     if drift not in get_args(Drift):
-        raise ConfigError(f"unknown drift {drift!r}; give one of {', '.join(map(repr, get_args(Drift)))}")
+        raise ConfigError(
+            text(
+                "unknown drift {drift!r}; give one of {kinds}",
+                drift=drift,
+                kinds=", ".join(map(repr, get_args(Drift))),
+            )
+        )
     # habits and speeds have a stream of their own, so that the attributes of a seed do not depend on them
     rng, habits_rng = np.random.default_rng(seed), np.random.default_rng([seed, 2])
     count = number_of_reps(deals)

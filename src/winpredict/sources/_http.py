@@ -13,6 +13,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from winpredict.config import Sync
 from winpredict.errors import CRMError, CRMLimitError, CRMSignInError, CRMUncertainError
+from winpredict.locale.text import said, text
 from winpredict.sources.secrets import Redactor
 
 _TOO_MANY, _UNAUTHORISED, _FORBIDDEN = 429, 401, 403
@@ -51,8 +52,8 @@ class Unsigned:
 class _PassingError(Exception):
     """A try that failed in a way that may pass; `wait` seconds if the CRM named them."""
 
-    def __init__(self, said: str, wait: float | None = None) -> None:
-        super().__init__(said)
+    def __init__(self, words: str, wait: float | None = None) -> None:
+        super().__init__(words)
         self.wait = wait
 
 
@@ -100,9 +101,16 @@ class Connection:
         try:
             self._client = httpx.Client(base_url=base_url, timeout=settings.timeout_s, follow_redirects=False)
             if self._client.base_url.scheme not in ("http", "https"):
-                raise ValueError("it does not begin with https://")
+                raise ValueError(said("it does not begin with https://"))
         except (httpx.InvalidURL, ValueError) as error:
-            raise CRMError(f"{crm}: {base_url!r} is no address ({error}); correct it in the config under crm") from None
+            raise CRMError(
+                text(
+                    "{crm}: {base_url!r} is no address ({error}); correct it in the config under crm",
+                    crm=crm,
+                    base_url=base_url,
+                    error=error,
+                )
+            ) from None
         self._sent: deque[float] = deque(maxlen=requests_per_10s)
         self._limits, self._for_good, self._too_many, self._sleep = limits, for_good, too_many, sleep
         self._last_date: datetime | None = None
@@ -163,8 +171,14 @@ class Connection:
             answer: httpx.Response = retrying(self._once, method, url, writes, allowed, request)
         except _PassingError as error:
             raise CRMError(
-                f"{self.crm} did not answer {self._request_text(method, url)} after {self.settings.attempts} tries: "
-                f"{error}. What was read so far is kept; run the command again later"
+                text(
+                    "{crm} did not answer {method} after {attempts} tries: {error}. What was read so far is "
+                    "kept; run the command again later",
+                    crm=self.crm,
+                    method=self._request_text(method, url),
+                    attempts=self.settings.attempts,
+                    error=error,
+                )
             ) from None
         return answer
 
@@ -212,40 +226,56 @@ class Connection:
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
             # the error of the library would quote it
             raise CRMSignInError(
-                f"the token for {self.crm} holds a line break or letters that no token has; copy it again"
+                text("the token for {crm} holds a line break or letters that no token has; copy it again", crm=self.crm)
             )
         try:
             return self._client.request(method, url, **{**request, "headers": headers})
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise _PassingError(self.redact(f"no connection ({error})")) from None
+            raise _PassingError(self.redact(said("no connection ({error})", error=error))) from None
         except (httpx.TransportError, httpx.DecodingError) as error:
-            said = self.redact(str(error) or type(error).__name__)
+            told = self.redact(str(error) or type(error).__name__)
             if writes:
                 raise CRMUncertainError(
-                    f"{self.crm}: the connection broke at {self._request_text(method, url)}: {said}"
+                    text(
+                        "{crm}: the connection broke at {method}: {said}",
+                        crm=self.crm,
+                        method=self._request_text(method, url),
+                        said=told,
+                    )
                 ) from None
-            raise _PassingError(said) from None
+            raise _PassingError(told) from None
 
     def _fault(self, method: str, url: str, writes: bool, answer: httpx.Response) -> Exception:
-        said = f"{answer.status_code} {self.redact(answer.text).strip()[:_SAID]}"
-        told = f"{self.crm}, {self._request_text(method, url)}: {said}"
+        answered = f"{answer.status_code} {self.redact(answer.text).strip()[:_SAID]}"
+        told = f"{self.crm}, {self._request_text(method, url)}: {answered}"
         if answer.has_redirect_location:
             place = self.redact(answer.headers.get("location", "").partition("?")[0])
-            return CRMError(f"{told} sends on to {place}; correct the address in the config under crm")
+            return CRMError(
+                text("{told} sends on to {place}; correct the address in the config under crm", told=told, place=place)
+            )
         if answer.status_code < 400:
-            told = f"{self.crm}, {self._request_text(method, url)}: a web page came in place of an answer"
-            return CRMUncertainError(told) if writes else _PassingError("a web page came in place of an answer")
+            page = said("a web page came in place of an answer")
+            told = f"{self.crm}, {self._request_text(method, url)}: {page}"
+            return CRMUncertainError(told) if writes else _PassingError(page)
         if answer.status_code == _TOO_MANY or self._too_many(answer):
             wait = retry_after(answer, self.clock())
             if wait is not None and wait > self.settings.longest_wait_s:
-                return CRMLimitError(f"{told}. Its limit is used up for {wait:.0f} s; run the command again after that")
-            return _PassingError(said, wait)
+                return CRMLimitError(
+                    text(
+                        "{told}. Its limit is used up for {wait} s; run the command again after that",
+                        told=told,
+                        wait=f"{wait:.0f}",
+                    )
+                )
+            return _PassingError(answered, wait)
         if answer.status_code in _TRANSIENT or _fails(answer.status_code):
             wait = retry_after(answer, self.clock())
             unsure = writes and not (answer.status_code == 503 and wait is not None)
-            return CRMUncertainError(told) if unsure else _PassingError(said, wait)
+            return CRMUncertainError(told) if unsure else _PassingError(answered, wait)
         if answer.status_code in (_UNAUTHORISED, _FORBIDDEN):
-            return CRMSignInError(f"{told}. Check the credentials and their rights: `winpredict connect`")
+            return CRMSignInError(
+                text("{told}. Check the credentials and their rights: `winpredict connect`", told=told)
+            )
         return CRMError(told)
 
     def _wait(self, state: RetryCallState) -> float:
@@ -291,12 +321,12 @@ def retry_after(answer: httpx.Response, now: pd.Timestamp) -> float | None:
     >>> retry_after(httpx.Response(429, headers={"Retry-After": "3"}), pd.Timestamp.now("UTC"))
     3.0
     """
-    said = answer.headers.get("retry-after", "")
+    asked = answer.headers.get("retry-after", "")
     try:
-        return max(float(said), 0.0)
+        return max(float(asked), 0.0)
     except ValueError:
         pass
     try:
-        return max((pd.Timestamp(parsedate_to_datetime(said)) - now).total_seconds(), 0.0)
+        return max((pd.Timestamp(parsedate_to_datetime(asked)) - now).total_seconds(), 0.0)
     except (ValueError, TypeError):
         return None

@@ -8,6 +8,7 @@ import httpx
 
 from winpredict.config import Config
 from winpredict.errors import CRMError
+from winpredict.locale.text import text
 from winpredict.sources._http import Connection
 from winpredict.sources._hubspot_objects import HISTORY, listed_links, read_links
 from winpredict.sources._hubspot_sign_in import body_of
@@ -137,10 +138,14 @@ class HubSpotAPI:
         said = body_of(answer)
         for error in said.get("errors", ()):
             if error.get("category") != "OBJECT_NOT_FOUND":
-                text = self.connection.redact(str(error.get("message")))[:200]
+                told = self.connection.redact(str(error.get("message")))[:200]
                 raise CRMError(
-                    f"HubSpot answered {answer.request.url.path} in part only: {text}. What was read so far is kept; "
-                    "run the command again later"
+                    text(
+                        "HubSpot answered {path} in part only: {told}. What was read so far is kept; run the "
+                        "command again later",
+                        path=answer.request.url.path,
+                        told=told,
+                    )
                 )
         return list(said.get("results", ()))
 

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from winpredict.config import Config, HubSpot
 from winpredict.errors import CRMLimitError, CRMSignInError
+from winpredict.locale.text import text
 from winpredict.sources._http import Connection, Unsigned
 from winpredict.sources.secrets import Redactor, find_secret
 
@@ -52,7 +53,7 @@ class RefreshedToken:
         self, settings: HubSpot, client_secret: SecretStr, refresh_token: SecretStr, connection: Connection
     ) -> None:
         if not settings.client_id:
-            raise CRMSignInError("crm.hubspot.client_id is empty; write the client id of the OAuth app there")
+            raise CRMSignInError(text("crm.hubspot.client_id is empty; write the client id of the OAuth app there"))
         self._settings, self._client_secret, self._refresh_token = settings, client_secret, refresh_token
         self._connection = connection
         self._token: SecretStr | None = None
@@ -80,9 +81,12 @@ class RefreshedToken:
         token = said.get("access_token")
         if answer.status_code >= 400 or not token:
             raise CRMSignInError(
-                f"HubSpot did not take the refresh token: {self._connection.redact(said_in(answer))[:_SAID]}. Check "
-                "crm.hubspot.client_id and the secrets hubspot_client_secret and hubspot_refresh_token; install the "
-                "app again where it was removed"
+                text(
+                    "HubSpot did not take the refresh token: {answer}. Check crm.hubspot.client_id and the "
+                    "secrets hubspot_client_secret and hubspot_refresh_token; install the app again where it "
+                    "was removed",
+                    answer=self._connection.redact(said_in(answer))[:_SAID],
+                )
             )
         self._keep(said, str(token))
         return True
@@ -146,8 +150,11 @@ class DailyLimit:
         """Look at an answer."""
         if answer.status_code == 429 and body_of(answer).get("policyName") == "DAILY":
             raise CRMLimitError(
-                f"the account's daily requests to HubSpot are used up ({self._redact(said_in(answer))[:_SAID]}). What "
-                "was read so far is kept; run the command again after midnight in the account's time zone"
+                text(
+                    "the account's daily requests to HubSpot are used up ({answer}). What was read so far is "
+                    "kept; run the command again after midnight in the account's time zone",
+                    answer=self._redact(said_in(answer))[:_SAID],
+                )
             )
         # only private apps are told
         try:
@@ -157,9 +164,15 @@ class DailyLimit:
             return
         if used + 1 > self._share * total:
             raise CRMLimitError(
-                f"{used:,} of the account's {total:,} daily requests to HubSpot are used, by whatever program, and "
-                f"crm.hubspot.daily_share allows {self._share:.0%}. What was read so far is kept; run the command "
-                "again after midnight in the account's time zone, or raise the share"
+                text(
+                    "{used:count} of the account's {total:count} daily requests to HubSpot are used, by "
+                    "whatever program, and crm.hubspot.daily_share allows {share:percent}. What was read so "
+                    "far is kept; run the command again after midnight in the account's time zone, or raise "
+                    "the share",
+                    used=used,
+                    total=total,
+                    share=self._share,
+                )
             )
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import httpx
 
 from winpredict.errors import CRMError, CRMFieldError, CRMUncertainError
+from winpredict.locale.text import text
 from winpredict.sources._hubspot_api import HubSpotAPI, Payload
 from winpredict.sources._hubspot_objects import moment
 from winpredict.sources._hubspot_sign_in import body_of, said_in
-from winpredict.sources.source import FieldChange, FieldKind, ScoreField, WriteResult
+from winpredict.sources.source import FieldChange, FieldKind, FieldOutcome, ScoreField, WriteResult
 
 _GROUP = "dealinformation"
 _TYPES: dict[FieldKind, dict[str, Any]] = {
@@ -68,25 +69,25 @@ def write(api: HubSpotAPI, changes: Sequence[FieldChange]) -> list[WriteResult]:
     return _written(api, inputs)
 
 
-def create_fields(api: HubSpotAPI, fields: Sequence[ScoreField]) -> dict[str, str]:
+def create_fields(api: HubSpotAPI, fields: Sequence[ScoreField]) -> dict[str, FieldOutcome]:
     """Make properties of deals; see `winpredict.sources.source.CRMSource.create_fields`."""
     done = {each.name: _created(api, each) for each in fields}
     api.definitions(again=True)
     return done
 
 
-def _created(api: HubSpotAPI, field: ScoreField) -> str:
+def _created(api: HubSpotAPI, field: ScoreField) -> FieldOutcome:
     if property_name(field.name) in api.definitions():
-        return "there already"
+        return FieldOutcome("there already")
     body = {"name": property_name(field.name), "label": field.label, "groupName": _GROUP, **_TYPES[field.kind]}
     answer = api.connection.send(
         "POST", api.path("crm/properties", "deals"), json=body, writes=True, accept=(_REFUSED, _FORBIDDEN, _THERE)
     )
     if answer.status_code < _REFUSED:
-        return "made"
+        return FieldOutcome("made")
     if answer.status_code == _THERE:
-        return "there already"
-    return _error_text(api, said_in(answer))
+        return FieldOutcome("there already")
+    return FieldOutcome("not made", _error_text(api, said_in(answer)))
 
 
 def _definitions(api: HubSpotAPI, names: Iterable[str]) -> dict[str, Payload]:
@@ -97,8 +98,11 @@ def _definitions(api: HubSpotAPI, names: Iterable[str]) -> dict[str, Payload]:
     missing = sorted(name for name in set(names) if property_name(name) not in known)
     if missing:
         raise CRMFieldError(
-            f"HubSpot's deals have no property {', '.join(map(property_name, missing))}; make it with "
-            "`winpredict push hubspot --create-fields`, or name another in the config under crm.push"
+            text(
+                "HubSpot's deals have no property {missing}; make it with `winpredict push hubspot "
+                "--create-fields`, or name another in the config under crm.push",
+                missing=", ".join(map(property_name, missing)),
+            )
         )
     return {name: known[property_name(name)] for name in names}
 
@@ -115,7 +119,7 @@ def _written(api: HubSpotAPI, inputs: Sequence[dict[str, Any]]) -> list[WriteRes
         return _results(api, answer, inputs)
     said = str(body_of(answer).get("message") or answer.text)
     if "PROPERTY_DOESNT_EXIST" in said:
-        raise CRMFieldError(f"HubSpot's deals lack a property: {_error_text(api, said)}")
+        raise CRMFieldError(text("HubSpot's deals lack a property: {api}", api=_error_text(api, said)))
     if len(inputs) == 1:
         return [WriteResult(str(inputs[0]["id"]), False, _error_text(api, said))]
     half = len(inputs) // 2
@@ -134,7 +138,7 @@ def _results(api: HubSpotAPI, answer: httpx.Response, inputs: Sequence[dict[str,
     done = {str(each.get("objectWriteTraceId") or each["id"]) for each in said.get("results", ())}
     errors = {of: error for error in said.get("errors", ()) for of in _named(error)}
     unnamed = next(
-        (error for error in said.get("errors", ()) if not _named(error)), {"message": "HubSpot gave no word"}
+        (error for error in said.get("errors", ()) if not _named(error)), {"message": str(text("HubSpot gave no word"))}
     )
     results = []
     for deal_id in (str(each["id"]) for each in inputs):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from winpredict.errors import InputFileError, WorkspaceError
+from winpredict.locale.text import text
 from winpredict.sources.source import FieldKind
 
 
@@ -59,8 +60,12 @@ class UndoFile:
             os.fsync(file.fileno())
         except OSError as error:
             raise WorkspaceError(
-                f"cannot write {self.path}: {error.strerror or error}. Without it a push could not be undone, so it "
-                "stops here; free some space and run the command again"
+                text(
+                    "cannot write {path}: {strerror}. Without it a push could not be undone, so it stops here; "
+                    "free some space and run the command again",
+                    path=self.path,
+                    strerror=error.strerror or error,
+                )
             ) from None
 
     def close(self) -> None:
@@ -90,17 +95,23 @@ def read_undo(path: Path, crm: str) -> list[Replaced]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputFileError(f"cannot read {path}: {error}; undo files stand in the workspace's folder push") from None
+        raise InputFileError(
+            text("cannot read {path}: {error}; undo files stand in the workspace's folder push", path=path, error=error)
+        ) from None
     # a push that was killed while it wrote its last line had not yet replaced what that line tells
     rows = [_parsed(line, number, path) for number, line in enumerate(lines, start=1) if line.endswith("\n")]
     if not rows or "crm" not in rows[0]:
-        raise InputFileError(f"{path} is no undo file; these stand in the workspace's folder push")
+        raise InputFileError(text("{path} is no undo file; these stand in the workspace's folder push", path=path))
     if rows[0]["crm"] != crm:
-        raise InputFileError(f"{path} is of {rows[0]['crm']} and not of {crm}; name that CRM")
+        raise InputFileError(
+            text("{path} is of {crm} and not of {wanted}; name that CRM", path=path, crm=rows[0]["crm"], wanted=crm)
+        )
     try:
         found = [Replaced(**row) for row in rows[1:]]
     except TypeError:
-        raise InputFileError(f"{path} has lines that are not of an undo file; take another one") from None
+        raise InputFileError(
+            text("{path} has lines that are not of an undo file; take another one", path=path)
+        ) from None
     return list({(each.deal_id, each.field): each for each in found}.values())
 
 
@@ -113,6 +124,10 @@ def _parsed(line: str, number: int, path: Path) -> dict[str, Any]:
         row: dict[str, Any] = json.loads(line)
     except ValueError:
         raise InputFileError(
-            f"{path}, line {number} is damaged; what it told cannot be undone with this file"
+            text(
+                "{path}, line {number} is damaged; what it told cannot be undone with this file",
+                path=path,
+                number=number,
+            )
         ) from None
     return row

@@ -9,18 +9,19 @@ import pandas as pd
 
 from winpredict.config import Push
 from winpredict.errors import ConfigError, TableError
+from winpredict.locale.text import Text, text
 from winpredict.sources.source import FieldKind, ScoreField
 from winpredict.tables.crm import utc
 
 #: What is pushed, as the config names it: its kind and the label of a field that is made for it.
-_PUSHED: Mapping[str, tuple[FieldKind, str]] = {
-    "win_odds": ("percent", "Win odds"),
-    "band": ("text", "Win odds: band"),
-    "reasons": ("long_text", "Win odds: reasons"),
-    "next_step": ("long_text", "Win odds: next step"),
-    "flags": ("text", "Win odds: flags"),
-    "model_version": ("text", "Win odds: model"),
-    "scored_at": ("time", "Win odds: scored at"),
+_PUSHED: Mapping[str, tuple[FieldKind, Text]] = {
+    "win_odds": ("percent", text("Win odds")),
+    "band": ("text", text("Win odds: band")),
+    "reasons": ("long_text", text("Win odds: reasons")),
+    "next_step": ("long_text", text("Win odds: next step")),
+    "flags": ("text", text("Win odds: flags")),
+    "model_version": ("text", text("Win odds: model")),
+    "scored_at": ("time", text("Win odds: scored at")),
 }
 #: Letters of one reason; five of them fit the smallest multi-line field, Zoho's 2,000 letters.
 _LONGEST_REASON = 350
@@ -40,12 +41,14 @@ def score_fields(fields: Push) -> dict[str, ScoreField]:
     ['win_odds', 'scored_at']
     """
     named = {what: getattr(fields, what) for what in _PUSHED}
-    found = {what: ScoreField(name, _PUSHED[what][1], _PUSHED[what][0]) for what, name in named.items() if name}
+    found = {what: ScoreField(name, str(_PUSHED[what][1]), _PUSHED[what][0]) for what, name in named.items() if name}
     names = [field.name for field in found.values()]
     if not set(found) - {"scored_at"}:
-        raise ConfigError("crm.push names no field for the scores; name at least one, such as crm.push.win_odds")
+        raise ConfigError(text("crm.push names no field for the scores; name at least one, such as crm.push.win_odds"))
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"crm.push has two scores for the field {', '.join(twice)}; name another for one of them")
+        raise ConfigError(
+            text("crm.push has two scores for the field {twice}; name another for one of them", twice=", ".join(twice))
+        )
     return found
 
 
@@ -73,9 +76,11 @@ def wanted_values(scores: pd.DataFrame, fields: Push) -> dict[str, dict[str, Any
     needed = {"win_odds": ["win_probability"], "reasons": reasons}
     columns = ["deal_id", *(name for what in wanted for name in needed.get(what, [what]))]
     if missing := [name for name in columns if name not in scores]:
-        raise TableError(f"the scores lack the column(s) {', '.join(missing)}; pass them as score() gives them")
+        raise TableError(
+            text("the scores lack the column(s) {missing}; pass them as score() gives them", missing=", ".join(missing))
+        )
     if scores["deal_id"].duplicated().any():
-        raise TableError("the scores have the same deal twice; pass one row of each")
+        raise TableError(text("the scores have the same deal twice; pass one row of each"))
     values = {field.name: _values(scores, what, reasons) for what, field in wanted.items()}
     rows = zip(*values.values(), strict=True)
     return {str(deal): dict(zip(values, row, strict=True)) for deal, row in zip(scores["deal_id"], rows, strict=True)}

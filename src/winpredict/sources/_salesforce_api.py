@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from winpredict.config import Config
 from winpredict.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError
+from winpredict.locale.text import Text, text
 from winpredict.sources._http import Connection, Unsigned
 from winpredict.sources._salesforce_sign_in import SalesforceSignIn
 from winpredict.sources.secrets import Redactor
@@ -21,9 +22,9 @@ _USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")
 _SAID = 300
 _REQUEST_LIMIT = "REQUEST_LIMIT_EXCEEDED"
 #: What an answer of 403 is told as, by its code.
-_FORBIDDEN = {
-    "API_DISABLED_FOR_ORG": "the edition of Salesforce has no API, or the user lacks the right API Enabled",
-    "API_CURRENTLY_DISABLED": "the user lacks the right API Enabled",
+_FORBIDDEN: Mapping[str, Text] = {
+    "API_DISABLED_FOR_ORG": text("the edition of Salesforce has no API, or the user lacks the right API Enabled"),
+    "API_CURRENTLY_DISABLED": text("the user lacks the right API Enabled"),
 }
 
 
@@ -100,20 +101,20 @@ class SalesforceAPI:
         answer = self.get(path, params={"q": soql}, accept=(400,))
         while True:
             if answer.status_code == 400:
-                raise self.refused(answer, f"the query {soql[:_SAID]}")
+                raise self.refused(answer, text("the query {query}", query=soql[:_SAID]))
             page = answer.json()
             yield from page["records"]
             if page["done"]:
                 return
             answer = self.connection.get(page["nextRecordsUrl"], accept=(400,))
 
-    def refused(self, answer: httpx.Response, what: str) -> CRMError:
+    def refused(self, answer: httpx.Response, what: Text) -> CRMError:
         """The error that tells of a request that was refused."""
         refusals = refusals_of(answer)
         told = "; ".join(f"{each.code}: {each.message}" for each in refusals)
         told = self.redact(told or answer.text)[: 2 * _SAID]
         kind = CRMFieldError if {each.code for each in refusals} & {"INVALID_FIELD", "INVALID_TYPE"} else CRMError
-        return kind(f"Salesforce refused {what}: {told}")
+        return kind(text("Salesforce refused {what}: {told}", what=what, told=told))
 
     def _heed_limits(self, answer: httpx.Response) -> None:
         self._answered = True
@@ -127,20 +128,31 @@ class SalesforceAPI:
         # the next request would be one more
         if used + 1 > allowed:
             raise CRMLimitError(
-                f"{used:,} of the organisation's {total:,} daily requests to Salesforce are used, by whatever program, "
-                f"and crm.salesforce.daily_share allows {self.settings.daily_share:.0%}. What was read so far is kept; "
-                "run the command again when the count of the last 24 hours has fallen, or raise the share"
+                text(
+                    "{used:count} of the organisation's {total:count} daily requests to Salesforce are used, "
+                    "by whatever program, and crm.salesforce.daily_share allows {daily_share:percent}. What "
+                    "was read so far is kept; run the command again when the count of the last 24 hours has "
+                    "fallen, or raise the share",
+                    used=used,
+                    total=total,
+                    daily_share=self.settings.daily_share,
+                )
             )
 
     def _tell_forbidden(self, refusals: list[Refusal]) -> None:
         for each in refusals:
             if each.code == _REQUEST_LIMIT and not _at_a_time(each):
                 raise CRMLimitError(
-                    f"the organisation's daily requests to Salesforce are used up ({self.redact(each.message)}). What "
-                    "was read so far is kept; run the command again later"
+                    text(
+                        "the organisation's daily requests to Salesforce are used up ({message}). What was "
+                        "read so far is kept; run the command again later",
+                        message=self.redact(each.message),
+                    )
                 )
             if each.code in _FORBIDDEN:
-                raise CRMSignInError(f"Salesforce refuses the connected user: {_FORBIDDEN[each.code]}")
+                raise CRMSignInError(
+                    text("Salesforce refuses the connected user: {forbidden}", forbidden=_FORBIDDEN[each.code])
+                )
 
 
 def _at_a_time(refusal: Refusal) -> bool:

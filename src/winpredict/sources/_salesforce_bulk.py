@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from winpredict.errors import CRMError
+from winpredict.locale.text import Text, text
 from winpredict.sources._salesforce_api import SalesforceAPI, refusals_of
 
 _JOBS = "jobs/query"
@@ -36,7 +37,7 @@ def create_job(api: SalesforceAPI, soql: str) -> str | None:
         return str(answer.json()["id"])
     if any(each.code in _UNSUPPORTED or "not supported" in each.message for each in refusals_of(answer)):
         return None
-    raise api.refused(answer, f"the bulk query {soql[:300]}")
+    raise api.refused(answer, text("the bulk query {query}", query=soql[:300]))
 
 
 def wait_for(api: SalesforceAPI, job: str) -> None:
@@ -59,7 +60,7 @@ def wait_for(api: SalesforceAPI, job: str) -> None:
             return
         if state["state"] in _LOST:
             delete_job(api, job)
-            raise CRMError(api.redact(_loss(state, job)))
+            raise CRMError(api.redact(str(_loss(state, job))))
         api.sleep(min(wait, api.settings.bulk_poll_s))
         wait *= 2
 
@@ -95,22 +96,38 @@ def _rows(answer: httpx.Response, job: str) -> list[dict[str, str]]:
         rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
     except csv.Error as error:
         raise CRMError(
-            f"Salesforce's bulk job {job} sent rows that cannot be read ({error}); raise crm.salesforce.bulk_from_rows "
-            "so that plain queries are used"
+            text(
+                "Salesforce's bulk job {job} sent rows that cannot be read ({error}); raise "
+                "crm.salesforce.bulk_from_rows so that plain queries are used",
+                job=job,
+                error=error,
+            )
         ) from None
     promised = answer.headers.get("sforce-numberofrecords")
     if promised is not None and int(promised) != len(rows):
         raise CRMError(
-            f"Salesforce's bulk job {job} sent {len(rows):,} rows where it promised {promised}; run the command again"
+            text(
+                "Salesforce's bulk job {job} sent {n:count} rows where it promised {promised}; run the command again",
+                job=job,
+                n=len(rows),
+                promised=promised,
+            )
         )
     return rows
 
 
-def _loss(state: Mapping[str, Any], job: str) -> str:
-    told = f"Salesforce's bulk job {job} on {state.get('object', 'an object')}"
+def _loss(state: Mapping[str, Any], job: str) -> Text:
+    of = state.get("object") or text("an object")
     if state["state"] == "Aborted":
-        return f"{told} was aborted by somebody in Salesforce; run the command again"
-    return (
-        f"{told} failed: {state.get('errorMessage') or 'no reason was given'}. Run the command again; where it fails "
-        "again, raise crm.salesforce.bulk_from_rows so that plain queries are used"
+        return text(
+            "Salesforce's bulk job {job} on {object} was aborted by somebody in Salesforce; run the command again",
+            job=job,
+            object=of,
+        )
+    return text(
+        "Salesforce's bulk job {job} on {object} failed: {reason}. Run the command again; where it fails again, raise "
+        "crm.salesforce.bulk_from_rows so that plain queries are used",
+        job=job,
+        object=of,
+        reason=state.get("errorMessage") or text("no reason was given"),
     )

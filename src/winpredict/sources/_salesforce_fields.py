@@ -1,17 +1,19 @@
 """Fields of deals in Salesforce that scores are pushed into: made, and opened to the user that is connected."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
 from simple_salesforce.format import format_soql
 
 from winpredict.errors import CRMError
+from winpredict.locale.text import said
 from winpredict.sources._salesforce_api import SalesforceAPI, refusals_of
 from winpredict.sources._salesforce_objects import DEALS, field_name
-from winpredict.sources.source import FieldKind, ScoreField
+from winpredict.sources.source import FieldKind, FieldOutcome, ScoreField
 
-_MADE, _THERE = "made", "there already"
+_MADE, _THERE = FieldOutcome("made"), FieldOutcome("there already")
 _EXISTS = ("DUPLICATE_DEVELOPER_NAME", "DUPLICATE_VALUE")
 _TYPES: dict[FieldKind, dict[str, Any]] = {
     "percent": {"type": "Percent", "precision": 4, "scale": 1},
@@ -19,18 +21,11 @@ _TYPES: dict[FieldKind, dict[str, Any]] = {
     "long_text": {"type": "LongTextArea", "length": 32_768, "visibleLines": 5},
     "time": {"type": "DateTime"},
 }
-_NO_RIGHT = (
-    "not made: the connected user lacks the right Customize Application. Make it by hand in Setup > Object Manager > "
-    "Opportunity > Fields & Relationships: {kind}, API name {name}"
-)
-_HIDDEN = (
-    "; nobody may read it yet: give the connected user (read, edit) and those who are to see it (read) the right in "
-    "Setup > Object Manager > Opportunity > Fields & Relationships > {name} > Set Field-Level Security"
-)
-_SEEN = "; the connected user's profile may read and edit it, others may not yet (Set Field-Level Security)"
 
 
-def create_fields(api: SalesforceAPI, fields: Sequence[ScoreField], known: Mapping[str, Any]) -> dict[str, str]:
+def create_fields(
+    api: SalesforceAPI, fields: Sequence[ScoreField], known: Mapping[str, Any]
+) -> dict[str, FieldOutcome]:
     """Make fields by the Tooling API; name to what became of it.
 
     Fields made this way are hidden from everybody at first, so the connected user's profile is given the right to them.
@@ -42,11 +37,23 @@ def create_fields(api: SalesforceAPI, fields: Sequence[ScoreField], known: Mappi
     if hidden:
         opened = _open(api, [field_name(each.name, known) for each in hidden])
         for each in hidden:
-            became[each.name] += _SEEN if opened else _HIDDEN.format(name=field_name(each.name, known))
+            remark = _who_sees(field_name(each.name, known), is_open=opened)
+            became[each.name] = replace(became[each.name], remark=remark)
     return became
 
 
-def _made(api: SalesforceAPI, field: ScoreField, known: Mapping[str, Any]) -> str:
+def _who_sees(name: str, *, is_open: bool) -> str:
+    """Who may read a new field."""
+    if is_open:
+        return said("the connected user's profile may read and edit it, others may not yet (Set Field-Level Security)")
+    return said(
+        "nobody may read it yet: give the connected user (read, edit) and those who are to see it (read) the right in "
+        "Setup > Object Manager > Opportunity > Fields & Relationships > {name} > Set Field-Level Security",
+        name=name,
+    )
+
+
+def _made(api: SalesforceAPI, field: ScoreField, known: Mapping[str, Any]) -> FieldOutcome:
     name = field_name(field.name, known)
     if name in known:
         return _THERE
@@ -59,8 +66,14 @@ def _made(api: SalesforceAPI, field: ScoreField, known: Mapping[str, Any]) -> st
     if any(each.code in _EXISTS for each in refusals):
         return _THERE
     if answer.status_code != 400 or any(each.code.startswith("INSUFFICIENT_ACCESS") for each in refusals):
-        return _NO_RIGHT.format(kind=_TYPES[field.kind]["type"], name=name)
-    return f"not made: {api.redact('; '.join(each.message for each in refusals) or answer.text)[:300]}"
+        remark = said(
+            "the connected user lacks the right Customize Application. Make it by hand in Setup > Object Manager > "
+            "Opportunity > Fields & Relationships: {kind}, API name {name}",
+            kind=_TYPES[field.kind]["type"],
+            name=name,
+        )
+        return FieldOutcome("not made", remark)
+    return FieldOutcome("not made", api.redact("; ".join(each.message for each in refusals) or answer.text)[:300])
 
 
 def _open(api: SalesforceAPI, names: Sequence[str]) -> bool:
@@ -93,8 +106,8 @@ def _right(parent: str, name: str) -> dict[str, Any]:
 
 
 def _results(answer: httpx.Response) -> list[Mapping[str, Any]]:
-    said = answer.json()
-    return said if isinstance(said, list) else []
+    results = answer.json()
+    return results if isinstance(results, list) else []
 
 
 def _granted(result: Mapping[str, Any]) -> bool:

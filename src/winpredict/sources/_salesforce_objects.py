@@ -9,6 +9,7 @@ import pandas as pd
 
 from winpredict.config import CRM
 from winpredict.errors import CRMError
+from winpredict.locale.text import text
 from winpredict.sources.source import RawRecord
 
 DEALS, TEAM, CALLS, USERS = "Opportunity", "OpportunityTeamMember", "VoiceCall", "User"
@@ -70,8 +71,12 @@ class Table:
         stamp = next((stamp for stamp in _STAMPS if _orders(fields, stamp)), None)
         if stamp is None:
             raise CRMError(
-                f"Salesforce's {name} shows no time of change ({', '.join(_STAMPS)}) to the connected user; give it "
-                "the right to read one of them"
+                text(
+                    "Salesforce's {name} shows no time of change ({stamps}) to the connected user; give it the "
+                    "right to read one of them",
+                    name=name,
+                    stamps=", ".join(_STAMPS),
+                )
             )
         kinds = {each["name"]: str(each["type"]) for each in fields if _wanted(name, each, settings)}
         kinds |= {stamp: "datetime"}

@@ -10,6 +10,7 @@ import pandas as pd
 from simple_salesforce.format import format_soql
 
 from winpredict.errors import CRMError
+from winpredict.locale.text import text
 from winpredict.sources._salesforce_api import SalesforceAPI, refusals_of
 from winpredict.sources._salesforce_bulk import JobGoneError, create_job, delete_job, results, wait_for
 from winpredict.sources._salesforce_objects import TEAM, Table, literal, moment
@@ -104,7 +105,7 @@ class Reading:
             return bool(answer.json()["totalSize"] >= self._api.settings.bulk_from_rows)
         if any(each.code == "QUERY_TIMEOUT" for each in refusals_of(answer)):
             return True
-        raise self._api.refused(answer, f"the query {soql}")
+        raise self._api.refused(answer, text("the query {query}", query=soql))
 
     def _bounds(self, cursor: Cursor) -> list[str]:
         stamp, bounds = self._table.stamp, []
@@ -127,7 +128,7 @@ class Reading:
             soql = f"{self._soql(cursor)} ORDER BY {self._table.stamp}, Id"
             answer = self._api.get("queryAll", params={"q": soql}, accept=(400,))
             if answer.status_code == 400:
-                raise self._api.refused(answer, f"reading {self._table.name}")
+                raise self._api.refused(answer, text("reading {name}", name=self._table.name))
             while answer.status_code < 400:
                 page = answer.json()
                 if page["records"]:
@@ -137,7 +138,7 @@ class Reading:
                     return
                 answer = self._api.connection.get(page["nextRecordsUrl"], accept=(400, 404))
             # the cursor is gone, as it is after two days or ten newer ones: a new query goes on after the last record
-        raise self._api.refused(answer, f"the further pages of {self._table.name}")
+        raise self._api.refused(answer, text("the further pages of {name}", name=self._table.name))
 
     def _after(self, rows: list[dict[str, Any]], asked_after: str, cursor: Cursor) -> Cursor:
         """Where to go on after rows.
@@ -172,8 +173,11 @@ class Reading:
             delete_job(self._api, cursor.job)
             return True
         raise CRMError(
-            f"Salesforce's bulk jobs on {self._table.name} vanish before they are read; see Setup > Bulk Data Load "
-            "Jobs, or raise crm.salesforce.bulk_from_rows so that plain queries are used"
+            text(
+                "Salesforce's bulk jobs on {name} vanish before they are read; see Setup > Bulk Data Load "
+                "Jobs, or raise crm.salesforce.bulk_from_rows so that plain queries are used",
+                name=self._table.name,
+            )
         )
 
     def _removals(self, cursor: Cursor) -> Iterator[Page]:
@@ -196,7 +200,7 @@ class Reading:
         params = {name: f"{time:%Y-%m-%dT%H:%M:%S}+00:00" for name, time in (("start", start), ("end", end))}
         answer = self._api.get(path, params=params, accept=(400,))
         if answer.status_code == 400:
-            refused = self._api.refused(answer, f"the list of removals from {self._table.name}")
+            refused = self._api.refused(answer, text("the list of removals from {name}", name=self._table.name))
             if any(each.code == "INVALID_REPLICATION_DATE" for each in refusals_of(answer)):
                 _log.warning("%s; removals since %s stay unknown", refused, f"{self._since:%Y-%m-%d %H:%M}")
                 return

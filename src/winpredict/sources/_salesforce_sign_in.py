@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from winpredict.config import Salesforce
 from winpredict.errors import CRMSignInError
+from winpredict.locale.text import Text, text
 from winpredict.sources._http import Connection
 
 _TOKEN = "/services/oauth2/token"
@@ -25,20 +26,26 @@ _ASSERTION_S = 180
 _TRIES = 3
 _GENERAL_HOSTS = ("login.salesforce.com", "test.salesforce.com")
 #: What to do about a refusal, by a part of what Salesforce says.
-_ADVICE = {
-    "no client credentials user": "choose a user under Manage > Edit Policies > Client Credentials Flow > Run As",
-    "not supported on this domain": "set crm.salesforce.login_url to your My Domain, such as "
-    "https://acme.my.salesforce.com",
-    "hasn't approved": "let an administrator approve the app for that user: Manage > Edit Policies > Permitted Users, "
-    "then the user's profile",
-    "audience": "set crm.salesforce.login_url to https://login.salesforce.com, or to https://test.salesforce.com for a "
-    "sandbox",
-    "invalid assertion": "upload the certificate of your private key to the app, and check the clock of this machine",
-    "expired": "check the clock of this machine",
-    "unsupported_grant_type": "allow the flow in the app's OAuth settings",
-    "invalid_client": "check crm.salesforce.client_id and the secret salesforce_client_secret",
+_ADVICE: Mapping[str, Text] = {
+    "no client credentials user": text("choose a user under Manage > Edit Policies > Client Credentials Flow > Run As"),
+    "not supported on this domain": text(
+        "set crm.salesforce.login_url to your My Domain, such as https://acme.my.salesforce.com"
+    ),
+    "hasn't approved": text(
+        "let an administrator approve the app for that user: Manage > Edit Policies > Permitted Users, then the "
+        "user's profile"
+    ),
+    "audience": text(
+        "set crm.salesforce.login_url to https://login.salesforce.com, or to https://test.salesforce.com for a sandbox"
+    ),
+    "invalid assertion": text(
+        "upload the certificate of your private key to the app, and check the clock of this machine"
+    ),
+    "expired": text("check the clock of this machine"),
+    "unsupported_grant_type": text("allow the flow in the app's OAuth settings"),
+    "invalid_client": text("check crm.salesforce.client_id and the secret salesforce_client_secret"),
 }
-_GENERAL_ADVICE = "check crm.salesforce in the config, the secret, and the OAuth settings of the app"
+_GENERAL_ADVICE = text("check crm.salesforce in the config, the secret, and the OAuth settings of the app")
 
 
 class SalesforceSignIn:
@@ -117,7 +124,9 @@ class SalesforceSignIn:
         except (jwt.PyJWTError, ValueError, TypeError):
             # the parser's own message may quote the key
             raise CRMSignInError(
-                "the secret salesforce_private_key is no RSA private key in PEM form (-----BEGIN PRIVATE KEY-----)"
+                text(
+                    "the secret salesforce_private_key is no RSA private key in PEM form (-----BEGIN PRIVATE KEY-----)"
+                )
             ) from None
         self._connection.redact.add(assertion)
         return assertion
@@ -126,30 +135,44 @@ class SalesforceSignIn:
         token, instance_url = str(said["access_token"]), str(said["instance_url"])
         if urlsplit(instance_url).scheme != urlsplit(self._settings.login_url).scheme:
             raise CRMSignInError(
-                f"Salesforce sends on to {instance_url}, which is no address of the same kind as "
-                f"{self._settings.login_url}; check crm.salesforce.login_url"
+                text(
+                    "Salesforce sends on to {instance_url}, which is no address of the same kind as "
+                    "{login_url}; check crm.salesforce.login_url",
+                    instance_url=instance_url,
+                    login_url=self._settings.login_url,
+                )
             )
         self._connection.redact.add(token)
         self._token, self._instance_url = SecretStr(token), instance_url
         self._identity = str(said.get("id", ""))
 
-    def _refusal(self, answer: httpx.Response, said: Mapping[str, Any]) -> str:
+    def _refusal(self, answer: httpx.Response, said: Mapping[str, Any]) -> Text:
         told = ": ".join(str(said[name]) for name in ("error", "error_description") if said.get(name))
-        told = self._connection.redact(told) or f"status {answer.status_code} without a token"
-        advice = next((text for part, text in _ADVICE.items() if part in told.lower()), _GENERAL_ADVICE)
-        return f"Salesforce refused the sign-in at {self._settings.login_url}: {told}. What to do: {advice}"
+        told = self._connection.redact(told)
+        advice = next((words for part, words in _ADVICE.items() if part in told.lower()), _GENERAL_ADVICE)
+        return text(
+            "Salesforce refused the sign-in at {url}: {told}. What to do: {advice}",
+            url=self._settings.login_url,
+            told=told or text("status {status} without a token", status=answer.status_code),
+            advice=advice,
+        )
 
 
 def _check(settings: Salesforce) -> None:
     """What can be told before anything is sent."""
     if not settings.client_id:
-        raise CRMSignInError("crm.salesforce.client_id is empty; write the consumer key of the connected app there")
+        raise CRMSignInError(
+            text("crm.salesforce.client_id is empty; write the consumer key of the connected app there")
+        )
     if settings.sign_in == "jwt" and not settings.username:
-        raise CRMSignInError("crm.salesforce.username is empty; the jwt flow needs the user to sign in")
+        raise CRMSignInError(text("crm.salesforce.username is empty; the jwt flow needs the user to sign in"))
     if settings.sign_in == "client_credentials" and urlsplit(settings.login_url).hostname in _GENERAL_HOSTS:
         raise CRMSignInError(
-            f"client credentials are not taken at {settings.login_url}; set crm.salesforce.login_url to your My "
-            "Domain, such as https://acme.my.salesforce.com"
+            text(
+                "client credentials are not taken at {login_url}; set crm.salesforce.login_url to your My "
+                "Domain, such as https://acme.my.salesforce.com",
+                login_url=settings.login_url,
+            )
         )
 
 

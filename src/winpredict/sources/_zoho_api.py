@@ -7,6 +7,7 @@ import httpx
 import pandas as pd
 
 from winpredict.errors import CRMError, CRMSignInError, CRMUncertainError
+from winpredict.locale.text import text
 from winpredict.sources._http import Connection
 from winpredict.sources._zoho_sign_in import ABOUT_RIGHTS, code_of, mapping
 
@@ -182,21 +183,31 @@ class ZohoAPI:
             return payload
         if answer.status_code < 400 and request.get("writes"):
             raise CRMUncertainError(
-                f"Zoho, {method} {path}: an answer that tells nothing; nobody knows what was written"
+                text(
+                    "Zoho, {method} {path}: an answer that tells nothing; nobody knows what was written",
+                    method=method,
+                    path=path,
+                )
             )
         raise self._refusal(method, path, scope, answer)
 
     def _refusal(self, method: str, path: str, scope: str, answer: httpx.Response) -> CRMError:
         code, said = code_of(answer), self.connection.redact(answer.text).strip()[:_SAID]
-        text = f"Zoho, {method} {path}: {answer.status_code} {said}"
+        told = f"Zoho, {method} {path}: {answer.status_code} {said}"
         if code == "OAUTH_SCOPE_MISMATCH":
-            return CRMSignInError(f"{text}. The refresh token lacks the scope {scope}: make one with it")
+            return CRMSignInError(
+                text("{told}. The refresh token lacks the scope {scope}: make one with it", told=told, scope=scope)
+            )
         if code in ABOUT_RIGHTS or answer.status_code in (401, 403):
             return CRMSignInError(
-                f"{text}. The user of the refresh token may not: grant it in the user's profile (Setup > Security "
-                f"Control > Profiles), and the scope {scope}"
+                text(
+                    "{told}. The user of the refresh token may not: grant it in the user's profile (Setup > "
+                    "Security Control > Profiles), and the scope {scope}",
+                    told=told,
+                    scope=scope,
+                )
             )
-        return ZohoRefusalError(text, code)
+        return ZohoRefusalError(told, code)
 
 
 def if_modified_since(moment: pd.Timestamp) -> str:
@@ -224,7 +235,11 @@ def parts(values: Sequence[_Value], size: int) -> list[Sequence[_Value]]:
 def _page(payload: Payload, name: str) -> tuple[list[Payload], Payload]:
     if payload and name not in payload:
         raise CRMError(
-            f"Zoho answered with {', '.join(payload)} where {name} was asked for; run the command again later"
+            text(
+                "Zoho answered with {payload} where {name} was asked for; run the command again later",
+                payload=", ".join(payload),
+                name=name,
+            )
         )
     return list(payload.get(name) or ()), dict(payload.get("info") or {})
 

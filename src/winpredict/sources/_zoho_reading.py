@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import pandas as pd
 
 from winpredict.errors import CRMError, CRMSignInError
+from winpredict.locale.text import text
 from winpredict.sources._zoho_api import FIELDS, Payload, ZohoAPI, ZohoRefusalError, parts
 from winpredict.sources._zoho_objects import DEALS, deleted_record, moment
 from winpredict.sources.source import Page, RawRecord
@@ -168,8 +169,12 @@ def _anew(module: str, cursor: Cursor, *, advancing: bool) -> Cursor:
     """The list from the last record on."""
     if advancing and cursor.mark == cursor.since:
         raise CRMError(
-            f"Zoho lists more {module} that were changed in the same second ({cursor.mark}) than it gives out, so that "
-            "they cannot all be read; change some of them, or import an export of them"
+            text(
+                "Zoho lists more {module} that were changed in the same second ({mark}) than it gives out, so "
+                "that they cannot all be read; change some of them, or import an export of them",
+                module=module,
+                mark=cursor.mark,
+            )
         )
     return replace(cursor, since=cursor.mark or cursor.since, token="", done=())
 

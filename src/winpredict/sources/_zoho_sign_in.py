@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from winpredict.config import Config, Zoho
 from winpredict.errors import CRMLimitError, CRMSignInError
+from winpredict.locale.text import Text, text
 from winpredict.sources._http import Connection, Unsigned
 from winpredict.sources.secrets import Redactor
 
@@ -23,13 +24,17 @@ _ACCOUNTS = {"ca": "https://accounts.zohocloud.ca"}
 #: Refusals of a request that another token would not change.
 ABOUT_RIGHTS = ("OAUTH_SCOPE_MISMATCH", "NO_PERMISSION", "AUTHORIZATION_FAILED")
 #: What to do about a refusal, by a part of what Zoho says.
-_ADVICE = {
-    "invalid_client": "check crm.zoho.client_id and the secret zoho_client_secret, and that crm.zoho.data_centre is "
-    "the one of your organisation: a client of another data centre is unknown there",
-    "invalid_code": "the refresh token was revoked, belongs to another client, or to another data centre; make one at "
-    "the API console of your data centre and store it as the secret zoho_refresh_token",
+_ADVICE: Mapping[str, Text] = {
+    "invalid_client": text(
+        "check crm.zoho.client_id and the secret zoho_client_secret, and that crm.zoho.data_centre is the one of your "
+        "organisation: a client of another data centre is unknown there"
+    ),
+    "invalid_code": text(
+        "the refresh token was revoked, belongs to another client, or to another data centre; make one at the API "
+        "console of your data centre and store it as the secret zoho_refresh_token"
+    ),
 }
-_GENERAL_ADVICE = "check crm.zoho in the config and the secrets zoho_client_secret and zoho_refresh_token"
+_GENERAL_ADVICE = text("check crm.zoho in the config and the secrets zoho_client_secret and zoho_refresh_token")
 
 
 class ZohoSignIn:
@@ -47,7 +52,7 @@ class ZohoSignIn:
         self, client_id: str, client_secret: SecretStr, refresh_token: SecretStr, connection: Connection
     ) -> None:
         if not client_id:
-            raise CRMSignInError("crm.zoho.client_id is empty; write the client id of the API console there")
+            raise CRMSignInError(text("crm.zoho.client_id is empty; write the client id of the API console there"))
         self._client_id, self._client_secret, self._refresh_token = client_id, client_secret, refresh_token
         self._connection = connection
         self._token: SecretStr | None = None
@@ -92,12 +97,19 @@ class ZohoSignIn:
         )
         if "too many requests" in message.lower() or message.lower().startswith("access denied"):
             return CRMLimitError(
-                f"Zoho's accounts server gives no more access tokens for now ({message}). What was read so far is "
-                "kept; run the command again in ten minutes"
+                text(
+                    "Zoho's accounts server gives no more access tokens for now ({message}). What was read so "
+                    "far is kept; run the command again in ten minutes",
+                    message=message,
+                )
             )
-        advice = next((text for part, text in _ADVICE.items() if part in message.lower()), _GENERAL_ADVICE)
+        advice = next((told for part, told in _ADVICE.items() if part in message.lower()), _GENERAL_ADVICE)
         return CRMSignInError(
-            f"Zoho refused the sign-in: {message or 'an answer without a token'}. What to do: {advice}"
+            text(
+                "Zoho refused the sign-in: {message}. What to do: {advice}",
+                message=message or text("an answer without a token"),
+                advice=advice,
+            )
         )
 
 
@@ -120,8 +132,12 @@ class CreditLimit:
         message = answer.headers.get(_CREDITS_LEFT, "")
         if message.isdecimal() and int(message) <= self._kept:
             raise CRMLimitError(
-                f"Zoho: {int(message):,} API credits are left for the 24 hours, and crm.zoho.credits_kept leaves "
-                f"{self._kept:,} for others. What was read so far is kept; run the command again later"
+                text(
+                    "Zoho: {message:count} API credits are left for the 24 hours, and crm.zoho.credits_kept "
+                    "leaves {kept:count} for others. What was read so far is kept; run the command again later",
+                    message=int(message),
+                    kept=self._kept,
+                )
             )
 
 

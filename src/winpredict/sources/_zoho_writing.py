@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from winpredict.errors import CRMSignInError, CRMUncertainError
+from winpredict.locale.text import said, text
 from winpredict.sources._zoho_api import Payload, ZohoAPI, ZohoRefusalError, parts
-from winpredict.sources.source import FieldChange, FieldKind, ScoreField, WriteResult
+from winpredict.sources.source import FieldChange, FieldKind, FieldOutcome, ScoreField, WriteResult
 
 #: Most fields made in one request.
 _NEW_FIELDS = 5
@@ -35,10 +36,14 @@ def write(api: ZohoAPI, changes: Sequence[FieldChange]) -> list[WriteResult]:
     payload = api.send("PUT", "Deals", _UPDATE, json=body, writes=True, accept=_MULTI_STATUS)
     results = payload.get("data")
     if not isinstance(results, list):
-        return [WriteResult(change.deal_id, False, _said(api, payload)) for change in changes]
+        return [WriteResult(change.deal_id, False, _told(api, payload)) for change in changes]
     if len(results) != len(changes):
         raise CRMUncertainError(
-            f"Zoho was sent {len(changes)} deals to be written and told of {len(results)}: what came of each is unknown"
+            text(
+                "Zoho was sent {n} deals to be written and told of {answered}: what came of each is unknown",
+                n=len(changes),
+                answered=len(results),
+            )
         )
     return [_result(api, change.deal_id, result) for change, result in zip(changes, results, strict=True)]
 
@@ -52,9 +57,9 @@ def may_write(api: ZohoAPI) -> bool:
     return True
 
 
-def create_fields(api: ZohoAPI, fields: Sequence[ScoreField]) -> dict[str, str]:
+def create_fields(api: ZohoAPI, fields: Sequence[ScoreField]) -> dict[str, FieldOutcome]:
     """Make fields of deals that are not there."""
-    found = {field.name: "there already" for field in fields if field.name in api.definitions(again=True)}
+    found = {field.name: FieldOutcome("there already") for field in fields if field.name in api.definitions(again=True)}
     wanted = [field for field in fields if field.name not in found]
     for some in parts(wanted, _NEW_FIELDS):
         body = {"fields": [{"field_label": _label(field), **_KINDS[field.kind]} for field in some]}
@@ -62,7 +67,7 @@ def create_fields(api: ZohoAPI, fields: Sequence[ScoreField]) -> dict[str, str]:
         try:
             payload = api.send("POST", "settings/fields", _CREATE, accept=_MULTI_STATUS, **request)
         except ZohoRefusalError as error:
-            found |= {field.name: f"not made: {error}" for field in some}
+            found |= {field.name: FieldOutcome("not made", str(error)) for field in some}
             continue
         results = payload.get("fields") or [payload] * len(some)
         found |= {field.name: _made(api, result) for field, result in zip(some, results, strict=False)}
@@ -74,20 +79,27 @@ def _label(field: ScoreField) -> str:
     return field.name.replace("_", " ")
 
 
-def _made(api: ZohoAPI, result: Payload) -> str:
-    return "made" if result.get("status") == "success" else f"not made: {_said(api, result)}"
+def _made(api: ZohoAPI, result: Payload) -> FieldOutcome:
+    if result.get("status") == "success":
+        return FieldOutcome("made")
+    return FieldOutcome("not made", _told(api, result))
 
 
-def _as_named(api: ZohoAPI, field: ScoreField, outcome: str) -> str:
-    if outcome != "made":
+def _as_named(api: ZohoAPI, field: ScoreField, outcome: FieldOutcome) -> FieldOutcome:
+    if outcome.state != "made":
         return outcome
     definitions = api.definitions(again=field.name not in api.definitions())
     if field.name in definitions:
         return outcome
     named = [name for name, each in definitions.items() if each.get("field_label") == _label(field)]
     if not named:
-        return "made; Zoho does not list it yet"
-    return f"made as {named[0]}: write that name in place of {field.name} into crm.push of the config"
+        return FieldOutcome("made", said("Zoho does not list it yet"))
+    remark = said(
+        "Zoho calls it {named}: write that name in place of {name} into crm.push of the config",
+        named=named[0],
+        name=field.name,
+    )
+    return FieldOutcome("made", remark)
 
 
 def _value(value: Any, kind: str) -> Any:
@@ -101,11 +113,11 @@ def _value(value: Any, kind: str) -> Any:
 def _result(api: ZohoAPI, deal_id: str, payload: Mapping[str, Any]) -> WriteResult:
     if payload.get("status") == "success":
         return WriteResult(deal_id, True)
-    return WriteResult(deal_id, False, _said(api, payload), retry=str(payload.get("code")) in _PASSING)
+    return WriteResult(deal_id, False, _told(api, payload), retry=str(payload.get("code")) in _PASSING)
 
 
-def _said(api: ZohoAPI, payload: Mapping[str, Any]) -> str:
+def _told(api: ZohoAPI, payload: Mapping[str, Any]) -> str:
     details = payload.get("details") or {}
     where = details.get("api_name") or re.sub(r"^\$\.data\[\d+]\.?", "", str(details.get("json_path") or ""))
-    said = ": ".join(str(part) for part in (payload.get("code"), where, payload.get("message")) if part)
-    return api.connection.redact(said)
+    told = ": ".join(str(part) for part in (payload.get("code"), where, payload.get("message")) if part)
+    return api.connection.redact(told)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from winpredict.ingest.profiles import Profile, Source
+from winpredict.locale.text import said
 from winpredict.sources.source import Description, Stage
 
 
@@ -52,11 +53,19 @@ def account_profile(crm: str, base: Profile, description: Description) -> str:
     if any(name != label for name, label in names.items()):
         values["tables"] = _tables(base, names)
     head = [
-        f"# {_one_line(description.account)}: {crm} with the stages of this account. Look it through, then:",
+        "# "
+        + said(
+            "{account}: {crm} with the stages of this account. Look it through, then:",
+            account=_one_line(description.account),
+            crm=crm,
+        ),
         f"#   winpredict sync {crm} --profile THIS_FILE",
     ]
     if description.custom_fields:
-        head.append("# Custom fields, which come in as attributes (crm.sync.custom_fields in the config names which):")
+        head.append(
+            "# "
+            + said("Custom fields, which come in as attributes (crm.sync.custom_fields in the config names which):")
+        )
         head += [f"#   {each.name}: {_one_line(each.label)} ({each.kind})" for each in description.custom_fields]
     body = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
     return "\n".join(head) + "\n" + str(body)

@@ -4,6 +4,7 @@ from importlib import import_module
 
 from winpredict.config import Config
 from winpredict.errors import CRMError
+from winpredict.locale.text import text
 from winpredict.sources.source import CRMSource
 
 #: Each has a module of its name here, with a function ``connect``, and a shipped profile of its name.
@@ -26,7 +27,7 @@ def require_known(name: str) -> str:
     winpredict.errors.CRMError: there is no live CRM 'pipedrive'; these are salesforce, hubspot, zoho
     """
     if name not in CRMS:
-        raise CRMError(f"there is no live CRM {name!r}; these are {', '.join(CRMS)}")
+        raise CRMError(text("there is no live CRM {name!r}; these are {crms}", name=name, crms=", ".join(CRMS)))
     return name
 
 
@@ -56,6 +57,12 @@ def connect_to(name: str, config: Config) -> CRMSource:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
-        raise CRMError(f'{name} needs {error.name}, which is not installed: pip install "winpredict[crm]"') from None
+        raise CRMError(
+            text(
+                '{name} needs {module}, which is not installed: pip install "winpredict[crm]"',
+                name=name,
+                module=error.name,
+            )
+        ) from None
     source: CRMSource = module.connect(config)
     return source

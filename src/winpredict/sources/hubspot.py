@@ -9,6 +9,7 @@ import pandas as pd
 
 from winpredict.config import Config
 from winpredict.errors import CRMSignInError
+from winpredict.locale.text import texts
 from winpredict.sources import _hubspot_writing as writing
 from winpredict.sources._http import Connection
 from winpredict.sources._hubspot_api import BATCH, HubSpotAPI
@@ -22,7 +23,16 @@ from winpredict.sources._hubspot_objects import (
 )
 from winpredict.sources._hubspot_reading import Reading
 from winpredict.sources._hubspot_sign_in import PrivateToken, RefreshedToken, body_of, signed_in
-from winpredict.sources.source import CustomField, Description, FieldChange, Page, ScoreField, Stage, WriteResult
+from winpredict.sources.source import (
+    CustomField,
+    Description,
+    FieldChange,
+    FieldOutcome,
+    Page,
+    ScoreField,
+    Stage,
+    WriteResult,
+)
 
 _REFUSED, _FORBIDDEN, _MISSING = 400, 403, 404
 _TOKEN_INFO = "/oauth/v2/private-apps/get/access-token-info"
@@ -100,7 +110,7 @@ class HubSpotSource:
         """Write properties of at most `write_batch` deals in one request, or more where some are refused."""
         return writing.write(self._api, changes)
 
-    def create_fields(self, fields: Sequence[ScoreField]) -> dict[str, str]:
+    def create_fields(self, fields: Sequence[ScoreField]) -> dict[str, FieldOutcome]:
         """Make properties of deals; name to what became of it."""
         return writing.create_fields(self._api, fields)
 
@@ -124,7 +134,15 @@ class HubSpotSource:
         for name in self.objects:
             scopes = [scope for each in (name, *ASSOCIATED.get(name, ())) for scope in lacking[each]]
             if scopes:
-                missing[name] = f"grant the app the scope {' and '.join(dict.fromkeys(scopes))}"
+                wanted = list(dict.fromkeys(scopes))
+                missing[name] = str(
+                    texts(
+                        "grant the app the scope {scopes:listed}",
+                        "grant the app the scopes {scopes:listed}",
+                        n=len(wanted),
+                        scopes=wanted,
+                    )
+                )
         return missing
 
     def _lacking(self, name: str) -> list[str]:

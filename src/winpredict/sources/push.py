@@ -21,9 +21,10 @@ import pandas as pd
 
 from winpredict.config import Push
 from winpredict.errors import CRMError, CRMUncertainError
+from winpredict.locale.text import Text, said, text, texts
 from winpredict.sources._push_undo import Replaced, UndoFile, read_undo
 from winpredict.sources._push_values import moment_of, same, score_fields, wanted_values
-from winpredict.sources.source import CRMSource, FieldChange, FieldKind
+from winpredict.sources.source import CRMSource, FieldChange, FieldKind, FieldOutcome
 
 #: Deals whose fields are read at a time.
 _READ_AT_ONCE = 1_000
@@ -37,6 +38,21 @@ Verdict = Literal["unchanged", "differs", "written", "refused", "newer", "gone",
 #: Values to be written into a deal that has these now, or why there are none.
 _Choice = Callable[[str, Mapping[str, Any]], "dict[str, Any] | Verdict"]
 StepProgress = Callable[[int, int], None]
+
+
+#: What became of deals, but for those that were or would be changed.
+_VERDICTS: Mapping[str, Text] = {
+    "refused": texts("{n:count} deal refused by the CRM", "{n:count} deals refused by the CRM"),
+    "unchanged": texts("{n:count} deal already up to date", "{n:count} deals already up to date"),
+    "newer": texts(
+        "{n:count} deal with later scores left as it is", "{n:count} deals with later scores left as they are"
+    ),
+    "kept": texts(
+        "{n:count} deal changed by somebody else left as it is",
+        "{n:count} deals changed by somebody else left as they are",
+    ),
+    "gone": texts("{n:count} deal no longer in the CRM", "{n:count} deals no longer in the CRM"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,21 +98,17 @@ class Pushed:
 
     def summary(self) -> str:
         """What became of how many deals, in words."""
+        return ", ".join(map(str, self.outcome()))
+
+    def outcome(self) -> list[Text]:
+        """What became of how many deals."""
         counts = self.counts
-        values = sum(len(each.new) for each in self.changes)
-        if not self.applied:
-            parts = [f"{counts.get('differs', 0):,} deals would change ({values:,} values)"]
-        else:
-            parts = [f"{counts.get('written', 0):,} deals written"]
-        told = {
-            "refused": "refused",
-            "unchanged": "as they should be",
-            "newer": "left, since they carry later scores",
-            "kept": "left, since somebody changed them",
-            "gone": "no longer there",
-        }
-        parts += [f"{counts[verdict]:,} {words}" for verdict, words in told.items() if verdict in counts]
-        return ", ".join(parts)
+        changed = (
+            texts("{n:count} deal written", "{n:count} deals written", n=counts.get("written", 0))
+            if self.applied
+            else texts("{n:count} deal would change", "{n:count} deals would change", n=counts.get("differs", 0))
+        )
+        return [changed, *(words.with_values(n=counts[name]) for name, words in _VERDICTS.items() if name in counts)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -225,7 +237,7 @@ def undo(
     return _Run(source, kinds, choose, progress, sleep).carry_out(rows, UndoFile(folder, source.name), apply)
 
 
-def create_fields(source: CRMSource, fields: Push) -> dict[str, str]:
+def create_fields(source: CRMSource, fields: Push) -> dict[str, FieldOutcome]:
     """Make the fields that scores are pushed into; name to what became of it.
 
     Raises
@@ -265,7 +277,7 @@ class _Run:
                 self._write_until_done(differing, undo_file)
             except CRMError as error:
                 # the same error with more words: its class may need more than these to be made
-                error.args = (f"{error}.{self._so_far(undo_file)}",)
+                error.args = (self._with_progress(str(error), undo_file),)
                 raise
             finally:
                 undo_file.close()
@@ -335,15 +347,20 @@ class _Run:
 
     def _refuse(self, deal_id: str, message: str) -> None:
         self._verdicts[deal_id] = "refused"
-        self._refused[deal_id] = message or "refused without a word"
+        self._refused[deal_id] = message or said("refused without a word")
 
-    def _so_far(self, undo_file: UndoFile) -> str:
-        written = list(self._verdicts.values()).count("written")
+    def _with_progress(self, error: str, undo_file: UndoFile) -> Text:
+        """An error, and what had been written before it."""
         if not undo_file.begun:
-            return " Nothing was written"
-        return (
-            f" {written:,} deals were written until then, and what they held stands in {undo_file.path}; the next run "
-            "writes the rest"
+            return text("{error}. Nothing was written", error=error)
+        return texts(
+            "{error}. {n:count} deal was written until then, and what it held stands in {path}; the next run writes "
+            "the rest",
+            "{error}. {n:count} deals were written until then, and what they held stands in {path}; the next run "
+            "writes the rest",
+            n=list(self._verdicts.values()).count("written"),
+            error=error,
+            path=undo_file.path,
         )
 
 

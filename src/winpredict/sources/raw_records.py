@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from winpredict._internal.atomic import replacing
 from winpredict.errors import WorkspaceError
+from winpredict.locale.text import text
 from winpredict.sources._latest import Counts, LatestVersions
 from winpredict.sources.source import Page, RawRecord
 from winpredict.tables.crm import utc
@@ -325,7 +326,12 @@ class RawStore:
             return pq.read_table(path, columns=list(columns), partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise WorkspaceError(
-                f"{path} cannot be read ({str(error)[:200]}); remove the folder {self.folder} and sync again"
+                text(
+                    "{path} cannot be read ({error}); remove the folder {folder} and sync again",
+                    path=path,
+                    error=str(error)[:200],
+                    folder=self.folder,
+                )
             ) from None
 
     def _path(self, name: str, number: int) -> Path:
@@ -360,7 +366,11 @@ def _read_state(folder: Path) -> _State:
         state = None
     if state is None or state.version != _VERSION:
         raise WorkspaceError(
-            f"{path} cannot be read or is of another winpredict; remove the folder {folder} and sync again"
+            text(
+                "{path} cannot be read or is of another winpredict; remove the folder {folder} and sync again",
+                path=path,
+                folder=folder,
+            )
         )
     return state
 

@@ -17,6 +17,7 @@ from winpredict.ingest.profiles import Profile, Source
 from winpredict.ingest.quarantine import ROW, Quarantine
 from winpredict.ingest.rows import attribute_names, canonical_rows, column_hints, found_columns
 from winpredict.ingest.wanted_rows import wanted_rows
+from winpredict.locale.text import text
 from winpredict.sources.raw_records import RawStore
 from winpredict.tables.crm import OF_OBSERVATIONS, CRMData
 from winpredict.tables.schema import TABLES, text_dtype
@@ -50,12 +51,19 @@ def replayed(store: RawStore, profile: Profile, *, further: Iterable[RawFile] = 
     """
     until = store.known_until
     if until is None:
-        raise CRMError(f"{store.folder} holds no records; run `winpredict sync {store.crm}` first")
+        raise CRMError(
+            text("{folder} holds no records; run `winpredict sync {crm}` first", folder=store.folder, crm=store.crm)
+        )
     files = [*raw_files(store, profile), *further]
     if not any(table == _DEALS for raw in files for table, _ in wanted_sources(raw, profile, alone=False)):
         raise CRMError(
-            f"there are no deals among the records of {store.crm}: these credentials may see none of them, or the "
-            f"profile {profile.name} names the object otherwise; there are {', '.join(store.objects) or 'none'}"
+            text(
+                "there are no deals among the records of {crm}: these credentials may see none of them, or the "
+                "profile {name} names the object otherwise; there are {objects}",
+                crm=store.crm,
+                name=profile.name,
+                objects=", ".join(store.objects) or text("none"),
+            )
         )
     imported = import_raw(files, profile, now=until)
     crm = replace(imported.crm, known_until=until)

@@ -15,6 +15,7 @@ from simple_salesforce.format import format_soql
 
 from winpredict.config import Config
 from winpredict.errors import CRMError, CRMFieldError, CRMSignInError
+from winpredict.locale.text import Text, text, texts
 from winpredict.sources._salesforce_api import SalesforceAPI
 from winpredict.sources._salesforce_fields import create_fields
 from winpredict.sources._salesforce_objects import DEALS, OBJECTS, Table, field_name, literal, pushed_names
@@ -24,6 +25,7 @@ from winpredict.sources.source import (
     CustomField,
     Description,
     FieldChange,
+    FieldOutcome,
     Page,
     ScoreField,
     Stage,
@@ -44,13 +46,15 @@ _PASSING = (
     "CONCURRENT_PROCESSING",
     "TXN_SECURITY_METERING_ERROR",
 )
-_TO_READ = "not here, or the connected user may not read it: give its permission set the right to read {name}"
-_MISSING = {
-    "OpportunityFieldHistory": "field history of opportunities is off: Setup > Object Manager > Opportunity > Fields & "
-    "Relationships > Set History Tracking; without it changes of the owner have no history",
-    "OpportunityTeamMember": "opportunity teams are off: Setup > Opportunity Team Settings",
-    "OpportunityLineItem": "products are off, or the connected user may not read them",
-    "VoiceCall": "no calls of Salesforce Voice or Sales Dialer here; calls kept as tasks are read all the same",
+_TO_READ = text("not here, or the connected user may not read it: give its permission set the right to read {name}")
+_MISSING: Mapping[str, Text] = {
+    "OpportunityFieldHistory": text(
+        "field history of opportunities is off: Setup > Object Manager > Opportunity > Fields & Relationships > Set "
+        "History Tracking; without it changes of the owner have no history"
+    ),
+    "OpportunityTeamMember": text("opportunity teams are off: Setup > Opportunity Team Settings"),
+    "OpportunityLineItem": text("products are off, or the connected user may not read them"),
+    "VoiceCall": text("no calls of Salesforce Voice or Sales Dialer here; calls kept as tasks are read all the same"),
 }
 
 
@@ -110,7 +114,13 @@ class SalesforceSource:
         Objects that `describe` misses have no pages. Bulk jobs give records in no order.
         """
         if name not in OBJECTS:
-            raise CRMError(f"winpredict does not read {name} of Salesforce; it reads {', '.join(OBJECTS)}")
+            raise CRMError(
+                text(
+                    "winpredict does not read {name} of Salesforce; it reads {objects}",
+                    name=name,
+                    objects=", ".join(OBJECTS),
+                )
+            )
         described = self._deals() if name == DEALS else self._describe(name)
         if described is not None:
             yield from Reading(self._api, Table.of(described, self._config.crm), since).pages(resume)
@@ -132,7 +142,13 @@ class SalesforceSource:
         if not changes:
             return []
         if len(changes) > _WRITE_BATCH:
-            raise CRMError(f"Salesforce takes {_WRITE_BATCH} deals in one request; {len(changes)} were given")
+            raise CRMError(
+                text(
+                    "Salesforce takes {write_batch} deals in one request; {n} were given",
+                    write_batch=_WRITE_BATCH,
+                    n=len(changes),
+                )
+            )
         known = self._known([name for change in changes for name in change.values])
         records = [
             {"attributes": {"type": DEALS}, "id": change.deal_id}
@@ -142,10 +158,10 @@ class SalesforceSource:
         body = {"allOrNone": False, "records": records}
         answer = self._api.send("PATCH", "composite/sobjects", json=body, writes=True, accept=(400,))
         if answer.status_code == 400:
-            raise self._api.refused(answer, f"writing {len(changes)} deals")
+            raise self._api.refused(answer, texts("writing {n:count} deal", "writing {n:count} deals", n=len(changes)))
         return [self._result(change.deal_id, each) for change, each in zip(changes, answer.json(), strict=True)]
 
-    def create_fields(self, fields: Sequence[ScoreField]) -> dict[str, str]:
+    def create_fields(self, fields: Sequence[ScoreField]) -> dict[str, FieldOutcome]:
         """Make fields of deals; see `winpredict.sources.source.CRMSource.create_fields`."""
         known = {each["name"]: each for each in self._deals()["fields"]}
         became = create_fields(self._api, fields, known)
@@ -164,8 +180,11 @@ class SalesforceSource:
         described = self._describe(DEALS)
         if described is None:
             raise CRMSignInError(
-                f"the connected user may not read opportunities in Salesforce: {_TO_READ.format(name=DEALS)}, and View "
-                "All Records, since winpredict must see every deal"
+                text(
+                    "the connected user may not read opportunities in Salesforce: {format}, and View All "
+                    "Records, since winpredict must see every deal",
+                    format=_TO_READ.with_values(name=DEALS),
+                )
             )
         return described
 
@@ -176,8 +195,12 @@ class SalesforceSource:
         missing = sorted({field for field in fields.values() if field not in there})
         if missing:
             raise CRMFieldError(
-                f"Salesforce shows no field {', '.join(missing)} of Opportunity to the connected user; make it with "
-                "`winpredict push salesforce --create-fields`, or give the user the right in Set Field-Level Security"
+                text(
+                    "Salesforce shows no field {missing} of Opportunity to the connected user; make it with "
+                    "`winpredict push salesforce --create-fields`, or give the user the right in Set "
+                    "Field-Level Security",
+                    missing=", ".join(missing),
+                )
             )
         return fields
 
@@ -210,7 +233,7 @@ class SalesforceSource:
     def _result(self, deal_id: str, result: Mapping[str, Any]) -> WriteResult:
         if result["success"]:
             return WriteResult(deal_id, done=True)
-        errors = result.get("errors") or [{"statusCode": "UNKNOWN", "message": "Salesforce gave no reason"}]
+        errors = result.get("errors") or [{"statusCode": "UNKNOWN", "message": str(text("Salesforce gave no reason"))}]
         told = self._api.redact("; ".join(f"{each['statusCode']}: {each['message']}" for each in errors))
         return WriteResult(deal_id, False, told, retry=all(each["statusCode"] in _PASSING for each in errors))
 
@@ -235,7 +258,7 @@ def connect(config: Config) -> SalesforceSource:
 
 
 def _missing(name: str) -> str:
-    return _MISSING.get(name, _TO_READ.format(name=name))
+    return str(_MISSING.get(name, _TO_READ.with_values(name=name)))
 
 
 def _outcome(closed: bool, won: bool) -> Any:

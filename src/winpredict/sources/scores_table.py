@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from winpredict.errors import TableError, WorkspaceError
+from winpredict.locale.text import text
 from winpredict.sources.warehouse import connected, warehouse_name
 from winpredict.tables.crm import utc
 
@@ -88,9 +89,11 @@ def write_scores(url: str, scores: pd.DataFrame, *, schema: str | None = None) -
         When the warehouse cannot be reached or written to, or holds a table of that name and of another shape.
     """
     rows = _sound(scores)
-    advice = (
-        f"see that the schema is there and the user may create tables in it, and rename a {LATEST} or {HISTORY} "
-        "whose columns have other types"
+    advice = text(
+        "see that the schema is there and the user may create tables in it, and rename a {latest} or {history} whose "
+        "columns have other types",
+        latest=LATEST,
+        history=HISTORY,
     )
     with connected(url, WorkspaceError, advice=advice) as connection, connection.begin():
         _one_at_a_time(connection)
@@ -132,12 +135,16 @@ def _key_of(table: str) -> tuple[str, ...]:
 def _sound(scores: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in scores]
     if missing:
-        raise TableError(f"the scores lack the column(s) {', '.join(missing)}; pass them as score() gives them")
+        raise TableError(
+            text("the scores lack the column(s) {missing}; pass them as score() gives them", missing=", ".join(missing))
+        )
     rows = scores[[*COLUMNS]]
     if rows[[*_KEY]].isna().any(axis=None):
-        raise TableError("some scores have no deal_id or no as_of, and so no place in a history; write them to a file")
+        raise TableError(
+            text("some scores have no deal_id or no as_of, and so no place in a history; write them to a file")
+        )
     if rows.duplicated([*_KEY]).any():
-        raise TableError("the scores have the same deal and as_of twice; pass one row of each")
+        raise TableError(text("the scores have the same deal and as_of twice; pass one row of each"))
     return rows.assign(as_of=rows["as_of"].map(utc), scored_at=rows["scored_at"].map(utc))
 
 
@@ -171,22 +178,31 @@ def _prepare(connection: "Connection", tables: tuple["Table", ...], where: str) 
     if connection.dialect.name == "bigquery":
         # its connections neither roll back nor know temporary tables: a killed run would leave half of the rows
         raise WorkspaceError(
-            f"{where}: scores cannot be merged into BigQuery in one transaction from here; write them with "
-            "--out scores.parquet, load that with bq load, and merge it there"
+            text(
+                "{where}: scores cannot be merged into BigQuery in one transaction from here; write them with "
+                "--out scores.parquet, load that with bq load, and merge it there",
+                where=where,
+            )
         )
     for table in tables:
         table.create(connection, checkfirst=True)
         # of an empty result, as not every dialect can tell the columns of a table
-        there = connection.execute(
-            sa.select(sa.text("*")).select_from(sa.table(table.name, schema=table.schema)).where(sa.false())
+        there: Any = connection.execute(
+            sa.select(sa.literal_column("*")).select_from(sa.table(table.name, schema=table.schema)).where(sa.false())
         )
         names = set(there.keys())
         if set(COLUMNS) - set(_ADDED) <= names < set(COLUMNS):
             _add_columns(connection, table, [name for name in _ADDED if name not in names])
         elif names != set(COLUMNS):
             raise WorkspaceError(
-                f"{where}: the table {table.fullname} has the columns {', '.join(there.keys())} instead of "
-                f"{', '.join(COLUMNS)}; rename it or name another schema with --to-schema, and write again"
+                text(
+                    "{where}: the table {fullname} has the columns {there} instead of {columns}; rename it or "
+                    "name another schema with --to-schema, and write again",
+                    where=where,
+                    fullname=table.fullname,
+                    there=", ".join(there.keys()),
+                    columns=", ".join(COLUMNS),
+                )
             )
 
 

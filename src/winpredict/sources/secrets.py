@@ -13,6 +13,7 @@ import yaml
 from pydantic import SecretStr
 
 from winpredict.errors import CRMSignInError
+from winpredict.locale.text import text
 
 PREFIX, SERVICE = "WINPREDICT_", "winpredict"
 FILE_VARIABLE = "WINPREDICT_SECRETS"
@@ -45,8 +46,14 @@ def find_secret(name: str) -> SecretStr:
     value = (os.environ.get(variable) or _from_file(name) or _from_keyring(name) or "").strip()
     if not value:
         raise CRMSignInError(
-            f"no secret {name}: set ${variable}, write `{name}: ...` into {secrets_file()} (mode 0600), or run "
-            f"`keyring set {SERVICE} {name}`"
+            text(
+                "no secret {name}: set ${variable}, write `{name}: ...` into {secrets_file} (mode 0600), or "
+                "run `keyring set {service} {name}`",
+                name=name,
+                variable=variable,
+                secrets_file=secrets_file(),
+                service=SERVICE,
+            )
         )
     return SecretStr(value)
 
@@ -93,12 +100,14 @@ def _from_file(name: str) -> str | None:
         if not path.is_file():
             return None
         if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise CRMSignInError(f"{path} holds secrets and others may read it; run `chmod 600 {path}`")
+            raise CRMSignInError(text("{path} holds secrets and others may read it; run `chmod 600 {path}`", path=path))
         # this loader makes no numbers of texts: a secret may look like one
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         # the parser's own message would quote the line, and with it the secret
-        raise CRMSignInError(f"{path} cannot be read; it must be YAML with a line `name: value` a secret") from None
+        raise CRMSignInError(
+            text("{path} cannot be read; it must be YAML with a line `name: value` a secret", path=path)
+        ) from None
     value = values.get(name) if isinstance(values, dict) else None
     return value if isinstance(value, str) and value not in ("null", "~") else None
 

@@ -148,6 +148,30 @@ class ScoreField:
     kind: FieldKind
 
 
+@dataclass(frozen=True)
+class FieldOutcome:
+    """What became of a field that was to be made.
+
+    Parameters
+    ----------
+    state : str
+        made, there already or not made.
+    remark : str
+        Why not, or what is left to do, in the language of the moment or the CRM's words.
+
+    Examples
+    --------
+    >>> str(FieldOutcome("made")), str(FieldOutcome("not made", "no right"))
+    ('made', 'not made: no right')
+    """
+
+    state: Literal["made", "there already", "not made"]
+    remark: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state}: {self.remark}" if self.remark else self.state
+
+
 class CRMSource(Protocol):
     """A live CRM.
 
@@ -216,6 +240,6 @@ class CRMSource(Protocol):
         """
         ...
 
-    def create_fields(self, fields: Sequence[ScoreField]) -> dict[str, str]:
-        """Make fields of deals; name to what became of it ("made", "there already", or why not)."""
+    def create_fields(self, fields: Sequence[ScoreField]) -> dict[str, FieldOutcome]:
+        """Make fields of deals; name to what became of it."""
         ...

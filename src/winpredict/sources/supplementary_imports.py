@@ -14,6 +14,7 @@ from winpredict.errors import InputFileError
 from winpredict.ingest.files import read_files
 from winpredict.ingest.importing import Imported, import_raw
 from winpredict.ingest.profiles import Profile, load_profile, profile_yaml
+from winpredict.locale.text import said
 
 _PROFILE = "profile.yaml"
 
@@ -66,7 +67,11 @@ class SupplementaryImports:
         for path in sources:
             if not path.exists():
                 raise InputFileError(
-                    f"{path} is no file, so it could not be added again after a sync; save the table as a file first"
+                    said(
+                        "{path} is no file, so it could not be added again after a sync; save the table as a "
+                        "file first",
+                        path=path,
+                    )
                 )
         text = profile_yaml(profile)
         mark = _hash([text.encode(), *(each.read_bytes() for path in sources for each in _files(path))])

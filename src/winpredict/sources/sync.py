@@ -10,6 +10,7 @@ import pandas as pd
 from winpredict.config import Sync
 from winpredict.errors import CRMError, CRMSignInError
 from winpredict.ingest.wanted_rows import matches
+from winpredict.locale.text import said, text, texts
 from winpredict.sources._latest import Counts
 from winpredict.sources.raw_records import ObjectState, RawStore
 from winpredict.sources.source import CRMSource, Page
@@ -34,7 +35,7 @@ class Synced:
     skipped : dict of str to str
         Objects that the credentials may not read, with what is to be granted.
     remarks : list of str
-        What else is worth knowing.
+        What else is worth knowing, in the language of the moment.
     """
 
     account: str
@@ -89,12 +90,21 @@ def sync(
     _same_account(store, description.account, full=full)
     deals = source.objects[0]
     if deals in description.missing:
-        raise CRMSignInError(f"{source.name}: deals may not be read ({description.missing[deals]})")
+        raise CRMSignInError(
+            text("{name}: deals may not be read ({missing})", name=source.name, missing=description.missing[deals])
+        )
     found = Synced(description.account, skipped=dict(description.missing))
     fields = sorted(each.name for each in description.custom_fields if matches(each.name, settings.custom_fields))
     added = _not_asked_for(fields, store.state(deals), store.fields)
     if added:
-        found.remarks.append(f"{deals}: read as a whole, for the new field(s) {', '.join(added)}")
+        remark = texts(
+            "{name}: read as a whole, for the new field {fields:listed}",
+            "{name}: read as a whole, for the new fields {fields:listed}",
+            n=len(added),
+            name=deals,
+            fields=added,
+        )
+        found.remarks.append(str(remark))
     wanted = [name for name in source.objects if name not in found.skipped]
     for done, name in enumerate(wanted):
 
@@ -126,8 +136,13 @@ def _same_account(store: RawStore, account: str, *, full: bool) -> None:
     if store.account and _id_of(store.account) != _id_of(account):
         if not full:
             raise CRMError(
-                f"the records in {store.folder} are of {store.account}, and these credentials belong to {account}: "
-                "name another workspace with --workspace, or replace the records with --full"
+                text(
+                    "the records in {folder} are of {account}, and these credentials belong to {signed_in}: "
+                    "name another workspace with --workspace, or replace the records with --full",
+                    folder=store.folder,
+                    account=store.account,
+                    signed_in=account,
+                )
             )
         store.forget()
     store.note(account, store.fields)
@@ -158,7 +173,7 @@ class _Reader:
             high_water = None if full or state.high_water is None else utc(pd.Timestamp(state.high_water)) - overlap
             self._begin(high_water)
         else:
-            self.remarks.append(f"{self.name}: went on with a reading that was stopped")
+            self.remarks.append(said("{name}: went on with a reading that was stopped", name=self.name))
         counts = self._pages()
         return counts + self.store.finish(self.name, self.source.clock())
 
@@ -177,7 +192,13 @@ class _Reader:
             if type(error) is not CRMError or not reading.resume:
                 raise
             # what it was to go on from may be gone, such as the results of a query after some days
-            self.remarks.append(f"{self.name}: read from the start, since it could not be gone on with: {error}")
+            self.remarks.append(
+                said(
+                    "{name}: read from the start, since it could not be gone on with: {error}",
+                    name=self.name,
+                    error=error,
+                )
+            )
             self._begin(since)
             return self._pages()
         return Counts() if first is None else self._kept(first, pages)

@@ -15,6 +15,7 @@ from winpredict.errors import InputFileError, WinPredictError
 from winpredict.ingest.files import ENVIRONMENT_PREFIX, ROWS_A_PART, RawFile
 from winpredict.ingest.profiles import Profile
 from winpredict.ingest.wanted_rows import matches
+from winpredict.locale.text import Text, text
 from winpredict.tables.schema import text_dtype
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def read_warehouse(
     InputFileError
         When the warehouse cannot be reached or read, or has no table that the profile maps.
     """
-    advice = "see that the user may read the schema and its tables"
+    advice = text("see that the user may read the schema and its tables")
     with connected(url, InputFileError, advice=advice, only_reading=True) as connection:
         schema = schema or connection.dialect.default_schema_name
         for name in _mapped_tables(connection, profile, schema):
@@ -89,7 +90,7 @@ def _name(address: "URL") -> str:
 
 @contextmanager
 def connected(
-    url: str, failure: type[WinPredictError], *, advice: str, only_reading: bool = False
+    url: str, failure: type[WinPredictError], *, advice: Text, only_reading: bool = False
 ) -> "Iterator[Connection]":
     """A connection, closed at the end; whatever its driver raises becomes a `failure` without secrets.
 
@@ -99,7 +100,7 @@ def connected(
         See `read_warehouse`.
     failure : type
         The error to raise.
-    advice : str
+    advice : Text
         What to do when the database refuses a statement.
     only_reading : bool
         Opens a DuckDB file so that others can read it at the same time.
@@ -116,24 +117,28 @@ def connected(
         with connection:
             yield connection
     except SQLAlchemyError as error:
-        raise failure(f"{_name(address)}: {_error_text(error, address)}; {advice}") from None
+        told = text("{name}: {error}; {advice}", name=_name(address), error=_error_text(error, address), advice=advice)
+        raise failure(told) from None
 
 
 def address_of(url: str, failure: type[WinPredictError]) -> "URL":
     """The parsed URL. What does not parse is not repeated: nobody knows where in it the password stands."""
-    text, where = _from_environment(url, failure)
+    written, where = _from_environment(url, failure)
     try:
         from sqlalchemy import make_url
     except ImportError:
-        raise failure("a warehouse needs SQLAlchemy; run pip install 'winpredict[warehouse]'") from None
+        raise failure(text("a warehouse needs SQLAlchemy; run pip install 'winpredict[warehouse]'")) from None
     try:
-        address = make_url(text)
+        address = make_url(written)
     except Exception:  # SQLAlchemy's own errors, and ValueError for a port that is no number
         address = None
-    if address is None or (address.password is not None and text.count("@") > 1):
+    if address is None or (address.password is not None and written.count("@") > 1):
         raise failure(
-            f"{where} cannot be understood; write it as postgresql://user@host:5432/database, "
-            "with %40 for @, %3A for : and %2F for / inside user and password"
+            text(
+                "{where} cannot be understood; write it as postgresql://user@host:5432/database, with %40 for @, %3A "
+                "for : and %2F for / inside user and password",
+                where=where,
+            )
         )
     # one driver, whichever of the names that other tools use stands there
     if address.drivername in ("postgres", "postgresql", "postgresql+psycopg2"):
@@ -141,16 +146,18 @@ def address_of(url: str, failure: type[WinPredictError]) -> "URL":
     return address
 
 
-def _from_environment(url: str, failure: type[WinPredictError]) -> tuple[str, str]:
+def _from_environment(url: str, failure: type[WinPredictError]) -> tuple[str, Text]:
     if not url.startswith(ENVIRONMENT_PREFIX):
-        return url, "the URL of the warehouse"
+        return url, text("the URL of the warehouse")
     name = url.removeprefix(ENVIRONMENT_PREFIX)
     if not name.isidentifier():  # not repeated: it may be the URL itself
-        raise failure("after env: comes the name of an environment variable, such as env:WAREHOUSE")
-    text = os.environ.get(name)
-    if not text:
-        raise failure(f"the environment variable {name} is not set; put the URL of the warehouse into it")
-    return text, f"the URL in the environment variable {name}"
+        raise failure(text("after env: comes the name of an environment variable, such as env:WAREHOUSE"))
+    written = os.environ.get(name)
+    if not written:
+        raise failure(
+            text("the environment variable {name} is not set; put the URL of the warehouse into it", name=name)
+        )
+    return written, text("the URL in the environment variable {name}", name=name)
 
 
 def _open(address: "URL", failure: type[WinPredictError], *, only_reading: bool) -> "Connection":
@@ -173,22 +180,27 @@ def _open(address: "URL", failure: type[WinPredictError], *, only_reading: bool)
         return connection
     except (NoSuchModuleError, ImportError):
         package = _PACKAGES.get(kind)
-        what = f"run pip install '{package}'" if package else "install the package with its SQLAlchemy dialect"
-        message = f"{kind} cannot be reached from here; {what}"
-    except Exception as error:  # every driver has errors of its own, also outside the DB-API's
         message = (
-            f"{_name(address)} cannot be opened: {_error_text(error, address)}; "
-            "check host, database, user and password (PGPASSWORD or ~/.pgpass for PostgreSQL)"
+            text("{kind} cannot be reached from here; run pip install '{package}'", kind=kind, package=package)
+            if package
+            else text("{kind} cannot be reached from here; install the package with its SQLAlchemy dialect", kind=kind)
+        )
+    except Exception as error:  # every driver has errors of its own, also outside the DB-API's
+        message = text(
+            "{name} cannot be opened: {error}; check host, database, user and password (PGPASSWORD or ~/.pgpass for "
+            "PostgreSQL)",
+            name=_name(address),
+            error=_error_text(error, address),
         )
     raise failure(message)
 
 
 def _error_text(error: Exception, address: "URL") -> str:
     """What a driver said, on one line and without secrets."""
-    text = " ".join(str(getattr(error, "orig", None) or error).split())
+    told = " ".join(str(getattr(error, "orig", None) or error).split())
     for secret in sorted(_secrets(address), key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
-    return text[:300]
+        told = told.replace(secret, _HIDDEN)
+    return told[:300]
 
 
 def _secrets(address: "URL") -> set[str]:
@@ -211,9 +223,14 @@ def _mapped_tables(connection: "Connection", profile: Profile, schema: str | Non
     found = sorted(name for name in names if matches(name, patterns))
     if not found:
         raise InputFileError(
-            f"schema {schema} has no table that profile {profile.name} maps; it looks for "
-            f"{', '.join(sorted(set(patterns)))}, there are {', '.join(sorted(names)[:40]) or 'none'}. "
-            "Name another schema with --schema, or another profile"
+            text(
+                "schema {schema} has no table that profile {name} maps; it looks for {patterns}, there are "
+                "{names}. Name another schema with --schema, or another profile",
+                schema=schema,
+                name=profile.name,
+                patterns=", ".join(sorted(set(patterns))),
+                names=", ".join(sorted(names)[:40]) or text("none"),
+            )
         )
     return found
 
@@ -227,7 +244,7 @@ def _read(
     """
     import sqlalchemy as sa
 
-    every_row = sa.select(sa.text("*")).select_from(sa.table(name, schema=schema))
+    every_row: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(sa.table(name, schema=schema))
     found = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(every_row)
     columns = [str(column) for column in tuple(found.keys())]
     parts: list[pd.DataFrame] = []

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from winpredict.config import Config
 from winpredict.errors import CRMError, CRMFieldError, CRMSignInError
+from winpredict.locale.text import text
 from winpredict.sources import _zoho_writing as writing
 from winpredict.sources._zoho_api import Payload, ZohoAPI, ZohoRefusalError
 from winpredict.sources._zoho_objects import (
@@ -39,6 +40,7 @@ from winpredict.sources.source import (
     CustomField,
     Description,
     FieldChange,
+    FieldOutcome,
     Page,
     RawRecord,
     ScoreField,
@@ -124,8 +126,11 @@ class ZohoSource:
         absent = [name for name in names if name not in self._api.definitions()]
         if absent and (absent := [name for name in names if name not in self._api.definitions(again=True)]):
             raise CRMFieldError(
-                f"deals in Zoho have no field {', '.join(absent)}: name others in crm.push of the config, or make them "
-                "with `winpredict push zoho --create-fields`"
+                text(
+                    "deals in Zoho have no field {absent}: name others in crm.push of the config, or make them "
+                    "with `winpredict push zoho --create-fields`",
+                    absent=", ".join(absent),
+                )
             )
         found = self._api.by_ids(DEALS, deal_ids, names)
         return {deal_id: {name: record.get(name) for name in names} for deal_id, record in found.items()}
@@ -134,7 +139,7 @@ class ZohoSource:
         """Write fields of at most 100 deals in one request."""
         return writing.write(self._api, changes) if changes else []
 
-    def create_fields(self, fields: Sequence[ScoreField]) -> dict[str, str]:
+    def create_fields(self, fields: Sequence[ScoreField]) -> dict[str, FieldOutcome]:
         """Make fields of deals."""
         return writing.create_fields(self._api, fields)
 

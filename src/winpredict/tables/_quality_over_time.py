@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from winpredict.locale.text import text, texts
 from winpredict.tables._quality_checks import Finding, Severity, counted
 from winpredict.tables.crm import CRMData
 
@@ -29,13 +30,19 @@ def history(crm: CRMData) -> Iterator[Finding]:
     if not crm.dated:
         return
     if changes is None or changes.empty:
-        what = "no changes of deals are recorded"
-        advice = "stage and amount are known only as they are now; export the history (field tracking) if there is one"
+        what = text("no changes of deals are recorded")
+        advice = text(
+            "stage and amount are known only as they are now; export the history (field tracking) if there is one"
+        )
         yield Finding("deal_history", "", what, 0, 0.0, "serious", advice)
         return
     without = ~crm.deals["deal_id"].isin(changes["deal_id"])
-    advice = "their stage before the close is not known; was the history switched on later, or trimmed?"
-    yield from counted(without, "deals", "deal_id", "have no recorded change", advice)
+    advice = text("their stage before the close is not known; was the history switched on later, or trimmed?")
+    what = texts(
+        "{n:count} of {of:count} deals has no recorded change",
+        "{n:count} of {of:count} deals have no recorded change",
+    )
+    yield from counted(without, "deals", "deal_id", what, advice)
     yield from _history_outside_life(crm, changes)
     yield from _reopened(crm, changes)
 
@@ -50,8 +57,11 @@ def observed_attributes(crm: CRMData) -> Iterator[Finding]:
     lived = seen.loc[~(seen["observed_at"] >= closed), "deal_id"].nunique()
     starts = pd.Series({name: seen.loc[crm.observations_of(name), "observed_at"].min() for name in names}).dropna()
     for day, group in starts.groupby(starts.dt.floor("D")):
-        what = f"{', '.join(sorted(map(str, group.index)))}: observed since {day:%Y-%m-%d}"
-        advice = "what was seen while deals were open never leaks; `winpredict check` tells which of them are used"
+        attributes = ", ".join(sorted(map(str, group.index)))
+        what = text("{attributes}: observed since {day:day}", attributes=attributes, day=day)
+        advice = text(
+            "what was seen while deals were open never leaks; `winpredict check` tells which of them are used"
+        )
         yield Finding("attribute_history", "", what, lived, lived / max(1, len(crm.deals)), "info", advice)
 
 
@@ -59,15 +69,26 @@ def _history_outside_life(crm: CRMData, changes: pd.DataFrame) -> Iterator[Findi
     deals = crm.deals.set_index("deal_id")
     closed = changes["deal_id"].map(deals["closed_at"])
     late = changes["changed_at"] > closed + AFTER_CLOSE
-    advice = "edits of closed deals; they are never used"
-    yield from counted(late, "deal_history", "changed_at", "lie more than a day after the close", advice, "info")
+    advice = text("edits of closed deals; they are never used")
+    what = texts(
+        "{n:count} of {of:count} recorded changes lies more than a day after the close",
+        "{n:count} of {of:count} recorded changes lie more than a day after the close",
+    )
+    yield from counted(late, "deal_history", "changed_at", what, advice, "info")
     early = changes["changed_at"] < changes["deal_id"].map(deals["created_at"]) - AFTER_CLOSE
-    advice = "check the time zone, or the column mapped to created_at"
-    yield from counted(early, "deal_history", "changed_at", "lie more than a day before the creation", advice)
+    advice = text("check the time zone, or the column mapped to created_at")
+    what = texts(
+        "{n:count} of {of:count} recorded changes lies more than a day before the creation",
+        "{n:count} of {of:count} recorded changes lie more than a day before the creation",
+    )
+    yield from counted(early, "deal_history", "changed_at", what, advice)
     first = crm.deals["deal_id"].map(changes.groupby("deal_id")["changed_at"].min())
     begins_late = first > crm.deals["created_at"] + AFTER_CLOSE
-    what = "have a history that begins more than a day after their creation"
-    yield from counted(begins_late, "deals", "deal_id", what, "their first stages are not known", "info")
+    what = texts(
+        "{n:count} of {of:count} deals has a history that begins more than a day after its creation",
+        "{n:count} of {of:count} deals have a history that begins more than a day after their creation",
+    )
+    yield from counted(begins_late, "deals", "deal_id", what, text("their first stages are not known"), "info")
 
 
 def _reopened(crm: CRMData, changes: pd.DataFrame) -> Iterator[Finding]:
@@ -80,8 +101,12 @@ def _reopened(crm: CRMData, changes: pd.DataFrame) -> Iterator[Finding]:
     last_open = changes[changes["stage"].isin(crm.stage_order)].groupby("deal_id")["changed_at"].max()
     ids = crm.deals["deal_id"]
     again = pd.Series(last_open.reindex(ids).to_numpy() > first_close.reindex(ids).to_numpy())
-    advice = "they count from their last close; the earlier one is not an outcome"
-    yield from counted(again, "deals", "stage", "were closed and opened again", advice, "info")
+    advice = text("they count from their last close; the earlier one is not an outcome")
+    what = texts(
+        "{n:count} of {of:count} deals was closed and opened again",
+        "{n:count} of {of:count} deals were closed and opened again",
+    )
+    yield from counted(again, "deals", "stage", what, advice, "info")
 
 
 def touches(crm: CRMData) -> Iterator[Finding]:
@@ -90,13 +115,17 @@ def touches(crm: CRMData) -> Iterator[Finding]:
     if not crm.dated:
         return
     if activities is None or activities.empty:
-        what = "there are no touches (calls, emails, meetings)"
-        advice = "they are among the best signals; export activities if the CRM records them"
+        what = text("there are no touches (calls, emails, meetings)")
+        advice = text("they are among the best signals; export activities if the CRM records them")
         yield Finding("activities", "", what, 0, 0.0, "warning", advice)
         return
     none = ~crm.deals["deal_id"].isin(activities["deal_id"])
-    advice = "never worked on, or worked on outside the CRM"
-    yield from counted(none, "deals", "deal_id", "have no touch", advice, "info")
+    advice = text("never worked on, or worked on outside the CRM")
+    what = texts(
+        "{n:count} of {of:count} deals has no touch",
+        "{n:count} of {of:count} deals have no touch",
+    )
+    yield from counted(none, "deals", "deal_id", what, advice, "info")
     yield from _touches_outside_life(crm, activities)
     yield from _touches_entered_late(crm, activities)
 
@@ -105,27 +134,43 @@ def _touches_outside_life(crm: CRMData, activities: pd.DataFrame) -> Iterator[Fi
     deals = crm.deals.set_index("deal_id")
     occurred = activities["occurred_at"]
     before = occurred < activities["deal_id"].map(deals["created_at"])
-    advice = "prospecting before the deal was entered; they count from the creation on"
-    yield from counted(before, "activities", "occurred_at", "lie before their deal's creation", advice, "info")
+    advice = text("prospecting before the deal was entered; they count from the creation on")
+    what = texts(
+        "{n:count} of {of:count} touches lies before its deal's creation",
+        "{n:count} of {of:count} touches lie before their deal's creation",
+    )
+    yield from counted(before, "activities", "occurred_at", what, advice, "info")
     after = occurred > activities["deal_id"].map(deals["closed_at"])
-    advice = "onboarding, or logged late; a snapshot never sees them, a table of final totals would"
-    yield from counted(after, "activities", "occurred_at", "lie after their deal's close", advice, "info")
+    advice = text("onboarding, or logged late; a snapshot never sees them, a table of final totals would")
+    what = texts(
+        "{n:count} of {of:count} touches lies after its deal's close",
+        "{n:count} of {of:count} touches lie after their deal's close",
+    )
+    yield from counted(after, "activities", "occurred_at", what, advice, "info")
     if crm.known_until is not None:
         future = occurred >= crm.known_until
-        advice = "booked meetings count as booked until they have happened"
-        yield from counted(future, "activities", "occurred_at", "lie in the future", advice, "info")
+        advice = text("booked meetings count as booked until they have happened")
+        what = texts(
+            "{n:count} of {of:count} touches lies in the future",
+            "{n:count} of {of:count} touches lie in the future",
+        )
+        yield from counted(future, "activities", "occurred_at", what, advice, "info")
 
 
 def _touches_entered_late(crm: CRMData, activities: pd.DataFrame) -> Iterator[Finding]:
     if "recorded_at" not in activities or activities["recorded_at"].isna().all():
-        what = "it is not recorded when touches were entered"
-        advice = "they count as known when they happened; map the creation time of the activity if there is one"
+        what = text("it is not recorded when touches were entered")
+        advice = text("they count as known when they happened; map the creation time of the activity if there is one")
         yield Finding("activities", "recorded_at", what, len(activities), 1.0, "warning", advice)
         return
     late = activities["recorded_at"] - activities["occurred_at"] > ENTERED_LATE
     severity: Severity = "warning" if late.mean() > OFTEN_LATE else "info"
-    what = f"were entered more than {ENTERED_LATE.days} days after they happened"
-    advice = "they are used only from the day they were entered"
+    what = texts(
+        "{n:count} of {of:count} touches was entered more than {days:count} days after it happened",
+        "{n:count} of {of:count} touches were entered more than {days:count} days after they happened",
+        days=ENTERED_LATE.days,
+    )
+    advice = text("they are used only from the day they were entered")
     yield from counted(late, "activities", "recorded_at", what, advice, severity)
 
 
@@ -140,8 +185,14 @@ def gaps(crm: CRMData) -> Iterator[Finding]:
         return
     empty = np.flatnonzero(new == 0)
     first = created.min() + pd.Timedelta(days=7 * int(empty[0]))
-    what = f"{len(empty)} of {len(new)} weeks have no new deal, the first from {first:%Y-%m-%d}"
-    advice = "a part of the export may be missing, or the CRM was not used"
+    what = texts(
+        "{n:count} of {of:count} weeks has no new deal, it begins on {day:day}",
+        "{n:count} of {of:count} weeks have no new deal, the first from {day:day}",
+        n=len(empty),
+        of=len(new),
+        day=first,
+    )
+    advice = text("a part of the export may be missing, or the CRM was not used")
     yield Finding("deals", "created_at", what, len(empty), len(empty) / len(new), "warning", advice)
 
 
@@ -152,11 +203,14 @@ def activity_jump(crm: CRMData) -> Iterator[Finding]:
     if found is None:
         return
     at, before, after = found
-    what = (
-        f"touches per open deal and month went from {before:.1f} to {after:.1f} with {monthly.index[at]:%B %Y} and "
-        f"stayed there"
+    what = text(
+        "touches per open deal and month went from {before:number} to {after:number} with {month:month} and stayed "
+        "there",
+        before=before,
+        after=after,
+        month=monthly.index[at],
     )
-    advice = "a tool or a habit changed: counts before and after are not comparable; train on later deals only"
+    advice = text("a tool or a habit changed: counts before and after are not comparable; train on later deals only")
     share = float(1 - at / len(monthly))
     yield Finding("activities", "occurred_at", what, len(monthly) - at, share, "warning", advice)
 

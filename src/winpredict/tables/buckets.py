@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from winpredict._internal.atomic import replacing_folder
 from winpredict.errors import TableError
+from winpredict.locale.text import text
 from winpredict.tables.crm import CRMData, read_description, utc, write_description
 from winpredict.tables.schema import TABLES, conform, text_dtype
 
@@ -96,7 +97,7 @@ class DealBuckets:
         """
         description = read_description(Path(folder))
         if not description.get("buckets"):
-            raise TableError(f"{folder} is not parted into buckets; import it with --buckets")
+            raise TableError(text("{folder} is not parted into buckets; import it with --buckets", folder=folder))
         return cls(Path(folder), None, description)
 
     def __len__(self) -> int:

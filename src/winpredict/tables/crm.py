@@ -10,6 +10,7 @@ import pandas as pd
 
 from winpredict._internal.atomic import replacing_folder
 from winpredict.errors import TableError, WinPredictError
+from winpredict.locale.text import text
 from winpredict.tables.schema import TABLES, TIME_DTYPE, conform
 
 #: Deal columns whose earlier values stand in deal_history.
@@ -162,7 +163,13 @@ class CRMData:
         """
         unknown = sorted(set(tables) - set(TABLES))
         if unknown:
-            raise TableError(f"unknown table(s) {', '.join(unknown)}; the canonical ones are {', '.join(TABLES)}")
+            raise TableError(
+                text(
+                    "unknown table(s) {unknown}; the canonical ones are {tables}",
+                    unknown=", ".join(unknown),
+                    tables=", ".join(TABLES),
+                )
+            )
         conformed: dict[str, Any] = {name: conform(frame, name) for name, frame in tables.items() if frame is not None}
         if "deal_history" in conformed:
             conformed["deal_history"] = _without_empty(conformed["deal_history"])
@@ -258,7 +265,7 @@ class CRMData:
         """
         if len(self.deals) and not self.dated:
             raise TableError(
-                "these deals carry no dates, so they cannot be seen as of an earlier day; see deals.created_at"
+                text("these deals carry no dates, so they cannot be seen as of an earlier day; see deals.created_at")
             )
         moment = utc(moment)
         recorded = [column for column in VERSIONED if self.records_changes_of(column)]
@@ -345,7 +352,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         When the folder holds no tables, or tables of another schema version.
     """
     if not (folder / "crm.json").exists():
-        raise TableError(f"{folder} holds no imported tables; run `winpredict import` first")
+        raise TableError(text("{folder} holds no imported tables; run `winpredict import` first", folder=folder))
     return checked_description(json.loads((folder / "crm.json").read_text()), folder)
 
 
@@ -353,8 +360,13 @@ def checked_description(description: dict[str, Any], folder: Path | str) -> dict
     """What a tables folder says of itself, refused where another schema version wrote it."""
     if description["schema_version"] != SCHEMA_VERSION:
         raise TableError(
-            f"{folder} has tables of schema version {description['schema_version']}, this winpredict reads "
-            f"version {SCHEMA_VERSION}; import the data again"
+            text(
+                "{folder} has tables of schema version {schema_version}, this winpredict reads version "
+                "{supported}; import the data again",
+                folder=folder,
+                schema_version=description["schema_version"],
+                supported=SCHEMA_VERSION,
+            )
         )
     return description
 
@@ -374,7 +386,9 @@ def utc(moment: pd.Timestamp | str) -> pd.Timestamp:
     """
     stamp = pd.to_datetime(moment, errors="coerce")
     if pd.isna(stamp):
-        raise WinPredictError(f"{str(moment)!r} is not a date; write it as 2025-03-13 or 2025-03-13T12:00")
+        raise WinPredictError(
+            text("{moment!r} is not a date; write it as 2025-03-13 or 2025-03-13T12:00", moment=str(moment))
+        )
     return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).as_unit("us")
 
 

@@ -1,9 +1,11 @@
 """The data quality report: what is wrong with the data, in words and counts."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import pandas as pd
 
+from winpredict.locale.text import Text, said, text, texts
 from winpredict.tables import _quality_checks as checks
 from winpredict.tables import _quality_over_time as over_time
 from winpredict.tables._quality_checks import Check, Finding
@@ -29,6 +31,13 @@ CHECKS: tuple[Check, ...] = (
     checks.repeated,
 )
 _BY_WEIGHT = ("serious", "warning", "info")
+_SEVERITIES: Mapping[str, Text] = {"serious": text("serious"), "warning": text("warning"), "info": text("info")}
+#: How many findings of a severity there are.
+_COUNTS: Mapping[str, Text] = {
+    "serious": texts("{n:count} serious problem", "{n:count} serious problems"),
+    "warning": texts("{n:count} warning", "{n:count} warnings"),
+    "info": texts("{n:count} note", "{n:count} notes"),
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,8 @@ class QualityReport:
     ----------
     findings : DataFrame
         One row a finding, the weightiest first: table, column (empty for a whole table), what (a sentence), count,
-        share (of the table's rows, 0 to 1), severity (serious, warning or info), advice (a sentence).
+        share (of the table's rows, 0 to 1), severity (serious, warning or info), advice (a sentence). Sentences are in
+        the language of the moment of the check.
     """
 
     findings: pd.DataFrame
@@ -47,11 +57,17 @@ class QualityReport:
     def summary(self) -> str:
         """The findings in words, the weightiest first."""
         if self.findings.empty:
-            return "Data quality: nothing to report."
+            return said("Data quality: nothing to report.")
         counts = self.findings["severity"].value_counts()
-        header = ", ".join(f"{counts[severity]} {severity}" for severity in _BY_WEIGHT if severity in counts)
-        lines = [f"Data quality: {header}."]
-        lines += [f"  {row.severity}: {row.what} ({row.advice})" for row in self.findings.itertuples()]
+        numbers = [
+            str(_COUNTS[severity].with_values(n=int(counts[severity]))) for severity in _BY_WEIGHT if severity in counts
+        ]
+        lines = [said("Data quality: {numbers}.", numbers=", ".join(numbers))]
+        for row in self.findings.to_dict("records"):
+            severity = _SEVERITIES[row["severity"]]
+            lines.append(
+                "  " + said("{severity}: {what} ({advice})", severity=severity, what=row["what"], advice=row["advice"])
+            )
         return "\n".join(lines)
 
 
@@ -75,9 +91,14 @@ def check_quality(crm: CRMData) -> QualityReport:
     ... })
     >>> findings = check_quality(CRMData.from_tables(deals)).findings
     >>> findings.loc[findings["column"] == "closed_at", "what"].item()
-    '1 of 2 deals were closed before they were created'
+    '1 of 2 deals was closed before it was created'
     """
-    found = [asdict(finding) for check in CHECKS for finding in check(crm)]
+    found = [
+        {field.name: getattr(finding, field.name) for field in fields(Finding)}
+        | {"what": str(finding.what), "advice": str(finding.advice)}
+        for check in CHECKS
+        for finding in check(crm)
+    ]
     findings = pd.DataFrame(found, columns=[field.name for field in fields(Finding)])
     weight = findings["severity"].map({severity: rank for rank, severity in enumerate(_BY_WEIGHT)})
     order = weight.sort_values(kind="stable").index

@@ -8,12 +8,21 @@ import numpy as np
 import pandas as pd
 
 from winpredict.errors import TableError
+from winpredict.locale.text import Text, text, texts
 from winpredict.tables.rows import is_ascending
 
 Kind = Literal["id", "text", "time", "number", "flag"]
 
 TIME_DTYPE = pd.DatetimeTZDtype("us", "UTC")
 OUTCOMES = ("won", "lost", "open")
+#: The same as people read them, of a deal.
+OUTCOME_WORDS: Mapping[str, Text] = {"won": text("won"), "lost": text("lost"), "open": text("open")}
+#: How many deals are so.
+OUTCOME_COUNTS: Mapping[str, Text] = {
+    "won": texts("{n:count} won", "{n:count} won"),
+    "lost": texts("{n:count} lost", "{n:count} lost"),
+    "open": texts("{n:count} open", "{n:count} open"),
+}
 ACTIVITY_TYPES = ("call", "email", "meeting", "task", "note", "other")
 DIRECTIONS = ("inbound", "outbound")
 DEAL_TYPES = ("new", "existing")
@@ -257,7 +266,12 @@ def conform(frame: pd.DataFrame, table: str, *, check: bool = True) -> pd.DataFr
     missing = [name for name, column in definition.columns.items() if column.required and name not in frame]
     if missing:
         raise TableError(
-            f"table {table} lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}"
+            text(
+                "table {table} lacks the column(s) {missing}; it has {columns}",
+                table=table,
+                missing=", ".join(missing),
+                columns=", ".join(map(str, frame.columns)),
+            )
         )
     present = [name for name in definition.columns if name in frame]
     custom = [name for name in frame.columns if name not in definition.columns]
@@ -268,7 +282,7 @@ def conform(frame: pd.DataFrame, table: str, *, check: bool = True) -> pd.DataFr
         out[name] = _attribute(out[name])
     breaches = list(_breaches(out, definition)) if check else []
     if breaches:
-        raise TableError(f"table {table}: {'; '.join(breaches)}")
+        raise TableError(text("table {table}: {breaches}", table=table, breaches="; ".join(breaches)))
     return out
 
 
@@ -326,4 +340,6 @@ def _convert(values: pd.Series, kind: Kind, where: str) -> pd.Series:
             return values.astype("float64")
         return values.astype(_dtype(kind))
     except (TypeError, ValueError) as error:
-        raise TableError(f"{where} does not convert to {kind}: {error}") from error
+        raise TableError(
+            text("{where} does not convert to {kind}: {error}", where=where, kind=kind, error=error)
+        ) from error

@@ -1,5 +1,6 @@
 import re
 import shutil
+from html import unescape
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from winpredict.app.pages.rendering import TEMPLATES
 from winpredict.app.people import add_person, make_token
 from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role
 from winpredict.config import Config
-from winpredict.models.backtest_record import list_backtests
+from winpredict.locale.language import Language
 from winpredict.models.drift import Drift
 from winpredict.models.registry import list_models, read_dropped_attributes
 from winpredict.workspace import Workspace
@@ -63,11 +64,7 @@ def names_of(app, workspace) -> set[str]:
         ]
         tokens = session.scalars(select(ApiToken.name)).all()
     dropped = read_dropped_attributes(workspace.folder, list_models(workspace.folder)[-1])
-    notes = [note for each in list_models(workspace.folder) for note in each.notes]
-    verdicts = [each.verdict for each in list_backtests(workspace.folder)]
-    # the sentence of an error, which stay in English
-    drift = "The model was trained on all that is known; drift shows once there are newer data."
-    return {*people, *users, *tokens, *dropped, *dropped.values(), *notes, *verdicts, drift}
+    return {*people, *users, *tokens, *dropped}
 
 
 def number_of(app, who: str) -> int:
@@ -305,7 +302,7 @@ def test_every_word_about_drift_and_feedback(app, workspace, signed_in, cast, mo
     monkeypatch.setattr("winpredict.app.pages.models._drift", lambda desk: drift)
     shown = whole(scientist, "/models", **PSEUDO)
     desk.forget(key)
-    data = {"amount", "EU", drift.sentence, "too low, I say", cast.deal}
+    data = {"amount", "EU", "too low, I say", cast.deal}
     assert untranslated(shown, names_of(app, workspace) | data) == []
     assert "Kôlmôgôrôv" in shown
 
@@ -318,6 +315,32 @@ def test_every_word_without_a_model(app, workspace, signed_in, monkeypatch):
     shown = whole(signed_in("scientist"), "/models", **PSEUDO)
     assert "[Ñô môdél ýét~~~~~]" in shown
     assert [words for words in untranslated(shown, names) if not words.startswith("006")] == []
+
+
+def test_notes_verdicts_and_reasons_on_record_are_french(signed_in, workspace):
+    """They were recorded by whoever trained, in any language, and are said in the reader's."""
+    french = {"Accept-Language": "fr"}
+    models = unescape(whole(signed_in("scientist"), "/models", **french))
+    assert re.search(r"Log loss inférieure de|Aucun signal exploitable|Rien ne montre que le modèle", models)
+    assert re.search(r"intervalle à 95\u00a0% de la différence de [+−]\d,\d{4} à [+−]\d,\d{4}, ", models)
+    first = list_models(workspace.folder)[-1]
+    page = unescape(whole(signed_in("scientist"), f"/models/{first.version}", **french))
+    messages = [*first.notes, *read_dropped_attributes(workspace.folder, first).values()]
+    assert len(messages) > 1
+    for message in messages:
+        said = message.said_in(Language("fr"))
+        assert said != str(message)
+        assert said in page
+
+
+def test_who_cannot_sign_in_is_told_why_in_french(anybody):
+    form = {"email": "nobody@example.com", "password": "wrong password"}
+    form["csrf_token"] = csrf_token(anybody.get("/sign-in", headers=FRENCH).text)
+    answers = [anybody.post("/sign-in", data=form, headers=FRENCH) for _ in range(6)]
+    assert [answers[0].status_code, answers[-1].status_code] == [401, 429]
+    words = ["ette adresse e-mail et ce mot de passe ne correspondent pas", "rop de mots de passe erronés"]
+    assert words[0] in answers[0].text
+    assert words[1] in answers[-1].text
 
 
 @pytest.mark.parametrize("header", ["*", "fr;q=x", ",,,;q=", "x" * 5000, "fr-" * 3000, "\u00e9"])

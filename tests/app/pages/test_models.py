@@ -70,7 +70,7 @@ def test_one_model(scientist, model):
     assert f"{len(model.info)} features" in shown
     for name, reason in model.dropped_attributes.items():
         assert name in shown
-        assert reason.split("%")[0] in shown
+        assert str(reason).split("%")[0] in shown
     assert scientist.get("/models/99").status_code == 404
 
 

@@ -243,7 +243,7 @@ def test_without_dates_there_is_nothing_to_say(items):
 def test_the_table_is_said_to_be_absent():
     crm = crm_of(random_tables(1))
     (line,) = build_features(crm, every(crm, 11.0), builders=[LineItems()]).skipped
-    assert line == "LineItems left out: no table line_items"
+    assert str(line) == "LineItems left out: no table line_items"
 
 
 def test_facts_are_told_in_words():

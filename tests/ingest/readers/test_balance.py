@@ -142,7 +142,7 @@ def test_parts_give_what_the_whole_gives(tmp_path, export, size):
     rows = [(number, *cells) for part in parts for number, *cells in part.frame.itertuples()]
     assert rows == [(number, *cells) for number, *cells in whole.frame.itertuples()]
     assert [text for part in parts for text in part.unreadable["text"]] == whole.unreadable["text"].tolist()
-    assert sorted(each for part in parts for each in part.remarks) == sorted(whole.remarks)
+    assert sorted(str(each) for part in parts for each in part.remarks) == sorted(map(str, whole.remarks))
 
 
 @SETTINGS

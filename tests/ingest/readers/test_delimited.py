@@ -456,7 +456,7 @@ def test_lines_in_quotation_marks_are_unwrapped(read, monkeypatch):
     table = read(text)
     assert table.frame.columns.tolist() == HEADER.split(",")
     assert table.frame["Name"].iloc[7] == "Deal, 7"
-    assert table.remarks == ("every line was in quotation marks",)
+    assert table.remark == "every line was in quotation marks"
     assert table.ledger == {"header": 1, "records": 30}
 
 

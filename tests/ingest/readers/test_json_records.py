@@ -51,7 +51,7 @@ def test_what_is_no_record_is_counted_one_by_one(read_all):
     assert table.ledger == {"records": 2, "unreadable": 8}
     assert table.unreadable["row"].tolist() == [2, 3, 4, 5, 6, 7, 9, 10]
     assert table.unreadable["text"].tolist()[-2:] == ['{"id":', "not json"]
-    assert "8 record(s) cannot be read as JSON objects" in table.remark
+    assert "8 records cannot be read as JSON objects" in table.remark
     (table,) = read_all(b'[{"id": 1}, null, 5, "x", [1], {"id": 2}]', "deals.json")
     assert table.ledger == {"records": 2, "unreadable": 4}
 

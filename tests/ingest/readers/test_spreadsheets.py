@@ -135,7 +135,7 @@ def test_a_cell_beside_the_table_is_told(read_all):
     assert table.frame.columns.tolist() == HEADER
     assert len(table.frame) == 40
     assert table.repairs["cause"].tolist() == ["cells beside the table were left out"]
-    assert "1 row(s) have cells beside the table" in table.remark
+    assert "1 row has cells beside the table" in table.remark
 
 
 @pytest.mark.parametrize("place", ["XFD1048576", "A1048576", "XFD3"])

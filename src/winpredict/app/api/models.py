@@ -10,6 +10,7 @@ from winpredict.app.api.contract import OF_MODELS, TaggedRoute, documented
 from winpredict.app.api.tables import plain
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Caller, DeskOfRequest
+from winpredict.locale.text import said
 
 router = APIRouter(tags=["models"], route_class=TaggedRoute)
 Reader = Annotated[Caller, Depends(OF_MODELS)]
@@ -56,7 +57,7 @@ def models(desk: DeskOfRequest, caller: Reader) -> ModelList:
     judged = read_backtest(desk.workspace.folder)
     return ModelList(
         models=[ModelVersion.model_validate(_described(each)) for each in list_models(desk.workspace.folder)],
-        backtest=None if judged is None else Backtest(verdict=judged[0], overall=_overall(judged[1]["overall"])),
+        backtest=None if judged is None else Backtest(verdict=str(judged[0]), overall=_overall(judged[1]["overall"])),
     )
 
 
@@ -72,7 +73,7 @@ def _found(desk: Desk, which: str) -> dict[str, Any]:
     for each in list_models(desk.workspace.folder):
         if which in (str(each.version), *each.aliases):
             return _described(each)
-    raise HTTPException(404, "there is no such model; GET /api/v1/models lists them")
+    raise HTTPException(404, said("there is no such model; GET /api/v1/models lists them"))
 
 
 def _described(found: Any) -> dict[str, Any]:

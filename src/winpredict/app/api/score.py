@@ -17,6 +17,7 @@ from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.shown_reasons import audience_of
 from winpredict.app.visibility import visible_owners
 from winpredict.locale.language import current
+from winpredict.locale.text import said
 
 router = APIRouter(tags=["score"], route_class=TaggedRoute)
 _COME_AGAIN = {"Retry-After": "1"}
@@ -58,7 +59,7 @@ async def score_request(request: Request, caller: Annotated[Caller, Depends(SCOR
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise HTTPException(415, "send the deal as JSON, with Content-Type: application/json")
+        raise HTTPException(415, said("send the deal as JSON, with Content-Type: application/json"))
     try:
         return ScoreRequest.model_validate_json(await request.body())
     except ValidationError as error:
@@ -88,7 +89,9 @@ async def score(
     try:
         asked = deals.batches.ask(PendingRequest(body, owners, datetime.now(UTC), audience, current()))
     except TooManyWaitingError:
-        raise HTTPException(429, "too many deals wait to be scored; come again in a second", _COME_AGAIN) from None
+        raise HTTPException(
+            429, said("too many deals wait to be scored; come again in a second"), _COME_AGAIN
+        ) from None
     answer = ScoreResponse.model_validate(await asyncio.wrap_future(asked))
     # written here, since the framework would check and copy it once more
     return Response(answer.model_dump_json(), media_type="application/json")

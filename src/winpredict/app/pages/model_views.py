@@ -74,7 +74,7 @@ class Described:
         By builder.
     audited : list of Text
         Attributes without a history that the leakage audit let pass.
-    dropped : dict of str to str
+    dropped : dict of str to Text
         Those that it did not, with the reason.
     settings : list of (str, str)
     """
@@ -82,7 +82,7 @@ class Described:
     drivers: list[dict[str, Any]]
     features: "dict[str, list[FeatureInfo]]"
     audited: list[Text]
-    dropped: dict[str, str]
+    dropped: dict[str, Text]
     settings: list[tuple[str, str]]
 
     @property

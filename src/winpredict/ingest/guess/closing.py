@@ -8,6 +8,7 @@ import numpy as np
 from winpredict.ingest.guess.columns import RawTable
 from winpredict.ingest.guess.evidence import LOST
 from winpredict.ingest.guess.outcomes import Labelling, Point
+from winpredict.locale.text import said
 
 #: From this share of the closed deals on, a date is that of their close; a date of won deals that this share of the
 #: lost ones has too is the older of the two.
@@ -61,8 +62,11 @@ def closing_columns(
         if not current.scores(expected).get("closed_at", 0.0) >= 0.5:
             points.append(
                 Point(
-                    f'no column says when deals really closed: "{expected}" is taken for it, which is true where '
-                    "people correct it at the close",
+                    said(
+                        'no column says when deals really closed: "{column}" is taken for it, which is true where '
+                        "people correct it at the close",
+                        column=expected,
+                    ),
                     _LINE,
                 )
             )
@@ -77,7 +81,12 @@ def closing_columns(
 
 def _undated_point(current: RawTable, columns: Sequence[str], ended: Any) -> Point:
     share = _fill(current, list(columns), ended)
-    return Point(f"{1 - share:.0%} of the closed deals have no date of the close ({', '.join(columns)})", _LINE)
+    told = said(
+        "{share:percent} of the closed deals have no date of the close ({columns})",
+        share=1 - share,
+        columns=", ".join(columns),
+    )
+    return Point(told, _LINE)
 
 
 def _won_and_lost(current: RawTable, labels: Labelling, won: str | None, lost: str | None) -> list[str | None]:

@@ -29,7 +29,8 @@ from winpredict.ingest.guess.refusals import refuse_one_sided
 from winpredict.ingest.guess.repeats import RowsPerDeal, rows_per_deal
 from winpredict.ingest.guess.stages import stages_of
 from winpredict.ingest.vocabulary import classify_outcome, plain
-from winpredict.tables.schema import TABLES
+from winpredict.locale.text import Text, said, text
+from winpredict.tables.schema import OUTCOME_WORDS, TABLES
 
 _MIN_NAME = 0.6
 _NEW = r"^(?:new|nouv|neu|nuev|nov|nuov|nieuw|now|нов|新)"
@@ -40,11 +41,11 @@ _EXISTING = (
 _CENTS = 0.01
 #: Fields of which a column is confirmed by people unless its name is clear.
 _TO_CONFIRM = ("deal_id", "created_at", "closed_at", "amount")
-_NO_IDS = (
+_NO_IDS = text(
     "no column has the ids of the deals: they are made up of all values of a row, so a later export of the same deals "
     "would add them again"
 )
-_NO_CREATION = (
+_NO_CREATION = text(
     "no column dates the creation of deals, and the import needs it where their close is dated: export it as well"
 )
 #: Stands for the outcome that the name of a file or sheet tells.
@@ -171,10 +172,9 @@ def deals_of_parts(table: RawTable) -> DealsProposal | None:
         {**source, "file": [pattern(name)], "constants": {"outcome": meaning}} for name, meaning in meanings.items()
     ]
     proposal.table = table
-    names = ", ".join(f"{name} ({meaning})" for name, meaning in meanings.items())
-    proposal.points.append(
-        Point(f"the outcome of deals is that of the table that they are in: {names}", "constants: {outcome: ...}")
-    )
+    names = ", ".join(f"{name} ({OUTCOME_WORDS[str(meaning)]})" for name, meaning in meanings.items())
+    told = said("the outcome of deals is that of the table that they are in: {tables}", tables=names)
+    proposal.points.append(Point(told, "constants: {outcome: ...}"))
     return proposal
 
 
@@ -189,8 +189,13 @@ def _current(table: RawTable, per_deal: RowsPerDeal) -> tuple[dict[str, list[str
         deleted = column.flags.eq(True).fillna(False).to_numpy(bool)
         if deleted.all():
             raise InputFileError(
-                f"{table.path}: all {len(table):,} rows are deleted or archived in the CRM ({name}), so no deals are "
-                "left. Export deals that are not"
+                text(
+                    "{path}: all {n:count} rows are deleted or archived in the CRM ({name}), so no deals are "
+                    "left. Export deals that are not",
+                    path=table.path,
+                    n=len(table),
+                    name=name,
+                )
             )
         where[name] = _false_values(column)
         keep &= ~deleted
@@ -209,7 +214,10 @@ def _false_values(column: ColumnFacts) -> list[str]:
 def _completed(current: RawTable, labels: Labelling, fields: dict[str, str]) -> list[Point]:
     """Add fields whose column only its contents tell, and say what is uncertain."""
     points = [
-        Point(f'{name} is read from "{column}", whose name does not say so clearly', _line(name))
+        Point(
+            said('{field} is read from "{column}", whose name does not say so clearly', field=name, column=column),
+            _line(name),
+        )
         for name, column in fields.items()
         if name in _TO_CONFIRM and current.scores(column).get(name, 0.0) < CERTAIN
     ]
@@ -217,26 +225,34 @@ def _completed(current: RawTable, labels: Labelling, fields: dict[str, str]) -> 
     def unused() -> list[str]:
         return [name for name in current.columns if name not in (*labels.columns, *fields.values())]
 
-    def add(field_name: str, column: str | None, reason: str) -> None:
+    def add(field_name: str, column: str | None, reason: Text) -> None:
         if column is not None:
             fields[field_name] = column
-            points.append(Point(f'"{column}" is taken for {reason}', _line(field_name)))
+            points.append(Point(str(reason.with_values(column=column)), _line(field_name)))
 
     if "deal_id" not in fields:
-        add("deal_id", id_by_contents(current, unused()), "the id of a deal, since it differs from row to row")
+        add(
+            "deal_id",
+            id_by_contents(current, unused()),
+            text('"{column}" is taken for the id of a deal, since it differs from row to row'),
+        )
     if "deal_id" not in fields:
-        points.append(Point(_NO_IDS, _line("deal_id")))
+        points.append(Point(str(_NO_IDS), _line("deal_id")))
     closed = fields.get("closed_at") or fields.get("expected_close_date")
     if "created_at" not in fields:
         column = creation_by_contents(current, labels, closed, unused())
-        add("created_at", column, "the creation date: no deal closes before it")
+        add("created_at", column, text('"{column}" is taken for the creation date: no deal closes before it'))
     if "created_at" not in fields and closed is not None:
-        points.append(Point(_NO_CREATION, _line("created_at")))
+        points.append(Point(str(_NO_CREATION), _line("created_at")))
     if not {"closed_at", "won_at", "lost_at"} & set(fields):
         column = close_by_contents(current, labels, fields.get("created_at"), unused())
-        add("closed_at", column, "the close: closed deals have it, open ones do not")
+        add("closed_at", column, text('"{column}" is taken for the close: closed deals have it, open ones do not'))
     if "amount" not in fields:
-        add("amount", amount_by_contents(current, unused()), "the amount, since its numbers carry a currency")
+        add(
+            "amount",
+            amount_by_contents(current, unused()),
+            text('"{column}" is taken for the amount, since its numbers carry a currency'),
+        )
     return points if "amount" in fields else [*points, *_unreadable_amounts(current)]
 
 
@@ -245,7 +261,14 @@ def _unreadable_amounts(current: RawTable) -> list[Point]:
         if current.scores(name).get("amount", 0.0) >= 0.8 and column.distinct and column.share_numbers < 0.5:
             example = next(iter(column.counts))
             return [
-                Point(f'"{name}" holds no numbers that can be read as amounts, such as {example!r}', _line("amount"))
+                Point(
+                    said(
+                        '"{column}" holds no numbers that can be read as amounts, such as {example!r}',
+                        column=name,
+                        example=example,
+                    ),
+                    _line("amount"),
+                )
             ]
     return []
 
@@ -287,9 +310,19 @@ def _columns(
         if plain(columns["amount"]) in own and (numbers % 1 == 0).all():
             scale["amount"] = current.kind.scale["amount"]
             points.append(
-                Point(f"amounts of {current.kind.name} are in cents and are divided by 100", "scale: {amount: 0.01}")
+                Point(
+                    said("amounts of {kind} are in cents and are divided by 100", kind=current.kind.name),
+                    "scale: {amount: 0.01}",
+                )
                 if scale["amount"] == _CENTS
-                else Point(f"amounts of {current.kind.name} are multiplied by {scale['amount']:g}", "scale")
+                else Point(
+                    said(
+                        "amounts of {kind} are multiplied by {factor}",
+                        kind=current.kind.name,
+                        factor=f"{scale['amount']:g}",
+                    ),
+                    "scale",
+                )
             )
     return columns, {name: each for name, each in values.items() if each}, scale, points
 

@@ -8,6 +8,9 @@ from winpredict.ingest.guess.columns import ColumnFacts, RawTable, pattern
 from winpredict.ingest.guess.evidence import CODES, NAME_OF_CONTENTS_ONLY, FlagColumn, WordColumn, joined_column
 from winpredict.ingest.guess.outcomes import Labelling, Point, is_deleted_word, texts_by_label
 from winpredict.ingest.vocabulary import classify_outcome
+from winpredict.ingest.wanted_rows import one_of
+from winpredict.locale.text import said
+from winpredict.tables.schema import OUTCOME_WORDS
 
 #: More rows without a label than this, and the import refuses the file: they are then written as open by `where`.
 _MAX_UNLABELLED = 0.4
@@ -110,7 +113,13 @@ def _write_status(out: Endings, table: RawTable, labels: Labelling, status: Word
         if text not in status.meanings and classify_outcome(text) is None and not (labels.stage or labels.closed):
             out.points.append(
                 Point(
-                    f'{name} "{text}" ({cells:,} deals) is taken as {meaning}',
+                    said(
+                        '{column} "{value}" ({n:count} deals) is taken as {outcome}',
+                        column=name,
+                        value=text,
+                        n=cells,
+                        outcome=OUTCOME_WORDS[meaning],
+                    ),
                     f"values: {{outcome: {{{text}: {meaning}}}}}",
                 )
             )
@@ -118,11 +127,17 @@ def _write_status(out: Endings, table: RawTable, labels: Labelling, status: Word
     if deleted:
         out.where[name] = [*values, *([""] if everywhere.share_filled < 1 else [])]
         out.points.append(
-            Point(f"deals that are {' or '.join(deleted)} by {name} are left out", f"where: {{{name}: ...}}")
+            Point(
+                said("deals that are {values} by {column} are left out", values=one_of(deleted), column=name),
+                f"where: {{{name}: ...}}",
+            )
         )
     if status.score <= NAME_OF_CONTENTS_ONLY:
         out.points.append(
-            Point(f'"{name}" is taken for the outcome by its words, not by its name', "tables.deals.columns.outcome")
+            Point(
+                said('"{column}" is taken for the outcome by its words, not by its name', column=name),
+                "tables.deals.columns.outcome",
+            )
         )
     _write_blank_status(out, labels, status)
 
@@ -135,7 +150,10 @@ def _write_blank_status(out: Endings, labels: Labelling, status: WordColumn) -> 
         return
     name = status.column.name
     out.points.append(
-        Point(f"{int(blank.sum()):,} deals without {name} are taken as open", f"tables.deals.columns.outcome: {name}")
+        Point(
+            said("{n:count} deals without {column} are taken as open", n=int(blank.sum()), column=name),
+            f"tables.deals.columns.outcome: {name}",
+        )
     )
     if blank.mean() > _MAX_UNLABELLED:
         values = out.values.pop("outcome")
@@ -156,8 +174,13 @@ def _write_won_flag(out: Endings, labels: Labelling, won: FlagColumn) -> None:
     no = [pattern(text) for text, says in won.meanings.items() if not says]
     out.points.append(
         Point(
-            f"no column tells lost deals from open ones: all {int(won.is_false.sum()):,} deals whose {name} is "
-            f"{' or '.join(no) or 'empty'} are taken as lost",
+            said(
+                "no column tells lost deals from open ones: all {n:count} deals whose {column} is {values} are taken "
+                "as lost",
+                n=int(won.is_false.sum()),
+                column=name,
+                values=one_of(no),
+            ),
             "tables.deals.columns.stage, or is_closed",
         )
     )

@@ -13,6 +13,7 @@ from winpredict.ingest.guess.deals import DealsProposal
 from winpredict.ingest.guess.outcomes import Point
 from winpredict.ingest.guess.stage_order import order_by_visits
 from winpredict.ingest.vocabulary import plain
+from winpredict.locale.text import said
 
 #: Share of a column's values that must be ids of deals, accounts or owners for it to be a reference to them.
 _MIN_SHARE_KNOWN = 0.5
@@ -76,9 +77,9 @@ def further_tables(deals: DealsProposal, tables: Sequence[RawTable]) -> FurtherT
             out.left_out += table.names
             continue
         others.append({"file": [pattern(each) for each in table.names], **source})
-        read.append(f"{', '.join(table.names)} as {name.replace('_', ' ')}")
+        read.append(said("{tables} as {kind}", tables=", ".join(table.names), kind=name.replace("_", " ")))
     if read:
-        out.points.append(Point(f"beside the deals are read: {'; '.join(read)}", "tables"))
+        out.points.append(Point(said("beside the deals are read: {tables}", tables="; ".join(read)), "tables"))
     return out
 
 

@@ -23,6 +23,8 @@ from winpredict.ingest.guess.evidence import (
     candidates_by_dates,
 )
 from winpredict.ingest.vocabulary import field_scores
+from winpredict.locale.text import Text, said, text
+from winpredict.tables.schema import OUTCOME_WORDS
 
 #: What speaks for a set of columns: their names, labels of both endings; and against it: contradictions, rows
 #: without a label, stages that say nothing.
@@ -268,18 +270,24 @@ def _with_contradicted_stages(labelled: Labelling) -> Labelling:
         return labelled
     meanings, points = dict(stage.meanings), list(labelled.points)
     texts = stage.column.texts
-    for text, meaning in stage.meanings.items():
+    for word, meaning in stage.meanings.items():
         if meaning == "open":
             continue
-        rows = texts.eq(text).to_numpy()
+        rows = texts.eq(word).to_numpy()
         against = (labelled.labels[rows] != CODES[meaning]).mean()
         if against > 0.5 and rows.sum() >= _MIN_ROWS:
-            meanings[text] = "open"
+            meanings[word] = "open"
             points.append(
                 Point(
-                    f'the stage "{text}" sounds {meaning}, but {against:.0%} of its {rows.sum():,} deals are something '
-                    "else by the columns that tell outcomes; it counts as an open stage",
-                    f"{meaning}: [{text}]",
+                    said(
+                        'the stage "{stage}" sounds {outcome}, but {share:percent} of its {n:count} deals are '
+                        "something else by the columns that tell outcomes; it counts as an open stage",
+                        stage=word,
+                        outcome=OUTCOME_WORDS[meaning],
+                        share=against,
+                        n=int(rows.sum()),
+                    ),
+                    f"{meaning}: [{word}]",
                 )
             )
     return replace(labelled, stage=replace(stage, meanings=meanings), points=points)
@@ -293,41 +301,51 @@ def _with_stages_by_evidence(table: RawTable, labelled: Labelling, closing: Colu
     meanings, points = dict(words.meanings), list(labelled.points)
     named = "outcome" if labelled.stage is None else "stage"
     unclear: list[str] = []
-    for text, cells in words.column.counts.items():
-        if text in words.meanings or (labelled.closed is not None and labelled.closed.column is words.column):
+    for value, cells in words.column.counts.items():
+        if value in words.meanings or (labelled.closed is not None and labelled.closed.column is words.column):
             continue
-        rows = words.column.texts.eq(text).to_numpy()
+        rows = words.column.texts.eq(value).to_numpy()
         meaning, reason = _meaning_of_rows(table, labelled, rows, closing)
         if meaning in ("won", "lost"):
-            meanings[text] = meaning
+            meanings[value] = meaning
             if reason:
-                points.append(
-                    Point(
-                        f'"{text}" ({cells:,} deals) is taken as {meaning}, since {reason}', _line(named, text, meaning)
-                    )
-                )
+                told = reason.with_values(value=value, n=cells, outcome=OUTCOME_WORDS[meaning])
+                points.append(Point(str(told), _line(named, value, meaning)))
         elif meaning == "closed":
-            unclear.append(text)
+            unclear.append(value)
     missing = [each for each in ("won", "lost") if each not in meanings.values() and not labelled.count(each)]
-    for text in unclear:
-        cells = words.column.counts[text]
+    for value in unclear:
+        cells = words.column.counts[value]
         if len(missing) > 1 or (missing and len(unclear) > 1):
-            reason = f'nothing says whether "{text}" is won or lost, although its {cells:,} deals have closed'
-            points.append(Point(f"{reason}; it counts as open", _line(named, text, "won")))
+            undecided = said(
+                'nothing says whether "{value}" is won or lost, although its {n:count} deals have closed; it counts as '
+                "open",
+                value=value,
+                n=cells,
+            )
+            points.append(Point(undecided, _line(named, value, "won")))
             continue
         # where won deals are known, what else has an end is hardly ever one more kind of them
-        meanings[text] = missing[0] if missing else "lost"
-        reason = f"nothing else is {missing[0]}" if missing else "its words say nothing of how they ended"
-        points.append(
-            Point(
-                f'"{text}" ({cells:,} deals) is taken as {meanings[text]}: all of its deals have closed, and {reason}',
-                _line(named, text, "won" if meanings[text] == "lost" else "lost"),
-            )
-        )
+        meanings[value] = missing[0] if missing else "lost"
+        ended = _NOTHING_ELSE if missing else _NOTHING_SAID
+        told = ended.with_values(value=value, n=cells, outcome=OUTCOME_WORDS[meanings[value]])
+        points.append(Point(str(told), _line(named, value, "won" if meanings[value] == "lost" else "lost")))
     words = replace(words, meanings=meanings)
     if labelled.stage is None:
         return replace(labelled, status=words, points=points)
     return replace(labelled, stage=words, points=points)
+
+
+_ALWAYS_100 = text('"{value}" ({n:count} deals) is taken as {outcome}, since its {column} is always 100')
+_ALWAYS_0 = text('"{value}" ({n:count} deals) is taken as {outcome}, since its {column} is always 0')
+_FILLED_IN = text('"{value}" ({n:count} deals) is taken as {outcome}, since its {column} is filled')
+_NOTHING_ELSE = text(
+    '"{value}" ({n:count} deals) is taken as {outcome}: all of its deals have closed, and nothing else is {outcome}'
+)
+_NOTHING_SAID = text(
+    '"{value}" ({n:count} deals) is taken as {outcome}: all of its deals have closed, and its words say nothing of how '
+    "they ended"
+)
 
 
 def _line(named: str, text: str, meaning: str) -> str:
@@ -336,17 +354,17 @@ def _line(named: str, text: str, meaning: str) -> str:
 
 def _meaning_of_rows(
     table: RawTable, labelled: Labelling, rows: Labels, closing: ColumnFacts | None
-) -> tuple[str, str]:
+) -> tuple[str, Text | None]:
     """What the other columns say of the rows of a stage that says nothing: won, lost, closed, or ""."""
     if labelled.status is not None or labelled.closed is not None:
         if rows.sum() >= _MIN_ENDED:
             for code in (WON, LOST):
                 if (labelled.labels[rows] == code).all() and not labelled.assumed[rows].any():
-                    return OUTCOMES[code], ""
+                    return OUTCOMES[code], None
         if labelled.stage is not None:
-            return "", ""
+            return "", None
     if rows.sum() < _MIN_ROWS:
-        return "", ""
+        return "", None
     others = ~rows & (labelled.labels == OPEN)
     for column in table.columns.values():
         scores = table.scores(column.name)
@@ -354,20 +372,20 @@ def _meaning_of_rows(
         if top == "probability" and column.share_numbers + column.texts.str.endswith("%").mean() >= _NEARLY_ALL:
             chances = column.numbers / (1.0 if column.numbers.max() > 1 else 1 / _CERTAIN)
             if rows.any() and chances[rows].eq(_CERTAIN).all() and not chances[others].eq(_CERTAIN).all():
-                return "won", f"its {column.name} is always 100"
+                return "won", _ALWAYS_100.with_values(column=column.name)
             if chances[rows].eq(0).all() and others.any() and chances[others].gt(0).mean() >= _NEARLY_ALL:
-                return "lost", f"its {column.name} is always 0"
+                return "lost", _ALWAYS_0.with_values(column=column.name)
         if top in ("loss_reason", "lost_at", "won_at") and scores[top] >= 0.5:
             meaning = "won" if top == "won_at" else "lost"
             opposite = labelled.labels == (LOST if meaning == "won" else WON)
             if _fill(column, rows) >= _NEARLY_ALL and _fill(column, opposite | others) <= _HARDLY_ANY:
-                return meaning, f"its {column.name} is filled"
+                return meaning, _FILLED_IN.with_values(column=column.name)
     if closing is not None and _fill(closing, rows) >= _NEARLY_ALL:
         clearly_open = others & ~labelled.assumed
         others = clearly_open if clearly_open.sum() >= _MIN_ROWS else others
         if others.sum() >= _MIN_ROWS and _fill(closing, others) <= _HARDLY_ANY:
-            return "closed", ""
-    return "", ""
+            return "closed", None
+    return "", None
 
 
 def _fill(column: ColumnFacts, rows: Labels) -> float:

@@ -19,6 +19,7 @@ from winpredict.ingest.guess.unclear_formats import unclear_formats
 from winpredict.ingest.profiles import Profile
 from winpredict.ingest.vocabulary import field_scores, vocabularies
 from winpredict.ingest.wanted_rows import column_key
+from winpredict.locale.text import text
 
 #: Of larger tables without deals only so many rows are looked at.
 MAX_ROWS_BESIDE_DEALS = 200_000
@@ -164,7 +165,7 @@ def _deals(tables: Sequence[RawTable]) -> DealsProposal:
     best = max(proposals, key=lambda each: each.score, default=None)
     likeliest = max(errors, key=lambda each: each[0], default=None)
     if best is None or (likeliest is not None and likeliest[0] > _likeness(best.table) + _MUCH_LIKELIER):
-        raise likeliest[1] if likeliest is not None else InputFileError("no table found; export the deals again")
+        raise likeliest[1] if likeliest is not None else InputFileError(text("no table found; export the deals again"))
     return best
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from winpredict.ingest.guess.candidates import score
 from winpredict.ingest.guess.columns import ColumnFacts, RawTable
 from winpredict.ingest.guess.outcomes import Point
+from winpredict.locale.text import said, text
 
 #: So few repeated rows are rows that were exported twice.
 _MAX_STRAY = 0.02
@@ -132,8 +133,14 @@ def _latest(ids: ColumnFacts, dated_by: ColumnFacts | None) -> Any:
 
 def _snapshots_point(table: RawTable, name: str, dated_by: str, deals: int) -> Point:
     return Point(
-        f"{len(table):,} rows tell of {deals:,} deals ({name}) on several days ({dated_by}): the last row of each is "
-        "the deal as it is now, and the earlier ones are its history",
+        said(
+            "{rows:count} rows tell of {deals:count} deals ({column}) on several days ({dates}): the last row of each "
+            "is the deal as it is now, and the earlier ones are its history",
+            rows=len(table),
+            deals=deals,
+            column=name,
+            dates=dated_by,
+        ),
         "tables.deal_history",
     )
 
@@ -150,19 +157,30 @@ def _several_rows_points(table: RawTable, ids: ColumnFacts, deals: int) -> list[
         if share > 0:
             differing.append((share, name))
     names = ", ".join(name for _, name in sorted(differing, key=lambda each: -each[0])[:_MAX_NAMED])
-    difference = f"which differ in {names}" if names else "which are the same"
-    points = [
-        Point(
-            f"{len(several):,} of {deals:,} deals stand in several rows, {difference}: one row of each counts, the one "
-            "furthest down",
-            "tables.deals.columns.deal_id",
+    counts = {"n": len(several), "of": deals}
+    told = (
+        text(
+            "{n:count} of {of:count} deals stand in several rows, which differ in {columns}: one row of each counts, "
+            "the one furthest down",
+            columns=names,
+            **counts,
         )
-    ]
+        if names
+        else text(
+            "{n:count} of {of:count} deals stand in several rows, which are the same: one row of each counts, the one "
+            "furthest down",
+            **counts,
+        )
+    )
+    points = [Point(str(told), "tables.deals.columns.deal_id")]
     amounts = [name for share, name in differing if "amount" in table.scores(name) and share > _MAX_STRAY]
     if amounts:
         points.append(
             Point(
-                f"{amounts[0]} differs between rows of one deal, as amounts of single products do; it is not added up",
+                said(
+                    "{column} differs between rows of one deal, as amounts of single products do; it is not added up",
+                    column=amounts[0],
+                ),
                 "tables.deals.columns.amount",
             )
         )

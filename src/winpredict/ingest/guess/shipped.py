@@ -19,6 +19,8 @@ from winpredict.ingest.quarantine import Quarantine
 from winpredict.ingest.rows import canonical_rows, column_hints
 from winpredict.ingest.vocabulary import classify_outcome
 from winpredict.ingest.wanted_rows import RawColumns, matches, wanted_rows
+from winpredict.locale.formats import count
+from winpredict.locale.text import said
 from winpredict.tables.schema import TABLES
 
 #: Share of the columns of deals that a profile names and the file must have.
@@ -138,11 +140,12 @@ def _fitted(profile: Profile, raw_files: Sequence[RawFile]) -> tuple[Profile, li
     counts = {str(name): int(number) for name, number in labelled["outcome"].value_counts().items()}
     if not counts.get("won") or not counts.get("lost"):
         stages = labelled["stage"].value_counts()
-        listed = ", ".join(f"{stage} ({number:,})" for stage, number in list(stages.items())[:12])
+        listed = ", ".join(f"{stage} ({count(number)})" for stage, number in list(stages.items())[:12])
         where = ", ".join(
             raw.path for raw in raw_files if any(table == "deals" for table, _ in _sources_of(profile, raw))
         )
-        raise ProfileError(one_sided(where, counts, f" (stages are {listed})" if listed else ""))
+        told = said("stages are {stages}", stages=listed)
+        raise ProfileError(one_sided(where, counts, f" ({told})" if listed else ""))
     description = f"{profile.description}; proposed from the shipped profile {profile.name}, please check it before use"
     return profile.model_copy(update={"description": description}), points
 

@@ -14,6 +14,7 @@ from winpredict.ingest.guess.contents import mean_by
 from winpredict.ingest.guess.outcomes import Point
 from winpredict.ingest.profiles import load_profile
 from winpredict.ingest.vocabulary import plain
+from winpredict.locale.text import Text, text
 
 _NUMBERED = re.compile(r"^\D{0,8}?\s*[(\[]?(\d{1,3})(?:[.,](\d{1,2}))?(?!\d)")
 #: Profiles of CRMs whose stages are typical.
@@ -91,25 +92,31 @@ def stage_order(
         return list(stages), []
     if numbered := _by_number(stages):
         only_numbers = all(each.isdigit() for each in stages)
-        return numbered, [_point(numbered, "by their numbers")] if only_numbers else []
+        return numbered, [_point(numbered, _BY_NUMBERS)] if only_numbers else []
     typical = {each: place for each in stages if (place := _typical_place(each)) is not None}
     if len(typical) == len(stages):
         order = sorted(stages, key=lambda each: (typical[each], each))
         certain = len(set(typical.values())) == len(stages)
-        return order, [] if certain else [_point(order, "as such stages usually follow each other")]
+        return order, [] if certain else [_point(order, _AS_USUAL)]
     by_chance = {} if chances is None else mean_by(stage, chances)
     if all(each in by_chance for each in stages) and len({by_chance[each] for each in stages}) > 1:
         order = sorted(stages, key=lambda each: (by_chance[each], typical.get(each, float("inf")), each))
-        return order, [_point(order, "by their probabilities")]
+        return order, [_point(order, _BY_PROBABILITIES)]
     by_age = {} if ages is None else mean_by(stage, ages)
     order = sorted(stages, key=lambda each: (by_age.get(each, float("inf")), each))
     order = _with_typical(order, typical)
-    reason = "by the mean age of their deals" if by_age else "by their names"
-    return order, [_point(order, reason)]
+    return order, [_point(order, _BY_AGE if by_age else _BY_NAMES)]
 
 
-def _point(order: Sequence[str], reason: str) -> Point:
-    return Point(f"the order of the open stages is taken to be {' > '.join(order)}, {reason}", _LINE)
+_BY_NUMBERS = text("the order of the open stages is taken to be {order}, by their numbers")
+_AS_USUAL = text("the order of the open stages is taken to be {order}, as such stages usually follow each other")
+_BY_PROBABILITIES = text("the order of the open stages is taken to be {order}, by their probabilities")
+_BY_AGE = text("the order of the open stages is taken to be {order}, by the mean age of their deals")
+_BY_NAMES = text("the order of the open stages is taken to be {order}, by their names")
+
+
+def _point(order: Sequence[str], reason: Text) -> Point:
+    return Point(str(reason.with_values(order=" > ".join(order))), _LINE)
 
 
 def _by_number(stages: Sequence[str]) -> list[str]:

@@ -12,6 +12,8 @@ from winpredict.ingest.guess.stage_order import is_typical, order_by_visits, sta
 from winpredict.ingest.outcomes import stage_names
 from winpredict.ingest.profiles import Profile
 from winpredict.ingest.vocabulary import classify_outcome, plain
+from winpredict.locale.formats import count
+from winpredict.locale.text import said
 
 _MAX_NAMED = 8
 
@@ -87,9 +89,17 @@ def _unknown_point(labels: Labelling, names: Mapping[str, str], is_open: Sequenc
     unknown = [name for name in is_open if name not in known and not is_typical(name) and counts.get(name)]
     if not unknown:
         return []
-    listed = ", ".join(f"{name} ({counts[name]:,})" for name in unknown[:_MAX_NAMED])
-    more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
-    return [Point(f"stages whose names say nothing of the end count as open: {listed}{more}", f"lost: [{unknown[0]}]")]
+    listed = ", ".join(f"{name} ({count(counts[name])})" for name in unknown[:_MAX_NAMED])
+    told = (
+        said(
+            "stages whose names say nothing of the end count as open: {stages} and {n:count} more",
+            stages=listed,
+            n=len(unknown) - _MAX_NAMED,
+        )
+        if len(unknown) > _MAX_NAMED
+        else said("stages whose names say nothing of the end count as open: {stages}", stages=listed)
+    )
+    return [Point(told, f"lost: [{unknown[0]}]")]
 
 
 def _spellings(counts: Mapping[str, int]) -> tuple[dict[str, str], dict[str, str]]:

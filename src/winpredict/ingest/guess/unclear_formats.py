@@ -10,6 +10,7 @@ from winpredict.ingest.parsing.formats import column_formats
 from winpredict.ingest.profiles import Profile
 from winpredict.ingest.rows import column_hints
 from winpredict.ingest.wanted_rows import with_made_columns
+from winpredict.locale.text import said
 
 
 def unclear_formats(table: RawTable, sources: Sequence[dict[str, Any]]) -> list[Point]:
@@ -26,9 +27,24 @@ def unclear_formats(table: RawTable, sources: Sequence[dict[str, Any]]) -> list[
     points = []
     for column in roles:
         if column in formats.dates and formats.dates[column].reason and not formats.dates[column].certain:
-            points.append(Point(f"{column}: {formats.dates[column].reason}", "dates: day_first or dates: month_first"))
+            points.append(
+                Point(
+                    said("{column}: {reason}", column=column, reason=formats.dates[column].reason),
+                    "dates: day_first or dates: month_first",
+                )
+            )
         elif column in formats.dates and formats.dates[column].unclear:
-            points.append(Point(f"{column}: day or month first is unclear", "dates: day_first or dates: month_first"))
+            points.append(
+                Point(
+                    said("{column}: day or month first is unclear", column=column),
+                    "dates: day_first or dates: month_first",
+                )
+            )
         if (form := formats.numbers.get(column)) is not None and not form.certain and "amount" in roles[column]:
-            points.append(Point(f"{column}: {formats.numbers[column].reason}", 'decimal: "." or decimal: ","'))
+            points.append(
+                Point(
+                    said("{column}: {reason}", column=column, reason=formats.numbers[column].reason),
+                    'decimal: "." or decimal: ","',
+                )
+            )
     return points

@@ -9,6 +9,8 @@ import pandas as pd
 from babel.dates import format_date
 
 from winpredict.ingest.parsing.date_texts import SEPARATORS
+from winpredict.locale.language import current
+from winpredict.locale.text import said, text
 
 Order = Literal["day_first", "month_first", "year_first", "unclear"]
 #: A two-digit year is one of this century up to so many years ahead of today.
@@ -168,7 +170,7 @@ def date_format(
     *,
     declared: Literal["guess", "day_first", "month_first"] = "guess",
     day_first: bool | None = None,
-    suggested_by: str = "as in the other date columns",
+    suggested_by: str = "",
     epoch1904: bool = False,
     now: pd.Timestamp | None = None,
 ) -> DateFormat:
@@ -183,7 +185,7 @@ def date_format(
     day_first : bool, optional
         What other columns or the language of the headers suggest, for separators that no cell decides.
     suggested_by : str
-        Where the suggestion comes from, as it is to stand in the reason.
+        Where the suggestion comes from, as it is to stand in the reason; by default the other date columns.
     epoch1904 : bool
         Whether serial day numbers count from 1904. No cell can decide that: both readings are dates of the past.
     now : Timestamp, optional
@@ -206,7 +208,9 @@ def date_format(
     order: dict[str, Order] = {}
     unclear, reasons, certain = [], [], True
     for separator in _separators(hints):
-        choice = _order(hints, separator, declared, day_first, suggested_by, year)
+        choice = _order(
+            hints, separator, declared, day_first, suggested_by or said("as in the other date columns"), year
+        )
         order[separator] = choice.order
         certain = certain and choice.certain
         reasons += [choice.reason] if choice.reason else []
@@ -216,14 +220,23 @@ def date_format(
     if exchanged:
         certain = False
         reasons.append(
-            "all real dates in the column have a day up to 12, beside texts such as 25/04/2025: a spreadsheet seems to "
-            "have exchanged their day and month, so they are unread"
+            said(
+                "all real dates in the column have a day up to 12, beside texts such as 25/04/2025: a spreadsheet "
+                "seems to have exchanged their day and month, so they are unread"
+            )
         )
     if hints.serials:
         serial = hints.examples["serial"]
-        day = _day_text(serial + (EPOCH_1904 if epoch1904 else EPOCH_1900))
+        day = _day_text(np.datetime64(serial + (EPOCH_1904 if epoch1904 else EPOCH_1900), "D").item())
         start = 1904 if epoch1904 else 1900
-        reasons.append(f"numbers are read as a spreadsheet's days since {start} ({serial} is {day})")
+        reasons.append(
+            said(
+                "numbers are read as a spreadsheet's days since {start} ({serial} is {day})",
+                start=start,
+                serial=serial,
+                day=day,
+            )
+        )
     return DateFormat(order, pivot, epoch1904, exchanged, tuple(unclear), certain, "; ".join(reasons))
 
 
@@ -247,18 +260,27 @@ def _order(
         against = month if declared == "day_first" else day
         if not against:
             return _Choice(declared)
-        other = "month" if declared == "day_first" else "day"
-        reason = f'of the dates with "{separator}", {against:,} can only start with the {other} (left unread)'
-        return _Choice(declared, False, reason)
+        told = (
+            text('of the dates with "{separator}", {n:count} can only start with the month (left unread)')
+            if declared == "day_first"
+            else text('of the dates with "{separator}", {n:count} can only start with the day (left unread)')
+        )
+        return _Choice(declared, False, str(told.with_values(separator=separator, n=against)))
     short_example = separator.join(("23", "05", "19"))
     year_first = _could_be_year_first(hints, separator, year)
     if year_first is True:
-        return _Choice("year_first", False, f"dates such as {short_example} are read with the year in front")
+        return _Choice(
+            "year_first", False, said("dates such as {example} are read with the year in front", example=short_example)
+        )
     if day and month:
         return _majority(separator, day, month, either)
     if day or month or separator in DEFAULT_ORDERS:
         if year_first is None and day:
-            reason = f"dates such as {short_example} are read as 23 May 2019, though the year could be in front"
+            reason = said(
+                "dates such as {example} are read as {day}, though the year could be in front",
+                example=short_example,
+                day=_day_text(date(2019, 5, 23)),
+            )
             return _Choice("day_first", False, reason)
         return _Choice("month_first" if month else "day_first")
     if not either:
@@ -266,13 +288,23 @@ def _order(
     example = hints.examples[separator]
     first, second = example // 100 % 100, example % 100
     if suggested is None:
-        reason = f"nothing tells whether {_example_text(example, separator)} starts with the day or the month"
+        reason = said(
+            "nothing tells whether {example} starts with the day or the month",
+            example=_example_text(example, separator),
+        )
         return _Choice("unclear", False, reason)
     day_number, month_number = (first, second) if suggested else (second, first)
     written_year = example // 10_000
-    month_name = format_date(date(2000, month_number, 1), "MMMM", locale="en")
+    month_name = format_date(date(2000, month_number, 1), "MMMM", locale=current().locale)
     shown_year = written_year if written_year >= 100 else full_year(written_year, year + YEARS_AHEAD)
-    reason = f"{_example_text(example, separator)} is read as {day_number} {month_name} {shown_year}, {suggested_by}"
+    reason = said(
+        "{example} is read as {day} {month} {year}, {why}",
+        example=_example_text(example, separator),
+        day=day_number,
+        month=month_name,
+        year=shown_year,
+        why=suggested_by,
+    )
     return _Choice("day_first" if suggested else "month_first", False, reason)
 
 
@@ -283,14 +315,31 @@ def _separators(hints: DateHints) -> list[str]:
 
 def _majority(separator: str, day: int, month: int, either: int) -> _Choice:
     fewer, more = sorted((day, month))
+    known = {"separator": separator, "days": day, "months": month, "either": either}
     if more < MIN_MAJORITY * fewer:
-        counts = f"{day:,} can only start with the day and {month:,} only with the month"
-        rest = f"; {either:,} could be either (left unread)" if either else ""
-        return _Choice("unclear", False, f'of the dates with "{separator}", {counts}{rest}')
-    order: Order = "day_first" if day > month else "month_first"
-    first, other = ("day", "month") if day > month else ("month", "day")
-    counts = f"{more:,} can only start with the {first} and {fewer:,} only with the {other} (left unread)"
-    return _Choice(order, False, f'of the dates with "{separator}", {counts}')
+        told = (
+            text(
+                'of the dates with "{separator}", {days:count} can only start with the day and {months:count} only '
+                "with the month; {either:count} could be either (left unread)"
+            )
+            if either
+            else text(
+                'of the dates with "{separator}", {days:count} can only start with the day and {months:count} only '
+                "with the month"
+            )
+        )
+        return _Choice("unclear", False, str(told.with_values(**known)))
+    if day > month:
+        told = text(
+            'of the dates with "{separator}", {days:count} can only start with the day and {months:count} only with '
+            "the month (left unread)"
+        )
+        return _Choice("day_first", False, str(told.with_values(**known)))
+    told = text(
+        'of the dates with "{separator}", {months:count} can only start with the month and {days:count} only with the '
+        "day (left unread)"
+    )
+    return _Choice("month_first", False, str(told.with_values(**known)))
 
 
 def _could_be_year_first(hints: DateHints, separator: str, year: int) -> bool | None:
@@ -338,6 +387,6 @@ def _example_text(example: int, separator: str) -> str:
     return separator.join((f"{first:02}", f"{second:02}", f"{year:02}"))
 
 
-def _day_text(days: int) -> str:
-    day: date = np.datetime64(days, "D").item()
-    return format_date(day, "d MMMM y", locale="en")
+def _day_text(day: date) -> str:
+    spoken = current().locale
+    return format_date(day, "d MMMM y" if spoken.language == "en" else "long", locale=spoken)

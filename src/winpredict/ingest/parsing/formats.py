@@ -13,6 +13,8 @@ from winpredict.ingest.parsing.columns import ColumnHints
 from winpredict.ingest.parsing.date_formats import DateFormat, OrderEvidence, date_format
 from winpredict.ingest.parsing.number_formats import NumberFormat, NumberHints, number_format
 from winpredict.ingest.vocabulary import language_of, vocabularies
+from winpredict.locale.language import current
+from winpredict.locale.text import said
 
 #: Canonical columns that hold money, of which three digits behind a separator are thousands rather than fractions.
 MONEY = ("amount", "unit_price", "annual_revenue")
@@ -76,7 +78,8 @@ def column_formats(
     certain = {name: date_format(of_column, declared=dates) for name, of_column in times.items()}
     day_first, by = _order_of(hints, certain)
     if day_first is None and spoken is not None:
-        day_first, by = spoken.day_first, f"as usual in {spoken.name}"
+        name = current().locale.languages.get(language, spoken.name)
+        day_first, by = spoken.day_first, said("as usual in {language}", language=name)
     formats = {
         name: date_format(of_column, declared=dates, day_first=day_first, suggested_by=by)
         for name, of_column in times.items()
@@ -102,9 +105,9 @@ def _order_of(hints: Mapping[str, ColumnHints], certain: Mapping[str, DateFormat
     orders = [order for form in certain.values() if form.certain for order in form.order.values()]
     days, months = orders.count("day_first"), orders.count("month_first")
     if days != months:
-        return days > months, "as in the other date columns"
+        return days > months, said("as in the other date columns")
     by_pairs = reduce(or_, (each.order for each in hints.values()), OrderEvidence()).is_day_first
-    return by_pairs, "since deals would else close before they were created"
+    return by_pairs, said("since deals would else close before they were created")
 
 
 def _attribute_kind(hints: ColumnHints, numbers: NumberFormat | None, dates: DateFormat | None) -> AttributeKind:

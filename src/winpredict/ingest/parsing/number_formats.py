@@ -3,10 +3,14 @@
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Literal
 
 from winpredict.ingest.parsing.currencies import has_three_decimals
+from winpredict.locale import formats
+from winpredict.locale.text import Text, said, text
 
 Separator = Literal[".", ","]
 
@@ -218,30 +222,38 @@ def _format_by_grouping(evidence: _Evidence, suggested: Separator | None) -> Num
         reason = _contradiction(evidence, chosen, chosen)
         return NumberFormat(chosen, certain=False, reason=reason, unclear=chosen)
     separator: Separator = "." if grouped["."] else ","
-    name, chosen = separator_name(separator), _other(separator)
+    chosen = _other(separator)
     # where most large numbers are not grouped, a dot in one is no clear sign of thousands
     if evidence.hints.long_integers > grouped[separator] and (suggested or ".") == separator:
+        example = evidence.example(separator, unclear=True)
         reason = (
-            f"{evidence.example(separator, unclear=True)} is not read: other amounts have no {name} between thousands"
+            said("{example} is not read: other amounts have no dot between thousands", example=example)
+            if separator == "."
+            else said("{example} is not read: other amounts have no comma between thousands", example=example)
         )
         return NumberFormat(separator, certain=False, reason=reason, unclear=separator)
-    cause = f"every amount with a {name} has exactly three digits behind it"
+    cause = (
+        text("every amount with a dot has exactly three digits behind it")
+        if separator == "."
+        else text("every amount with a comma has exactly three digits behind it")
+    )
     return NumberFormat(chosen, certain=suggested == chosen, reason=_reading(evidence, chosen, cause))
 
 
 def _format_by_suggestion(evidence: _Evidence, suggested: Separator | None) -> NumberFormat:
     """Where no cell decides and three digits can be decimals."""
     chosen: Separator = suggested or "."
-    cause = "as in the rest of the file" if suggested else "the dot is taken for the decimal separator"
+    cause = text("as in the rest of the file") if suggested else text("the dot is taken for the decimal separator")
     # 12.345 is how programs write a number
     certain = suggested == "." or (suggested is None and not evidence.unclear[","])
     return NumberFormat(chosen, certain=certain, reason=_reading(evidence, chosen, cause))
 
 
-def _reading(evidence: _Evidence, chosen: Separator, cause: str) -> str:
+def _reading(evidence: _Evidence, chosen: Separator, cause: Text) -> str:
     separator: Separator = "." if evidence.unclear["."] >= evidence.unclear[","] else ","
     example = evidence.example(separator, unclear=True)
-    return f"{example} is read as {_format_number(example, chosen)} ({cause})"
+    number = _format_number(example, chosen)
+    return said("{example} is read as {number} ({cause})", example=example, number=number, cause=cause)
 
 
 def _format_number(text: str, decimal: Separator) -> str:
@@ -257,20 +269,36 @@ def _contradiction(evidence: _Evidence, chosen: Separator, unclear: str) -> str:
     either = [
         _cells(evidence, mark, unclear=True) for mark, count in evidence.unclear.items() if count and mark in unclear
     ]
-    why = [f"cells such as {contrary} contradict that"] if contrary else []
-    why += [f"cells such as {' and '.join(either)} can mean two numbers"] if either else []
-    return f"numbers are read as in {majority}; {', and '.join(why)}: not read"
+    known = {"majority": majority, "contrary": contrary, "unclear": _joined(either)}
+    if contrary and either:
+        told = text(
+            "numbers are read as in {majority}; cells such as {contrary} contradict that, and cells such as {unclear} "
+            "can mean two numbers: not read"
+        )
+    elif contrary:
+        told = text("numbers are read as in {majority}; cells such as {contrary} contradict that: not read")
+    else:
+        told = text("numbers are read as in {majority}; cells such as {unclear} can mean two numbers: not read")
+    return str(told.with_values(**known))
 
 
 def _undecided(evidence: _Evidence) -> str:
     kinds = [_cells(evidence, mark, unclear=unclear) for unclear in (False, True) for mark in evidence.unclear]
-    listed = " and ".join(kind for kind in kinds if kind)
-    return f"nothing tells whether the dot or the comma is the decimal separator; not read: {listed}"
+    return said(
+        "nothing tells whether the dot or the comma is the decimal separator; not read: {cells}",
+        cells=_joined([kind for kind in kinds if kind]),
+    )
+
+
+def _joined(cells: Sequence[str]) -> str:
+    """Cells in a row, with the word for "and"."""
+    first, *others = cells or [""]
+    return reduce(lambda one, other: said("{one} and {other}", one=one, other=other), others, first)
 
 
 def _cells(evidence: _Evidence, separator: Separator, *, unclear: bool) -> str:
     count = (evidence.unclear if unclear else evidence.decimals)[separator]
-    return f"{evidence.example(separator, unclear=unclear)} ({count:,})" if count else ""
+    return f"{evidence.example(separator, unclear=unclear)} ({formats.count(count)})" if count else ""
 
 
 def separator_name(separator: Separator) -> str:

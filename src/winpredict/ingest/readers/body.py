@@ -1,7 +1,7 @@
 """Rows of a table sorted out: data, blank rows, repeated headers, totals and what stands below the table."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +25,7 @@ from winpredict.ingest.readers.table import (
     ledger_of,
     rows_frame,
 )
+from winpredict.locale.text import Text, said, text, texts
 from winpredict.tables.schema import text_dtype
 
 #: Causes of rows that are set aside.
@@ -134,7 +135,9 @@ class Body:
             if longest > self.limits.cell_chars:
                 name = self.shape.names[place] if place < self.columns else ""
                 longest = pc.max(pc.utf8_length(piece.table.column(place))).as_py()
-                check_cell(longest, self.limits, f"{self.where}, column {name or place + 1},")
+                check_cell(
+                    longest, self.limits, said("{where}, column {column},", where=self.where, column=name or place + 1)
+                )
 
     def _take_out_beyond(self, piece: Piece) -> None:
         """Rows with filled cells beyond the header do not fit it; where they are empty, nobody misses them."""
@@ -201,17 +204,17 @@ class Body:
             return
         piece.bad.sort(key=lambda each: each[0])
         rest, header = [], [cell for cell in self.header if cell]
-        for number, cells, text in piece.bad:
+        for number, cells, line in piece.bad:
             if not any(cleaned_text(cell)[0].strip() for cell in cells):
                 piece.ledger[BLANK] += 1
             elif [cell for cell in cells if cell] == header:
-                piece.aside.append((number, text[:_MAX_TEXT], HEADER_AGAIN))
+                piece.aside.append((number, line[:_MAX_TEXT], HEADER_AGAIN))
                 piece.ledger[REPEATED] += 1
             elif self.columns > 1 and is_totals(cells) and self._lacks_id(cells):
-                piece.aside.append((number, text[:_MAX_TEXT], ADDS_UP))
+                piece.aside.append((number, line[:_MAX_TEXT], ADDS_UP))
                 piece.ledger[FOOTER] += 1
             else:
-                rest.append((number, cells, text[:_MAX_TEXT]))
+                rest.append((number, cells, line[:_MAX_TEXT]))
         piece.bad = rest
 
     def without_footers(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -270,7 +273,7 @@ class Names:
 
     names: tuple[str, ...]
     places: tuple[int, ...]
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Text, ...] = ()
 
 
 def settled_names(header: Sequence[str], pieces: Iterable[Piece]) -> Names:
@@ -288,10 +291,21 @@ def settled_names(header: Sequence[str], pieces: Iterable[Piece]) -> Names:
     for name, places in repeated.items():
         further = [names[place] for place in places[1:] if not same[place]]
         if any(same[place] for place in places[1:]):
-            remarks.append(f"column {name} is in the file {len(places)} times, equal ones are read once")
+            remarks.append(
+                text(
+                    "column {column} is in the file {n:count} times, equal ones are read once",
+                    column=name,
+                    n=len(places),
+                )
+            )
         if further:
             remarks.append(
-                f"{len(further) + 1} columns are named {name}: the further ones are read as {', '.join(further)}"
+                text(
+                    "{n:count} columns are named {column}: the further ones are read as {names}",
+                    n=len(further) + 1,
+                    column=name,
+                    names=", ".join(further),
+                )
             )
     kept = [place for place in range(len(names)) if not same.get(place, False)]
     return Names(tuple(names[place] for place in kept), tuple(kept), tuple(remarks))
@@ -302,7 +316,7 @@ def table_of(
     names: Names,
     *,
     units: Units,
-    remarks: Sequence[str],
+    remarks: Sequence[Text | str],
     ledger: Counter[str],
     sheet: str = "",
     delimiter: str = "",
@@ -345,22 +359,42 @@ def _index(numbers: npt.NDArray[np.int64]) -> pd.Index:
     return pd.Index(numbers, name="row", dtype="int64")
 
 
-def aside_remarks(aside: Sequence[tuple[int, str, str]]) -> list[str]:
+def title_rows(number: int) -> Text:
+    """That titles stand above the header, for people."""
+    return texts("{n:count} title row above the header", "{n:count} title rows above the header", n=number)
+
+
+#: What is said of rows that were set aside, by the cause.
+_ASIDE: Mapping[str, Text] = {
+    BELOW: texts(
+        "{n:count} row set aside that is below the table: {examples}",
+        "{n:count} rows set aside that are below the table: {examples}",
+    ),
+    ADDS_UP: texts(
+        "{n:count} row set aside that adds up other rows: {examples}",
+        "{n:count} rows set aside that add up other rows: {examples}",
+    ),
+    HEADER_AGAIN: texts(
+        "{n:count} row set aside that is the header again", "{n:count} rows set aside that are the header again"
+    ),
+    EXPLAINS: texts(
+        "{n:count} row set aside that explains the header: {examples}",
+        "{n:count} rows set aside that explain the header: {examples}",
+    ),
+}
+
+
+def aside_remarks(aside: Sequence[tuple[int, str, str]]) -> list[Text]:
     """What was set aside, for people.
 
     Examples
     --------
-    >>> aside_remarks([(82, "Grand Totals (80 records)", BELOW)])
-    ['1 row set aside that is below the table: Grand Totals (80 records)']
+    >>> str(*aside_remarks([(82, "Grand Totals (80 records)", BELOW)]))
+    '1 row set aside that is below the table: Grand Totals (80 records)'
     """
     out = []
-    for cause, verb in ((BELOW, "is {}"), (ADDS_UP, "{}"), (HEADER_AGAIN, "is {}"), (EXPLAINS, "{}")):
-        texts = [text.strip(',;\t| "') for _, text, why in sorted(aside) if why == cause]
-        if texts:
-            many = len(texts) != 1
-            what = verb.format(cause)
-            if many:
-                what = what.replace("is ", "are ", 1).replace("adds up", "add up").replace("explains", "explain")
-            shown = "" if cause == HEADER_AGAIN else ": " + "; ".join(text[:60] for text in texts[:2])
-            out.append(f"{len(texts):,} row{'s' if many else ''} set aside that {what}{shown}")
+    for cause, remark in _ASIDE.items():
+        rows = [row.strip(',;\t| "') for _, row, why in sorted(aside) if why == cause]
+        if rows:
+            out.append(remark.with_values(n=len(rows), examples="; ".join(row[:60] for row in rows[:2])))
     return out

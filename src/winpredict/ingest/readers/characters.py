@@ -1,14 +1,15 @@
 """Characters that nobody sees, and bytes that are none: removed or replaced, and counted."""
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from winpredict.ingest.readers.causes import told_cause
 from winpredict.ingest.readers.encoding import BAD_BYTES
+from winpredict.locale.text import Text, texts
 from winpredict.tables.schema import text_dtype
 
 _CONTROL_CODES = "\u0001-\u0008\u000e-\u001f\u007f"
@@ -17,9 +18,10 @@ _ZERO_WIDTH_CODES = "\u200b\u2060-\u2064\ufeff"
 # joiners shape letters of some scripts and join emoji: beside plain letters and figures they do nothing
 _ASCII = "\u0020-\u007e"
 _JOINERS = "\u200c\u200d"
+NOT_TEXT = "bytes that are no text"
 #: Causes of repairs, what is looked for, and what stands in its place.
 _CLEANINGS: tuple[tuple[str, str, str], ...] = (
-    ("bytes that are no text", BAD_BYTES, "\ufffd"),
+    (NOT_TEXT, BAD_BYTES, "\ufffd"),
     ("NUL bytes", "\u0000", ""),
     ("control characters", f"[{_CONTROL_CODES}]", ""),
     ("characters that turn the direction of writing", f"[{_BIDI_CODES}]", ""),
@@ -126,31 +128,31 @@ def cleaned_frame(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[object,
     return frame, repairs
 
 
-def describe(causes: list[str], encoding: str) -> list[str]:
+def describe(causes: list[str], encoding: str) -> list[Text]:
     """What was repaired in how many cells, for people.
 
     Examples
     --------
-    >>> describe(["NUL bytes", "NUL bytes"], "UTF-8")
+    >>> [str(each) for each in describe(["NUL bytes", "NUL bytes"], "UTF-8")]
     ['NUL bytes removed from 2 cells']
     """
     by_cause: dict[str, int] = {}
     for cause in causes:
         by_cause[cause] = by_cause.get(cause, 0) + 1
-    return [_SENTENCES.get(cause, _removed)(cause, number, encoding) for cause, number in by_cause.items()]
+    return [_described(cause, number, encoding) for cause, number in by_cause.items()]
 
 
-def _cells(number: int) -> str:
-    return f"{number:,} cell{'s' if number != 1 else ''}"
-
-
-def _removed(cause: str, number: int, encoding: str) -> str:
-    return f"{cause} removed from {_cells(number)}"
-
-
-def _replaced(cause: str, number: int, encoding: str) -> str:
-    verb = "holds" if number == 1 else "hold"
-    return f"{_cells(number)} {verb} bytes that are not {encoding}, shown as \ufffd"
-
-
-_SENTENCES: dict[str, Callable[[str, int, str], str]] = {"bytes that are no text": _replaced}
+def _described(cause: str, number: int, encoding: str) -> Text:
+    if cause == NOT_TEXT:
+        return texts(
+            "{n:count} cell holds bytes that are not {encoding}, shown as \ufffd",
+            "{n:count} cells hold bytes that are not {encoding}, shown as \ufffd",
+            n=number,
+            encoding=encoding,
+        )
+    return texts(
+        "{cause} removed from {n:count} cell",
+        "{cause} removed from {n:count} cells",
+        n=number,
+        cause=told_cause(cause),
+    )

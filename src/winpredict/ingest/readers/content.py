@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 
 from winpredict.errors import InputFileError
 from winpredict.ingest.readers.limits import Budget
+from winpredict.locale.text import text
 
 #: Errors of damaged packed data.
 UNPACKING_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
@@ -102,7 +103,12 @@ def unpacked(content: Content, suffix: str, budget: Budget, where: str) -> Conte
     except UNPACKING_ERRORS as error:
         kind = {".gz": "gzip", ".bz2": "bzip2"}[suffix]
         raise InputFileError(
-            f"{where} cannot be read: its {kind} data are damaged ({error}); export or copy it again"
+            text(
+                "{where} cannot be read: its {kind} data are damaged ({error}); export or copy it again",
+                where=where,
+                kind=kind,
+                error=error,
+            )
         ) from None
 
 

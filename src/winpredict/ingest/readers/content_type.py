@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from winpredict.ingest.readers.content import Content
+from winpredict.locale.text import Text, text
 
 Kind = Literal[
     "text", "json", "parquet", "xlsx", "xlsb", "xls", "ods", "html", "zip", "gzip", "bzip2", "refused"
@@ -32,47 +33,55 @@ KIND_BY_SUFFIX: dict[str, Kind] = {
 WORKBOOKS = ("xlsx", "xlsb", "xls", "ods")
 PACKED_SUFFIXES = (".gz", ".bz2")
 
-NAMES: dict[Kind, str] = {
-    "text": "delimited text",
-    "json": "JSON",
-    "parquet": "a Parquet file",
-    "xlsx": "an Excel workbook (.xlsx)",
-    "xlsb": "a binary Excel workbook (.xlsb)",
-    "xls": "an old Excel workbook (.xls)",
-    "ods": "an OpenDocument spreadsheet (.ods)",
-    "html": "an HTML table",
-    "zip": "a zip",
-    "gzip": "gzip data",
-    "bzip2": "bzip2 data",
+NAMES: dict[Kind, Text] = {
+    "text": text("delimited text"),
+    "json": text("JSON"),
+    "parquet": text("a Parquet file"),
+    "xlsx": text("an Excel workbook (.xlsx)"),
+    "xlsb": text("a binary Excel workbook (.xlsb)"),
+    "xls": text("an old Excel workbook (.xls)"),
+    "ods": text("an OpenDocument spreadsheet (.ods)"),
+    "html": text("an HTML table"),
+    "zip": text("a zip"),
+    "gzip": text("gzip data"),
+    "bzip2": text("bzip2 data"),
 }
 
-_SAVE_AS_CSV = "open it in the program that wrote it and save it as .csv or .xlsx"
-_EXPORT_AGAIN = "export the records as .csv or .xlsx"
+_SAVE_AS_CSV = text("open it in the program that wrote it and save it as .csv or .xlsx")
+_EXPORT_AGAIN = text("export the records as .csv or .xlsx")
 #: First bytes of files that hold no table that can be read, what they are, and what to do.
-_REFUSED: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x89PNG", "a picture (PNG)", _EXPORT_AGAIN),
-    (b"\xff\xd8\xff", "a picture (JPEG)", _EXPORT_AGAIN),
-    (b"GIF8", "a picture (GIF)", _EXPORT_AGAIN),
-    (b"II*\x00", "a picture (TIFF)", _EXPORT_AGAIN),
-    (b"MM\x00*", "a picture (TIFF)", _EXPORT_AGAIN),
-    (b"RIFF", "a picture, sound or film", _EXPORT_AGAIN),
-    (b"%PDF", "a PDF", _EXPORT_AGAIN),
-    (b"\x7fELF", "a program", _EXPORT_AGAIN),
-    (b"MZ\x90\x00", "a program", _EXPORT_AGAIN),
-    (b"{\\rtf", "a text document (RTF)", _SAVE_AS_CSV),
-    (b"SQLite format 3\x00", "an SQLite database", "export its tables as .csv"),
-    (b"\xfd7zXZ\x00", "packed with xz", "unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "packed with Zstandard", "unpack it first"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it first, or pack it as .zip"),
-    (b"Rar!\x1a\x07", "a RAR archive", "unpack it first, or pack it as .zip"),
-    (b"\x1f\x9d", "packed with compress", "unpack it first"),
-    (b"ARROW1\x00\x00", "an Arrow file", "save it as .parquet"),
-    (b"FEA1", "a Feather file", "save it as .parquet"),
-    (b"ORC", "an ORC file", "save it as .parquet"),
-    (b"Obj\x01", "an Avro file", "save it as .parquet"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "save it as .parquet"),
-    (b"\x80\x04\x95", "a Python pickle", "save it as .parquet; pickles are never opened, since they can run programs"),
-    (b"\x80\x05\x95", "a Python pickle", "save it as .parquet; pickles are never opened, since they can run programs"),
+_REFUSED: tuple[tuple[bytes, Text, Text], ...] = (
+    (b"\x89PNG", text("a picture (PNG)"), _EXPORT_AGAIN),
+    (b"\xff\xd8\xff", text("a picture (JPEG)"), _EXPORT_AGAIN),
+    (b"GIF8", text("a picture (GIF)"), _EXPORT_AGAIN),
+    (b"II*\x00", text("a picture (TIFF)"), _EXPORT_AGAIN),
+    (b"MM\x00*", text("a picture (TIFF)"), _EXPORT_AGAIN),
+    (b"RIFF", text("a picture, sound or film"), _EXPORT_AGAIN),
+    (b"%PDF", text("a PDF"), _EXPORT_AGAIN),
+    (b"\x7fELF", text("a program"), _EXPORT_AGAIN),
+    (b"MZ\x90\x00", text("a program"), _EXPORT_AGAIN),
+    (b"{\\rtf", text("a text document (RTF)"), _SAVE_AS_CSV),
+    (b"SQLite format 3\x00", text("an SQLite database"), text("export its tables as .csv")),
+    (b"\xfd7zXZ\x00", text("packed with xz"), text("unpack it first")),
+    (b"\x28\xb5\x2f\xfd", text("packed with Zstandard"), text("unpack it first")),
+    (b"7z\xbc\xaf\x27\x1c", text("a 7z archive"), text("unpack it first, or pack it as .zip")),
+    (b"Rar!\x1a\x07", text("a RAR archive"), text("unpack it first, or pack it as .zip")),
+    (b"\x1f\x9d", text("packed with compress"), text("unpack it first")),
+    (b"ARROW1\x00\x00", text("an Arrow file"), text("save it as .parquet")),
+    (b"FEA1", text("a Feather file"), text("save it as .parquet")),
+    (b"ORC", text("an ORC file"), text("save it as .parquet")),
+    (b"Obj\x01", text("an Avro file"), text("save it as .parquet")),
+    (b"\x89HDF\r\n\x1a\n", text("an HDF5 file"), text("save it as .parquet")),
+    (
+        b"\x80\x04\x95",
+        text("a Python pickle"),
+        text("save it as .parquet; pickles are never opened, since they can run programs"),
+    ),
+    (
+        b"\x80\x05\x95",
+        text("a Python pickle"),
+        text("save it as .parquet; pickles are never opened, since they can run programs"),
+    ),
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HTML = re.compile(rb"<(?:!doctype html|html|head|body|table|meta|div|style)\b", re.IGNORECASE)
@@ -86,15 +95,15 @@ class ContentType:
     ----------
     kind : str
         One of `KIND_BY_SUFFIX`, html, zip, gzip, bzip2, or refused.
-    name : str
+    name : Text
         What it is, for people.
-    advice : str
+    advice : Text
         What to do where it is refused.
     """
 
     kind: Kind
-    name: str
-    advice: str = ""
+    name: Text
+    advice: Text | None = None
 
 
 def content_type(content: Content, suffix: str = "") -> ContentType:
@@ -113,7 +122,7 @@ def content_type(content: Content, suffix: str = "") -> ContentType:
     Examples
     --------
     >>> import io
-    >>> content_type(Content(io.BytesIO(b"%PDF-1.7"), 8), ".csv").name
+    >>> str(content_type(Content(io.BytesIO(b"%PDF-1.7"), 8), ".csv").name)
     'a PDF'
     >>> content_type(Content(io.BytesIO(b'{"id": 1}'), 9), ".csv").kind
     'json'
@@ -133,7 +142,7 @@ def content_type(content: Content, suffix: str = "") -> ContentType:
     if re.match(rb"BZh[1-9]1AY&SY", head):
         return _of("bzip2")
     if head[257:262] == b"ustar":
-        return ContentType("refused", "a tar archive", "unpack it first, or pack it as .zip")
+        return ContentType("refused", text("a tar archive"), text("unpack it first, or pack it as .zip"))
     return _of_text(head, suffix)
 
 
@@ -156,12 +165,12 @@ def _zipped(content: Content) -> ContentType:
     if kind.startswith(b"application/vnd.oasis.opendocument"):
         if b"spreadsheet" in kind:
             return _of("ods")
-        return ContentType("refused", "an OpenDocument text or drawing", _SAVE_AS_CSV)
-    for folder, name in (("word/", "a Word document"), ("ppt/", "a PowerPoint presentation")):
+        return ContentType("refused", text("an OpenDocument text or drawing"), _SAVE_AS_CSV)
+    for folder, name in (("word/", text("a Word document")), ("ppt/", text("a PowerPoint presentation"))):
         if any(each.startswith(folder) for each in names) and "[Content_Types].xml" in names:
             return ContentType("refused", name, _EXPORT_AGAIN)
     if "Index/Document.iwa" in names:
-        return ContentType("refused", "a Numbers, Pages or Keynote document", _SAVE_AS_CSV)
+        return ContentType("refused", text("a Numbers, Pages or Keynote document"), _SAVE_AS_CSV)
     if "[Content_Types].xml" in names and any(each.startswith("xl/") for each in names):
         return _of("xlsx")
     return _of("zip")
@@ -175,12 +184,12 @@ def _ole(content: Content) -> ContentType:
         return name.encode("utf-16-le") in whole
 
     if holds("EncryptedPackage") or holds("EncryptionInfo"):
-        return ContentType("refused", "a workbook with a password", "save it without one")
+        return ContentType("refused", text("a workbook with a password"), text("save it without one"))
     if holds("Workbook") or holds("Book"):
         return _of("xls")
     if holds("WordDocument"):
-        return ContentType("refused", "a Word document", _EXPORT_AGAIN)
-    return ContentType("refused", "an old Office file without a workbook", _SAVE_AS_CSV)
+        return ContentType("refused", text("a Word document"), _EXPORT_AGAIN)
+    return ContentType("refused", text("an old Office file without a workbook"), _SAVE_AS_CSV)
 
 
 def _of_text(head: bytes, suffix: str) -> ContentType:
@@ -191,9 +200,9 @@ def _of_text(head: bytes, suffix: str) -> ContentType:
         if _HTML.search(first[:4096]):
             return _of("html")
         if b"urn:schemas-microsoft-com:office:spreadsheet" in first[:4096]:
-            return ContentType("refused", "an XML spreadsheet of Excel 2003", _SAVE_AS_CSV)
+            return ContentType("refused", text("an XML spreadsheet of Excel 2003"), _SAVE_AS_CSV)
         if first.startswith(b"<?xml"):
-            return ContentType("refused", "an XML file", _EXPORT_AGAIN)
+            return ContentType("refused", text("an XML file"), _EXPORT_AGAIN)
     if KIND_BY_SUFFIX.get(suffix) == "json" or _begins_json(first):
         return _of("json")
     return _of("text")

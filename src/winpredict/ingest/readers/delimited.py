@@ -21,8 +21,9 @@ from winpredict.ingest.readers.body import (
     columns_of,
     settled_names,
     table_of,
+    title_rows,
 )
-from winpredict.ingest.readers.characters import describe, needs_cleaning
+from winpredict.ingest.readers.characters import NOT_TEXT, describe, needs_cleaning
 from winpredict.ingest.readers.content import Content, temporary
 from winpredict.ingest.readers.encoding import BAD_BYTES, Encoding, encoding_of, marked, utf8
 from winpredict.ingest.readers.limits import MAX_MISFITS, Budget, check_columns
@@ -37,14 +38,16 @@ from winpredict.ingest.readers.lines import (
 )
 from winpredict.ingest.readers.shape import SAMPLE_RECORDS, Shape, fits_kinds, shape_of
 from winpredict.ingest.readers.table import BLANK, COMMENTS, HEADER, INSIDE, SECOND_HEADER, TITLES, Table
+from winpredict.locale.text import Text, text, texts
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t ]*', re.IGNORECASE)
-_DELIMITER_NAMES = {
-    ";": "columns separated by semicolons",
-    "\t": "columns separated by tabs",
-    "|": "columns separated by vertical bars",
+_DELIMITER_REMARKS = {
+    ";": text("columns separated by semicolons"),
+    "\t": text("columns separated by tabs"),
+    "|": text("columns separated by vertical bars"),
 }
+_WRAPPED = text("every line was in quotation marks")
 _BLOCK_BYTES = 8 * 2**20
 #: A line longer than this is no line of a table.
 _MAX_LINE_BYTES = 64 * 2**20
@@ -73,7 +76,7 @@ class _Layout:
     data_line: int
     data_record: int
     ledger: Counter[str]
-    remarks: tuple[str, ...]
+    remarks: tuple[Text, ...]
     rows: int
     steady: float
     aside: tuple[tuple[int, str, str], ...] = ()
@@ -128,7 +131,7 @@ def read_delimited(
         if must_be_table and not (layout.shape.is_table and layout.rows > 1 and layout.steady >= _STEADY):
             return
         if wrapped:
-            layout = replace(layout, remarks=("every line was in quotation marks", *layout.remarks))
+            layout = replace(layout, remarks=(_WRAPPED, *layout.remarks))
         yield from _Reader(text, where, budget, layout, known, part_bytes).tables()
     finally:
         if text is not content:
@@ -222,9 +225,7 @@ def _layout(text: Content, where: str) -> _Layout:
     remarks = _layout_remarks(delimiter, shape, ledger, start)
     header = tuple(records[shape.header].cells)
     repairs = tuple(
-        (start + shape.header + 1, column, "bytes that are no text")
-        for column, cell in enumerate(header)
-        if BAD_BYTES in cell
+        (start + shape.header + 1, column, NOT_TEXT) for column, cell in enumerate(header) if BAD_BYTES in cell
     )
     next_line = records[place].line + records[place].lines
     below = [len(record.cells) for record in records[place + 1 :] if record.cells]
@@ -243,18 +244,22 @@ def _layout(text: Content, where: str) -> _Layout:
     )
 
 
-def _layout_remarks(delimiter: str, shape: Shape, ledger: Counter[str], separator_lines: int) -> list[str]:
-    remarks = []
+def _layout_remarks(delimiter: str, shape: Shape, ledger: Counter[str], separator_lines: int) -> list[Text]:
+    remarks: list[Text] = []
     if delimiter != ",":
-        remarks.append(_DELIMITER_NAMES.get(delimiter, f"columns separated by {delimiter!r}"))
-    for kind, name in ((TITLES, "title row"), (COMMENTS, "comment line")):
-        number = ledger[kind] - (separator_lines if kind == COMMENTS else 0)
-        if number:
-            remarks.append(f"{number} {name}{'s' if number != 1 else ''} above the header")
+        other = text("columns separated by {delimiter!r}", delimiter=delimiter)
+        remarks.append(_DELIMITER_REMARKS.get(delimiter, other))
+    if ledger[TITLES]:
+        remarks.append(title_rows(ledger[TITLES]))
+    comments = ledger[COMMENTS] - separator_lines
+    if comments:
+        remarks.append(
+            texts("{n:count} comment line above the header", "{n:count} comment lines above the header", n=comments)
+        )
     if shape.second_header:
-        remarks.append("a second header row below the first")
+        remarks.append(text("a second header row below the first"))
     if shape.width > len(shape.names):
-        remarks.append("rows end with an empty cell more than the header has")
+        remarks.append(text("rows end with an empty cell more than the header has"))
     return remarks
 
 
@@ -344,7 +349,7 @@ class _Reader:
         """The table, whole or in parts."""
         layout = self.layout
         plain = [] if self.encoding.codec == "utf-8" else [self.encoding.name]
-        remarks = [*plain, *layout.remarks]
+        remarks: list[Text | str] = [*plain, *layout.remarks]
         if self.part_bytes is None:
             pieces = [*self._all_pieces()]
             names = settled_names(layout.shape.names, pieces)
@@ -366,7 +371,9 @@ class _Reader:
         assert ahead is not None
         yield self._table([ahead], names, [*remarks, *self._row_remarks(told)], ledger)
 
-    def _table(self, pieces: Sequence[Piece], names: Names, remarks: Sequence[str], ledger: Counter[str]) -> Table:
+    def _table(
+        self, pieces: Sequence[Piece], names: Names, remarks: Sequence[Text | str], ledger: Counter[str]
+    ) -> Table:
         first = ledger is self.layout.ledger
         return table_of(
             pieces,
@@ -380,22 +387,45 @@ class _Reader:
             repairs=self.layout.repairs if first else (),
         )
 
-    def _row_remarks(self, pieces: Sequence[Piece]) -> list[str]:
+    def _row_remarks(self, pieces: Sequence[Piece]) -> list[Text]:
         causes = [cause for _, _, cause in self.layout.repairs]
         causes += [cause for piece in pieces for _, _, cause in piece.repairs]
         stray = causes.count(STRAY_QUOTE)
-        marks = [text for piece in pieces for _, _, text in piece.bad if text.count('"') % 2]
+        marks = [line for piece in pieces for _, _, line in piece.bad if line.count('"') % 2]
         remarks = [*aside_remarks([*self.layout.aside, *(each for piece in pieces for each in piece.aside)])]
         remarks += describe([cause for cause in causes if cause != STRAY_QUOTE], self.encoding.name)
         if stray:
-            lines = "1 line has" if stray == 1 else f"{stray:,} lines have"
-            remarks.append(f"{lines} a quotation mark that is never closed, which was removed")
+            remarks.append(
+                texts(
+                    "{n:count} line has a quotation mark that is never closed, which was removed",
+                    "{n:count} lines have a quotation mark that is never closed, which was removed",
+                    n=stray,
+                )
+            )
         if marks:
-            remarks.append(f"{len(marks):,} unreadable line(s) have a quotation mark that is never closed")
+            remarks.append(
+                texts(
+                    "{n:count} unreadable line has a quotation mark that is never closed",
+                    "{n:count} unreadable lines have a quotation mark that is never closed",
+                    n=len(marks),
+                )
+            )
         if self.trimmed:
-            remarks.append(f"{self.trimmed:,} row(s) end with empty cells more than the header has")
+            remarks.append(
+                texts(
+                    "{n:count} row ends with empty cells more than the header has",
+                    "{n:count} rows end with empty cells more than the header has",
+                    n=self.trimmed,
+                )
+            )
         if self.padded:
-            remarks.append(f"{self.padded:,} rows lack their last cells, which are taken as empty")
+            remarks.append(
+                texts(
+                    "{n:count} row lacks its last cells, which are taken as empty",
+                    "{n:count} rows lack their last cells, which are taken as empty",
+                    n=self.padded,
+                )
+            )
         return remarks
 
     def _all_pieces(self) -> Iterator[Piece]:
@@ -418,7 +448,11 @@ class _Reader:
                 size *= 2
                 if size > _MAX_LINE_BYTES:
                     raise InputFileError(
-                        f"{self.where} has a line of more than {_MAX_LINE_BYTES // 2**20} MB; is it really a table?"
+                        text(
+                            "{where} has a line of more than {max_line_bytes} MB; is it really a table?",
+                            where=self.where,
+                            max_line_bytes=_MAX_LINE_BYTES // 2**20,
+                        )
                     )
                 continue
             piece, block = self._piece(raw, number, final=final)
@@ -485,8 +519,15 @@ class _Reader:
             if len(bad) > most:
                 shown = ", ".join(self.layout.shape.names[:4])
                 raise InputFileError(
-                    f"{self.where}: {len(bad):,} of the first {block.filled:,} lines do not fit the header of "
-                    f"{len(self.layout.shape.names)} columns ({shown}, ...); is it one table with one header?"
+                    text(
+                        "{where}: {n:count} of the first {filled:count} lines do not fit the header of {columns} "
+                        "columns ({shown}, ...); is it one table with one header?",
+                        where=self.where,
+                        n=len(bad),
+                        filled=block.filled,
+                        columns=len(self.layout.shape.names),
+                        shown=shown,
+                    )
                 ) from None
             return None
         return (table, bad) if table.num_rows + len(bad) == block.filled else None
@@ -548,7 +589,7 @@ class _Reader:
             return len(cells) in shape.short_widths and fits_kinds(cells, shape.kinds)
 
         good: list[tuple[int, list[str]]] = []
-        for number, cells, text in piece.bad:
+        for number, cells, record in piece.bad:
             if len(cells) >= columns and any(cells) and not any(cells[columns:]):
                 self.trimmed += len(cells) > columns
             elif lacks_empty_cells(cells) and all(
@@ -557,7 +598,7 @@ class _Reader:
                 self.padded += 1
             else:
                 continue
-            raw, is_open = split_record(text, self.layout.delimiter)
+            raw, is_open = split_record(record, self.layout.delimiter)
             good.append((number, cells if is_open else raw))
         if not good:
             return

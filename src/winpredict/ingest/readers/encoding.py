@@ -11,6 +11,7 @@ import numpy as np
 
 from winpredict.errors import InputFileError
 from winpredict.ingest.readers.content import Content, temporary
+from winpredict.locale.text import text
 
 #: Stands for bytes that are no character, until they are counted; no text has it, since Unicode keeps it unused.
 BAD_BYTES = "\ufdd0"
@@ -215,8 +216,12 @@ def _declared(name: str, where: str) -> Encoding:
             raise LookupError
     except LookupError:
         raise InputFileError(
-            f"{where}: {name!r} is not an encoding; name one such as utf-8, cp1252, cp1251 or shift_jis, "
-            "or leave it out"
+            text(
+                "{where}: {name!r} is not an encoding; name one such as utf-8, cp1252, cp1251 or shift_jis, or "
+                "leave it out",
+                where=where,
+                name=name,
+            )
         ) from None
     canonical = codec.name.replace("_sig", "").replace("-sig", "")
     return Encoding(canonical, bad_bytes=canonical == "utf-8")
@@ -280,7 +285,10 @@ def _refuse_binary(head: bytes, where: str) -> None:
     controls = np.count_nonzero(codes < 32) - sum(head.count(each) for each in (b"\x00", b"\t", b"\n", b"\r"))
     if controls > _MAX_CONTROLS * len(head):
         raise InputFileError(
-            f"{where} cannot be read: it is not text but binary data of an unknown kind; export it as .csv or .xlsx"
+            text(
+                "{where} cannot be read: it is not text but binary data of an unknown kind; export it as .csv or .xlsx",
+                where=where,
+            )
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from winpredict.errors import InputFileError
 from winpredict.ingest.readers.content import Content
 from winpredict.ingest.readers.encoding import encoding_of, text_of
+from winpredict.locale.text import said
 
 _MAX_SPAN = 200
 
@@ -33,18 +34,26 @@ def html_rows(content: Content, where: str, encoding: str | None = None) -> Iter
         from lxml import etree, html
     except ImportError:
         raise InputFileError(
-            f"{where} is an HTML table, whatever its ending; open it in Excel and save it as .xlsx or .csv "
-            "(or install lxml, with which it is read)"
+            said(
+                "{where} is an HTML table, whatever its ending; open it in Excel and save it as .xlsx or .csv "
+                "(or install lxml, with which it is read)",
+                where=where,
+            )
         ) from None
     text = text_of(content, encoding_of(content, where, encoding))
     try:
         # bytes, since lxml refuses texts that declare an encoding of their own
         root = html.document_fromstring(text.encode("utf-8", "replace"), parser=html.HTMLParser(encoding="utf-8"))
     except (etree.LxmlError, ValueError) as error:
-        raise InputFileError(f"{where} cannot be read as HTML: {error}; save it as .xlsx or .csv") from None
+        raise InputFileError(
+            said("{where} cannot be read as HTML: {error}; save it as .xlsx or .csv", where=where, error=error)
+        ) from None
     if root.find(".//table") is None:
         raise InputFileError(
-            f"{where} cannot be read: it is an HTML page without a table, such as one to sign in; export it again"
+            said(
+                "{where} cannot be read: it is an HTML page without a table, such as one to sign in; export it again",
+                where=where,
+            )
         )
     for table in root.iter("table"):
         if next(table.iterancestors("table"), None) is None:

@@ -14,6 +14,7 @@ from winpredict.ingest.readers.content import Content
 from winpredict.ingest.readers.encoding import encoding_of, text_of
 from winpredict.ingest.readers.limits import MAX_MISFITS, Budget, check_cell, check_columns
 from winpredict.ingest.readers.table import RECORDS, UNREADABLE, Table, ledger_of, rows_frame
+from winpredict.locale.text import Text, said, texts
 
 #: Names under which an API puts the list of its records.
 _LISTS = ("results", "data", "records", "value", "items")
@@ -66,15 +67,29 @@ def read_json(content: Content, where: str, budget: Budget, *, encoding: str | N
         records, bad, deep = _parsed(text, where, budget.limits)
     except _MisfitsError:
         raise InputFileError(
-            f"{where}: more than {MAX_MISFITS:,} records are no JSON objects, and fewer are; one object a line is "
-            "expected, or a list of objects"
+            said(
+                "{where}: more than {max_misfits:count} records are no JSON objects, and fewer are; one object "
+                "a line is expected, or a list of objects",
+                where=where,
+                max_misfits=MAX_MISFITS,
+            )
         ) from None
     if not records:
-        deeper = (
-            f"; {deep} are nested deeper than {budget.limits.nesting} levels (input_limits.nesting)" if deep else ""
-        )
+        if deep:
+            raise InputFileError(
+                said(
+                    "{where} holds no JSON objects; {n:count} are nested deeper than {levels:count} levels "
+                    "(input_limits.nesting); one object a line is expected, or a list of objects",
+                    where=where,
+                    n=deep,
+                    levels=budget.limits.nesting,
+                )
+            )
         raise InputFileError(
-            f"{where} holds no JSON objects{deeper}; one object a line is expected, or a list of objects"
+            said(
+                "{where} holds no JSON objects; one object a line is expected, or a list of objects",
+                where=where,
+            )
         )
     _check(records, where, budget)
     frame = pd.json_normalize([record for _, record in records])
@@ -82,11 +97,24 @@ def read_json(content: Content, where: str, budget: Budget, *, encoding: str | N
     frame, repairs = cleaned_frame(frame)
     names = [cause for _, _, cause in repairs]
     plain = [] if known.codec == "utf-8" else [known.name]
-    remarks = [*plain, *describe(names, known.name)]
+    remarks: list[Text | str] = [*plain, *describe(names, known.name)]
     if bad:
-        remarks.append(f"{len(bad):,} record(s) cannot be read as JSON objects")
+        remarks.append(
+            texts(
+                "{n:count} record cannot be read as a JSON object",
+                "{n:count} records cannot be read as JSON objects",
+                n=len(bad),
+            )
+        )
     if deep:
-        remarks.append(f"{deep:,} of them nested deeper than {budget.limits.nesting} levels (input_limits.nesting)")
+        remarks.append(
+            texts(
+                "{n:count} of them nested deeper than {levels:count} levels (input_limits.nesting)",
+                "{n:count} of them nested deeper than {levels:count} levels (input_limits.nesting)",
+                n=deep,
+                levels=budget.limits.nesting,
+            )
+        )
     causes = [
         (row, column, f"bytes that are not {known.name}" if cause.startswith("bytes") else cause)
         for row, column, cause in repairs
@@ -153,8 +181,12 @@ def _parsed(text: str, where: str, limits: InputLimits) -> tuple[_Records, _Bad,
         if "\n" in text.strip() and text.lstrip().startswith("{"):
             return _of_lines(text, where, limits)
         raise InputFileError(
-            f"{where} is nested deeper than {limits.nesting} levels (input_limits.nesting); export flat records, "
-            "one object each"
+            said(
+                "{where} is nested deeper than {nesting} levels (input_limits.nesting); export flat records, "
+                "one object each",
+                where=where,
+                nesting=limits.nesting,
+            )
         ) from None
     return _sorted(list(enumerate(_elements(whole), start=1)), limits)
 
@@ -261,7 +293,9 @@ def _of_lines(text: str, where: str, limits: InputLimits) -> tuple[_Records, _Ba
         if text.lstrip().startswith("{"):
             return _one_after_the_other(text, where, limits)
         if broken and text.lstrip().startswith("["):
-            raise InputFileError(f"{where} cannot be read: it is a JSON list that is cut or broken; export it again")
+            raise InputFileError(
+                said("{where} cannot be read: it is a JSON list that is cut or broken; export it again", where=where)
+            )
         return [], [], deep
     return records, bad, deep
 

@@ -2,6 +2,7 @@
 
 from winpredict.config import InputLimits
 from winpredict.errors import InputFileError
+from winpredict.locale.text import text
 
 _MB = 2**20
 #: What does not fit is kept one by one up to this number of lines or records; beyond, most of them must fit.
@@ -50,9 +51,11 @@ class Budget:
         absolute = limits.unpacked_mb * _MB
         self.most = int(min(by_ratio, absolute))
         self._reason = (
-            "the limit input_limits.unpacked_mb"
+            text("the limit input_limits.unpacked_mb")
             if absolute <= by_ratio
-            else f"more than {limits.unpacked_ratio:g} times its size (input_limits.unpacked_ratio)"
+            else text(
+                "more than {ratio} times its size (input_limits.unpacked_ratio)", ratio=f"{limits.unpacked_ratio:g}"
+            )
         )
         self._used = 0
 
@@ -67,8 +70,13 @@ class Budget:
         self._used += count
         if self._used > self.most:
             raise InputFileError(
-                f"{self.where} unpacks to more than {self.most / _MB:,.0f} MB, which is {self._reason}; "
-                "unpack it yourself and import the folder, or raise the limit"
+                text(
+                    "{where} unpacks to more than {most} MB, which is {reason}; unpack it yourself and import "
+                    "the folder, or raise the limit",
+                    where=self.where,
+                    most=f"{self.most / _MB:,.0f}",
+                    reason=self._reason,
+                )
             )
 
     def check_memory(self, count: int, where: str) -> None:
@@ -80,9 +88,15 @@ class Budget:
         """
         if self._used and count > _MEMORY_PER_BYTE * self.most:
             raise InputFileError(
-                f"{where} unpacks to values of about {count / _MB:,.0f} MB, more than {_MEMORY_PER_BYTE} times the "
-                f"{self.most / _MB:,.0f} MB that a file of its size may unpack to (input_limits.unpacked_ratio and "
-                "unpacked_free_mb); unpack it yourself and import the folder, or raise the limits"
+                text(
+                    "{where} unpacks to values of about {count} MB, more than {memory_per_byte} times the "
+                    "{most} MB that a file of its size may unpack to (input_limits.unpacked_ratio and "
+                    "unpacked_free_mb); unpack it yourself and import the folder, or raise the limits",
+                    where=where,
+                    count=f"{count / _MB:,.0f}",
+                    memory_per_byte=_MEMORY_PER_BYTE,
+                    most=f"{self.most / _MB:,.0f}",
+                )
             )
 
     def check_text(self, count: int, where: str) -> None:
@@ -94,9 +108,14 @@ class Budget:
         """
         if count > self.most:
             raise InputFileError(
-                f"{where} holds {count / _MB:,.0f} MB of text, more than the {self.most / _MB:,.0f} MB that a file of "
-                "its size may unpack to (input_limits.unpacked_ratio and unpacked_free_mb); leave out columns, or "
-                "raise the limits"
+                text(
+                    "{where} holds {count} MB of text, more than the {most} MB that a file of its size may "
+                    "unpack to (input_limits.unpacked_ratio and unpacked_free_mb); leave out columns, or raise "
+                    "the limits",
+                    where=where,
+                    count=f"{count / _MB:,.0f}",
+                    most=f"{self.most / _MB:,.0f}",
+                )
             )
 
     def check_cells(self, rows: int, columns: int, where: str) -> None:
@@ -108,8 +127,14 @@ class Budget:
         """
         if rows * columns > self.cells:
             raise InputFileError(
-                f"{where} has {rows:,} rows of {columns:,} columns, more than {self.cells:,} cells "
-                "(input_limits.cells) for a file of its size; leave out columns, or raise the limit"
+                text(
+                    "{where} has {rows:count} rows of {columns:count} columns, more than {cells:count} cells "
+                    "(input_limits.cells) for a file of its size; leave out columns, or raise the limit",
+                    where=where,
+                    rows=rows,
+                    columns=columns,
+                    cells=self.cells,
+                )
             )
 
 
@@ -122,8 +147,13 @@ def check_columns(count: int, limits: InputLimits, where: str) -> None:
     """
     if count > limits.columns:
         raise InputFileError(
-            f"{where} has {count:,} columns, more than {limits.columns:,} (input_limits.columns); "
-            "export fewer columns, or raise the limit"
+            text(
+                "{where} has {count:count} columns, more than {columns:count} (input_limits.columns); export "
+                "fewer columns, or raise the limit",
+                where=where,
+                count=count,
+                columns=limits.columns,
+            )
         )
 
 
@@ -136,6 +166,11 @@ def check_cell(length: int, limits: InputLimits, where: str) -> None:
     """
     if length > limits.cell_chars:
         raise InputFileError(
-            f"{where} holds {length:,} characters in one cell, more than {limits.cell_chars:,} "
-            "(input_limits.cell_chars); shorten it or leave its column out, or raise the limit"
+            text(
+                "{where} holds {length:count} characters in one cell, more than {cell_chars:count} "
+                "(input_limits.cell_chars); shorten it or leave its column out, or raise the limit",
+                where=where,
+                length=length,
+                cell_chars=limits.cell_chars,
+            )
         )

@@ -14,6 +14,7 @@ from winpredict.ingest.readers.content import Content
 from winpredict.ingest.readers.limits import Budget, check_cell, check_columns
 from winpredict.ingest.readers.shape import named
 from winpredict.ingest.readers.table import RECORDS, Table, ledger_of, rows_frame
+from winpredict.locale.text import Text, said, text
 from winpredict.tables.schema import text_dtype
 
 #: In larger files than this the texts are not compared with the size of the file.
@@ -78,17 +79,23 @@ def read_parquet(content: Content, where: str, budget: Budget, *, part_rows: int
         raise
     except Exception as error:  # the library's errors are of many families, those of damaged files among them
         raise InputFileError(
-            f"{where} cannot be read: {str(error)[:300]}; is it really a Parquet file? Export or copy it again"
+            text(
+                "{where} cannot be read: {error}; is it really a Parquet file? Export or copy it again",
+                where=where,
+                error=str(error)[:300],
+            )
         ) from None
 
 
 def _table(frame: pd.DataFrame, start: int, where: str, budget: Budget, *, odd: bool) -> Table:
     frame.index = pd.RangeIndex(start, start + len(frame), name="row")
-    remarks: list[str] = []
+    remarks: list[Text] = []
     if not frame.columns.is_unique:
         names, repeated = named([str(name) for name in frame.columns])
         frame.columns = pd.Index(names)
-        remarks.append(f"several columns are named {', '.join(repeated)}: the further ones are numbered")
+        remarks.append(
+            text("several columns are named {names}: the further ones are numbered", names=", ".join(repeated))
+        )
     repairs: list[tuple[Any, str, str]] = []
     if odd:
         frame, repairs = cleaned_frame(frame)
@@ -124,12 +131,19 @@ def _refuse_huge_texts(file: pq.ParquetFile, content: Content, where: str, budge
             if not pa.types.is_dictionary(column.type) or not len(column.dictionary):
                 continue
             lengths = pc.binary_length(column.dictionary)
-            check_cell(pc.max(lengths).as_py() or 0, budget.limits, f"{where}, column {name},")
+            check_cell(
+                pc.max(lengths).as_py() or 0, budget.limits, said("{where}, column {column},", where=where, column=name)
+            )
             total += pc.sum(lengths.take(column.indices)).as_py() or 0
         if total > most:
             raise InputFileError(
-                f"{where} holds more than {most / 2**20:,.0f} MB of text, more than {_BYTES_PER_BYTE} times its size; "
-                "leave out columns, or split it"
+                text(
+                    "{where} holds more than {most} MB of text, more than {bytes_per_byte} times its size; "
+                    "leave out columns, or split it",
+                    where=where,
+                    most=f"{most / 2**20:,.0f}",
+                    bytes_per_byte=_BYTES_PER_BYTE,
+                )
             )
 
 

@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from winpredict.errors import InputFileError
 from winpredict.ingest.readers.encoding import BAD_BYTES
 from winpredict.ingest.vocabulary.loading import plain, vocabularies
+from winpredict.locale.text import text
 
 #: Records at the start of a file by which its shape is told.
 SAMPLE_RECORDS = 300
@@ -142,12 +143,16 @@ def shape_of(records: Sequence[Sequence[str]], where: str, *, complete: bool) ->
     """
     header = _header(records)
     if header is None:
-        raise InputFileError(f"{where} has no header; its first row must name the columns")
+        raise InputFileError(text("{where} has no header; its first row must name the columns", where=where))
     names = tuple(cleaned_name(cell) for cell in records[header])
     if any(len(name) > _MAX_NAME_CHARS for name in names):
         raise InputFileError(
-            f"{where} has no header that can be read: a name of a column has more than {_MAX_NAME_CHARS:,} characters; "
-            "is it really a table?"
+            text(
+                "{where} has no header that can be read: a name of a column has more than "
+                "{max_name_chars:count} characters; is it really a table?",
+                where=where,
+                max_name_chars=_MAX_NAME_CHARS,
+            )
         )
     body = [record for record in records[header + 1 :] if any(record) and tuple(record) != tuple(records[header])]
     if not complete and body:
@@ -159,8 +164,12 @@ def shape_of(records: Sequence[Sequence[str]], where: str, *, complete: bool) ->
     if _is_data(names, kinds, usual_rows):
         shown = ", ".join(repr(name) for name in names[:4])
         raise InputFileError(
-            f"{where} has no header: the first row looks like data ({shown}, ...); add a first row that names the "
-            "columns, or export with column names"
+            text(
+                "{where} has no header: the first row looks like data ({shown}, ...); add a first row that "
+                "names the columns, or export with column names",
+                where=where,
+                shown=shown,
+            )
         )
     filled = sorted(sum(map(bool, record)) for record in usual_rows)
     shape = Shape(

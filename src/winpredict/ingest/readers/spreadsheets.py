@@ -18,7 +18,16 @@ import python_calamine
 import xlrd  # type: ignore[import-untyped]
 
 from winpredict.errors import InputFileError
-from winpredict.ingest.readers.body import EXPLAINS, Body, Piece, aside_remarks, columns_of, settled_names, table_of
+from winpredict.ingest.readers.body import (
+    EXPLAINS,
+    Body,
+    Piece,
+    aside_remarks,
+    columns_of,
+    settled_names,
+    table_of,
+    title_rows,
+)
 from winpredict.ingest.readers.characters import describe, has_odd_texts
 from winpredict.ingest.readers.content import UNPACKING_ERRORS, Content
 from winpredict.ingest.readers.content_type import NAMES, Kind
@@ -37,13 +46,14 @@ from winpredict.ingest.readers.workbook_size import (
     xlsb_sheet_size,
     xlsx_sheet_size,
 )
+from winpredict.locale.text import Text, said, text, texts
 
 _BATCH_ROWS = 20_000
 #: Ends the text of a day without a time until it is known whether other cells of its column have one.
 _DAY = "\ufdd1"
 _MIDNIGHT = " 00:00:00"
 BESIDE = "cells beside the table were left out"
-_SAVE = "save it as .xlsx or .csv"
+_SAVE = text("save it as .xlsx or .csv")
 #: Whole numbers up to this size are the same as floats.
 _MAX_WHOLE = 1e21
 _SIMPLE = {str, float}
@@ -93,15 +103,23 @@ def read_workbook(
         raise _unreadable(error, where, kind) from None
     if not tables:
         raise InputFileError(
-            f"{where} is {NAMES[kind]} and has no sheet with rows below a header; export it again, or leave it out"
+            text(
+                "{where} is {names} and has no sheet with rows below a header; export it again, or leave it out",
+                where=where,
+                names=NAMES[kind],
+            )
         )
-    skipped = [f"sheet {name} holds no table and was left out" for name in others]
+    skipped = [text("sheet {sheet} holds no table and was left out", sheet=name) for name in others]
     for table in tables:
         yield Table(
             frame=table.frame,
             sheet=table.sheet if len(tables) > 1 else "",
             unreadable=table.unreadable,
-            remarks=(*([f"sheet {table.sheet}"] if len(tables) + len(others) > 1 else []), *table.remarks, *skipped),
+            remarks=(
+                *([text("sheet {sheet}", sheet=table.sheet)] if len(tables) + len(others) > 1 else []),
+                *table.remarks,
+                *skipped,
+            ),
             ledger=table.ledger,
             units=table.units,
             repairs=table.repairs,
@@ -111,13 +129,19 @@ def read_workbook(
 
 def _unreadable(error: BaseException, where: str, kind: Kind) -> InputFileError:
     if isinstance(error, python_calamine.PasswordError) or "encrypted" in str(error).lower():
-        return InputFileError(f"{where} has a password; save it without one")
-    fault = str(error)[:300]
-    if isinstance(error, python_calamine.XmlError) or len(fault) < 4:
-        fault = "its XML cannot be understood"
+        return InputFileError(text("{where} has a password; save it without one", where=where))
+    fault: Text | str = str(error)[:300]
+    if isinstance(error, python_calamine.XmlError) or len(str(fault)) < 4:
+        fault = text("its XML cannot be understood")
     return InputFileError(
-        f"{where} cannot be read: {fault}; it should be {NAMES[kind]}, but it is "
-        f"damaged or incomplete: export or copy it again, or {_SAVE}"
+        text(
+            "{where} cannot be read: {fault}; it should be {names}, but it is damaged or incomplete: export or "
+            "copy it again, or {save}",
+            where=where,
+            fault=fault,
+            names=NAMES[kind],
+            save=_SAVE,
+        )
     )
 
 
@@ -128,7 +152,7 @@ def _tables(sheets: Iterable[_Sheet], where: str, budget: Budget) -> tuple[list[
     others: list[str] = []
     refused: InputFileError | None = None
     for sheet in sheets:
-        made = _table(sheet, f"{where}, sheet {sheet.name}", budget)
+        made = _table(sheet, said("{where}, sheet {sheet}", where=where, sheet=sheet.name), budget)
         if made is None or isinstance(made, InputFileError):
             others.append(sheet.name)
             refused = refused or made
@@ -287,16 +311,22 @@ def _rounded(value: datetime.datetime) -> datetime.datetime:
     return value
 
 
-def _remarks(shape: Shape, aside: Sequence[tuple[int, str, str]], pieces: Sequence[Piece], beside: int) -> list[str]:
-    remarks = []
+def _remarks(shape: Shape, aside: Sequence[tuple[int, str, str]], pieces: Sequence[Piece], beside: int) -> list[Text]:
+    remarks: list[Text] = []
     if shape.header:
-        remarks.append(f"{shape.header} title row{'s' if shape.header != 1 else ''} above the header")
+        remarks.append(title_rows(shape.header))
     if shape.second_header:
-        remarks.append("a second header row below the first")
+        remarks.append(text("a second header row below the first"))
     remarks += aside_remarks([*aside, *(each for piece in pieces for each in piece.aside)])
     remarks += describe([cause for piece in pieces for _, _, cause in piece.repairs], "text")
     if beside:
-        remarks.append(f"{beside:,} row(s) have cells beside the table, which were left out")
+        remarks.append(
+            texts(
+                "{n:count} row has cells beside the table, which were left out",
+                "{n:count} rows have cells beside the table, which were left out",
+                n=beside,
+            )
+        )
     return remarks
 
 
@@ -322,7 +352,7 @@ def _sheets(content: Content, where: str, kind: Kind, budget: Budget, encoding: 
     }
     for name, size in sparse.items():
         if size.cells > budget.limits.workbook_cells or kind != "xlsx":
-            raise _too_large(f"{where}, sheet {name},", size, budget)
+            raise _too_large(said("{where}, sheet {sheet},", where=where, sheet=name), size, budget)
     with python_calamine.load_workbook(content.opened()) as book:
         for sheet in book.sheets_metadata:
             reach = sizes.get(sheet.name)
@@ -340,13 +370,13 @@ def _sizes(content: Content, where: str, kind: Kind, budget: Budget) -> dict[str
     try:
         with zipfile.ZipFile(content.opened()) as archive:
             if any(member.flag_bits & 1 for member in archive.infolist()):
-                raise InputFileError(f"{where} has a password; save it without one")
+                raise InputFileError(text("{where} has a password; save it without one", where=where))
             check_members(archive, budget)
             if kind == "ods":
                 sizes = ods_sheet_sizes(archive.open("content.xml"), budget)
                 for name, size in sizes.items():
                     if size.area > budget.limits.workbook_cells:
-                        raise _too_large(f"{where}, sheet {name},", size, budget)
+                        raise _too_large(said("{where}, sheet {sheet},", where=where, sheet=name), size, budget)
                 budget.check_text(sum(size.chars for size in sizes.values()), where)
                 return sizes
             parts = sheet_parts(archive) if kind == "xlsx" else {}
@@ -399,8 +429,14 @@ def _check_shared_texts(archive: zipfile.ZipFile, sizes: Mapping[str, SheetSize]
 
 def _too_large(where: str, size: SheetSize, budget: Budget) -> InputFileError:
     return InputFileError(
-        f"{where} reaches over {size.area:,} cells, more than {budget.limits.workbook_cells:,} "
-        "(input_limits.workbook_cells); delete what is far from the table, save it as .csv, or raise the limit"
+        text(
+            "{where} reaches over {area:count} cells, more than {workbook_cells:count} "
+            "(input_limits.workbook_cells); delete what is far from the table, save it as .csv, or raise the "
+            "limit",
+            where=where,
+            area=size.area,
+            workbook_cells=budget.limits.workbook_cells,
+        )
     )
 
 
@@ -410,14 +446,14 @@ def _dense_rows(sheet: Any, size: SheetSize | None) -> Iterator[tuple[int, Seque
         return
     lead = [""] * sheet.start[1]  # the library gives blank rows above the first used one, but no columns left of it
     errors: dict[int, list[tuple[int, str]]] = {}
-    for (row, column), text in (size.errors if size is not None else {}).items():
-        errors.setdefault(row, []).append((column, text))
+    for (row, column), message in (size.errors if size is not None else {}).items():
+        errors.setdefault(row, []).append((column, message))
     for row, values in enumerate(sheet.iter_rows()):
         if row in errors:
             values = [*lead, *values]
-            for column, text in errors[row]:
+            for column, message in errors[row]:
                 values += [""] * (column + 1 - len(values))
-                values[column] = text
+                values[column] = message
             yield row + 1, values
         elif any(value != "" for value in values):
             yield row + 1, [*lead, *values] if lead else values
@@ -465,5 +501,7 @@ def _sparse_rows(content: Content, name: str, where: str, budget: Budget) -> Ite
         if any(value not in (None, "") for value in values):
             cells += len(values)
             if cells > budget.limits.workbook_cells:
-                raise _too_large(f"{where}, sheet {name},", SheetSize(rows=cells, columns=1), budget)
+                raise _too_large(
+                    said("{where}, sheet {sheet},", where=where, sheet=name), SheetSize(rows=cells, columns=1), budget
+                )
             yield number, values

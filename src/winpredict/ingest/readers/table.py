@@ -6,6 +6,8 @@ from typing import Literal
 
 import pandas as pd
 
+from winpredict.locale.text import Text
+
 #: Entries of a ledger. Data rows and unreadable ones are counted by their first line; further lines of a record, which
 #: stand inside quoted cells, are counted as such.
 RECORDS, HEADER, TITLES, COMMENTS = "records", "header", "title rows", "comments"
@@ -63,7 +65,7 @@ class Table:
     frame: pd.DataFrame
     sheet: str = ""
     unreadable: pd.DataFrame = field(default_factory=lambda: no_rows("row", "text"))
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Text | str, ...] = ()
     ledger: dict[str, int] = field(default_factory=dict)
     units: Units = "lines"
     repairs: pd.DataFrame = field(default_factory=lambda: no_rows("row", "column", "cause"))

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, TypeAdapter, ValidationError
 
 from winpredict.errors import ProfileError
+from winpredict.locale.text import text
 
 #: Fields of a deal that a column can stand for.
 FieldName = Literal[
@@ -156,7 +157,9 @@ def _read(path: Path, schema: TypeAdapter[_T]) -> _T:
     try:
         return schema.validate_python(yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER))
     except yaml.YAMLError as error:
-        raise ProfileError(f"vocabulary {path} is not YAML: {error}") from None
+        raise ProfileError(text("vocabulary {path} is not YAML: {error}", path=path, error=error)) from None
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ProfileError(f'vocabulary {path}: {faults}; quote words such as "no" and "on"') from None
+        raise ProfileError(
+            text('vocabulary {path}: {faults}; quote words such as "no" and "on"', path=path, faults=faults)
+        ) from None
