@@ -15,7 +15,6 @@ turn too.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -27,6 +26,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from measuring import amount, ratio, table
+
+from winpredict.workspace import Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -199,7 +200,7 @@ def turn(name: str, folder: Path, source: Path | None) -> Run:
             return measured([sys.executable, __file__, "--run", name, "--folder", str(folder), "--out", out])
         command = [sys.executable, "-m", "winpredict", "import", *(str(folder / f"{each}.csv") for each in TIMES)]
         run = measured([*command, "--profile", "generic", "--workspace", out], source)
-        rows = json.loads((Path(out) / "manifest.json").read_text())["rows"]
+        rows = Workspace(Path(out)).manifest["rows"]
         expected = {each: lines(folder / f"{each}.csv") - 1 for each in TIMES}
         if not all(expected[each] <= rows[each] for each in TIMES):
             raise RuntimeError(f"{name} stored {rows}, the files hold {expected}")

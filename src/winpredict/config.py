@@ -236,6 +236,48 @@ class Run(_Section):
     big_share: float = Field(0.25, gt=0, le=1, description="share of the open deals, the largest, that count as big")
 
 
+class Retention(_Section):
+    """How long a workspace keeps what it no longer needs; current tables, models and raw records stay."""
+
+    versions: int = Field(2, ge=1, description="versions of the tables, the current one included")
+    daily_score_days: float = Field(92.0, ge=7, description="days in which the scores of every day are kept")
+    weekly_score_days: float = Field(730.0, ge=7, description="days in which those of one day a week are kept")
+    log_days: float = Field(365.0, gt=0, description="days in which logs of runs are kept")
+    undo_days: float = Field(365.0, gt=0, description="days in which undo files of pushes are kept")
+
+
+class Retraining(_Section):
+    """When a new model is trained, and when it takes the champion's place."""
+
+    when: Literal["never", "monthly", "on_alarm", "monthly_or_on_alarm"] = Field(
+        "never", description="when `winpredict run` trains a challenger"
+    )
+    rounds: int = Field(2, ge=1, le=6, description="past days on which the challenger is trained anew to be judged")
+    least_deals: int = Field(60, ge=30, description="fewest deals that have closed since, to judge by")
+    margin: float = Field(0.005, ge=0, description="log loss by which a challenger may be worse and count as no worse")
+    renew_after_days: float = Field(
+        180.0, gt=0, description="days after which a challenger that is no worse takes an old champion's place"
+    )
+    rest_days: float = Field(14.0, ge=0, description="days between two trainings on an alarm")
+
+
+class Monitoring(_Section):
+    """When `winpredict monitor` and `winpredict run` raise an alarm."""
+
+    false_alarms: float = Field(
+        0.001,
+        gt=0,
+        lt=0.5,
+        description="chance that a check that looks every day raises an alarm on a day without cause",
+    )
+    stale_days: float = Field(4.0, gt=0, description="days without a new fact from which data are stale")
+    missing_points: float = Field(
+        10.0, gt=0, le=100, description="percentage points more missing values than at training that are told"
+    )
+    shift: float = Field(0.3, gt=0, description="standard deviations that a feature has moved, from which it is told")
+    least_deals: int = Field(60, ge=20, description="fewest deals that have closed since training, to judge odds by")
+
+
 class NextSteps(_Section):
     """What counts as stalled, overdue, silent and hopeless, and which next steps are suggested.
 
@@ -350,6 +392,9 @@ class Config(_Section):
     crm: CRM = CRM()
     input_limits: InputLimits = InputLimits()
     run: Run = Run()
+    retention: Retention = Retention()
+    retraining: Retraining = Field(default_factory=Retraining)
+    monitoring: Monitoring = Field(default_factory=Monitoring)
     next_steps: NextSteps = NextSteps()
     app: App = App()
 

@@ -1,47 +1,134 @@
-"""The folder a project lives in: tables, manifest, quarantine, models and scores."""
+"""The folder a project lives in: versions of its tables, quarantine, models and scores."""
 
 import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
-from winpredict._internal.atomic import replacing_folder
+from winpredict._internal.atomic import point_to, sync_folder
+from winpredict._internal.locks import Lease, make_leasable, take_for_removal, try_lock
 from winpredict._internal.spreadsheets import without_formulas
-from winpredict.errors import WorkspaceBusyError, WorkspaceError
+from winpredict.errors import TableError, WorkspaceBusyError, WorkspaceError
 from winpredict.locale.text import text
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from winpredict._internal.stored_files import StoredFiles
     from winpredict.tables.buckets import DealBuckets
     from winpredict.tables.crm import CRMData
 
-SCHEMA_VERSION = 1
+#: Of the manifest; 1 had the tables in the workspace's own folder, without records of their files.
+SCHEMA_VERSION = 2
+_READABLE = (1, 2)
 DEFAULT_FOLDER = "winpredict-workspace"
 ENVIRONMENT_VARIABLE = "WINPREDICT_WORKSPACE"
+#: Versions of the tables that are kept: the current one and those before it.
+KEPT_VERSIONS = 2
 _SCORES = "scores-"
 _TABLES, _QUARANTINE, _MANIFEST = "tables", "quarantine", "manifest.json"
-#: A finished import that waits for its parts to be moved to their places; see `Workspace.save_import`.
-_INCOMING = ".incoming"
-#: Tables in one piece, parted for work in buckets; named by what they hold.
-_PARTITIONED = ".parted-"
+_VERSIONS, _CURRENT = "versions", "current"
+#: Names of what is being written or removed in the folder of versions.
+_UNFINISHED, _REMOVED = ".unfinished-", ".removed-"
+#: Tables in one piece, partitioned for work in buckets.
+_PARTITIONED = "partitioned-"
+#: A version that a reader is about to open may be pruned: so often the reader looks for the current one again.
+_TRIES = 100
+
+
+_RECOVERY = "Restore the workspace from a backup, or import the data again into a new folder (--workspace)"
+
+
+@dataclass(frozen=True)
+class WorkspaceVersion:
+    """The tables of a workspace as one import left them: whatever is stored later, what is read here stays the same.
+
+    Parameters
+    ----------
+    folder : Path
+        Immutable; it is not removed as long as this object lives.
+    manifest : dict
+        Schema version, fingerprint, profile, rows and files of each table and the history of imports.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    _lease: Lease | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def state(self) -> str:
+        """What the tables hold, as a hash."""
+        return str(self.manifest["fingerprint"])
+
+    @property
+    def quarantine_folder(self) -> Path:
+        """Where the rejected and repaired rows of the import are."""
+        return self.folder / _QUARANTINE
+
+    def crm(self) -> "CRMData":
+        """The imported tables.
+
+        Raises
+        ------
+        TableError
+            When a file is missing or damaged, or the tables are of another schema version.
+        """
+        from winpredict.tables.crm import CRMData
+
+        buckets = self.buckets()
+        return CRMData.load(self.folder / _TABLES, self.files) if buckets is None else buckets.whole()
+
+    def tables(self) -> "CRMData | DealBuckets":
+        """The imported tables: buckets where they are partitioned, else all in memory."""
+        return self.buckets() or self.crm()
+
+    def buckets(self) -> "DealBuckets | None":
+        """The imported tables, to be looked at in parts; None where they were imported in one piece."""
+        from winpredict.tables.buckets import DealBuckets, is_partitioned
+
+        if self.files is not None:
+            self.files.check("crm.json")
+        if not is_partitioned(self.folder / _TABLES):
+            return None
+        return DealBuckets.open(self.folder / _TABLES, self.files, self._lease)
+
+    def part(self, buckets: int) -> "DealBuckets":
+        """Partition tables that were imported in one piece; the parts are kept as long as this version is."""
+        from winpredict.tables.buckets import DealBuckets, is_partitioned
+
+        folder = self.folder / f"{_PARTITIONED}{buckets}"
+        if not is_partitioned(folder):
+            with TemporaryDirectory(dir=self.folder, prefix=f".{folder.name}-") as beside:
+                DealBuckets.write(self.crm(), Path(beside) / _TABLES, buckets)
+                with suppress(OSError):  # another process was quicker, with the same tables
+                    os.rename(Path(beside) / _TABLES, folder)
+        return DealBuckets.open(folder, lease=self._lease)
+
+    @cached_property
+    def files(self) -> "StoredFiles | None":
+        """What each file of the tables is to hold; None of an import by an earlier winpredict."""
+        from winpredict._internal.stored_files import StoredFiles
+
+        plain = self.manifest.get("files")
+        return None if plain is None else StoredFiles.from_json(self.folder / _TABLES, plain, _RECOVERY, TableError)
 
 
 @dataclass(frozen=True)
 class Workspace:
     """A folder that holds everything of one project.
 
-    It holds ``tables/`` (Parquet), ``manifest.json`` (schema version, source hashes, profile, history of imports),
-    ``quarantine/`` (rejected and repaired rows), ``raw/`` (records of a live CRM), ``mlflow.db`` and ``artifacts/``
-    (MLflow), and ``scores/``.
+    It holds ``versions/`` (of each import the tables as Parquet, ``manifest.json`` and ``quarantine/``), ``current``
+    (the name of the version that counts), ``raw/`` (records of a live CRM), ``mlflow.db`` and ``artifacts/`` (MLflow),
+    and ``scores/``.
 
     Parameters
     ----------
@@ -60,72 +147,104 @@ class Workspace:
     @property
     def exists(self) -> bool:
         """Whether anything was imported."""
-        return (self.folder / _MANIFEST).exists() or (self.folder / _INCOMING).exists()
+        return (self.folder / _CURRENT).exists() or bool(self._names()) or (self.folder / _MANIFEST).exists()
 
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """Schema version, fingerprint, profile, rows of each table and the history of imports.
+    def version(self) -> WorkspaceVersion:
+        """The tables as they are now; who reads several things of them reads them all from one version.
 
         Raises
         ------
         WorkspaceError
-            When nothing was imported, or by a winpredict with another layout.
+            When nothing was imported, by a winpredict with another layout, or the workspace is damaged.
         """
-        self._settle_if_idle()
-        path = self.folder / _MANIFEST
-        if not path.exists():
+        for _ in range(_TRIES):
+            name = self._current()
+            folder = self.folder if name is None else self.folder / _VERSIONS / name
+            try:
+                lease = None if name is None else Lease(folder)
+            except FileNotFoundError:
+                if name != self._current():
+                    continue  # pruned between the two looks: another one counts now
+                raise self._damaged(folder / "lease") from None
+            return WorkspaceVersion(folder, _read_manifest(folder / _MANIFEST), lease)
+        raise WorkspaceBusyError(
+            text("{folder} is stored anew faster than it can be read; run the command again", folder=self.folder)
+        )
+
+    def _current(self) -> str | None:
+        """The name of the version that counts; None in a workspace of an earlier winpredict."""
+        path = self.folder / _CURRENT
+        try:
+            name = path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            if (self.folder / _MANIFEST).exists():
+                return None
+            if names := self._names():  # of a first import that was killed at its very end, or `current` is lost
+                return names[-1]
             raise WorkspaceError(
                 text(
                     "{folder} holds no imported data; run `winpredict import PATH --profile NAME --workspace "
                     "{folder}` first, or `winpredict demo` to try it out",
                     folder=self.folder,
                 )
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise WorkspaceError(
+                text("{path} cannot be read ({error}); restore it from a backup", path=path, error=error)
+            ) from None
+        if not name.isdecimal():
+            raise self._damaged(path)
+        return name
+
+    def _names(self) -> list[str]:
+        """The versions that are whole, the latest last."""
+        found = (path for path in (self.folder / _VERSIONS).glob("[0-9]*") if (path / _MANIFEST).exists())
+        return sorted((path.name for path in found if path.name.isdecimal()), key=int)
+
+    def _damaged(self, path: Path) -> WorkspaceError:
+        kept = self._names()
+        if not kept:
+            return WorkspaceError(
+                text(
+                    "{path} is missing or damaged; restore the workspace from a backup, or import the data again",
+                    path=path,
+                )
             )
-        return _read_manifest(path)
+        return WorkspaceError(
+            text(
+                "{path} is missing or damaged; to go on with the tables of an earlier import, write its name into "
+                "{current} (there are {names}), or import the data again",
+                path=path,
+                current=self.folder / _CURRENT,
+                names=", ".join(kept),
+            )
+        )
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of the current version."""
+        return self.version().manifest
 
     def crm(self) -> "CRMData":
-        """The imported tables.
-
-        Raises
-        ------
-        WorkspaceError
-            When nothing was imported.
-        TableError
-            When the tables are of another schema version.
-        """
-        from winpredict.tables.crm import CRMData
-
-        buckets = self.buckets()
-        return CRMData.load(self.folder / _TABLES) if buckets is None else buckets.whole()
+        """The tables of the current version; see `WorkspaceVersion.crm`."""
+        return self.version().crm()
 
     def tables(self) -> "CRMData | DealBuckets":
-        """The imported tables: buckets where they are parted, else all in memory."""
-        return self.buckets() or self.crm()
+        """The tables of the current version; see `WorkspaceVersion.tables`."""
+        return self.version().tables()
 
     def buckets(self) -> "DealBuckets | None":
-        """The imported tables, to be looked at in parts; None where they were imported in one piece.
-
-        Raises
-        ------
-        WorkspaceError
-            When nothing was imported.
-        """
-        from winpredict.tables.buckets import DealBuckets, is_partitioned
-
-        _ = self.manifest
-        return DealBuckets.open(self.folder / _TABLES) if is_partitioned(self.folder / _TABLES) else None
+        """The tables of the current version; see `WorkspaceVersion.buckets`."""
+        return self.version().buckets()
 
     def part(self, buckets: int) -> "DealBuckets":
-        """Part tables that were imported in one piece; the parted ones stand beside them until the next import."""
-        from winpredict.tables.buckets import DealBuckets, is_partitioned
-
-        place = self.folder / f"{_PARTITIONED}{self.state[:16]}-{buckets}"
-        return DealBuckets.open(place) if is_partitioned(place) else DealBuckets.write(self.crm(), place, buckets)
+        """The tables of the current version; see `WorkspaceVersion.part`."""
+        return self.version().part(buckets)
 
     @property
     def state(self) -> str:
         """What the tables hold, as a hash; empty before the first import."""
-        return str(self.manifest["fingerprint"]) if self.exists else ""
+        return self.version().state if self.exists else ""
 
     @property
     def raw_folder(self) -> Path:
@@ -179,7 +298,6 @@ class Workspace:
         """
         from winpredict.tables.buckets import DealBuckets
 
-        self._settle()
         earlier = self.manifest["imports"] if self.exists else []
         record = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -188,18 +306,17 @@ class Workspace:
             "repairs": dict(repairs or {}),
             **(more or {}),
         }
-        # The rename that ends this block is the one moment at which the import becomes true.
-        with replacing_folder(self.folder / _INCOMING) as staging:
-            manifest = _manifest(tables, profile, [*(earlier if keeping is None else keeping), record])
+        with self._new_version() as folder:
             if isinstance(tables, DealBuckets):
-                os.replace(tables.folder, staging / _TABLES)
+                os.replace(tables.folder, folder / _TABLES)
+                tables = DealBuckets.open(folder / _TABLES)
             else:
-                tables.save(staging / _TABLES)
-            (staging / _QUARANTINE).mkdir()
+                tables.save(folder / _TABLES)
+            (folder / _QUARANTINE).mkdir()
             for name, rows in (quarantine or {}).items():
-                without_formulas(rows).to_csv(staging / _QUARANTINE / f"{name}.csv", index=False)
-            (staging / _MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n")
-        self._settle()
+                without_formulas(rows).to_csv(folder / _QUARANTINE / f"{name}.csv", index=False)
+            _write_manifest(folder, tables, profile, [*(earlier if keeping is None else keeping), record])
+        shutil.rmtree(self.importing_folder, ignore_errors=True)
 
     def know_until(self, moment: "pd.Timestamp", imports: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Note that nothing else was recorded until a later moment; the tables stay as they are.
@@ -218,22 +335,22 @@ class Workspace:
         from winpredict.tables.buckets import DealBuckets, is_partitioned
         from winpredict.tables.crm import CRMData
 
-        self._settle()
-        manifest = self.manifest
+        earlier = self.version()
+        manifest = earlier.manifest
         if imports is None and manifest["known_until"] == moment.isoformat():
             return
         profile = manifest["profile"] if imports is None else str(imports[-1]["profile"])
         records = manifest["imports"] if imports is None else [dict(each) for each in imports]
-        with replacing_folder(self.folder / _INCOMING) as staging:
-            tables = staging / _TABLES
-            shutil.copytree(self.folder / _TABLES, tables, copy_function=_linked)
+        with self._new_version() as folder:
+            tables = folder / _TABLES
+            shutil.copytree(earlier.folder / _TABLES, tables, copy_function=_linked)
             said = json.loads((tables / "crm.json").read_text()) | {"known_until": moment.isoformat()}
             (tables / "crm.json").unlink()  # it is linked: what is written into it would be written into the old one
             (tables / "crm.json").write_text(json.dumps(said, indent=2) + "\n")
+            if (earlier.quarantine_folder).exists():
+                shutil.copytree(earlier.quarantine_folder, folder / _QUARANTINE, copy_function=_linked)
             known = DealBuckets.open(tables) if is_partitioned(tables) else CRMData.load(tables)
-            manifest = _manifest(known, profile, records)
-            (staging / _MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n")
-        self._settle()
+            _write_manifest(folder, known, profile, records)
 
     def keep_profile(self, name: str, text: str) -> Path:
         """Keep a mapping profile that was proposed for this project's files.
@@ -306,7 +423,7 @@ class Workspace:
             When the folder cannot be made.
         """
         with self._lock_file() as file:
-            if not _locked(file):
+            if not try_lock(file):
                 file.seek(0)
                 raise WorkspaceBusyError(
                     text(
@@ -319,7 +436,6 @@ class Workspace:
             with self._written():
                 file.truncate(0)
                 file.write(str(os.getpid()).encode())
-            self._settle()
             self._sweep()
             yield
 
@@ -343,36 +459,98 @@ class Workspace:
                 )
             ) from error
 
-    def _sweep(self) -> None:
-        """Remove what a killed import left half written; only under the lock, since a running one looks the same."""
-        for left in self.folder.glob(f"{_INCOMING}-*"):
+    @contextmanager
+    def _new_version(self) -> Iterator[Path]:
+        """Yield a folder to fill; it becomes the current version when the block succeeds, else nothing has happened."""
+        versions = self.folder / _VERSIONS
+        with self._written():
+            versions.mkdir(parents=True, exist_ok=True)
+        folder = versions / f"{self._last_number() + 1:06d}"
+        unfinished = versions / f"{_UNFINISHED}{folder.name}"
+        try:
+            with self._written():
+                unfinished.mkdir()
+                yield unfinished
+                make_leasable(unfinished)
+                sync_folder(unfinished)
+                os.replace(unfinished, folder)
+            # this is the one moment at which the version becomes true
+            point_to(self.folder / _CURRENT, folder.name + "\n")
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self._prune_legacy()
+        self.prune()
+
+    def _last_number(self) -> int:
+        found = (path.name for path in (self.folder / _VERSIONS).glob("[0-9]*"))
+        return max((int(name) for name in found if name.isdecimal()), default=0)
+
+    def prune(self, keep: int = KEPT_VERSIONS) -> int:
+        """Remove versions of the tables beyond the latest ones, except those that somebody reads; under the lock.
+
+        Parameters
+        ----------
+        keep : int
+            How many stay, the current one included.
+
+        Returns
+        -------
+        int
+            How many were removed.
+        """
+        current = self._current()
+        older = [name for name in self._names() if current is not None and int(name) < int(current)]
+        removed = 0
+        for name in older[: max(0, len(older) - keep + 1)]:
+            removed += self._remove(self.folder / _VERSIONS / name)
+        return removed
+
+    def _remove(self, folder: Path) -> bool:
+        """Remove a version unless somebody reads it."""
+        try:
+            held = take_for_removal(folder)
+        except OSError:  # without the file that leases are locks on, nobody can read it
+            shutil.rmtree(folder, ignore_errors=True)
+            return True
+        if held is None:
+            return False
+        with held, suppress(OSError):  # Windows moves no folder of which a file is open
+            away = folder.with_name(f"{_REMOVED}{folder.name}")
+            os.replace(folder, away)
+            shutil.rmtree(away, ignore_errors=True)
+        return not folder.exists()
+
+    def forget_tables(self) -> None:
+        """Remove all tables, as before the first import; models and scores stay; under the lock."""
+        for path in (self.folder / _CURRENT, self.folder / _MANIFEST):
+            path.unlink(missing_ok=True)
+        for name in self._names():
+            folder = self.folder / _VERSIONS / name
+            (folder / _MANIFEST).unlink()  # without it nobody takes it for a version; its readers have read it already
+            self._remove(folder)
+        self._remove_legacy()
+
+    def _prune_legacy(self) -> None:
+        """Remove the tables that an earlier winpredict kept in the workspace's own folder."""
+        if not (self.folder / _MANIFEST).exists():
+            return
+        (self.folder / _MANIFEST).unlink()
+        self._remove_legacy()
+
+    def _remove_legacy(self) -> None:
+        for left in (self.folder / _TABLES, self.folder / _QUARANTINE, *self.folder.glob(".parted-*")):
             shutil.rmtree(left, ignore_errors=True)
 
-    def _settle(self) -> None:
-        """Move the parts of a finished import to their places; goes on where a killed process stopped."""
-        incoming = self.folder / _INCOMING
-        if not incoming.exists():
-            return
-        with self._written():
-            for name in (_TABLES, _QUARANTINE, _MANIFEST):
-                if (incoming / name).exists():
-                    shutil.rmtree(self.folder / name, ignore_errors=True)
-                    os.replace(incoming / name, self.folder / name)
-            shutil.rmtree(incoming)
-            # the second kind is what a killed process had half written
-            for left in (
-                self.importing_folder,
-                *self.folder.glob(f"{_PARTITIONED}*"),
-                *self.folder.glob(f".{_PARTITIONED}*"),
-            ):
-                shutil.rmtree(left, ignore_errors=True)
-
-    def _settle_if_idle(self) -> None:
-        """For readers, who hold no lock: finish a killed import, but keep off one that is running."""
-        if not (self.folder / _INCOMING).exists():
-            return
-        with self.writing():
-            pass
+    def _sweep(self) -> None:
+        """Remove what a killed process left half written or half removed; only under the lock."""
+        versions = self.folder / _VERSIONS
+        for left in (*versions.glob(f"{_UNFINISHED}*"), *versions.glob(f"{_REMOVED}*")):
+            shutil.rmtree(left, ignore_errors=True)
+        if (self.folder / _CURRENT).exists():
+            current = self._current()
+            for path in versions.glob("[0-9]*"):  # finished, but killed before it was made the current one
+                if current is not None and int(path.name) > int(current):
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def default_folder() -> Path:
@@ -419,8 +597,10 @@ def _add_rows(
     kinds[name] = [(str(column), str(dtype)) for column, dtype in frame.dtypes.items()]
 
 
-def _manifest(tables: "CRMData | DealBuckets", profile: str, imports: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
+def _write_manifest(folder: Path, tables: "CRMData | DealBuckets", profile: str, imports: list[dict[str, Any]]) -> None:
+    from winpredict._internal.stored_files import StoredFiles
+
+    manifest = {
         "schema_version": SCHEMA_VERSION,
         "winpredict": version("winpredict"),
         "profile": profile,
@@ -428,27 +608,36 @@ def _manifest(tables: "CRMData | DealBuckets", profile: str, imports: list[dict[
         "known_until": None if tables.known_until is None else tables.known_until.isoformat(),
         "rows": tables.rows,
         "imports": imports,
+        "files": StoredFiles.of(folder / _TABLES).to_json(),
     }
+    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n")
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise WorkspaceError(
-            text("{path} cannot be read ({error}); import the data again into a new folder", path=path, error=error)
-        ) from None
-    if manifest.get("schema_version") != SCHEMA_VERSION:
+        manifest = json.loads(path.read_text())
+        found = manifest["schema_version"]
+        _ = manifest["fingerprint"], manifest["profile"], manifest["known_until"], manifest["rows"], manifest["imports"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise WorkspaceError(
             text(
-                "{parent} has layout version {value}, this winpredict reads {schema_version}; import the data "
+                "{path} is missing or damaged ({error}); restore it from a backup, or import the data again "
+                "into a new folder",
+                path=path,
+                error=error,
+            )
+        ) from None
+    if found not in _READABLE:
+        raise WorkspaceError(
+            text(
+                "{parent} has layout version {found}, this winpredict reads {schema_version}; import the data "
                 "again into a new folder",
                 parent=path.parent,
-                value=manifest.get("schema_version"),
+                found=found,
                 schema_version=SCHEMA_VERSION,
             )
         )
-    return manifest
+    return dict(manifest)
 
 
 def _linked(source: str, target: str) -> None:
@@ -457,20 +646,3 @@ def _linked(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def _locked(file: IO[bytes]) -> bool:
-    """Try to lock an open file until it is closed."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -76,11 +76,11 @@ def test_every_command_has_help_with_an_example(command):
 
 def test_import_counts_what_it_repaired_and_twice_is_once(place):
     again = ["import", place / "export.zip", "--profile", "salesforce", "--workspace", place / "w"]
-    before = json.loads((place / "w" / "manifest.json").read_text())
+    before = Workspace(place / "w").manifest
     parsed = json.loads(run(*again, "--json").output)
     assert parsed["fingerprint"] == before["fingerprint"]
     assert parsed["import"]["repairs"]["deals: the same row again (merged)"] > 0
-    assert (place / "w" / "quarantine" / "deals.csv").exists()
+    assert (Workspace(place / "w").version().quarantine_folder / "deals.csv").exists()
     assert "x deals: the same row again (merged)" in run(*again).output
 
 
@@ -115,7 +115,7 @@ def test_explain_says_why(place):
 
 def test_a_day_long_after_the_end_of_the_data_is_warned_of(place):
     deal = json.loads(run("score", "--workspace", place / "w", "--json").stdout)["scores"][0]["deal_id"]
-    until = utc(json.loads((place / "w" / "manifest.json").read_text())["known_until"])
+    until = utc(Workspace(place / "w").manifest["known_until"])
     warned = (
         f"warning: 1 Jan 2099 is {elapsed_days(utc('2099-01-01'), until):,} days after the end of the data on "
         f"{until.day} {until:%b %Y}. What was entered since is unknown, so open deals only look older; import a newer "

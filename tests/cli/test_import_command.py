@@ -56,7 +56,7 @@ def test_what_should_be_confirmed_is_not_imported_where_nobody_can_be_asked(tmp_
     assert "Please confirm:" in ended.output
     assert "are taken for US dollars [profile: constants: {currency: USD}]" in ended.output
     assert "Nothing was stored. Run it again with --yes" in ended.output
-    assert not (workspace / "manifest.json").exists()
+    assert not Workspace(workspace).exists
     run("import", path, "--workspace", workspace, "--yes")
     deals = Workspace(workspace).crm().deals
     assert deals["amount"].min() == 1500.0
@@ -77,8 +77,7 @@ def test_a_proposal_goes_to_the_output_and_what_it_understands_beside_it(tmp_pat
 def test_a_profile_that_does_not_fit_stores_nothing(tmp_path, profile):
     ended = run("import", french_report(tmp_path), "--profile", profile, "--workspace", tmp_path / "w", code=2)
     assert "does not fit" in ended.output
-    assert not (tmp_path / "w" / "manifest.json").exists()
-    assert not (tmp_path / "w" / "tables").exists()
+    assert not Workspace(tmp_path / "w").exists
 
 
 def test_a_report_without_lost_deals_is_refused_with_the_counts(tmp_path):
@@ -150,9 +149,9 @@ def test_nothing_of_an_import_and_a_check_is_left_untranslated(faulty, tmp_path)
 
 def test_what_an_import_keeps_does_not_change_with_the_language(faulty, tmp_path):
     run(*faulty, "--locale", "fr_FR")
-    (imported,) = json.loads((tmp_path / "w" / "manifest.json").read_text())["imports"]
+    (imported,) = Workspace(tmp_path / "w").manifest["imports"]
     assert imported["repairs"]["deals: amount is not a number, taken as missing (repaired)"] == 1
     assert imported["sources"][0]["remark"] == "columns separated by semicolons"
-    kept = pd.read_csv(tmp_path / "w" / "quarantine" / "deals.csv")
+    kept = pd.read_csv(Workspace(tmp_path / "w").version().quarantine_folder / "deals.csv")
     assert "amount is not a number, taken as missing" in set(kept["cause"])
     assert set(kept["done"]) == {"merged", "repaired"}

@@ -1,6 +1,7 @@
 """winpredict demo --crm: a live CRM played, and nobody's data replaced by it."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -83,7 +84,8 @@ def test_synced_data_of_ones_own_is_not_replaced(tmp_path, monkeypatch):
         run("sync", "zoho", "--workspace", tmp_path / "w", "--json")
     for more in ((), ("--crm", "zoho"), ("--crm", "hubspot")):
         assert "data of your own" in run("demo", *more, "--workspace", tmp_path / "w", code=2)
-    (tmp_path / "w" / "manifest.json").unlink()
+    shutil.rmtree(tmp_path / "w" / "versions")
+    (tmp_path / "w" / "current").unlink()
     assert "data of your own" in run("demo", "--crm", "hubspot", "--workspace", tmp_path / "w", code=2)
 
 

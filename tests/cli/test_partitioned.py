@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from winpredict.cli import app
 from winpredict.simulate.world import simulate, write_salesforce_export
+from winpredict.workspace import Workspace
 
 QUICK = "model: {bags: 2, trees: 20, large_leaves: 0}\nsnapshots: {every_days: 14, most: 1000000}\n"
 
@@ -47,7 +48,7 @@ def test_odds_and_reasons_are_the_same(folder, whole):
     (whole, one), (partitioned, other) = whole, scores_of(folder, "parted", "--buckets", 3)
     assert whole["rows"] == partitioned["rows"]
     assert whole["fingerprint"] == partitioned["fingerprint"]
-    assert (folder / "parted" / "tables" / "deals" / "bucket=2").is_dir()
+    assert (Workspace(folder / "parted").version().folder / "tables" / "deals" / "bucket=2").is_dir()
     assert not (folder / "parted" / ".importing").exists()
     pd.testing.assert_frame_equal(one, other, rtol=0, atol=1e-9)
 
@@ -57,17 +58,17 @@ def test_importing_again_changes_nothing_and_keeps_the_buckets(folder):
         run("import", folder / "export.zip", "--profile", "salesforce", "--workspace", folder / "parted") for _ in "ab"
     ]
     assert again[0]["fingerprint"] == again[1]["fingerprint"]
-    assert (folder / "parted" / "tables" / "deals" / "bucket=2").is_dir()
+    assert (Workspace(folder / "parted").version().folder / "tables" / "deals" / "bucket=2").is_dir()
 
 
 def test_a_workspace_in_one_piece_can_be_parted(folder, whole):
     shutil.copytree(folder / "whole", folder / "grown")
-    (folder / "grown" / "..parted-0123-2-killed").mkdir()
+    (folder / "grown" / "versions" / ".unfinished-000009").mkdir()
     output = run(
         "import", folder / "export.zip", "--profile", "salesforce", "--workspace", folder / "grown", "--buckets", 2
     )
     assert output["rows"]["deals"] > 500
-    assert not [path for path in (folder / "grown").iterdir() if "parted" in path.name]
+    assert not list((folder / "grown" / "versions").glob(".*"))
     assert run("backtest", "--workspace", folder / "grown", "--config", folder / "quick.yaml", "--folds", 1)
 
 

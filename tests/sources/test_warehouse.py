@@ -28,6 +28,7 @@ from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.sources import scores_table, warehouse
 from winpredict.sources.scores_table import COLUMNS, HISTORY, LATEST, ScoresWritten, scores_documentation, write_scores
 from winpredict.sources.warehouse import read_warehouse, warehouse_name
+from winpredict.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT.parent / "shared" / "data" / "crm_fixtures"
@@ -712,7 +713,7 @@ def test_from_a_warehouse_to_scores_in_it(place, tmp_path, monkeypatch, caplog):
     words = ["import", "env:WAREHOUSE", "--profile", "fivetran_salesforce", "--schema", "salesforce", *w, "--json"]
     first = json.loads(run(*words).output)
     assert json.loads(run(*words).output)["fingerprint"] == first["fingerprint"]
-    manifest = (tmp_path / "w" / "manifest.json").read_text()
+    manifest = (Workspace(tmp_path / "w").version().folder / "manifest.json").read_text()
     assert f"{warehouse_name(place.url)}/salesforce.opportunity" in manifest
     for text in (manifest, caplog.text):
         assert PASSWORD not in text

@@ -100,6 +100,37 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """Have the disk hold a folder with everything below it, before anything is made to point there."""
+    for path in sorted(folder.rglob("*")):
+        _synced(path)
+    _synced(folder)
+
+
+def point_to(path: Path, text: str) -> None:
+    """Write a small file whose new contents, once this returns, survive a loss of power; readers see old or new.
+
+    Raises
+    ------
+    WorkspaceError
+        As `replacing`.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        _synced(temporary)
+    _synced(path.parent)
+
+
+def _synced(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _readable(mode: int) -> int:
     """The mode that a file made in the ordinary way would have."""
     mask = os.umask(0)

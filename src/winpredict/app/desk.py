@@ -191,7 +191,8 @@ class Desk:
         from winpredict.explain.scores import DealScorer
         from winpredict.models.registry import load_model
 
-        crm, model = self.workspace.crm(), load_model(self.workspace.folder, version)
+        tables = self.workspace.version()
+        crm, model = tables.crm(), load_model(self.workspace.folder, version)
         foreign = sorted(set(model.builder_paths) - set(self.config.builders))
         if foreign:  # whoever can write into a model's files must not choose what code runs here
             raise ConfigError(
@@ -202,7 +203,7 @@ class Desk:
                     foreign=", ".join(foreign),
                 )
             )
-        return Loaded(state, crm, model, version, DealScorer(model, crm))
+        return Loaded(f"{tables.state} {version}", crm, model, version, DealScorer(model, crm))
 
     def _signing_key(self) -> str:
         with self.database.writing() as session:

@@ -87,7 +87,8 @@ def publish_latest(
             and _published_from(database) == workspace.state
         ):
             return Shown(before.id, before.deals, is_new=False)
-    state, crm = workspace.state, workspace.crm()
+    tables = workspace.version()
+    state, crm = tables.state, tables.crm()
     # deals that were closed between scoring and now are no longer open ones
     closed = crm.deals.loc[crm.deals["outcome"] != "open", "deal_id"]
     shown = scores[~scores["deal_id"].isin(closed)].reset_index(drop=True)

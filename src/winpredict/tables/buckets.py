@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from winpredict._internal.atomic import replacing_folder
+from winpredict._internal.stored_files import StoredFiles
 from winpredict.errors import TableError
 from winpredict.locale.text import text
-from winpredict.tables.crm import CRMData, read_description, utc, write_description
+from winpredict.tables.crm import CRMData, read_description, read_table, utc, write_description
 from winpredict.tables.schema import TABLES, conform, text_dtype
 
 #: Tables whose rows belong to one deal each; the others are small, and every bucket sees what it needs of them.
@@ -38,6 +39,10 @@ class DealBuckets:
         See `write`.
     moment : Timestamp, optional
         See the data as one could have exported them at that moment (`CRMData.as_known_at`).
+    files : StoredFiles, optional
+        What each file is to hold; it is checked before it is read.
+    lease : object, optional
+        Kept as long as these buckets are, so that nobody removes the folder meanwhile.
 
     Examples
     --------
@@ -53,6 +58,8 @@ class DealBuckets:
 
     folder: Path
     moment: pd.Timestamp | None = None
+    files: StoredFiles | None = field(default=None, repr=False, compare=False)
+    lease: object = field(default=None, repr=False, compare=False)
     _description: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -87,18 +94,23 @@ class DealBuckets:
         return cls.open(folder)
 
     @classmethod
-    def open(cls, folder: Path) -> "DealBuckets":
+    def open(cls, folder: Path, files: StoredFiles | None = None, lease: object = None) -> "DealBuckets":
         """Look at what `write` left.
+
+        Parameters
+        ----------
+        folder, files, lease
+            See the class.
 
         Raises
         ------
         TableError
             When the folder holds no tables, or tables that are not parted.
         """
-        description = read_description(Path(folder))
+        description = read_description(Path(folder), files)
         if not description.get("buckets"):
             raise TableError(text("{folder} is not parted into buckets; import it with --buckets", folder=folder))
-        return cls(Path(folder), None, description)
+        return cls(Path(folder), None, files, lease, description)
 
     def __len__(self) -> int:
         return int(self._description["buckets"])
@@ -147,7 +159,7 @@ class DealBuckets:
 
     def deal_ids(self, number: int) -> set[str]:
         """The deals of one bucket."""
-        return set(read_part(self.folder, "deals", [number], {"deal_id": "str"})["deal_id"])
+        return set(read_part(self.folder, "deals", [number], {"deal_id": "str"}, self.files)["deal_id"])
 
     @property
     def rows(self) -> dict[str, int]:
@@ -167,7 +179,9 @@ class DealBuckets:
     def shared(self) -> dict[str, pd.DataFrame]:
         """The tables that are not parted: accounts, users, quotas."""
         names = (name for name in TABLES if name in self._description["shared"])
-        return {name: conform(pd.read_parquet(self.folder / f"{name}.parquet"), name, check=False) for name in names}
+        return {
+            name: conform(read_table(self.folder, f"{name}.parquet", self.files), name, check=False) for name in names
+        }
 
     @cached_property
     def _account_places(self) -> pd.Index:
@@ -180,7 +194,7 @@ class DealBuckets:
         return self.shared["accounts"].take(places[places >= 0]).reset_index(drop=True)
 
     def _rows(self, name: str, numbers: Sequence[int]) -> pd.DataFrame:
-        return read_part(self.folder, name, numbers, self._columns[name])
+        return read_part(self.folder, name, numbers, self._columns[name], self.files)
 
 
 def bucket_of(deal_ids: pd.Series, buckets: int) -> NDArray[np.int64]:
@@ -212,8 +226,17 @@ def write_part(rows: pd.DataFrame, folder: Path, name: str, number: int) -> None
     rows.to_parquet(path / _PART, index=False)
 
 
-def read_part(folder: Path, name: str, numbers: Sequence[int], kinds: Mapping[str, str]) -> pd.DataFrame:
-    """Read some buckets of a table, with the given columns and dtypes."""
+def read_part(
+    folder: Path,
+    name: str,
+    numbers: Sequence[int],
+    kinds: Mapping[str, str],
+    files: StoredFiles | None = None,
+) -> pd.DataFrame:
+    """Read some buckets of a table, with the given columns and dtypes; what each file is to hold is checked first."""
+    if files is not None:
+        for stored in (stored for number in numbers for stored in files.below(f"{name}/bucket={number}/")):
+            files.check(stored)
     paths = [folder / name / f"bucket={number}" for number in numbers]
     frames = [pd.read_parquet(path, partitioning=None) for path in paths if path.exists()] or [pd.DataFrame()]
     typed = [typed_rows(frame, kinds) for frame in frames]

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from winpredict._internal.atomic import replacing_folder
+from winpredict._internal.stored_files import StoredFiles
 from winpredict.errors import TableError, WinPredictError
 from winpredict.locale.text import text
 from winpredict.tables.schema import TABLES, TIME_DTYPE, conform
@@ -312,19 +314,27 @@ class CRMData:
             write_description(temporary, self.stage_order, self.known_until)
 
     @classmethod
-    def load(cls, folder: Path) -> "CRMData":
+    def load(cls, folder: Path, files: StoredFiles | None = None) -> "CRMData":
         """Read what `save` wrote.
+
+        Parameters
+        ----------
+        folder : Path
+        files : StoredFiles, optional
+            What each file is to hold; it is checked before it is read.
 
         Raises
         ------
         TableError
-            When the folder holds no tables, or tables of another schema version.
+            When the folder holds no tables, tables of another schema version, or files that are missing or damaged.
         """
         folder = Path(folder)
-        description = read_description(folder)
+        description = read_description(folder, files)
+        if files is not None:
+            files.check_all()  # one that is missing would otherwise be taken for a table that nobody has
         # what stands here was checked when it was saved
         frames: dict[str, Any] = {
-            field.name: conform(pd.read_parquet(folder / f"{field.name}.parquet"), field.name, check=False)
+            field.name: conform(read_table(folder, f"{field.name}.parquet"), field.name, check=False)
             for field in fields(cls)
             if field.name in TABLES and (folder / f"{field.name}.parquet").exists()
         }
@@ -343,7 +353,7 @@ def write_description(folder: Path, stage_order: Sequence[str], known_until: pd.
     (folder / "crm.json").write_text(json.dumps(description | more, indent=2) + "\n")
 
 
-def read_description(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path, files: StoredFiles | None = None) -> dict[str, Any]:
     """What a tables folder says of itself.
 
     Raises
@@ -351,9 +361,35 @@ def read_description(folder: Path) -> dict[str, Any]:
     TableError
         When the folder holds no tables, or tables of another schema version.
     """
+    if files is not None:
+        files.check("crm.json")
     if not (folder / "crm.json").exists():
         raise TableError(text("{folder} holds no imported tables; run `winpredict import` first", folder=folder))
-    return checked_description(json.loads((folder / "crm.json").read_text()), folder)
+    try:
+        description = json.loads((folder / "crm.json").read_text())
+    except ValueError as error:
+        raise TableError(
+            text("{path} is damaged ({error}); import the data again", path=folder / "crm.json", error=error)
+        ) from None
+    return checked_description(description, folder)
+
+
+def read_table(folder: Path, name: str, files: StoredFiles | None = None) -> pd.DataFrame:
+    """A table's file, checked before it is read.
+
+    Raises
+    ------
+    TableError
+        When it is missing or damaged.
+    """
+    if files is not None:
+        files.check(name)
+    try:
+        return pd.read_parquet(folder / name)
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(
+            text("{path} cannot be read ({error}); import the data again", path=folder / name, error=error)
+        ) from None
 
 
 def checked_description(description: dict[str, Any], folder: Path | str) -> dict[str, Any]:
