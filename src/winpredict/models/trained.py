@@ -20,6 +20,7 @@ from winpredict.models.deal_range import DealRange
 from winpredict.models.estimator import WinClassifier
 from winpredict.models.recipe import FeatureRecipe
 from winpredict.models.reference_ranges import ReferenceRanges
+from winpredict.models.seal import check_seal, seal
 from winpredict.models.stage_norms import StageNorms
 from winpredict.models.timing import ClosingTime
 from winpredict.tables.crm import CRMData, utc
@@ -195,7 +196,7 @@ class TrainedModel:
         return "\n".join(map(str, [self.trained_on, *self.notes]))
 
     def save(self, folder: Path) -> None:
-        """Write LightGBM text files and JSON; reading them runs no code."""
+        """Write LightGBM text files and JSON, and a hash of each; reading them runs no code."""
         folder = Path(folder)
         self.classifier.save(folder / "classifier")
         if self.timing is not None:
@@ -213,6 +214,7 @@ class TrainedModel:
             "effects": self.effects,
         }
         (folder / "model.json").write_text(json.dumps(description, indent=1))
+        seal(folder)
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
@@ -221,9 +223,11 @@ class TrainedModel:
         Raises
         ------
         WinPredictError
-            When it was written by a version with another format.
+            When files are missing or are not those that were written, or another version with another format wrote
+            them.
         """
         folder = Path(folder)
+        check_seal(folder)
         description = json.loads((folder / "model.json").read_text())
         if description.get("format") != MODEL_FORMAT:
             raise WinPredictError(
