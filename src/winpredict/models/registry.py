@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 from winpredict.config import Config
 from winpredict.errors import WinPredictError
 from winpredict.locale.text import Text, text
-from winpredict.models._lookup import ModelLocation, data_of, look_up, parent_of_data
 from winpredict.models._recorded import message_of
 from winpredict.models._tracking import ARTIFACTS, DATABASE, NAME, log_charts, mlflow_at, run_at, settings_of
+from winpredict.models.champions import (
+    FILE,
+    ModelsInUse,
+    read_models_in_use,
+    write_models_in_use,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,17 +116,51 @@ def log_training(
         if drivers is not None:
             mlflow.log_dict(drivers.to_dict("records"), _DRIVERS)
             log_charts(mlflow, {"drivers": drivers_chart(drivers)})
-        version = _register(mlflow, model, example)
+        version = _register(mlflow, Path(folder), model, example)
     return find_model(folder, str(version))
 
 
-def changed_at(folder: Path) -> tuple[int, int] | None:
-    """Time and size of the record, which differ once something was recorded or promoted; None before the first."""
-    try:
-        found = (Path(folder) / DATABASE).stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size
+def changed_at(folder: Path) -> tuple[int, ...] | None:
+    """Times and sizes of the records, which differ once something was recorded or promoted; None before the first."""
+    found: list[int] = []
+    for name in (DATABASE, FILE):
+        try:
+            status = (Path(folder) / name).stat()
+        except FileNotFoundError:
+            continue
+        found += (status.st_mtime_ns, status.st_size)
+    return tuple(found) or None
+
+
+def models_in_use(folder: Path) -> ModelsInUse:
+    """Which model is champion and which challenger, and how the champions came to be.
+
+    Parameters
+    ----------
+    folder : Path
+        The workspace. Of one whose record MLflow alone keeps, as an earlier winpredict left it, MLflow is asked.
+
+    Raises
+    ------
+    WorkspaceError
+        When the record is damaged.
+    """
+    found = read_models_in_use(Path(folder))
+    if found is not None or not (Path(folder) / DATABASE).exists():
+        return found or ModelsInUse()
+    with mlflow_at(folder) as mlflow:
+        client = mlflow.MlflowClient()
+        aliases = {
+            alias: int(version)
+            for model in client.search_registered_models(f"name = '{NAME}'")
+            for alias, version in model.aliases.items()
+        }
+        files = {
+            int(each.version): data.relative_to(folder).as_posix()
+            for each in client.search_model_versions(f"name = '{NAME}'")
+            if (data := _data_of(Path(folder), each.source))
+        }
+    return ModelsInUse(files, aliases.get(CHAMPION), aliases.get(CHALLENGER))
 
 
 def list_models(folder: Path) -> list[ModelVersion]:
@@ -131,8 +170,8 @@ def list_models(folder: Path) -> list[ModelVersion]:
     with mlflow_at(folder) as mlflow:
         client = mlflow.MlflowClient()
         versions = client.search_model_versions(f"name = '{NAME}'")
-        aliases = _aliases(client)
-        return sorted((_describe(client, each, aliases) for each in versions), key=lambda each: -each.version)
+        used = models_in_use(folder)
+        return sorted((_describe(client, each, used) for each in versions), key=lambda each: -each.version)
 
 
 def find_model(folder: Path, which: str = CHAMPION) -> ModelVersion:
@@ -194,9 +233,9 @@ def load_version(folder: Path, which: str = CHAMPION) -> "tuple[int, TrainedMode
     """A registered model, ready to score, and its version; see `load_model`."""
     from winpredict.models.trained import TrainedModel
 
-    found = look_up(folder, which) or _ask_mlflow(folder, which)
+    version, data = _located(Path(folder), which)
     try:
-        return found.version, TrainedModel.load(found.data)
+        return version, TrainedModel.load(data)
     except WinPredictError:
         raise
     except Exception as error:  # whatever readers of JSON, numpy and LightGBM make of a file that is not as we wrote it
@@ -204,32 +243,30 @@ def load_version(folder: Path, which: str = CHAMPION) -> "tuple[int, TrainedMode
             text(
                 "the files of model {version} are damaged or were changed ({name}); bring them back from a "
                 "copy, or train again",
-                version=found.version,
+                version=version,
                 name=type(error).__name__,
             )
         ) from error
 
 
 def version_of(folder: Path, which: str = CHAMPION) -> int:
-    """The number of a registered model, found without MLflow where that can be; see `load_model`."""
-    return (look_up(folder, which) or _ask_mlflow(folder, which)).version
+    """The number of a registered model, found without MLflow; see `load_model`."""
+    return _located(Path(folder), which)[0]
 
 
-def _ask_mlflow(folder: Path, which: str) -> ModelLocation:
-    version = find_model(folder, which)
-    with mlflow_at(folder) as mlflow:
-        source = mlflow.MlflowClient().get_model_version(NAME, str(version.version)).source
-    data = data_of(folder, source)
-    if data is None:
-        missing = parent_of_data(folder, source)
+def _located(folder: Path, which: str) -> tuple[int, Path]:
+    """A registered model's version, and the folder of what was saved."""
+    used = models_in_use(folder)
+    version = used.find(which)
+    if version is None:
+        version = find_model(folder, which).version  # tells what there is
+    data = used.folder_of(version, folder)
+    if data is None or not data.is_dir():
+        missing = folder if data is None else data
         raise WinPredictError(
-            text(
-                "the files of model {version} are missing ({missing}); train again",
-                version=version.version,
-                missing=missing,
-            )
+            text("the files of model {version} are missing ({missing}); train again", version=version, missing=missing)
         )
-    return ModelLocation(version.version, data)
+    return version, data
 
 
 def read_drivers(folder: Path, model: ModelVersion) -> "pd.DataFrame":
@@ -269,14 +306,18 @@ def _logged(folder: Path, model: ModelVersion, name: str, otherwise: Any) -> Any
     return json.loads(path.read_text()) if path.exists() else otherwise
 
 
-def promote(folder: Path, version: int) -> ModelVersion:
+def promote(folder: Path, version: int, reason: Text | None = None, *, by: str = "") -> ModelVersion:
     """Make a version the champion; the former champion becomes challenger, so there is a way back.
 
     Parameters
     ----------
     folder : Path
-        The workspace.
+        The workspace, whose lock is held.
     version : int
+    reason : Text, optional
+        Why, for the record.
+    by : str
+        Who decided.
 
     Returns
     -------
@@ -291,16 +332,64 @@ def promote(folder: Path, version: int) -> ModelVersion:
     chosen = find_model(folder, str(version))
     if CHAMPION in chosen.aliases:
         return chosen
-    former = next((each for each in list_models(folder) if CHAMPION in each.aliases), None)
-    with mlflow_at(folder) as mlflow:
-        client = mlflow.MlflowClient()
-        client.set_registered_model_alias(NAME, CHAMPION, str(chosen.version))
-        if former is not None:
-            client.set_registered_model_alias(NAME, CHALLENGER, str(former.version))
+    used = models_in_use(folder).with_champion(chosen.version, reason or text("somebody chose it"), by=by)
+    write_models_in_use(folder, used)
+    _tell_mlflow(folder, used)
     return find_model(folder, str(version))
 
 
-def _register(mlflow: Any, model: "TrainedModel", example: "pd.DataFrame") -> int:
+def roll_back(folder: Path, reason: Text | None = None, *, by: str = "") -> ModelVersion:
+    """Make the champion before the present one champion again.
+
+    Parameters
+    ----------
+    folder, reason, by
+        As for `promote`.
+
+    Returns
+    -------
+    ModelVersion
+        The new champion.
+
+    Raises
+    ------
+    WinPredictError
+        When there was none before.
+    """
+    used = models_in_use(folder)
+    earlier = used.earlier_champion or used.challenger
+    if earlier is None:
+        raise WinPredictError(
+            text("{folder} had no champion before the present one; there is nothing to go back to", folder=folder)
+        )
+    why = reason or text("rolled back from model {version}", version=used.champion)
+    return promote(folder, earlier, why, by=by)
+
+
+def keep_verdict(folder: Path, version: int, reason: Text) -> None:
+    """Keep on record why a challenger was not promoted; the workspace's lock is held."""
+    write_models_in_use(folder, models_in_use(folder).with_verdict(version, reason))
+
+
+def _tell_mlflow(folder: Path, used: ModelsInUse) -> None:
+    """Set the aliases that people see on MLflow's own pages."""
+    with mlflow_at(folder) as mlflow:
+        client = mlflow.MlflowClient()
+        for alias, version in ((CHAMPION, used.champion), (CHALLENGER, used.challenger)):
+            if version is not None:
+                client.set_registered_model_alias(NAME, alias, str(version))
+
+
+def _data_of(folder: Path, source: str) -> Path | None:
+    """The folder of what was saved of a model, from what MLflow has as its source; None where there is none.
+
+    It is looked up below the workspace and not by MLflow's absolute address, so that a workspace can be moved.
+    """
+    place = folder / ARTIFACTS / "models" / source.rpartition("/")[2] / "artifacts" / "data"
+    return next(place.iterdir(), None) if place.is_dir() else None
+
+
+def _register(mlflow: Any, folder: Path, model: "TrainedModel", example: "pd.DataFrame") -> int:
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary) / "model"
         data.mkdir()
@@ -317,10 +406,22 @@ def _register(mlflow: Any, model: "TrainedModel", example: "pd.DataFrame") -> in
     client = mlflow.MlflowClient()
     if not client.search_registered_models(f"name = '{NAME}'"):
         client.create_registered_model(NAME)
+    used = models_in_use(folder)
     registered = client.create_model_version(NAME, logged.model_uri, logged.run_id, model_id=logged.model_id)
-    first = CHAMPION not in client.get_registered_model(NAME).aliases
-    client.set_registered_model_alias(NAME, CHAMPION if first else CHALLENGER, registered.version)
-    return int(registered.version)
+    version = int(registered.version)
+    files = _data_of(folder, registered.source)
+    if files is None:
+        raise WinPredictError(
+            text(
+                "MLflow did not keep the files of model {version} in {folder}; train again",
+                version=version,
+                folder=folder,
+            )
+        )
+    used = used.with_registered(version, files.relative_to(folder).as_posix())
+    write_models_in_use(folder, used)
+    _tell_mlflow(folder, used)
+    return version
 
 
 def _signature(model: "TrainedModel") -> Any:
@@ -364,19 +465,13 @@ def _notes_as_json(notes: Sequence[Text]) -> str:
     return written
 
 
-def _aliases(client: Any) -> dict[int, tuple[str, ...]]:
-    """Aliases of each version: the search for versions does not bring them along."""
-    named = [pair for model in client.search_registered_models(f"name = '{NAME}'") for pair in model.aliases.items()]
-    return {int(version): tuple(sorted(n for n, v in named if v == version)) for _, version in named}
-
-
-def _describe(client: Any, found: Any, aliases: Mapping[int, tuple[str, ...]]) -> ModelVersion:
+def _describe(client: Any, found: Any, used: ModelsInUse) -> ModelVersion:
     import pandas as pd
 
     data = client.get_run(found.run_id).data
     return ModelVersion(
         version=int(found.version),
-        aliases=aliases.get(int(found.version), ()),
+        aliases=used.aliases(int(found.version)),
         created_at=pd.Timestamp(found.creation_timestamp, unit="ms", tz="UTC"),
         trained_as_of=data.tags.get("trained_as_of", ""),
         fingerprint=data.tags.get("data_fingerprint", ""),
