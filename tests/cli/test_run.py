@@ -18,7 +18,7 @@ pytest.importorskip("httpx")
 from winpredict.cli import app
 from winpredict.fake_crms._changes import Closing, apply_random_changes
 from winpredict.fake_crms.fake_servers import connected, fake_server
-from winpredict.simulate.world import simulate
+from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.workspace import Workspace
 
 SETTINGS = {"model": {"bags": 1, "trees": 20, "large_leaves": 0}, "snapshots": {"every_days": 30}}
@@ -92,17 +92,17 @@ def steps(found):
 
 def test_everything_in_one_go(office, listener):
     first = office.told(push=True, reports=["pipeline", "model-card"], report_suffix="md", digest=["digest_url"])
-    names = ["sync", "check", "score", "push", "report pipeline", "report model-card", "digest"]
+    names = ["sync", "check", "monitor", "score", "push", "report pipeline", "report model-card", "tidy", "digest"]
     assert steps(first) == dict.fromkeys(names, "done")
     assert (office.place / "w" / "reports" / "pipeline.md").exists()
     written = len(office.server.writes)
-    deals = first["steps"][3]["counts"]["written"]
+    deals = first["steps"][4]["counts"]["written"]
     assert 0 < 5 * deals <= written <= 7 * deals  # not every deal has a flag or a next step
     assert "No earlier scores to compare with." in listener[0]["message"]
     office.a_day_passes(changes=60)
     second = office.told(push=True, digest=["digest_url"], moved_points=1)
     assert second["steps"][0]["counts"]["changed"] > 0
-    assert second["steps"][3]["counts"]["written"] > 0
+    assert second["steps"][4]["counts"]["written"] > 0
     assert "compared with" in listener[1]["message"]
     assert "Odds that" in listener[1]["message"]
     lines = [json.loads(line) for line in Path(second["log"]).read_text().splitlines()]
@@ -118,8 +118,16 @@ def test_refused_records_and_bad_data_are_problems(office, listener):
         found = office.told(code=1, push=True, problems="warning", digest=["digest_url"])
     finally:
         office.server.changing.rules.clear()
-    assert steps(found) == {"sync": "done", "check": "problems", "score": "done", "push": "problems", "digest": "done"}
-    refused = [said for said in found["steps"][3]["problems"] if "hubspot refused" in said]
+    assert steps(found) == {
+        "sync": "done",
+        "check": "problems",
+        "monitor": "done",
+        "score": "done",
+        "push": "problems",
+        "tidy": "done",
+        "digest": "done",
+    }
+    refused = [said for said in found["steps"][4]["problems"] if "hubspot refused" in said]
     assert refused
     assert "no scores on Fridays" in refused[0]
     assert "hubspot refused" in listener[0]["message"]
@@ -132,8 +140,10 @@ def test_what_fails_is_told_and_the_digest_still_goes(office, listener, monkeypa
     assert steps(found) == {
         "sync": "failed",
         "check": "skipped",
+        "monitor": "skipped",
         "score": "skipped",
         "push": "skipped",
+        "tidy": "skipped",
         "digest": "done",
     }
     assert "401" in found["steps"][0]["problems"][0]
@@ -152,6 +162,50 @@ def test_a_step_that_nothing_depends_on_fails_alone(office, monkeypatch):
     assert "no secret digest_url" in found["steps"][-1]["problems"][0]
 
 
+def test_a_fault_of_winpredict_in_one_step_is_told_and_the_others_go_on(office, listener, monkeypatch, tmp_path):
+    def broken(*_, **__):
+        raise KeyError("a fault")
+
+    monkeypatch.setenv("WINPREDICT_LOG_DIR", str(tmp_path))
+    monkeypatch.setattr("winpredict.workflows.monitoring.monitor_workspace", broken)
+    found = office.told(code=70, digest=["digest_url"])
+    assert steps(found) == {
+        "sync": "done", "check": "done", "monitor": "crashed", "score": "done", "tidy": "done", "digest": "done",
+    }  # fmt: skip
+    (log,) = tmp_path.glob("error-*.log")
+    assert "a fault" in log.read_text()
+    assert str(log) in found["steps"][2]["problems"][0]
+    assert "was not foreseen" in listener[0]["message"]
+
+
+def test_a_run_reads_files_by_the_profile_of_the_last_import(tmp_path, monkeypatch):
+    monkeypatch.setenv("WINPREDICT_LOG_DIR", str(tmp_path))
+    world = simulate(300, seed=3)
+    export = tmp_path / "export"
+    write_salesforce_export(world, export, as_of="2024-12-01")
+    (tmp_path / "knobs.yaml").write_text(yaml.safe_dump(SETTINGS))
+    own = ["--workspace", tmp_path / "w", "--config", tmp_path / "knobs.yaml", "--json"]
+    assert "no profile is known; name it" in run("run", export, *own, code=2)
+    run("import", export, "--profile", "salesforce", *own)
+    run("train", *own)
+    write_salesforce_export(world, export)
+    found = json.loads(run("run", export, *own, code=1))
+    assert steps(found) == {"import": "done", "check": "done", "monitor": "problems", "score": "done", "tidy": "done"}
+    counts = {each["step"]: each["counts"] for each in found["steps"]}
+    assert counts["import"]["deals"] == len(world.crm.deals)
+    assert counts["monitor"]["checks"]["freshness"] == "act"  # by the clock, the world ended long ago
+    assert counts["score"]["deals"] == (world.crm.deals["outcome"] == "open").sum()
+    assert "run.push writes scores into a live CRM" in run(
+        "run", export, *own[:2], "--config", with_push(tmp_path), code=2
+    )
+    assert "is neither a CRM that can be synced" in run("run", "pipedrive", *own, code=2)
+
+
+def with_push(place):
+    (place / "push.yaml").write_text(yaml.safe_dump(SETTINGS | {"run": {"push": True}}))
+    return place / "push.yaml"
+
+
 def test_a_run_speaks_the_language_of_its_config(office, listener, wide):
     office.settings["language"] = "en_XA"
     try:
@@ -163,7 +217,10 @@ def test_a_run_speaks_the_language_of_its_config(office, listener, wide):
     files = [str(path) for name in ("push", "reports", "runs") for path in (office.place / "w" / name).iterdir()]
     assert untranslated_words(printed, files) == []
     steps = [line.split("│")[1].strip() for line in french.splitlines() if line.startswith("│")]
-    assert steps == ["synchronisation", "vérification", "calcul des chances", "rapport du pipeline", "récapitulatif"]
+    assert steps == [
+        "synchronisation", "vérification", "surveillance", "calcul des chances", "rapport du pipeline", "rangement",
+        "récapitulatif",
+    ]  # fmt: skip
     assert "affaires en cours" in listener[0]["message"]
     assert "affaires en cours" in (office.place / "w" / "reports" / "pipeline.md").read_text()
 
@@ -190,6 +247,7 @@ def test_a_killed_run_has_logged_what_it_had_done(office, monkeypatch):
     assert [(each.get("step"), each.get("outcome")) for each in lines[1:]] == [
         ("sync", "done"),
         ("check", lines[2]["outcome"]),
+        ("monitor", "done"),
         ("score", "stopped"),
     ]
 
@@ -213,3 +271,18 @@ def test_scores_of_an_earlier_day_are_not_pushed(office):
     )
     assert won in set(workspace.latest_scores()["deal_id"])
     assert sum(parsed["counts"].values()) == len(workspace.latest_scores()) - 1
+
+
+def test_a_challenger_is_trained_when_it_is_due(office):
+    office.settings["retraining"] = {"when": "monthly"}
+    office.server.clock.advance(32 * DAY)  # in which nothing happens, which is a reason to act
+    try:
+        first, second = office.told(code=1), office.told(code=1)
+    finally:
+        del office.settings["retraining"]
+    done = {each["step"]: each["counts"] for each in first["steps"]}
+    assert done["monitor"]["checks"]["freshness"] == "act"
+    assert done["retrain"]["due"]
+    assert "the latest model is of" in done["retrain"]["why"]
+    assert done["score"]["model"] == str(done["retrain"]["challenger" if done["retrain"]["promoted"] else "champion"])
+    assert {each["step"]: each["counts"] for each in second["steps"]}["retrain"] == {"due": False}

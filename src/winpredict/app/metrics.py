@@ -1,4 +1,4 @@
-"""Figures for Prometheus: requests, how long they took, scoring runs and the age of the scores."""
+"""Figures for Prometheus: requests, how long they took, scoring runs, the age of the scores and the model's health."""
 
 import os
 import time
@@ -23,6 +23,7 @@ from winpredict.app.identity import Allows, Caller
 from winpredict.app.people import now
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Role, ScoringRun
+from winpredict.errors import WorkspaceError
 
 router = APIRouter()
 disable_created_metrics()  # type: ignore[no-untyped-call]  # as many lines again, which nobody draws
@@ -78,6 +79,26 @@ class Metrics:
             yield GaugeMetricFamily("winpredict_scored_deals", "Deals of the run that people see.", run.deals)
             age = (now() - run.scored_at).total_seconds()
             yield GaugeMetricFamily("winpredict_scores_age_seconds", "Time since these scores were made.", age)
+        yield from self._health()
+
+    def _health(self) -> Iterator[GaugeMetricFamily]:
+        """What the latest look at the champion found; nothing before the first, or where it cannot be read."""
+        from winpredict.models.monitoring import STATES, latest_health  # it needs SciPy, which takes long to load
+
+        try:
+            health = latest_health(self.desk.workspace.folder)
+        except WorkspaceError:
+            return
+        if health is not None:
+            words = "Checks of the champion: 0 is fine, 1 to be watched, 2 calls for action."
+            states = GaugeMetricFamily("winpredict_health_state", words, labels=["check"])
+            for each in health.checks:
+                states.add_metric([each.name], STATES.index(each.state))
+            yield states
+            age = now() - health.as_of.to_pydatetime()
+            yield GaugeMetricFamily(
+                "winpredict_data_age_seconds", "Time since the end of the data that were checked.", age.total_seconds()
+            )
 
 
 class Measured:

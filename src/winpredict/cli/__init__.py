@@ -12,7 +12,21 @@ import typer
 from typer.core import TyperGroup
 
 from winpredict._internal.error_log import unexpected_error
-from winpredict.cli import data, demo, features, live, modelling, models, people, push, report, run, scoring, spark
+from winpredict.cli import (
+    data,
+    demo,
+    features,
+    live,
+    modelling,
+    models,
+    monitoring,
+    people,
+    push,
+    report,
+    run,
+    scoring,
+    spark,
+)
 from winpredict.cli import serve as desk
 from winpredict.cli.speaking import INTERRUPTED as INTERRUPTED
 from winpredict.cli.speaking import USER_MUST_CHANGE_SOMETHING, in_language
@@ -62,6 +76,8 @@ app.command("features")(in_language(features.features))
 app.command("train")(in_language(modelling.train))
 app.command("backtest")(in_language(modelling.backtest))
 app.command("learning-curve")(in_language(modelling.learning_curve))
+app.command("monitor")(in_language(monitoring.monitor))
+app.command("retrain")(in_language(monitoring.retrain))
 app.command("score")(in_language(scoring.score))
 app.command("explain")(in_language(scoring.explain))
 app.command("report")(in_language(report.report))

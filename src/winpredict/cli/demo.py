@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winpredict._internal.progress import progress
+from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.data import import_into
 from winpredict.cli.desk_demo import on_loopback, populate, training_day
 from winpredict.cli.live_demo import play, played_accounts, require_installed
-from winpredict.cli.modelling import backtest_facts, backtest_workspace, show_backtest, train_workspace, training_facts
+from winpredict.cli.modelling import backtest_facts, show_backtest, training_facts
 from winpredict.cli.options import JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond
-from winpredict.cli.scoring import score_workspace, scores_table
+from winpredict.cli.scoring import scores_table
 from winpredict.cli.serve import run_desk
 from winpredict.cli.shell import format_command, quote
 from winpredict.errors import ConfigError, WorkspaceError
 from winpredict.locale.text import said, text
+from winpredict.workflows.scoring import score_workspace
+from winpredict.workflows.training import backtest_workspace, train_workspace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 _EXPORT = "simulated_export.zip"
 _FOLDS = 3
 _SNAPSHOT_DAYS = 14.0
-_MANIFEST = "manifest.json"
 _DEALS, _LIVE_DEALS = 3000, 1500
 
 
@@ -88,9 +89,12 @@ def _demo_files(workspace: "Workspace", config: "Config", deals: int, *, as_json
         _begin_afresh(workspace)
         _import_simulated(workspace, deals, config.seed)
         crm = workspace.crm()
-        model, version, drivers = train_workspace(workspace, crm, config)
-    found, run_id = backtest_workspace(workspace, crm, config)
-    scores = score_workspace(workspace, as_of=None, which=str(version.version))
+        with progress(said("training")) as report_progress:
+            model, version, drivers = train_workspace(workspace, crm, config, progress=report_progress)
+    with progress(said("backtest")) as report_progress:
+        found, run_id = backtest_workspace(workspace, crm, config, progress=report_progress)
+    with progress_bar(said("scoring")) as bar:
+        scores = score_workspace(workspace, as_of=None, which=str(version.version), progress=bar)
 
     def show(console: "Console") -> None:
         show_backtest(console, found, details=False)
@@ -117,8 +121,11 @@ def _demo_desk(workspace: "Workspace", config: "Config", deals: int, password: s
         _begin_afresh(workspace)
         _import_simulated(workspace, deals, config.seed)
         crm = workspace.crm()
-        model, version, drivers = train_workspace(workspace, crm, config, as_of=training_day(crm))
-    found, run_id = backtest_workspace(workspace, crm, config)
+        with progress(said("training")) as report_progress:
+            day = training_day(crm)
+            model, version, drivers = train_workspace(workspace, crm, config, as_of=day, progress=report_progress)
+    with progress(said("backtest")) as report_progress:
+        found, run_id = backtest_workspace(workspace, crm, config, progress=report_progress)
     desk = populate(workspace, crm, config, version.version, password)
 
     def show(console: "Console") -> None:
@@ -181,7 +188,7 @@ def _begin_afresh(workspace: "Workspace") -> None:
     """
     _refuse_real_data(workspace)
     if workspace.exists:
-        (workspace.folder / _MANIFEST).unlink()
+        workspace.forget_tables()
     shutil.rmtree(workspace.raw_folder, ignore_errors=True)
 
 

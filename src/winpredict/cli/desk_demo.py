@@ -4,12 +4,12 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from winpredict._internal.progress import progress
+from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.output import Column, table
-from winpredict.cli.scoring import score_workspace
 from winpredict.cli.serve import open_desk_database, require_app
 from winpredict.errors import ConfigError
 from winpredict.locale.text import said, text
+from winpredict.workflows.scoring import score_workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,8 @@ def populate(workspace: "Workspace", crm: "CRMData", config: "Config", version: 
         promote(workspace.folder, version)
     with open_desk_database(workspace, config) as database:
         for day in _days(crm):
-            scores = score_workspace(workspace, as_of=day, which=str(version))
+            with progress_bar(said("scoring")) as bar:
+                scores = score_workspace(workspace, as_of=day, which=str(version), progress=bar)
             with progress(said("publishing")):
                 publish(database, crm.as_known_at(day), scores, config.app)
         with database.writing() as session:

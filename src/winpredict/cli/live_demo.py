@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.live import WorkspaceSync, sync_workspace
-from winpredict.cli.modelling import train_workspace, training_facts
+from winpredict.cli.modelling import training_facts
 from winpredict.cli.output import cell
-from winpredict.cli.scoring import score_workspace
 from winpredict.errors import CRMError
 from winpredict.locale.text import Text, said, text, texts
+from winpredict.workflows.scoring import score_workspace
+from winpredict.workflows.training import train_workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,7 +199,8 @@ def play(workspace: "Workspace", crm: str, config: "Config", deals: int) -> Live
         source = connect_to(crm, settings)
         _note_played(workspace, crm, source.describe().account)
         first = sync_workspace(workspace, crm, settings)
-        training = train_workspace(workspace, workspace.crm(), settings)
+        with progress(said("training")) as report_progress:
+            training = train_workspace(workspace, workspace.crm(), settings, progress=report_progress)
         fields = create_fields(source, settings.crm.push)
         earlier, pushed = _scored_and_pushed(workspace, crm, settings, str(training[1].version))
         changes = _day_passes(server, config.seed, max(30, round(deals * _CHANGES_PER_DEAL)))
@@ -233,7 +235,8 @@ def _scored_and_pushed(
     from winpredict.sources.crms import connect_to
     from winpredict.sources.push import push
 
-    scores = score_workspace(workspace, as_of=None, which=version)
+    with progress_bar(said("scoring")) as bar:
+        scores = score_workspace(workspace, as_of=None, which=version, progress=bar)
     with progress_bar(said("pushing to {crm}", crm=crm)) as bar:
         source, folder = connect_to(crm, settings), workspace.folder / "push"
         return scores, push(source, scores, settings.crm.push, folder, apply=True, progress=bar)

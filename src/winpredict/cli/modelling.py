@@ -12,6 +12,7 @@ from winpredict.cli.options import AsOfOption, ConfigOption, JsonOption, Workspa
 from winpredict.cli.output import Column, respond, table
 from winpredict.locale import formats
 from winpredict.locale.text import Text, said, text, texts
+from winpredict.workflows.training import backtest_workspace, train_workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from winpredict.models.trained import TrainedModel
     from winpredict.tables.buckets import DealBuckets
     from winpredict.tables.crm import CRMData
-    from winpredict.workspace import Workspace
 
 _SHOWN_DRIVERS = 15
 #: The figures of merit that a terminal has room for.
@@ -92,7 +92,9 @@ def train(
     with workspace.writing():
         if tune:
             settings = _tuned(tables, settings, day)
-        model, version, drivers = train_workspace(workspace, tables, settings, as_of=day)
+        with progress(said("training")) as report_progress:
+            trained = train_workspace(workspace, tables, settings, as_of=day, progress=report_progress)
+        model, version, drivers = trained
 
     def show(console: "Console") -> None:
         console.print("\n- ".join(map(str, [model.trained_on, *model.notes])), soft_wrap=True)
@@ -132,7 +134,9 @@ def backtest(
 
     settings = load_config(config)
     workspace = workspace_at(workspace_folder)
-    result, run_id = backtest_workspace(workspace, workspace.tables(), settings, folds=folds)
+    with progress(said("backtest")) as report_progress:
+        tables = workspace.tables()
+        result, run_id = backtest_workspace(workspace, tables, settings, folds=folds, progress=report_progress)
     respond(backtest_facts(result, run_id), lambda console: show_backtest(console, result), as_json=as_json)
 
 
@@ -152,61 +156,6 @@ def learning_curve(
     with progress(said("learning curve")) as report_progress:
         curve = learn(tables, load_config(config), progress=report_progress)
     respond(curve.to_dict(), lambda console: _show_curve(console, curve), as_json=as_json)
-
-
-def train_workspace(
-    workspace: "Workspace",
-    tables: "CRMData | DealBuckets",
-    config: "Config",
-    *,
-    as_of: "pd.Timestamp | None" = None,
-) -> "tuple[TrainedModel, ModelVersion, pd.DataFrame]":
-    """Train on a workspace's tables and register the model.
-
-    The drivers are those of the deals open then, or where none is open of those it was trained on.
-    """
-    from dataclasses import replace
-
-    from winpredict.explain.drivers import top_drivers
-    from winpredict.explain.effects import adjusted_effects
-    from winpredict.models.registry import log_training
-    from winpredict.models.sampling import learning_sample
-    from winpredict.models.snapshots import pipeline, training_snapshots
-    from winpredict.models.training import train_on
-    from winpredict.workspace import fingerprint
-
-    with progress(said("training")) as report_progress:
-        sample = learning_sample(tables, config, as_of)
-        known = sample.known
-        model = train_on(sample, config, report_progress)
-        # what next steps cite: whether deals alike at the start were won more often with it
-        effects = adjusted_effects(known, attributes=model.attributes, seed=config.seed)
-        model = replace(model, effects=effects.intervals())
-        report_progress(said("recording the run in MLflow"))
-        snapshots = pipeline(known, known.known_until)
-        cross_deal_history = None if sample.gather is None else sample.gather(model.recipe.cross_deal_facts)
-        snapshots = snapshots if len(snapshots) else training_snapshots(known, config)
-        features = model.build_features(known, snapshots, cross_deal_history=cross_deal_history)
-        drivers = top_drivers(model, features)
-        version = log_training(
-            workspace.folder, model, config=config, fingerprint=fingerprint(known), example=features, drivers=drivers
-        )
-    return model, version, drivers
-
-
-def backtest_workspace(
-    workspace: "Workspace", tables: "CRMData | DealBuckets", config: "Config", *, folds: int | None = None
-) -> "tuple[Backtest, str]":
-    """Backtest on a workspace's tables and record the run."""
-    from winpredict.models.backtest import backtest as backtest_model
-    from winpredict.models.backtest_record import log_backtest
-    from winpredict.workspace import fingerprint
-
-    with progress(said("backtest")) as report_progress:
-        result = backtest_model(tables, config, folds=folds, progress=report_progress)
-        report_progress(said("recording the run in MLflow"))
-        run_id = log_backtest(workspace.folder, result, config=config, fingerprint=fingerprint(tables))
-    return result, run_id
 
 
 def show_backtest(console: "Console", result: "Backtest", *, details: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""``winpredict models list``, ``show`` and ``promote``."""
+"""``winpredict models list``, ``show``, ``promote``, ``rollback`` and ``history``."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +32,12 @@ _OVERVIEW = {
 }
 _FIGURE_COLUMNS = {"name": Column(text("Figure")), "value": Column(text("Value"))}
 _SETTING_COLUMNS = {"name": Column(text("Setting")), "value": Column(text("Value"))}
+_HISTORY = {
+    "version": Column(text("Version")),
+    "since": Column(text("Champion since (UTC)"), "moment"),
+    "reason": Column(text("Reason")),
+    "by": Column(text("Promoted by")),
+}
 #: What is recorded of a training, and how it is written.
 _FIGURES: Mapping[str, Column] = {
     "deals": Column(text("Closed deals"), "count"),
@@ -44,7 +50,7 @@ _FIGURES: Mapping[str, Column] = {
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="List, show and promote trained models. Example: winpredict models list",
+    help="List, show, promote and roll back trained models. Example: winpredict models list",
 )
 
 
@@ -127,6 +133,57 @@ def promote_(
         lambda console: console.print(said("Model {version} is now the champion.", version=champion.version)),
         as_json=as_json,
     )
+
+
+@app.command("rollback")
+@in_language
+def rollback_(workspace_folder: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Make the champion before the present one champion again.
+
+    Example: winpredict models rollback
+    """
+    from winpredict.models.registry import roll_back
+
+    workspace = existing_workspace(workspace_folder)
+    with workspace.writing():
+        champion = roll_back(workspace.folder)
+    respond(
+        champion.to_dict(),
+        lambda console: console.print(said("Model {version} is now the champion.", version=champion.version)),
+        as_json=as_json,
+    )
+
+
+@app.command("history")
+@in_language
+def history_(workspace_folder: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Tell which models have been champion, since when and why, and why challengers were not promoted.
+
+    Example: winpredict models history
+    """
+    from winpredict.models.registry import models_in_use
+
+    used = models_in_use(existing_workspace(workspace_folder).folder)
+
+    def show(console: "Console") -> None:
+        import pandas as pd
+
+        rows = [(str(each.version), each.at, str(each.reason), each.by) for each in used.promotions]
+        console.print(table(pd.DataFrame(rows, columns=[*_HISTORY]), said("Champions"), _HISTORY))
+        for version, reason in used.verdicts.items():
+            line = said("Model {version} was not promoted: {reason}", version=version, reason=reason)
+            console.print(line, soft_wrap=True)
+
+    promotions = [
+        {"version": each.version, "at": each.at, "reason": str(each.reason), "by": each.by} for each in used.promotions
+    ]
+    facts = {
+        "champion": used.champion,
+        "challenger": used.challenger,
+        "promotions": promotions,
+        "not_promoted": {str(version): str(reason) for version, reason in used.verdicts.items()},
+    }
+    respond(facts, show, as_json=as_json)
 
 
 def model_name(version: int, aliases: Sequence[str]) -> Text:

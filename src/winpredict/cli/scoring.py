@@ -18,14 +18,13 @@ from winpredict.cli.options import (
 from winpredict.cli.output import Column, respond, table
 from winpredict.errors import WinPredictError
 from winpredict.locale.text import said, text, texts
+from winpredict.workflows.scoring import score_workspace
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
 
-    from winpredict.config import Config
-    from winpredict.workspace import Workspace
 
 _SHOWN = 10
 _REASONS = ("reason_1", "reason_2", "reason_3")
@@ -75,7 +74,10 @@ def score(
     if out is not None:
         require_suffix(out)
     workspace = workspace_at(workspace_folder)
-    scores = score_workspace(workspace, as_of=moment(as_of), which=model)
+    day = moment(as_of)
+    warn_if_late(day, moment(workspace.manifest["known_until"]))
+    with progress_bar(said("scoring")) as bar:
+        scores = score_workspace(workspace, as_of=day, which=model, progress=bar)
     if out is not None:
         write_table(scores.drop(columns=[*DETAILS]), out)
     done = {} if to is None and dbt is None else _into_warehouse(scores, to, to_schema, dbt)
@@ -184,27 +186,6 @@ def _values_by_feature(options: list[str]) -> dict[str, float]:
                 text("--what-if {each!r}: write it as FEATURE=NUMBER, such as touches_30d=6", each=each)
             ) from None
     return values
-
-
-def score_workspace(
-    workspace: "Workspace", *, as_of: "pd.Timestamp | None", which: str, config: "Config | None" = None
-) -> "pd.DataFrame":
-    """Score a workspace's open deals with one of its models and keep the scores in it."""
-    from winpredict.config import Config
-    from winpredict.explain.scores import score as score_deals
-    from winpredict.models.registry import load_version
-
-    steps = Config().next_steps if config is None else config.next_steps
-    tables = workspace.tables()
-    version, model = load_version(workspace.folder, which)
-    warn_if_late(as_of, tables.known_until)
-    with progress_bar(said("scoring")) as bar:
-        scores = score_deals(
-            model, tables, as_of=as_of, model_version=str(version), progress=bar, details=True, steps=steps
-        )
-    day = as_of if as_of is not None else tables.known_until
-    workspace.keep_scores(scores, day)
-    return scores
 
 
 def scores_table(scores: "pd.DataFrame") -> "Table":

@@ -11,8 +11,10 @@ from sqlalchemy import select
 from winpredict.app.pages.feedback_views import call_name, without
 from winpredict.app.pages.model_views import shift_rows
 from winpredict.app.records import AuditEntry, Feedback, Score
+from winpredict.locale.text import text
 from winpredict.models.backtest_record import read_backtest
 from winpredict.models.drift import Drift
+from winpredict.models.monitoring import FILE, Check, Health, keep_health
 from winpredict.models.registry import find_model, list_models, promote
 from winpredict.workspace import Workspace
 
@@ -45,6 +47,28 @@ def page(client) -> str:
         if "data-waiting" not in answer.text:
             return answer.text
     pytest.fail("parts of the page are never there")
+
+
+def test_health_stands_on_the_page_and_in_the_figures(scientist, workspace, app):
+    assert "Nobody has looked yet" in page(scientist)
+    checks = (
+        Check("freshness", "ok", text("the newest fact is of {newest:day}", newest="2025-03-12")),
+        Check("odds", "act", text("of 5 deals < 3 were won")),
+    )
+    keep_health(workspace.folder, Health(pd.Timestamp("2025-03-13", tz="UTC"), 1, checks))
+    try:
+        shown, figures = page(scientist), app.state.metrics.text().decode()
+        french = scientist.get("/models", headers={"Accept-Language": "fr"}).text
+    finally:
+        (workspace.folder / FILE).unlink()
+    assert '<td data-label="State">fine</td>' in shown
+    assert "the newest fact is of 12 Mar 2025" in shown
+    assert '<td data-label="State"><strong>act</strong></td>' in shown
+    assert "of 5 deals &lt; 3 were won" in shown
+    assert "le fait le plus récent date du 12 mars 2025" in french
+    assert 'winpredict_health_state{check="freshness"} 0.0' in figures
+    assert 'winpredict_health_state{check="odds"} 2.0' in figures
+    assert "winpredict_health_state" not in app.state.metrics.text().decode()
 
 
 def test_champion_challenger_and_backtest(scientist, workspace):
@@ -110,7 +134,7 @@ def test_a_promotion_without_a_token_is_refused(scientist, workspace):
 
 
 def test_a_failing_registry_leaves_no_entry(app, scientist, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("disk full")
 
     before = promotions(app)

@@ -31,7 +31,7 @@ from winpredict.app.records import Feedback, Role, ScoringRun
 from winpredict.app.visibility import visible_feedback
 from winpredict.errors import WinPredictError
 from winpredict.locale.language import current
-from winpredict.locale.text import said
+from winpredict.locale.text import said, text
 
 router = APIRouter()
 Scientist = Annotated[Caller, Depends(Allows(Role.SCIENTIST))]
@@ -68,6 +68,7 @@ def models(
         caller,
         "models.html",
         record=record,
+        health=_health(desk),
         drift=drift,
         shifts=[] if drift.result is None else shift_rows(drift.result),
         scorers=[] if record.result is None else scorer_rows(record.result),
@@ -133,8 +134,21 @@ def promote(
         # first: a promotion that cannot be written down is not made
         audit(session, caller.person, "model promoted", f"model {version}", {"before": champion})
         session.flush()
-        registry.promote(desk.workspace.folder, found.version)
+        registry.promote(desk.workspace.folder, found.version, text("chosen in the desk"), by=caller.person.email)
     return RedirectResponse(f"/models?promoted={version}", 303)
+
+
+def _health(desk: Desk) -> "list[tuple[str, str, str, str]] | None":
+    """The checks of the champion: name, state, the state in words, finding; None before the first look."""
+    from winpredict.models.monitoring import CHECK_LABELS, STATE_LABELS, latest_health
+
+    health = latest_health(desk.workspace.folder)
+    if health is None:
+        return None
+    return [
+        (str(CHECK_LABELS[each.name]), each.state, str(STATE_LABELS[each.state]), str(each.sentence))
+        for each in health.checks
+    ]
 
 
 def _record(waiting: Waiting, desk: Desk) -> Part[OnRecord]:

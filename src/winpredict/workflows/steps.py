@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from winpredict._internal.error_log import unexpected_error
 from winpredict.errors import WinPredictError, WorkspaceError
 from winpredict.locale.text import text
 from winpredict.workspace import Workspace
 
-#: How a run ends: all done; done, with problems; something did not happen and must be changed; another run is at work.
-DONE, PROBLEMS, NOT_DONE, BUSY = 0, 1, 2, 3
+#: How a run ends: all done; done, with problems; something did not happen and must be changed; another run is at work;
+#: winpredict itself failed in a step.
+DONE, PROBLEMS, NOT_DONE, BUSY, CRASHED = 0, 1, 2, 3, 70
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Step:
     ----------
     name : str
     work : callable
-        Does it. An error of winpredict's own ends the step, and its message is kept.
+        Does it. An error ends the step: of one made for people the message is kept, of any other, which is a fault
+        of winpredict, where its details were written.
     needed : bool
         Whether the steps after it make no sense without it.
     always : bool
@@ -61,7 +64,7 @@ class StepDone:
     step: str
     started_at: str
     seconds: float
-    outcome: Literal["done", "problems", "failed", "skipped", "stopped"]
+    outcome: Literal["done", "problems", "failed", "crashed", "skipped", "stopped"]
     counts: Mapping[str, Any] = field(default_factory=dict)
     problems: Sequence[str] = ()
 
@@ -82,8 +85,10 @@ class Run:
 
     @property
     def code(self) -> int:
-        """How it ended: `DONE`, `PROBLEMS` or `NOT_DONE`."""
+        """How it ended: `DONE`, `PROBLEMS`, `NOT_DONE` or `CRASHED`."""
         outcomes = {each.outcome for each in self.steps}
+        if "crashed" in outcomes:
+            return CRASHED
         if outcomes & {"failed", "skipped", "stopped"}:
             return NOT_DONE
         return PROBLEMS if "problems" in outcomes else DONE
@@ -133,7 +138,7 @@ def run_steps(workspace: Workspace, name: str, steps: Callable[[list[StepDone]],
                 done.append(StepDone(step.name, _now(), 0.0, "skipped"))
             else:
                 done.append(_done(step, log))
-                halted |= step.needed and done[-1].outcome == "failed"
+                halted |= step.needed and done[-1].outcome in ("failed", "crashed")
             log.write(asdict(done[-1]))
         result = Run(tuple(done), log.path)
         log.write({"run": name, "ended_at": _now(), "code": result.code})
@@ -143,7 +148,7 @@ def run_steps(workspace: Workspace, name: str, steps: Callable[[list[StepDone]],
 def _done(step: Step, log: "_Log") -> StepDone:
     started, clock = _now(), time.monotonic()
 
-    def finished(outcome: Literal["done", "problems", "failed", "stopped"], result: StepResult) -> StepDone:
+    def finished(outcome: Literal["done", "problems", "failed", "crashed", "stopped"], result: StepResult) -> StepDone:
         seconds = round(time.monotonic() - clock, 3)
         return StepDone(step.name, started, seconds, outcome, dict(result.counts), list(result.problems))
 
@@ -151,6 +156,8 @@ def _done(step: Step, log: "_Log") -> StepDone:
         result = step.work()
     except WinPredictError as error:
         return finished("failed", StepResult(problems=[str(error)]))
+    except Exception as error:  # the steps after it may well be done, and people must hear of it
+        return finished("crashed", StepResult(problems=[unexpected_error(error)]))
     except BaseException as error:
         # its message may hold anything, and a log is kept
         log.write(asdict(finished("stopped", StepResult(problems=[type(error).__name__]))))
