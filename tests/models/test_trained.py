@@ -6,6 +6,7 @@ import pytest
 
 from winpredict import CRMData, TrainedModel, train
 from winpredict.errors import WinPredictError
+from winpredict.models.seal import seal
 from winpredict.models.snapshots import pipeline
 
 
@@ -25,6 +26,7 @@ def test_a_model_of_another_format_is_refused(model, tmp_path):
     model.save(tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps(description | {"format": description["format"] + 1}))
+    seal(tmp_path)
     with pytest.raises(WinPredictError, match="another version of winpredict; train the model again"):
         TrainedModel.load(tmp_path)
 
