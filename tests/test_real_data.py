@@ -77,7 +77,7 @@ def test_ibm_is_not_fooled_by_columns_of_the_close():
 
 def test_maven_carries_no_signal_and_it_is_said():
     result = backtest(read("maven", "maven_crm_sales").crm, QUICK, folds=2)
-    assert "No usable signal" in result.verdict
+    assert "No usable signal" in str(result.verdict)
     losses = result.overall["log_loss"]
     assert losses["winpredict"] < losses["overall_rate"] + 0.005
 
