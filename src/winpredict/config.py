@@ -329,6 +329,13 @@ class App(_Section):
     page_rows: int = Field(50, ge=1, le=500, description="deals a page of a list")
     largest_request_kb: int = Field(1024, ge=1, description="larger requests are refused, kilobytes")
     slowest_request_s: float = Field(30.0, gt=0, description="seconds in which a request must have arrived")
+    largest_header_kb: int = Field(32, ge=4, le=1024, description="requests with longer headers are refused, kilobytes")
+    slowest_header_s: float = Field(10.0, gt=0, description="seconds in which a request's headers must have arrived")
+    connections: int = Field(
+        1000, ge=10, description="at a time, of each worker; for a further one the one silent for longest is closed"
+    )
+    connections_per_address: int = Field(200, ge=4, description="likewise, of one address that is not a proxy's")
+    requests_per_person: int = Field(32, ge=4, description="at a time; a further one is answered with 429, come again")
     proxies: tuple[str, ...] = Field(
         (), description="addresses or networks of proxies whose X-Forwarded-For and -Proto are believed"
     )

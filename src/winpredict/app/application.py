@@ -20,6 +20,8 @@ from winpredict.app.identity import VISIT_COOKIE, NotSignedInError, cookie_name,
 from winpredict.app.language import LanguageMiddleware, language_for, name_language
 from winpredict.app.openid import Provider
 from winpredict.app.security_middleware import SecurityMiddleware, problem
+from winpredict.app.turns import Turns, TurnsMiddleware
+from winpredict.app.work_queue import TooMuchWaitingError
 from winpredict.config import Config
 from winpredict.errors import WinPredictError
 from winpredict.locale.language import speaking
@@ -72,6 +74,7 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
         same_site="lax",
         https_only=over_tls(desk),
     )
+    app.add_middleware(TurnsMiddleware, turns=Turns(config.app.requests_per_person))
     app.add_middleware(SecurityMiddleware, headers=security_headers(over_tls=over_tls(desk)), settings=config.app)
     app.add_middleware(LanguageMiddleware, config=config)
     return app
@@ -101,6 +104,10 @@ def _handle_errors(app: FastAPI) -> None:
     async def wanting(request: Request, error: Exception) -> Response:
         return _error_response(request, 409, str(error), {})
 
+    async def crowded(request: Request, error: Exception) -> Response:
+        detail = said("what you asked for before is still being computed; try again when it is there")
+        return _error_response(request, 429, detail, {"Retry-After": "10"})
+
     async def impossible(request: Request, error: Exception) -> Response:
         _log.warning("a value that the database does not take: %s", error)
         detail = said("a value is too large, or holds a character that cannot be stored")
@@ -128,6 +135,7 @@ def _handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(WinPredictError, wanting)
+    app.add_exception_handler(TooMuchWaitingError, crowded)
     # what the databases' drivers refuse: a number beyond 64 bits, and of PostgreSQL a text with NUL
     app.add_exception_handler(OverflowError, impossible)
     app.add_exception_handler(DataError, impossible)

@@ -3,14 +3,18 @@
 import contextvars
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from winpredict._internal.memory import give_back
 from winpredict.app.database import Database
 from winpredict.app.records import Setting
+from winpredict.app.turns import NotYetError, asking, not_asking
+from winpredict.app.work_queue import TooMuchWaitingError, WorkQueue
 from winpredict.config import Config
 from winpredict.errors import ConfigError
 from winpredict.locale.text import text
@@ -25,6 +29,11 @@ Result = TypeVar("Result")
 _SIGNING_KEY = "signing key"
 #: Charts, reports and the like that are kept; beyond that the one that was asked for longest ago goes.
 _MAX_CACHED = 500
+#: Pieces of work beside requests that one person, and that all together, may have waiting or under way.
+_MOST_WORK_A_PERSON, _MOST_WORK = 24, 400
+#: Seconds that requests wait for tables that have just changed; from then on they are answered by the former ones.
+_RELOADING_S = 3.0
+_LOADED = "tables and champion"
 
 
 @dataclass(frozen=True)
@@ -61,12 +70,15 @@ class Desk:
     def __init__(self, workspace: Workspace, config: Config, database: Database) -> None:
         self.workspace, self.config, self.database = workspace, config, database
         self.signing_key = self._signing_key()
+        #: Called when tables and champion have been read; for the process that serves, which knows more of itself.
+        self.after_loading: Callable[[], None] = lambda: None
         self._loaded: Loaded | None = None
+        self._loading: tuple[Future[Loaded], float] | None = None
         self._lock = threading.Lock()
         self._cache: OrderedDict[Hashable, Future[Any]] = OrderedDict()
         self._cache_lock = threading.Lock()
         # one at a time: whoever waits for a report must not slow down those who turn pages
-        self._long_work, self._short_work = _workers()
+        self._long_work, self._short_work = _queue(1, "long-work"), _queue(2, "short-work")
 
     def get_or_compute(self, key: Hashable, compute: Callable[[], Result]) -> Result:
         """What was made before under a key; made now, once, even if several ask at the same time.
@@ -80,6 +92,11 @@ class Desk:
         compute : callable
             An error that it raises is not kept.
 
+        Raises
+        ------
+        NotYetError
+            In a request, which is not to wait, where somebody else is making it.
+
         Examples
         --------
         >>> import tempfile
@@ -92,8 +109,9 @@ class Desk:
         """
         future, is_new = self._future_of(key)
         if is_new:
-            self._compute(key, future, compute)
-        result: Result = future.result()
+            with not_asking():
+                self._compute(key, future, compute)
+        result: Result = made(key, future)
         return result
 
     def submit(self, key: Hashable, compute: Callable[[], Result], *, is_long: bool = True) -> "Future[Result]":
@@ -106,21 +124,31 @@ class Desk:
         compute : callable
         is_long : bool
             Whether it takes more than a few seconds; such work is done one after the other and holds up no other.
+
+        Raises
+        ------
+        TooMuchWaitingError
+            When whoever asks has too much of this waiting already.
         """
         future, is_new = self._future_of(key)
         if is_new:
-            # in the language and the currency of the one who asks; what is worded has the language in its key
-            context = contextvars.copy_context()
-            pool = self._long_work if is_long else self._short_work
-            pool.submit(context.run, self._compute, key, future, compute)
+            request = asking()
+            with not_asking():
+                # in the language and the currency of the one who asks; what is worded has the language in its key
+                context = contextvars.copy_context()
+            work, who = self._long_work if is_long else self._short_work, None if request is None else request.who
+            try:
+                work.submit(who, lambda: self._work(context, key, future, compute))
+            except TooMuchWaitingError as error:
+                self.forget(key)
+                future.set_exception(error)
+                raise
         return future
 
     def cancel_pending(self) -> None:
         """Do no more of what was begun and waits for its turn: a program that ends must not wait for it."""
-        former = self._long_work, self._short_work
-        self._long_work, self._short_work = _workers()
-        for each in former:
-            each.shutdown(wait=False, cancel_futures=True)
+        for each in (self._long_work, self._short_work):
+            each.cancel()
         with self._cache_lock:
             # what is being made right now is not cancelled by this, and kept
             for key in [key for key, future in self._cache.items() if future.cancel()]:
@@ -133,6 +161,9 @@ class Desk:
 
     def _future_of(self, key: Hashable) -> "tuple[Future[Any], bool]":
         """What is or will be kept under a key, and whether the caller has to see to it."""
+        request = asking()
+        if request is not None and key in request.met:
+            return request.met[key], False
         with self._cache_lock:
             there = self._cache.get(key)
             future: Future[Any] = Future() if there is None else there
@@ -141,6 +172,12 @@ class Desk:
             while len(self._cache) > _MAX_CACHED:
                 self._cache.popitem(last=False)
         return future, there is None
+
+    def _work(
+        self, context: contextvars.Context, key: Hashable, future: "Future[Any]", compute: Callable[[], Any]
+    ) -> None:
+        context.run(self._compute, key, future, compute)
+        give_back()
 
     def _compute(self, key: Hashable, future: "Future[Any]", compute: Callable[[], Any]) -> None:
         if not future.set_running_or_notify_cancel():
@@ -156,8 +193,12 @@ class Desk:
     def loaded(self) -> Loaded:
         """Tables and champion, read again when either has changed.
 
+        A request is answered by the former ones where it takes long to read the new.
+
         Raises
         ------
+        NotYetError
+            In a request, while they are read for the first time.
         WorkspaceError
             When nothing was imported.
         WinPredictError
@@ -165,15 +206,46 @@ class Desk:
         ConfigError
             When the model wants code that the config does not name.
         """
+        request = asking()
+        if request is not None and _LOADED in request.met:
+            former = request.met[_LOADED]
+            if former.done():
+                loaded: Loaded = former.result()
+                return loaded
+        version, state = self._version_and_state()
+        there = self._loaded
+        if there is not None and there.state == state:
+            return there
+        future, since = self._begin_loading(version, state)
+        if request is not None and there is not None and time.monotonic() > since + _RELOADING_S:
+            return there
+        return made(_LOADED, future)
+
+    def _begin_loading(self, version: str, state: str) -> "tuple[Future[Loaded], float]":
+        """The tables that are being read, and since when."""
         with self._lock:
-            version, state = self._version_and_state()
-            while self._loaded is None or self._loaded.state != state:
+            if self._loading is None or self._loading[0].done():
+                future: Future[Loaded] = Future()
+                self._loading = future, time.monotonic()
+                # a thread of its own: what waits for tables may fill all others
+                threading.Thread(target=self._read, args=[future, version, state], name="tables", daemon=True).start()
+            return self._loading
+
+    def _read(self, future: "Future[Loaded]", version: str, state: str) -> None:
+        try:
+            while True:
                 loaded = self._load(state, version)
                 version, state = self._version_and_state()
                 if loaded.state == state:  # else another import or promotion came in between
-                    self._loaded = loaded
-                    self._forget_former()
-            return self._loaded
+                    break
+            self._loaded = loaded
+            self._forget_former()
+            self.after_loading()
+            give_back()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(loaded)
 
     def _version_and_state(self) -> tuple[str, str]:
         from winpredict.models.registry import version_of
@@ -214,9 +286,21 @@ class Desk:
             return setting.value
 
 
-def _workers() -> tuple[ThreadPoolExecutor, ThreadPoolExecutor]:
-    long_work = ThreadPoolExecutor(1, thread_name_prefix="long-work")
-    return long_work, ThreadPoolExecutor(2, thread_name_prefix="short-work")
+def made(key: Hashable, future: "Future[Result]") -> Result:
+    """What a future holds; a request does not wait for it.
+
+    Raises
+    ------
+    NotYetError
+        In a request, where it is still being made.
+    """
+    if asking() is not None and not future.done():
+        raise NotYetError(key, future)
+    return future.result()
+
+
+def _queue(threads: int, name: str) -> WorkQueue:
+    return WorkQueue(threads, name, most_a_person=_MOST_WORK_A_PERSON, most=_MOST_WORK)
 
 
 def security_headers(*, over_tls: bool) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from winpredict.app.desk import Desk
 from winpredict.app.language import speak_to
 from winpredict.app.people import session_of, token_of
 from winpredict.app.records import Person, Role, Session
+from winpredict.app.turns import asked_by, look_up
 from winpredict.locale.text import said
 
 #: __Host- makes browsers refuse the cookie from a sub-domain or without TLS; plain on loopback without TLS.
@@ -93,13 +94,14 @@ class Allows:
         HTTPException
             401 without or with a wrong key, 403 for another role, a key without the scope, or a wrong CSRF token.
         """
-        caller = _caller(request, takes_keys=bool(self.scope))
+        caller = await look_up(lambda: _caller(request, takes_keys=bool(self.scope)))
         if caller is None:
             if self.scope:
                 detail = said("sign in, or send a key: {header}", header="Authorization: Bearer wp_...")
                 raise HTTPException(401, detail, _CHALLENGE)
             raise NotSignedInError
         request.state.caller = caller  # for error pages, which keep the navigation
+        asked_by(caller.person.id)
         speak_to(request, caller.person, desk_of(request).config)
         if caller.session is not None and request.method not in SAFE_METHODS:
             await _check_csrf(request, caller.session)

@@ -23,9 +23,10 @@ from winpredict.app.identity import Allows, Caller
 from winpredict.app.people import now
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Role, ScoringRun
+from winpredict.app.turns import TurnRoute
 from winpredict.errors import WorkspaceError
 
-router = APIRouter()
+router = APIRouter(route_class=TurnRoute)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # as many lines again, which nobody draws
 #: Set by whoever starts several workers, so that each counts into files that all read.
 _SEVERAL_WORKERS = "PROMETHEUS_MULTIPROC_DIR"

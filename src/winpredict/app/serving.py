@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from winpredict._internal.memory import settle
 from winpredict.app.application import create_app
+from winpredict.app.connections import bounded
 from winpredict.app.desk import Desk
 from winpredict.config import Config
 from winpredict.errors import ConfigError, WinPredictError
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 #: Seconds that requests under way get when the server is stopped.
 _LAST_SECONDS = 10
 _WAITING_CONNECTIONS = 2048
+#: Python's own is five times as long.
+_SWITCH_S = 0.001
+#: Files that are open beside connections: tables, models, the database.
+_OTHER_FILES = 500
 #: Longer than proxies keep a connection for the next request (nginx: 60): who asks must be the first to close it, or a
 #: request meets a connection that is just being closed, and is lost.
 _IDLE_SECONDS = 75
@@ -54,6 +61,7 @@ def serve(
         When the address cannot be listened on, or several processes would share a file of SQLite.
     """
     require_database_for(workers, config)
+    _allow_open_files(config.app.connections + _OTHER_FILES)
     bound = _bound(config.app.host, config.app.port)
     served = _served(workspace, config, workers)
     with bound, suppress(KeyboardInterrupt):
@@ -84,6 +92,19 @@ def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
     finally:
         for each, handler in former.items():
             signal.signal(each, handler)
+
+
+def _allow_open_files(count: int) -> None:
+    """Let the process hold as many connections as it is meant to, as far as the system lets it."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def require_database_for(workers: int, config: Config) -> None:
@@ -148,7 +169,10 @@ def address_of(bound: socket.socket) -> str:
 
 def application(workspace: Workspace, config: Config) -> "FastAPI":
     """The application, which reads tables and model while it answers its first requests."""
+    # work beside requests keeps the interpreter's lock this long, and all others wait for it several times a request
+    sys.setswitchinterval(_SWITCH_S)
     app = create_app(workspace, config)
+    app.state.desk.after_loading = settle
     threading.Thread(target=_warm, args=[app.state.desk], name="warm", daemon=True).start()
     return app
 
@@ -164,6 +188,8 @@ def _served(workspace: Workspace, config: Config, workers: int) -> uvicorn.Confi
     return uvicorn.Config(
         partial(application, workspace, config),
         factory=True,
+        http=bounded(config.app),
+        ws="none",
         workers=workers,
         log_level="warning",
         # addresses of pages hold what people search for

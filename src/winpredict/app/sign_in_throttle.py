@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, cast
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
 from winpredict.app.database import Database
+from winpredict.app.networks import network_of
 from winpredict.app.people import LONGEST_PASSWORD, now, password_hasher
 from winpredict.app.records import Person, SignInAttempt
 from winpredict.errors import WinPredictError
@@ -90,7 +90,7 @@ class Source:
         name, _, signature = cookie.partition(".")
         if name and hmac.compare_digest(signature.encode(), _signature(name, email, signing_key).encode()):
             return cls(_KNOWN_BROWSER + sha256(name.encode()).hexdigest()[:40])
-        return cls(_network(address))
+        return cls(network_of(address))
 
 
 def known_browser(email: str, signing_key: str) -> str:
@@ -237,16 +237,6 @@ def _begin(session: DatabaseSession, email: str, source: Source) -> int:
 
 def _normal(email: str) -> str:
     return email.strip().lower()[:320]
-
-
-def _network(address: str) -> str:
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return f"host {address[:50]}"  # a name, as of a socket; never what a known browser is called
-    if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
-    return str(found)
 
 
 def _signature(name: str, email: str, signing_key: str) -> str:

@@ -81,8 +81,9 @@ def every(crm: CRMData, days: float, *, longest_days: float = 730.0) -> pd.DataF
     row = np.repeat(np.arange(len(deals)), counts)
     number = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
     age = pd.to_timedelta((number + offset[row]) * days * 86_400e6, unit="us").round("1us")
-    as_of = deals["created_at"].take(row).reset_index(drop=True) + age
-    kept = as_of.to_numpy() > deals["created_at"].to_numpy()[row]
+    created = deals["created_at"].take(row).reset_index(drop=True)
+    as_of = created + age
+    kept = (as_of > created).to_numpy()
     return _frame(deals["deal_id"].take(row)[kept], as_of[kept])
 
 

@@ -5,12 +5,12 @@ from hashlib import sha256
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from winpredict.app.identity import Allows, Caller
 from winpredict.app.records import Role
+from winpredict.app.turns import TurnRoute
 
 MEDIA_TYPE = "application/problem+json"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -23,7 +23,7 @@ _MEANINGS = {
     413: "the request is too large",
     415: "the body is not JSON",
     422: "values are missing or impossible; `errors` names each place",
-    429: "too many deals wait to be scored; Retry-After says when to come again",
+    429: "too many requests at the same time; Retry-After says when to come again",
     503: "the answer is being made, or the desk is not ready; Retry-After says when to come again",
 }
 _DESCRIPTION = """Win odds of deals, why, and what they add up to. A program sends a key of a person,
@@ -58,7 +58,7 @@ class Keyed(Allows):
         return caller
 
 
-class TaggedRoute(APIRoute):
+class TaggedRoute(TurnRoute):
     """A route whose answers no shared cache keeps, and which says 304 to those who have the answer already."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -104,7 +104,7 @@ def matches(wanted: str, tag: str) -> bool:
 
 def documented(*errors: int, scope: str = "", tagged: bool = True) -> dict[str, Any]:
     """What a route's decorator is told of its errors, its key and its tag."""
-    known = {401, 403, 422, *errors} if scope else set(errors)
+    known = {401, 403, 422, 429, *errors} if scope else set(errors)
     responses: dict[int | str, Any] = {status: _failure(_MEANINGS[status]) for status in sorted(known)}
     responses["default"] = _failure("any other error")
     extra: dict[str, Any] = {"security": [{"key": [scope]}, {"session": []}] if scope else []}

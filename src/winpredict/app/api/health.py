@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from anyio import fail_after
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from sqlalchemy import text
@@ -14,9 +15,12 @@ from winpredict.app.identity import DeskOfRequest
 from winpredict.app.people import now
 from winpredict.app.publishing import published
 from winpredict.app.security_middleware import problem
+from winpredict.app.turns import look_whether_ready
 from winpredict.errors import WinPredictError
 
 router = APIRouter(tags=["health"])
+#: Seconds in which the database must have answered.
+_PATIENCE = 5.0
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
 
@@ -36,16 +40,19 @@ class Ready(BaseModel):
 
 
 @router.get("/health", summary="Liveness", **documented(tagged=False))
-def health() -> Alive:
-    """Whether the process answers; it looks at nothing else."""
+async def health() -> Alive:
+    """Whether the process answers; it looks at nothing else, and waits for no thread."""
     return Alive(status="alive")
 
 
 @router.get("/readiness", summary="Readiness", response_model=Ready, **documented(503, tagged=False))
-def readiness(desk: DeskOfRequest) -> Response:
+async def readiness(desk: DeskOfRequest) -> Response:
     """Whether the database answers, a model is there to score by, and there are scores to show."""
     try:
-        found = _ready(desk)
+        with fail_after(_PATIENCE):
+            found = await look_whether_ready(lambda: _ready(desk))
+    except TimeoutError:
+        return problem(503, "not ready: the database does not answer")
     except (SQLAlchemyError, WinPredictError) as error:
         # anybody may ask, so it is not told what stands in a message of the database
         detail = "the database does not answer" if isinstance(error, SQLAlchemyError) else "no model is there"

@@ -1,22 +1,20 @@
 """Drivers, funnel and forecast of the deals that the caller may see, with sentences in the caller's language."""
 
 from collections.abc import Callable, Hashable
-from concurrent.futures import TimeoutError as NotYetError
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import pandas as pd
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 
 from winpredict.app.api.contract import OF_TEAMS, TaggedRoute, documented
 from winpredict.app.api.tables import rows
-from winpredict.app.desk import Desk
+from winpredict.app.desk import Desk, made
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.visibility import visible_owners, visible_tables
 from winpredict.errors import ConfigError
-from winpredict.locale.text import said
 
 if TYPE_CHECKING:
     from winpredict.explain.drivers import Drivers
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 router = APIRouter(tags=["insights"], route_class=TaggedRoute)
 Reader = Annotated[Caller, Depends(OF_TEAMS)]
-#: Seconds that a request waits for what takes long; work on it goes on for whoever asks again.
-_PATIENCE = 20.0
-_RETRY = {"Retry-After": "10"}
 
 
 class Driver(BaseModel):
@@ -259,11 +254,9 @@ def _named(frame: pd.DataFrame, drivers: "Drivers") -> pd.DataFrame:
 
 
 def _result(desk: Desk, key: tuple[Hashable, ...], compute: Callable[[], Result]) -> Result:
-    """What is kept under a key, computed beside the request; whoever has waited long enough is asked to come again.
+    """What is kept under a key, computed beside the request.
 
     It says nothing yet: one result serves all languages.
     """
-    try:
-        return desk.submit(("api", *key), compute).result(_PATIENCE)
-    except NotYetError:
-        raise HTTPException(503, said("the answer is still being computed; try again in a moment"), _RETRY) from None
+    key = ("api", *key)
+    return made(key, desk.submit(key, compute))

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from winpredict.app.pages.rendering import render
+from winpredict.app.turns import TurnRoute
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=TurnRoute, include_in_schema=False)
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 

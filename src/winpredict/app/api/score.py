@@ -13,8 +13,10 @@ from winpredict.app.api.contract import SCORES, TaggedRoute, documented
 from winpredict.app.api.reasons import Reason
 from winpredict.app.api.score_request import ScoreRequest
 from winpredict.app.api.scoring import PendingRequest, RequestScorer
+from winpredict.app.desk import Desk
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.shown_reasons import audience_of
+from winpredict.app.turns import look_up
 from winpredict.app.visibility import visible_owners
 from winpredict.locale.language import current
 from winpredict.locale.text import said
@@ -67,7 +69,7 @@ async def score_request(request: Request, caller: Annotated[Caller, Depends(SCOR
         raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in faults]) from None
 
 
-_DOCUMENTED: dict[str, Any] = documented(409, 413, 415, 429, scope="score", tagged=False)
+_DOCUMENTED: dict[str, Any] = documented(409, 413, 415, scope="score", tagged=False)
 _DOCUMENTED["openapi_extra"] |= _BODY
 
 
@@ -84,8 +86,7 @@ async def score(
     """
     deals: RequestScorer = request.app.state.request_scorer
     audience = audience_of(caller.person.role, desk.config.app)
-    with desk.database.reading() as session:
-        owners = visible_owners(session, caller.person)
+    owners = await look_up(lambda: _owners(desk, caller))
     try:
         asked = deals.batches.ask(PendingRequest(body, owners, datetime.now(UTC), audience, current()))
     except TooManyWaitingError:
@@ -95,3 +96,8 @@ async def score(
     answer = ScoreResponse.model_validate(await asyncio.wrap_future(asked))
     # written here, since the framework would check and copy it once more
     return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def _owners(desk: Desk, caller: Caller) -> frozenset[str] | None:
+    with desk.database.reading() as session:
+        return visible_owners(session, caller.person)

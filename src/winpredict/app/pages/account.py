@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
@@ -15,10 +15,11 @@ from winpredict.app.pages.sign_in import STATUS, source_of, welcome
 from winpredict.app.people import LONGEST_PASSWORD, SHORTEST_PASSWORD, change_language, change_password
 from winpredict.app.records import CrmUser, Person, Role
 from winpredict.app.sign_in_throttle import check_in_turn
+from winpredict.app.turns import PageRouter
 from winpredict.errors import WinPredictError
 from winpredict.locale.text import said
 
-router = APIRouter()
+router = PageRouter()
 
 
 @router.get("/account")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from fastapi import Depends, Form, HTTPException, Request
 from sqlalchemy.orm import joinedload
 from starlette.responses import RedirectResponse, Response
 
@@ -20,6 +20,7 @@ from winpredict.app.publishing import shown_run
 from winpredict.app.records import Feedback, Score, ScoringRun
 from winpredict.app.shown_reasons import audience_of, next_steps_of
 from winpredict.app.stories import alike, chart_of, story_of
+from winpredict.app.turns import PageRouter
 from winpredict.app.visibility import visible_feedback, visible_owners, visible_score
 from winpredict.errors import WinPredictError
 from winpredict.explain.deal_flags import FLAGS
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from winpredict.explain.next_steps import NextStep
     from winpredict.explain.story import DealStory
 
-router = APIRouter()
+router = PageRouter()
 #: Pixels of the chart on a page and on a phone.
 _WIDE, _NARROW = 760, 330
 _MAX_FEEDBACK = 20

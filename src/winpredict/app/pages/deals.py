@@ -5,7 +5,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 import pandas as pd
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import RedirectResponse, Response
 
@@ -17,6 +17,7 @@ from winpredict.app.pages.tables import csv_answer
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Role, Score, ScoringRun
 from winpredict.app.shown_reasons import audience_of, next_steps_of, reasons_of
+from winpredict.app.turns import PageRouter
 from winpredict.app.visibility import sees_names
 from winpredict.config import Run
 from winpredict.explain.deal_flags import FLAGS
@@ -24,7 +25,7 @@ from winpredict.explain.reason import Reason, leading
 from winpredict.features.description import Audience
 from winpredict.locale.text import Text, text, texts
 
-router = APIRouter()
+router = PageRouter()
 DealQueryParameters = Annotated[DealQuery, Query()]
 #: Filters that other pages set and the form has no field for.
 _NOT_IN_FORM = ("whose", "moved", "at_risk")

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import pandas as pd
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import Depends, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
@@ -37,12 +37,13 @@ from winpredict.app.pages.pipeline_lists import WORDS, DealList
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Waiting
 from winpredict.app.publishing import published
+from winpredict.app.turns import PageRouter
 from winpredict.app.visibility import visible_owners
 from winpredict.insights.labels import MEASURE_LABELS, group_label
 from winpredict.locale.language import current
 from winpredict.locale.text import said, text
 
-router = APIRouter()
+router = PageRouter()
 Reader = Annotated[Caller, Depends(Allows(*OF_TEAMS))]
 Kind = Literal["html", "pdf"]
 #: An image of a page that was shown a moment ago may wait longer than a page.

@@ -1,13 +1,14 @@
 """What each figure means, on one page."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from winpredict.app.identity import Anybody
 from winpredict.app.pages.rendering import render
+from winpredict.app.turns import PageRouter
 from winpredict.glossary import GLOSSARY
 
-router = APIRouter()
+router = PageRouter()
 
 
 @router.get("/glossary")

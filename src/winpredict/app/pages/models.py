@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from fastapi import Depends, Form, HTTPException, Query, Request
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import joinedload
@@ -28,16 +28,14 @@ from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.people import audit
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Feedback, Role, ScoringRun
+from winpredict.app.turns import PageRouter
 from winpredict.app.visibility import visible_feedback
-from winpredict.errors import WinPredictError
 from winpredict.locale.language import current
 from winpredict.locale.text import said, text
 
-router = APIRouter()
+router = PageRouter()
 Scientist = Annotated[Caller, Depends(Allows(Role.SCIENTIST))]
 _RUNS, _FEEDBACK = 15, 25
-#: A page that cannot be shown without the record waits longer for it: MLflow takes seconds to begin.
-_PATIENCE = 25.0
 
 
 @router.get("/models")
@@ -156,10 +154,7 @@ def _record(waiting: Waiting, desk: Desk) -> Part[OnRecord]:
 
 
 def _record_at_once(desk: Desk) -> OnRecord:
-    part = _record(Waiting(desk, _PATIENCE), desk)
-    if part.result is None:
-        raise WinPredictError(str(part.problem) or said("the models are still being read; reload the page in a moment"))
-    return part.result
+    return Waiting(desk).needed(_key(desk), lambda: on_record(desk.workspace.folder))
 
 
 def _key(desk: Desk) -> Any:

@@ -3,7 +3,7 @@
 import secrets
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from fastapi import Depends, Form, HTTPException, Query, Request
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import joinedload
@@ -25,10 +25,11 @@ from winpredict.app.people import (
     revoke_token,
 )
 from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role
+from winpredict.app.turns import PageRouter
 from winpredict.errors import WinPredictError
 from winpredict.locale.text import Text, said, text
 
-router = APIRouter()
+router = PageRouter()
 Admin = Annotated[Caller, Depends(Allows(Role.ADMIN))]
 ROLE_NAMES = {
     Role.REP: text("rep"),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 import pandas as pd
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import Depends, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
@@ -30,13 +30,14 @@ from winpredict.app.publishing import shown_run
 from winpredict.app.records import Role, ScoringRun
 from winpredict.app.teams import owner_filter_choices, owners_of
 from winpredict.app.totals import totals
+from winpredict.app.turns import PageRouter
 from winpredict.app.visibility import visible_tables
 from winpredict.explain.deal_flags import FLAGS
 from winpredict.insights.labels import PERIOD_TITLES, PERIODS
 from winpredict.locale.language import current
 from winpredict.locale.text import said
 
-router = APIRouter()
+router = PageRouter()
 OF_TEAMS = (Role.MANAGER, Role.SCIENTIST)
 Reader = Annotated[Caller, Depends(Allows(*OF_TEAMS))]
 #: An image of a page that was shown a moment ago may wait longer than a page.

@@ -4,7 +4,7 @@ import hmac
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import Form, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
@@ -32,10 +32,11 @@ from winpredict.app.sign_in_throttle import (
     check_in_turn,
     known_browser,
 )
+from winpredict.app.turns import PageRouter
 from winpredict.errors import WinPredictError
 from winpredict.locale.text import said
 
-router = APIRouter()
+router = PageRouter()
 _FORM_TOKEN, _NEXT = "form", "next"
 #: Of answers to those who could not be let in, where it is not that of a wrong password.
 STATUS: dict[type[WinPredictError], int] = {TooManyTriesError: 429, CrowdedError: 503, ProviderDownError: 503}

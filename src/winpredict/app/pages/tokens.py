@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import Form, HTTPException, Request
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import RedirectResponse, Response
@@ -11,10 +11,11 @@ from winpredict.app.identity import Anybody, Caller, DeskOfRequest
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.people import make_token, now, revoke_token
 from winpredict.app.records import ApiToken, Role
+from winpredict.app.turns import PageRouter
 from winpredict.errors import WinPredictError
 from winpredict.locale.text import said, text
 
-router = APIRouter()
+router = PageRouter()
 SCOPE_WORDS = {
     "read": text("read deals, odds and reasons, and their totals"),
     "score": text("score deals that the program sends"),

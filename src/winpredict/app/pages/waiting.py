@@ -5,11 +5,14 @@ import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYetError
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from winpredict.app.desk import Desk, Loaded
+from winpredict.app.desk import Desk, Loaded, made
 from winpredict.app.pages.rendering import sentence
+from winpredict.app.turns import asking
+from winpredict.app.work_queue import TooMuchWaitingError
 from winpredict.errors import WinPredictError
 from winpredict.locale.text import Text, text
 
@@ -21,6 +24,7 @@ _FAILED = text(
     "This could not be computed because of a fault in the program. Your administrator finds it in the server’s log. "
     "Reload the page to try again."
 )
+_CROWDED = text("This waits until what you asked for before has been computed. Reload the page in a minute.")
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Waiting:
     ----------
     desk : Desk
     patience : float
-        Seconds to wait for all of them together.
+        Seconds to wait for all of them together, from the start of the request.
 
     Examples
     --------
@@ -69,7 +73,7 @@ class Waiting:
     """
 
     def __init__(self, desk: Desk, patience: float = PATIENCE) -> None:
-        self._desk, self._until = desk, time.monotonic() + patience
+        self._desk, self._patience, self._since = desk, patience, time.monotonic()
 
     def loaded(self) -> tuple[Loaded | None, str]:
         """Tables and champion; or None, and in words what is missing."""
@@ -90,14 +94,51 @@ class Waiting:
         is_long : bool
             As for `Desk.submit`.
         """
-        future = self.submit(key, compute, is_long=is_long)
         try:
-            part = future.result(max(0.0, self._until - time.monotonic()))
-        except NotYetError:
+            future = self.submit(key, compute, is_long=is_long)
+            part = self._part(key, future)
+        except TooMuchWaitingError:
+            return Part(problem=_CROWDED, passing=True)
+        if part is None:
             return Part()
         if part.passing:
             self._desk.forget(key)
         return part
+
+    def needed(self, key: Hashable, compute: Callable[[], Result]) -> Result:
+        """A part without which there is no page.
+
+        Parameters
+        ----------
+        key : hashable
+        compute : callable
+            As for `part`.
+
+        Raises
+        ------
+        NotYetError
+            In a request, where it is still being made.
+        WinPredictError
+            When it cannot be made.
+        """
+        part = made(key, self.submit(key, compute))
+        if part.result is None:
+            if part.passing:
+                self._desk.forget(key)
+            raise WinPredictError(part.problem)
+        return part.result
+
+    def _part(self, key: Hashable, future: "Future[Part[Result]]") -> Part[Result] | None:
+        """The part, if it is there; a request comes again when it is."""
+        request = asking()
+        if request is None:
+            with suppress(NotYetError):
+                return future.result(max(0.0, self._since + self._patience - time.monotonic()))
+            return None
+        if future.done():
+            return future.result()
+        request.would_like(key, future, self._patience)
+        return None
 
     def submit(self, key: Hashable, compute: Callable[[], Result], *, is_long: bool = False) -> "Future[Part[Result]]":
         """A part to come, for work that goes on from it."""
