@@ -13,7 +13,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from starlette.routing import Mount
 
-from winpredict.app import people, sign_in_throttle
+from winpredict.app import passwords, sign_in_throttle
 from winpredict.app.identity import COOKIE, signed
 from winpredict.app.people import add_person, make_token, sign_in
 from winpredict.app.records import Person, Role
@@ -78,7 +78,15 @@ RULES = {
     "POST /people/{person_id}/reactivate": Rule(frozenset({ADMIN})),
     "POST /people/{person_id}/password": Rule(frozenset({ADMIN})),
     "POST /people/{person_id}/tokens/{token_id}/revoke": Rule(frozenset({ADMIN})),
+    "GET /audit.csv": Rule(frozenset({ADMIN})),
+    "GET /password/forgot": PUBLIC,
+    "POST /password/forgot": PUBLIC,
+    "GET /password/new": PUBLIC,
+    "POST /password/new": PUBLIC,
     "GET /account": Rule(EVERYBODY),
+    "GET /account/password": Rule(EVERYBODY),
+    "POST /account/sessions/end": Rule(EVERYBODY),
+    "POST /account/sessions/{session_id}/end": Rule(EVERYBODY),
     "GET /glossary": Rule(EVERYBODY),
     "POST /account/language": Rule(EVERYBODY),
     "POST /account/password": Rule(EVERYBODY),
@@ -145,7 +153,7 @@ def cheap_hashes() -> Iterator[None]:
     hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
     sign_in_throttle.nobodys_hash.cache_clear()
     with pytest.MonkeyPatch.context() as patched:
-        for place in (people, sign_in_throttle):
+        for place in (passwords, sign_in_throttle):
             patched.setattr(place, "password_hasher", lambda: hasher)
         yield
     sign_in_throttle.nobodys_hash.cache_clear()

@@ -133,12 +133,20 @@ def csrf_token(html: str) -> str:
     return match[1]
 
 
-def client_of(app: FastAPI, email: str, password: str = PASSWORD) -> TestClient:
+def client_of(app: FastAPI, email: str, password: str = PASSWORD, headers: dict[str, str] | None = None) -> TestClient:
     """A client that has signed in."""
-    client = TestClient(app, follow_redirects=False)
+    client = TestClient(app, follow_redirects=False, headers=headers)
     token = csrf_token(client.get("/sign-in").text)
     answer = client.post("/sign-in", data={"email": email, "password": password, "csrf_token": token})
     assert answer.status_code == 303, answer.text
     page = client.get("/deals")
     client.csrf = csrf_token(page.text) if "csrf_token" in page.text else ""
+    return client
+
+
+def take_own_password(client: TestClient, given: str, own: str = "a kettle of blue herons") -> TestClient:
+    """The client, once a password that somebody else set has been changed to one of the person's own."""
+    form = {"csrf_token": csrf_token(client.get("/account/password").text), "current": given, "new": own, "again": own}
+    answer = client.post("/account/password", data=form)
+    assert (answer.status_code, answer.headers.get("location")) == (303, "/account?changed=1"), answer.text
     return client

@@ -322,6 +322,8 @@ class App(_Section):
     )
     public_url: str = Field("", description="as browsers see it, such as https://desk.example.com")
     session_hours: float = Field(12.0, gt=0, description="hours until one must sign in again")
+    idle_minutes: float = Field(120.0, gt=0, description="minutes without a request until one must sign in again")
+    audit_days: float = Field(400.0, ge=1, description="days in which entries of the audit log are kept")
     scientists_see_names: bool = Field(False, description="whether data scientists read names of deals and accounts")
     owner_record: Literal["managers", "everyone"] = Field(
         "managers", description="who reads how an owner's deals ended before, among the reasons of a deal"
@@ -345,6 +347,13 @@ class App(_Section):
     )
     oidc_issuer: str = Field("", description="OpenID Connect provider; empty: local accounts only")
     oidc_client_id: str = Field("")
+    smtp_host: str = Field("", description="server that sends e-mail for the desk; empty: it sends none")
+    smtp_port: int = Field(587, ge=1, le=65535)
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="how the connection to it is encrypted"
+    )
+    smtp_user: str = Field("", description="who the desk is there, whose password is the secret smtp_password")
+    smtp_from: str = Field("", description="address that e-mail comes from, such as desk@example.com")
 
 
 class InputLimits(_Section):

@@ -113,6 +113,7 @@ def examples(cast) -> dict[str, str]:
         "version": "1",
         "person_id": "0",
         "token_id": "0",
+        "session_id": "0",
     }
 
 

@@ -4,17 +4,21 @@ import multiprocessing
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from desk_databases import PASSWORD, postgres_databases, sqlite_database
 
+import winpredict.app.database
 from winpredict.app.database import open_database
-from winpredict.app.people import add_person, now, sign_in
-from winpredict.app.records import Base, Person, Role, Setting
+from winpredict.app.people import add_person, hashed_key, now, session_of, sign_in
+from winpredict.app.records import ApiToken, AuditEntry, Base, Person, Role, Setting
 from winpredict.errors import ConfigError, WorkspaceError
 
 KINDS = ["sqlite", "postgresql"]
@@ -53,6 +57,46 @@ def test_opening_it_again_keeps_what_is_there(database, url, tmp_path):
     with again.reading() as session:
         assert session.scalars(sa.select(Person.email)).all() == ["ann@example.com"]
     again.close()
+
+
+def test_whoever_is_there_stays_when_tables_are_brought_up_to_date(url, tmp_path, monkeypatch):
+    """SQLite makes some tables anew; with that of people their sessions and keys would go."""
+    upgrade = command.upgrade
+    with monkeypatch.context() as patched:
+        patched.setattr("alembic.command.upgrade", lambda config, _: upgrade(config, "0004"))
+        former = open_database(url, tmp_path)
+    day, later = "2026-01-01 00:00:00+00:00", "2999-01-01 00:00:00+00:00"
+    with former.engine.begin() as connection:
+        for statement in (
+            f"INSERT INTO person (id, email, name, role, active, created_at)"
+            f" VALUES (7, 'ann@example.com', 'Ann', 'rep', true, '{day}')",
+            f"INSERT INTO session VALUES ('{hashed_key('key')}', 7, 'token', '{day}', '{later}')",
+            f"INSERT INTO api_token VALUES (1, 7, 'key', 'hash', '[\"read\"]', '{day}', NULL, NULL)",
+            f"INSERT INTO audit_entry VALUES (1, '{day}', 7, 'signed in', 'ann@example.com', '{{}}')",
+        ):
+            connection.exec_driver_sql(statement)
+    former.close()
+    opened = open_database(url, tmp_path)
+    with opened.reading() as session:
+        found = session_of(session, "key", timedelta(hours=1))
+        assert (found.person.email, found.browser, found.address, found.by_password) == (
+            "ann@example.com",
+            "",
+            "",
+            True,
+        )
+        assert abs(found.last_seen_at - now()) < timedelta(minutes=1)
+        assert found.person.password_must_change is False
+        assert session.get(ApiToken, 1).person_id == 7
+        assert session.get(AuditEntry, 1).address == ""
+    with opened.engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(winpredict.app.database.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0004")
+        assert connection.scalar(sa.text("SELECT count(*) FROM session JOIN person ON person.id = person_id")) == 1
+        assert connection.scalar(sa.text("SELECT count(*) FROM api_token")) == 1
+    opened.close()
 
 
 def test_several_workers_open_an_empty_database_at_once(url, tmp_path):

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from winpredict.app.application import create_app
 from winpredict.app.openid import Provider
 from winpredict.app.people import add_person, deactivate
-from winpredict.app.records import Person, Role, Session
+from winpredict.app.records import AuditEntry, Person, Role, Session
 from winpredict.config import App, Config
 from winpredict.errors import ConfigError, CRMSignInError
 from winpredict.workspace import Workspace
@@ -136,6 +136,8 @@ def test_only_whom_an_admin_has_added(desk_app, client, provider):
     assert refused(client, client.get(agreed(sent(client), "eve")), "ask your admin to add you")
     with desk_app.state.desk.database.reading() as session:
         assert session.scalars(select(Person.email)).all() == [ANN]
+        failed = session.scalars(select(AuditEntry.subject).where(AuditEntry.action == "sign-in failed")).all()
+    assert failed == ["eve@example.com"]
 
 
 def test_a_role_does_not_come_from_the_provider(desk_app, client, provider):

@@ -21,7 +21,7 @@ pytest.importorskip("fastapi")
 from winpredict import score
 from winpredict.app.database import open_database
 from winpredict.app.publishing import published
-from winpredict.app.records import AuditEntry, CrmUser, Role, Score
+from winpredict.app.records import AuditEntry, CrmUser, Person, Role, Score
 from winpredict.app.sign_in_throttle import Source, check_password
 from winpredict.app.visibility import latest_run
 from winpredict.cli import app, people, serve
@@ -74,7 +74,13 @@ def shown(workspace):
 
 
 @pytest.mark.parametrize(
-    "command", [["serve"], ["publish"], *(["people", name] for name in ("add", "list", "deactivate", "reset-password"))]
+    "command",
+    [
+        ["serve"],
+        ["publish"],
+        ["audit"],
+        *(["people", name] for name in ("add", "list", "deactivate", "reset-password")),
+    ],
 )
 def test_every_command_has_help_with_an_example(command):
     assert "Example: winpredict" in run(*command, "--help")
@@ -201,6 +207,80 @@ def test_a_reset_password_works_and_the_former_no_longer(workspace):
     with database.reading() as session:
         assert "horse" not in str([(each.subject, each.details) for each in session.query(AuditEntry)])
     database.close()
+
+
+def test_a_password_that_somebody_else_chose_must_be_changed(workspace):
+    where = ["--password-stdin", "--workspace", workspace.folder]
+    people_ = (("me@example.com", "admin"), ("ann@example.com", "rep"), ("second@example.com", "admin"))
+    for email, role in people_:
+        run("people", "add", email, "--role", role, *where, typed=f"{PASSWORD}\n")
+
+    def must_change():
+        database = open_database("", workspace.folder)
+        with database.reading() as session:
+            found = {each.email for each in session.query(Person) if each.password_must_change}
+        database.close()
+        return found
+
+    # who makes a desk's first administrator is that administrator
+    assert must_change() == {"ann@example.com", "second@example.com"}
+    run("people", "reset-password", "me@example.com", *where, typed="another horse battery\n")
+    assert must_change() == {"me@example.com", "ann@example.com", "second@example.com"}
+
+
+def test_passwords_that_are_easy_to_guess_are_refused(workspace):
+    where = ["--password-stdin", "--workspace", workspace.folder]
+    for weak in ("password1234", "ann@example.com", "winpredict123"):
+        said = run("people", "add", "ann@example.com", *where, typed=f"{weak}\n", code=2)
+        assert "this password is easy to guess" in said
+        assert weak not in said.replace("ann@example.com", "") or weak == "ann@example.com"
+    run("people", "add", "ann@example.com", *where, typed=f"{PASSWORD}\n")
+    assert "easy to guess" in run(
+        "people", "reset-password", "ann@example.com", *where, typed="letmeinletmein\n", code=2
+    )
+
+
+def test_the_audit_log_is_exported(workspace, tmp_path):
+    where = ["--workspace", workspace.folder]
+    run("people", "add", "+ann@example.com", "--no-password", "--crm-user", "5", *where)
+    run("people", "add", "bob@example.com", "--no-password", "--crm-user", "6", *where)
+    lines = [json.loads(line) for line in run("audit", *where).splitlines()]
+    assert [(each["action"], each["subject"], each["details"]) for each in lines] == [
+        ("person added", "+ann@example.com", {"role": "rep"}),
+        ("person added", "bob@example.com", {"role": "rep"}),
+    ]
+    assert [(each["person"], each["address"]) for each in lines] == [("", "")] * 2
+    assert pd.Timestamp(lines[0]["at"]).tzinfo is not None
+    said = run("audit", "--output", tmp_path / "log.csv", *where)
+    assert said.strip() == f"Wrote 3 entries to {tmp_path / 'log.csv'}."
+    table = pd.read_csv(tmp_path / "log.csv", keep_default_na=False)
+    assert table["subject"].tolist() == ["'+ann@example.com", "bob@example.com", "stdout"]
+    assert table["details"].tolist()[2] == '{"rows": 2}'
+    run("audit", "-o", tmp_path / "log.jsonl", *where)
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
+    assert run("audit", "--since", "2999-01-01", *where) == ""
+    assert run("audit", "--until", "2020-01-01", *where) == ""
+    assert len(run("audit", "--since", "2020-01-01", "--until", "2999-01-01", *where).splitlines()) == 7
+    assert "must end in .csv or .jsonl" in run("audit", "-o", tmp_path / "log.xlsx", *where, code=2)
+    run("audit", "--since", "yesterday", *where, code=2)
+
+
+def test_another_champion_is_on_record(scored, model, quick_config):
+    run("publish", "--workspace", scored.folder)
+    world_ = scored.crm()
+    example = model.build_features(world_, pipeline(world_, world_.known_until))
+    log_training(scored.folder, model, config=quick_config, fingerprint="", example=example)
+    run("models", "promote", 2, "--workspace", scored.folder)
+    run("models", "promote", 2, "--workspace", scored.folder)
+    run("models", "rollback", "--workspace", scored.folder)
+    lines = [json.loads(line) for line in run("audit", "--workspace", scored.folder).splitlines()]
+    found = [(each["action"], each["subject"], each["details"]) for each in lines]
+    deals = found[0][2]["deals"]
+    assert found == [
+        ("scores published", "run 1", {"deals": deals, "model": "1"}),
+        ("model promoted", "model 2", {"before": "1"}),
+        ("model promoted", "model 1", {"before": "2"}),
+    ]
 
 
 def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(workspace, monkeypatch):
@@ -330,6 +410,7 @@ def test_every_sentence_about_people_is_translated(scored, world, wide):
         run("people", "list", *where),
         run("people", "deactivate", "bob@example.com", *where),
         run("people", "reset-password", "ann@example.com", "--password-stdin", *where, typed=f"{PASSWORD}\n"),
+        run("audit", "--output", scored.folder / "log.csv", *where),
     ]
     assert untranslated_words("\n".join(printed), [*data, "bob@example.com", "nobody"]) == []
     where[-1] = "fr"

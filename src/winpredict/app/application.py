@@ -16,9 +16,16 @@ from starlette.staticfiles import StaticFiles
 
 from winpredict.app.database import open_database
 from winpredict.app.desk import Desk, security_headers
-from winpredict.app.identity import VISIT_COOKIE, NotSignedInError, cookie_name, over_tls
+from winpredict.app.identity import (
+    VISIT_COOKIE,
+    NotSignedInError,
+    PasswordMustChangeError,
+    cookie_name,
+    over_tls,
+)
 from winpredict.app.language import LanguageMiddleware, language_for, name_language
 from winpredict.app.openid import Provider
+from winpredict.app.password_reset import Resets, resets_by_mail
 from winpredict.app.security_middleware import SecurityMiddleware, problem
 from winpredict.app.turns import Turns, TurnsMiddleware
 from winpredict.app.work_queue import TooMuchWaitingError
@@ -47,7 +54,7 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
     WorkspaceError
         When the database cannot be used.
     ConfigError, CRMSignInError
-        When the OpenID provider is not named rightly, or its secret is not there.
+        When the OpenID provider or the server for e-mail is not named rightly, or their secret is not there.
     """
     from winpredict.app import api, pages
 
@@ -60,6 +67,7 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
     )  # fmt: skip
     app.state.desk = desk
     app.state.openid = Provider(config.app) if config.app.oidc_issuer else None
+    app.state.resets = Resets(desk.database, config.app) if resets_by_mail(config.app) else None
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     # routers are gone through in order, and programs ask most often
     api.add_to(app)
@@ -84,11 +92,16 @@ def create_app(workspace: Workspace, config: Config | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.desk.cancel_pending()
+    if app.state.resets is not None:
+        app.state.resets.close()
 
 
 def _handle_errors(app: FastAPI) -> None:
     async def not_signed_in(request: Request, error: Exception) -> Response:
         return RedirectResponse(f"/sign-in?{_return_to(request)}", 303)
+
+    async def must_change(request: Request, error: Exception) -> Response:
+        return RedirectResponse("/account/password", 303)
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, StarletteHTTPException)
@@ -132,6 +145,7 @@ def _handle_errors(app: FastAPI) -> None:
         return answer
 
     app.add_exception_handler(NotSignedInError, not_signed_in)
+    app.add_exception_handler(PasswordMustChangeError, must_change)
     app.add_exception_handler(StarletteHTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(WinPredictError, wanting)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from winpredict._internal.memory import give_back
 from winpredict.app.database import Database
+from winpredict.app.notes import Notes
 from winpredict.app.records import Setting
 from winpredict.app.turns import NotYetError, asking, not_asking
 from winpredict.app.work_queue import TooMuchWaitingError, WorkQueue
@@ -72,6 +73,7 @@ class Desk:
         self.signing_key = self._signing_key()
         #: Called when tables and champion have been read; for the process that serves, which knows more of itself.
         self.after_loading: Callable[[], None] = lambda: None
+        self.notes = Notes(database, idle_minutes=config.app.idle_minutes)
         self._loaded: Loaded | None = None
         self._loading: tuple[Future[Loaded], float] | None = None
         self._lock = threading.Lock()
@@ -147,6 +149,7 @@ class Desk:
 
     def cancel_pending(self) -> None:
         """Do no more of what was begun and waits for its turn: a program that ends must not wait for it."""
+        self.notes.close()
         for each in (self._long_work, self._short_work):
             each.cancel()
         with self._cache_lock:

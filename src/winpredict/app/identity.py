@@ -2,6 +2,7 @@
 
 import hmac
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -36,15 +37,27 @@ class Caller:
         None for a program.
     scopes : frozenset of str
         What a program's key allows.
+    key_id : int or None
+        Of the program's key; None for a browser.
     """
 
     person: Person
     session: Session | None = None
     scopes: frozenset[str] = frozenset()
+    key_id: int | None = None
+
+    @property
+    def must_change_password(self) -> bool:
+        """Whether the caller has to change a password that somebody else set before anything else."""
+        return self.session is not None and self.session.must_change_password
 
 
 class NotSignedInError(Exception):
     """A page was asked for without a session: the browser is sent to the sign-in page."""
+
+
+class PasswordMustChangeError(Exception):
+    """A page was asked for before a given password was changed: the browser is sent to the page that changes it."""
 
 
 def desk_of(request: Request) -> Desk:
@@ -69,6 +82,8 @@ class Allows:
     *roles : Role
     scope : str
         What a program's key must allow; empty for pages, which take no keys.
+    before_change : bool, default False
+        Whether this may be asked before the caller has changed a password that somebody else set.
 
     Notes
     -----
@@ -76,8 +91,8 @@ class Allows:
     ``csrf_token`` or the header ``X-CSRF-Token``.
     """
 
-    def __init__(self, *roles: Role, scope: str = "") -> None:
-        self.roles, self.scope = roles, scope
+    def __init__(self, *roles: Role, scope: str = "", before_change: bool = False) -> None:
+        self.roles, self.scope, self.before_change = roles, scope, before_change
 
     @property
     def dependency(self) -> Any:
@@ -91,8 +106,11 @@ class Allows:
         ------
         NotSignedInError
             On a page without a session.
+        PasswordMustChangeError
+            On a page before a given password was changed.
         HTTPException
-            401 without or with a wrong key, 403 for another role, a key without the scope, or a wrong CSRF token.
+            401 without or with a wrong key, 403 for another role, a key without the scope, a wrong CSRF token, or
+            before a given password was changed.
         """
         caller = await look_up(lambda: _caller(request, takes_keys=bool(self.scope)))
         if caller is None:
@@ -105,6 +123,10 @@ class Allows:
         speak_to(request, caller.person, desk_of(request).config)
         if caller.session is not None and request.method not in SAFE_METHODS:
             await _check_csrf(request, caller.session)
+        if caller.must_change_password and not self.before_change:
+            if self.scope:
+                raise HTTPException(403, said("change your password first: sign in to the win desk with a browser"))
+            raise PasswordMustChangeError
         if caller.session is None and self.scope not in caller.scopes:
             raise HTTPException(403, said("this key does not allow {scope}; create one that does", scope=self.scope))
         if caller.person.role not in self.roles:
@@ -114,6 +136,8 @@ class Allows:
 
 #: Whoever is signed in, for pages that are everybody's.
 Anybody = Annotated[Caller, Depends(Allows(*EVERYBODY))]
+#: The same, also before they have changed a password that somebody else set.
+AnybodyYet = Annotated[Caller, Depends(Allows(*EVERYBODY, before_change=True))]
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
@@ -123,10 +147,18 @@ def _caller(request: Request, *, takes_keys: bool) -> Caller | None:
     with desk.database.reading() as session:
         if takes_keys and scheme.lower() == "bearer":
             token = token_of(session, key.strip())
-            return None if token is None else Caller(token.person, None, frozenset(token.scopes))
+            return None if token is None else Caller(token.person, None, frozenset(token.scopes), token.id)
         cookie = key_of(request)
-        found = None if not cookie else session_of(session, cookie)
-        return None if found is None else Caller(found.person, found)
+        found = None if not cookie else session_of(session, cookie, idle_time(desk))
+    if found is None:
+        return None
+    desk.notes.seen(found)
+    return Caller(found.person, found)
+
+
+def idle_time(desk: Desk) -> timedelta:
+    """How long a session lasts without a request."""
+    return timedelta(minutes=desk.config.app.idle_minutes)
 
 
 async def _check_csrf(request: Request, session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from winpredict.app.audit_log import forget_old_entries
 from winpredict.app.database import Database
 from winpredict.app.publishing import publish, published
 from winpredict.app.records import Setting
@@ -38,7 +39,7 @@ def publish_latest(
     *,
     moved_points: float = Run().moved_points,
 ) -> Shown:
-    """Show people the workspace's latest scores, unless they see these already.
+    """Show people the workspace's latest scores, unless they see these already; old entries of the log are deleted.
 
     After an import without scoring the same odds are shown to whom the deals belong now.
 
@@ -66,6 +67,7 @@ def publish_latest(
     """
     from winpredict.models.registry import version_of
 
+    forget_old_entries(database, (settings or App()).audit_days)
     scores = workspace.latest_scores()
     if scores is None:
         raise WorkspaceError(text("{folder} has no scores yet; run `winpredict score` first", folder=workspace.folder))

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import Response
 
-from winpredict.app.people import audit
+from winpredict.app.audit_log import audit
 from winpredict.app.records import Person
 from winpredict.app.sign_in_throttle import AppSignInError
 from winpredict.config import App

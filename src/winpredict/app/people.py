@@ -5,24 +5,20 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import joinedload
 
-from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role, Session
+from winpredict.app.audit_log import audit, client_address
+from winpredict.app.passwords import hash_password
+from winpredict.app.records import ApiToken, CrmUser, PasswordReset, Person, Role, Session
 from winpredict.errors import WinPredictError
 from winpredict.locale.language import languages
 from winpredict.locale.text import text
 
-if TYPE_CHECKING:
-    from pwdlib import PasswordHash
-
 #: What a key for programs may be used for.
 SCOPES = ("read", "score", "models", "metrics")
-SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 256
 # with the person at once, and put together once: programs ask often
 _TOKEN = select(ApiToken).where(ApiToken.key_hash == bindparam("key_hash")).options(joinedload(ApiToken.person))
 
@@ -51,30 +47,51 @@ def add_person(
     password: str | None = None,
     crm_user_id: str | None = None,
     by: Person | None = None,
+    must_change: bool = False,
 ) -> Person:
     """Add somebody who may sign in.
+
+    Parameters
+    ----------
+    session : DatabaseSession
+    email, name : str
+    role : Role
+    password : str, optional
+        None for those who sign in elsewhere.
+    crm_user_id : str, optional
+        Who they are in the CRM.
+    by : Person, optional
+        None for the command line.
+    must_change : bool, default False
+        Whether somebody else chose the password, so that the person has to take another one when they sign in.
 
     Raises
     ------
     WinPredictError
-        When the address is taken or none, or the password too short.
+        When the address is taken or none, or the password too short or easy to guess.
     """
     address = normal_email(email)
     if session.scalar(select(Person.id).where(Person.email == address)) is not None:
         raise WinPredictError(text("{address} is there already; change that person instead", address=address))
-    hashed = None if password is None else hash_password(password)
+    hashed = None if password is None else hash_password(password, address, name)
     person = Person(
         email=address,
         name=name.strip() or address,
         role=Role(role),
         crm_user_id=crm_user_id or None,
         password_hash=hashed,
+        password_must_change=must_change and hashed is not None,
         created_at=now(),
     )
     session.add(person)
     session.flush()
     audit(session, by, "person added", address, {"role": str(role)})
     return person
+
+
+def has_admin(session: DatabaseSession) -> bool:
+    """Whether somebody may add the others."""
+    return session.scalar(select(Person.id).where(Person.role == Role.ADMIN, Person.active).limit(1)) is not None
 
 
 def knows_user(session: DatabaseSession, user_id: str) -> bool:
@@ -103,27 +120,22 @@ def normal_email(email: str) -> str:
     return address
 
 
-def hash_password(password: str) -> str:
-    """An Argon2 hash.
+def sign_in(
+    session: DatabaseSession, person: Person, hours: float, *, browser: str = "", by_password: bool = True
+) -> SignedIn:
+    """A new session of a person; its key was never used before, so that none can be planted (session fixation).
 
-    Raises
-    ------
-    WinPredictError
-        When the password is too short or too long.
+    Parameters
+    ----------
+    session : DatabaseSession
+    person : Person
+    hours : float
+        How long it lasts at most.
+    browser : str
+        What it is in the list of the person's sessions.
+    by_password : bool, default True
+        Whether they came with their password, and not with their company's account.
     """
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise WinPredictError(
-            text(
-                "a password has {shortest_password} to {longest_password} characters; take a longer one",
-                shortest_password=SHORTEST_PASSWORD,
-                longest_password=LONGEST_PASSWORD,
-            )
-        )
-    return password_hasher().hash(password)
-
-
-def sign_in(session: DatabaseSession, person: Person, hours: float) -> SignedIn:
-    """A new session of a person; its key was never used before, so that none can be planted (session fixation)."""
     moment = now()
     session.execute(delete(Session).where(Session.expires_at < moment))
     key = secrets.token_urlsafe(32)
@@ -133,18 +145,41 @@ def sign_in(session: DatabaseSession, person: Person, hours: float) -> SignedIn:
         csrf_token=secrets.token_urlsafe(32),
         created_at=moment,
         expires_at=moment + timedelta(hours=hours),
+        last_seen_at=moment,
+        browser=browser[:200],
+        address=client_address(),
+        by_password=by_password,
     )
     session.add(signed)
-    audit(session, person, "signed in", person.email, {})
+    audit(session, person, "signed in", person.email, {"browser": signed.browser} if browser else {})
     return SignedIn(key, signed)
 
 
-def session_of(session: DatabaseSession, key: str) -> Session | None:
-    """The session that a cookie's key belongs to, if it lasts and its person is active."""
+def session_of(session: DatabaseSession, key: str, idle: timedelta) -> Session | None:
+    """The session that a cookie's key belongs to, if it lasts, was used lately and its person is active.
+
+    Parameters
+    ----------
+    session : DatabaseSession
+    key : str
+    idle : timedelta
+        How long a session lasts without a request.
+    """
     found = session.get(Session, hashed_key(key))
-    if found is None or found.expires_at <= now() or not found.person.active:
+    if found is None or not _lasts(found, idle) or not found.person.active:
         return None
     return found
+
+
+def sessions_of(session: DatabaseSession, person: Person, idle: timedelta) -> list[Session]:
+    """Where a person is signed in, the last used first."""
+    wanted = select(Session).where(Session.person_id == person.id).order_by(Session.last_seen_at.desc())
+    return [each for each in session.scalars(wanted) if _lasts(each, idle)]
+
+
+def _lasts(session: Session, idle: timedelta) -> bool:
+    moment = now()
+    return session.expires_at > moment and session.last_seen_at + idle > moment
 
 
 def sign_out(session: DatabaseSession, key: str) -> None:
@@ -213,6 +248,7 @@ def deactivate(session: DatabaseSession, person: Person, by: Person | None) -> N
     _keep_an_admin(session, person)
     person.active = False
     sign_out_everywhere(session, person)
+    end_resets(session, person)
     _revoke_all_tokens(session, person)
     audit(session, by, "person deactivated", person.email, {})
 
@@ -257,9 +293,15 @@ def change_role(
 
 
 def change_password(
-    session: DatabaseSession, person: Person, password: str, by: Person | None, *, keys_too: bool = False
+    session: DatabaseSession,
+    person: Person,
+    password: str,
+    by: Person | None,
+    *,
+    keys_too: bool = False,
+    must_change: bool | None = None,
 ) -> None:
-    """Give somebody another password; whoever is signed in by the former one no longer is.
+    """Give somebody another password; whoever is signed in by the former one no longer is, and links to reset it end.
 
     Parameters
     ----------
@@ -270,14 +312,18 @@ def change_password(
         None for the command line.
     keys_too : bool, default False
         Revoke their keys for programs: somebody else may have made them, if the former password was known to others.
+    must_change : bool, optional
+        Whether they have to take another one when they sign in; by default if somebody else has set this one.
 
     Raises
     ------
     WinPredictError
-        When it is too short or too long.
+        When it is too short, too long or easy to guess.
     """
-    person.password_hash = hash_password(password)
+    person.password_hash = hash_password(password, person.email, person.name)
+    person.password_must_change = (by is None or by.id != person.id) if must_change is None else must_change
     sign_out_everywhere(session, person)
+    end_resets(session, person)
     if keys_too:
         _revoke_all_tokens(session, person)
     audit(session, by, "password changed", person.email, {"keys": "revoked"} if keys_too else {})
@@ -321,20 +367,24 @@ def _keep_an_admin(session: DatabaseSession, person: Person) -> None:
         raise WinPredictError(text("{email} is the only admin; make somebody else one first", email=person.email))
 
 
-def sign_out_everywhere(session: DatabaseSession, person: Person) -> None:
-    """End all sessions of a person."""
-    session.execute(delete(Session).where(Session.person_id == person.id))
+def sign_out_everywhere(session: DatabaseSession, person: Person, but: str = "") -> int:
+    """End all sessions of a person, but the one with this hash; how many there were."""
+    theirs = session.scalars(select(Session).where(Session.person_id == person.id, Session.key_hash != but)).all()
+    for each in theirs:
+        session.delete(each)
+    session.flush()
+    return len(theirs)
+
+
+def end_resets(session: DatabaseSession, person: Person) -> None:
+    """Make all links by which a person could set another password worthless."""
+    theirs = update(PasswordReset).where(PasswordReset.person_id == person.id, PasswordReset.used_at.is_(None))
+    session.execute(theirs.values(used_at=now()))
 
 
 def _revoke_all_tokens(session: DatabaseSession, person: Person) -> None:
     theirs = update(ApiToken).where(ApiToken.person_id == person.id, ApiToken.revoked_at.is_(None))
     session.execute(theirs.values(revoked_at=now()))
-
-
-def audit(session: DatabaseSession, by: Person | None, action: str, subject: str, details: dict[str, Any]) -> None:
-    """Write down who did what; never with a secret."""
-    person_id = None if by is None else by.id
-    session.add(AuditEntry(at=now(), person_id=person_id, action=action, subject=subject[:300], details=details))
 
 
 def now() -> datetime:
@@ -345,11 +395,3 @@ def now() -> datetime:
 def hashed_key(key: str) -> str:
     """What is stored of a random key. It is long and random, so a plain hash will do."""
     return hashlib.sha256(key.encode()).hexdigest()
-
-
-@cache
-def password_hasher() -> "PasswordHash":
-    """Argon2 with the parameters that new passwords get."""
-    from pwdlib import PasswordHash
-
-    return PasswordHash.recommended()

@@ -10,6 +10,7 @@ import pandas as pd
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session as DatabaseSession
 
+from winpredict.app.audit_log import audit
 from winpredict.app.database import Database
 from winpredict.app.people import now
 from winpredict.app.records import Base, CrmUser, Score, ScoringRun
@@ -82,6 +83,7 @@ def publish(
         if records:
             session.execute(insert(Score), records)
         forget_old_runs(session, settings or App())
+        audit(session, None, "scores published", f"run {run.id}", {"deals": run.deals, "model": run.model_version})
         return run.id
 
 

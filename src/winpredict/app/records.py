@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, MetaData, String, Text, TypeDecorator
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, MetaData, String, Text, TypeDecorator, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from winpredict.errors import WinPredictError
@@ -73,6 +73,9 @@ class Person(Base):
     crm_user_id: Mapped[str | None] = mapped_column(String(200), index=True)
     #: Argon2; none for those who sign in elsewhere.
     password_hash: Mapped[str | None] = mapped_column(String(300))
+    #: Whether somebody else has set their password, so that they have to take one of their own. The default stays in
+    #: the database: SQLite could only drop it by making the table anew, and with the former one all sessions would go.
+    password_must_change: Mapped[bool] = mapped_column(default=False, server_default=false())
     #: Issuer and subject of their OpenID identity.
     oidc_identity: Mapped[str | None] = mapped_column(String(600), unique=True)
     #: Language that they chose, as Babel names it; none goes by their browser.
@@ -90,6 +93,31 @@ class Session(Base):
     csrf_token: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    #: Up to a minute before the last request: it is not written down for each.
+    last_seen_at: Mapped[datetime]
+    #: Such as "Firefox, Linux"; empty where the browser does not say.
+    browser: Mapped[str] = mapped_column(String(200), default="")
+    address: Mapped[str] = mapped_column(String(64), default="")
+    #: Whether the person came with the password, and not with the company's account.
+    by_password: Mapped[bool] = mapped_column(default=True)
+    person: Mapped[Person] = relationship()
+
+    @property
+    def must_change_password(self) -> bool:
+        """Whether nothing else is allowed before the person has taken a password of their own."""
+        return self.by_password and self.person.password_must_change
+
+
+class PasswordReset(Base):
+    """A link by which somebody who has forgotten their password takes another; only its key's hash is kept."""
+
+    __tablename__ = "password_reset"
+    key_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    #: When it was used, or became worthless since the password was changed in another way.
+    used_at: Mapped[datetime | None]
     person: Mapped[Person] = relationship()
 
 
@@ -216,7 +244,7 @@ class Setting(Base):
 
 
 class AuditEntry(Base):
-    """Who did what: sign-ins, promotions, changes of people and tokens."""
+    """Who did what: sign-ins, exports, publishing, promotions, changes of people and keys."""
 
     __tablename__ = "audit_entry"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -225,4 +253,6 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(String(50))
     subject: Mapped[str] = mapped_column(String(300))
     details: Mapped[dict[str, Any]]
+    #: Network address of who asked; empty for the command line.
+    address: Mapped[str] = mapped_column(String(64), default="")
     person: Mapped[Person | None] = relationship()

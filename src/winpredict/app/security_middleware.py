@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from fastapi import HTTPException
 from starlette.responses import JSONResponse
 
+from winpredict.app.audit_log import asked_from
 from winpredict.config import App
 from winpredict.locale.text import said
 
@@ -18,6 +19,8 @@ Message = MutableMapping[str, Any]
 
 class SecurityMiddleware:
     """ASGI middleware: security headers on every answer; requests that do harm by their form are refused.
+
+    What is written down in the audit log meanwhile says from which address the request came.
 
     Parameters
     ----------
@@ -54,7 +57,9 @@ class SecurityMiddleware:
         if refused is not None:
             await refused(scope, receive, guarded)
             return
-        await self.app(scope, self._limited(receive), guarded)
+        client = scope.get("client")
+        with asked_from(str(client[0]) if client else ""):
+            await self.app(scope, self._limited(receive), guarded)
 
     def _refused(self, headers: Mapping[bytes, bytes]) -> JSONResponse | None:
         length = headers.get(b"content-length", b"0")

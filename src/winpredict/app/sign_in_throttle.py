@@ -22,7 +22,8 @@ from sqlalchemy.orm import Session as DatabaseSession
 
 from winpredict.app.database import Database
 from winpredict.app.networks import network_of
-from winpredict.app.people import LONGEST_PASSWORD, now, password_hasher
+from winpredict.app.passwords import LONGEST_PASSWORD, password_hasher
+from winpredict.app.people import now
 from winpredict.app.records import Person, SignInAttempt
 from winpredict.errors import WinPredictError
 from winpredict.locale.text import text
@@ -172,7 +173,7 @@ def check_password(database: Database, email: str, password: str, source: Source
     with database.writing() as session:
         if _too_many(session, asked, source):
             raise TooManyTriesError(text("too many wrong passwords; wait a quarter of an hour, or ask your admin"))
-        attempt = _begin(session, asked, source)
+        attempt = write_down_try(session, asked, source.name, succeeded=False)
         person = session.scalar(select(Person).where(Person.email == asked, Person.active))
     stored = None if person is None else person.password_hash
     right, better = _verify(password, stored)
@@ -225,11 +226,21 @@ def _failures(session: DatabaseSession, *of: Any, since_right: bool = False) -> 
     return cast("int", session.scalar(wrong))
 
 
-def _begin(session: DatabaseSession, email: str, source: Source) -> int:
-    """Write a try down; old ones are forgotten."""
+def write_down_try(session: DatabaseSession, email: str, place: str, *, succeeded: bool) -> int:
+    """Write a try down; those of more than an hour ago are forgotten.
+
+    Parameters
+    ----------
+    session : DatabaseSession
+    email : str
+    place : str
+        As tries are counted by it, such as `Source.name`.
+    succeeded : bool
+        One that did counts the former ones of that place and person for nothing.
+    """
     moment = now()
     session.execute(delete(SignInAttempt).where(SignInAttempt.at < moment - 4 * WINDOW))
-    attempt = SignInAttempt(email=email, address=source.name, at=moment, succeeded=False)
+    attempt = SignInAttempt(email=email, address=place, at=moment, succeeded=succeeded)
     session.add(attempt)
     session.flush()
     return attempt.id

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from winpredict._internal.error_log import unexpected_error
 from winpredict.cli import (
+    audit,
     data,
     demo,
     features,
@@ -83,6 +84,7 @@ app.command("explain")(in_language(scoring.explain))
 app.command("report")(in_language(report.report))
 app.command("serve")(in_language(desk.serve))
 app.command("publish")(in_language(desk.publish))
+app.command("audit")(in_language(audit.audit))
 app.add_typer(models.app, name="models")
 app.add_typer(people.app, name="people")
 app.add_typer(spark.app, name="spark")

@@ -10,7 +10,7 @@ import typer
 
 from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.data import import_into
-from winpredict.cli.desk_demo import on_loopback, populate, training_day
+from winpredict.cli.desk_demo import demo_email, on_loopback, populate, training_day
 from winpredict.cli.live_demo import play, played_accounts, require_installed
 from winpredict.cli.modelling import backtest_facts, show_backtest, training_facts
 from winpredict.cli.options import JsonOption, WorkspaceOption, workspace_at
@@ -114,9 +114,10 @@ def _demo_files(workspace: "Workspace", config: "Config", deals: int, *, as_json
 
 def _demo_desk(workspace: "Workspace", config: "Config", deals: int, password: str | None, *, as_json: bool) -> None:
     if password is not None:
-        from winpredict.app.people import hash_password
+        from winpredict.app.passwords import require_strong
 
-        hash_password(password)  # one that is too short is refused before a minute's work
+        for role in ("rep", "manager", "scientist", "admin"):
+            require_strong(password, demo_email(role))  # one that is too short is refused before a minute's work
     with workspace.writing():
         _begin_afresh(workspace)
         _import_simulated(workspace, deals, config.seed)

@@ -151,18 +151,23 @@ def _cast(crm: "CRMData") -> dict[str, str | None]:
     return {"rep": rep, "manager": manager, "scientist": None, "admin": None}
 
 
+def demo_email(role: str) -> str:
+    """Whom somebody of a role signs in as."""
+    return f"{role}@example.com"
+
+
 def _let_in(session: "DatabaseSession", role: str, user: str | None, password: str) -> "Person":
     from sqlalchemy import select
 
     from winpredict.app.people import add_person, change_password, reactivate
     from winpredict.app.records import Person, Role
 
-    email = f"{role}@example.com"
+    email = demo_email(role)
     person = session.scalar(select(Person).where(Person.email == email))
     if person is None:
         return add_person(session, email, str(_NAMES[role]), Role(role), password=password, crm_user_id=user)
     # of an earlier demo in this workspace
-    change_password(session, person, password, None)
+    change_password(session, person, password, None, must_change=False)
     if not person.active:
         reactivate(session, person, None)
     person.role, person.crm_user_id = Role(role), user

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winpredict.cli.options import JsonOption, WorkspaceOption, existing_workspace
+from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, existing_workspace
 from winpredict.cli.output import Column, cell, respond, table
+from winpredict.cli.serve import champion_recorded
 from winpredict.cli.speaking import in_language
 from winpredict.locale.text import Text, said, text
 
@@ -115,6 +116,7 @@ def show_(
 def promote_(
     version: Annotated[int, typer.Argument(help="Version number of the model to use from now on.")],
     workspace_folder: WorkspaceOption = None,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a model the champion.
@@ -123,10 +125,11 @@ def promote_(
 
     Example: winpredict models promote 2
     """
+    from winpredict.config import load_config
     from winpredict.models.registry import promote
 
-    workspace = existing_workspace(workspace_folder)
-    with workspace.writing():
+    workspace, settings = existing_workspace(workspace_folder), load_config(config)
+    with workspace.writing(), champion_recorded(workspace, settings):
         champion = promote(workspace.folder, version)
     respond(
         champion.to_dict(),
@@ -137,15 +140,18 @@ def promote_(
 
 @app.command("rollback")
 @in_language
-def rollback_(workspace_folder: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def rollback_(
+    workspace_folder: WorkspaceOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
     """Make the champion before the present one champion again.
 
     Example: winpredict models rollback
     """
+    from winpredict.config import load_config
     from winpredict.models.registry import roll_back
 
-    workspace = existing_workspace(workspace_folder)
-    with workspace.writing():
+    workspace, settings = existing_workspace(workspace_folder), load_config(config)
+    with workspace.writing(), champion_recorded(workspace, settings):
         champion = roll_back(workspace.folder)
     respond(
         champion.to_dict(),

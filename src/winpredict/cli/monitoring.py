@@ -7,6 +7,7 @@ import typer
 from winpredict._internal.progress import progress
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, existing_workspace
 from winpredict.cli.output import Column, respond, table
+from winpredict.cli.serve import champion_recorded
 from winpredict.locale.text import said, text
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ def retrain(workspace_folder: WorkspaceOption = None, config: ConfigOption = Non
     from winpredict.workflows.retraining import retrain_workspace
 
     settings, workspace = load_config(config), existing_workspace(workspace_folder)
-    with workspace.writing(), progress(said("retraining")) as report_progress:
+    with (
+        workspace.writing(),
+        champion_recorded(workspace, settings),
+        progress(said("retraining")) as report_progress,
+    ):
         done = retrain_workspace(workspace, settings, progress=report_progress)
     respond(done.to_dict(), lambda console: console.print(str(done.sentence), soft_wrap=True), as_json=as_json)
 

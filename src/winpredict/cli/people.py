@@ -61,12 +61,14 @@ def add(
 ) -> None:
     """Let somebody sign in; you are asked for the password, which is never an argument.
 
+    They choose another one when they sign in with it, unless this is the first administrator: that is you.
+
     Example: winpredict people add you@example.com --role admin
 
     Example: winpredict people add ann@example.com --role rep --crm-user 0055g00000AbCdE
     """
     require_app()
-    from winpredict.app.people import add_person, knows_user, normal_email
+    from winpredict.app.people import add_person, has_admin, knows_user, normal_email
 
     address, chosen = normal_email(email), _role(role)
     with _people(
@@ -75,7 +77,9 @@ def add(
         session,
         password,
     ):
-        add_person(session, address, name, chosen, password=password, crm_user_id=crm_user)
+        # who makes the first administrator of a desk is that administrator, and has chosen the password
+        must_change = chosen != "admin" or has_admin(session)
+        add_person(session, address, name, chosen, password=password, crm_user_id=crm_user, must_change=must_change)
         unknown = bool(crm_user and not knows_user(session, crm_user))
     from winpredict.app.pages.people import ROLE_NAMES
 
@@ -142,6 +146,8 @@ def reset_password(
     config: ConfigOption = None,
 ) -> None:
     """Give somebody a new password, which you are asked for; their sessions end and their API keys are revoked.
+
+    They choose another one when they sign in with it.
 
     Example: winpredict people reset-password ann@example.com
     """

@@ -14,7 +14,7 @@ from winpredict.cli.live import sync_workspace
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import Column, respond, table
 from winpredict.cli.report import Kind, build_report
-from winpredict.cli.serve import has_desk, open_desk_database, publish_into, require_app
+from winpredict.cli.serve import champion_recorded, has_desk, open_desk_database, publish_into, require_app
 from winpredict.errors import ConfigError, ProfileError, WinPredictError, WorkspaceBusyError
 from winpredict.locale.text import Text, said, text, texts
 from winpredict.workflows.scoring import score_workspace
@@ -271,7 +271,10 @@ class _ScheduledRun:
         why = None if moment is None else is_due(self._workspace, self._settings.retraining, self._health, moment)
         if why is None:
             return StepResult({"due": False})
-        with progress(said("retraining")) as report_progress:
+        with (
+            champion_recorded(self._workspace, self._settings),
+            progress(said("retraining")) as report_progress,
+        ):
             done = retrain_workspace(self._workspace, self._settings, progress=report_progress)
         return StepResult({"due": True, "why": str(why)} | done.to_dict() | {"sentence": str(done.sentence)})
 

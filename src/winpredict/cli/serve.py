@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from winpredict.workspace import Workspace
 
 #: What the win desk is made with.
-_NEEDED = ("alembic", "authlib", "fastapi", "itsdangerous", "multipart", "pwdlib", "sqlalchemy", "uvicorn")
+_NEEDED = ("alembic", "authlib", "fastapi", "itsdangerous", "multipart", "pwdlib", "sqlalchemy", "uvicorn", "zxcvbn")
 
 
 def serve(
@@ -139,6 +139,25 @@ def open_desk_database(workspace: "Workspace", settings: "Config") -> "Iterator[
         database.close()
 
 
+@contextmanager
+def champion_recorded(workspace: "Workspace", settings: "Config") -> "Iterator[None]":
+    """Write it down in the desk's audit log if another model becomes the champion meanwhile, where there is a desk."""
+    from winpredict.models.registry import models_in_use
+
+    if not has_desk(workspace, settings) or _absent():
+        yield
+        return
+    from winpredict.app.audit_log import write_down
+
+    before = models_in_use(workspace.folder).champion
+    with open_desk_database(workspace, settings) as database:  # first: what cannot be written down is not done
+        yield
+        after = models_in_use(workspace.folder).champion
+        if after != before:
+            facts = {"before": "" if before is None else str(before)}
+            write_down(database, None, "model promoted", f"model {after}", facts)
+
+
 def has_desk(workspace: "Workspace", settings: "Config") -> bool:
     """Whether there is a win desk to keep up to date: a database that the config names, or one in the workspace."""
     return bool(settings.app.database) or (workspace.folder / "app.db").exists()
@@ -151,11 +170,15 @@ def require_app() -> None:
     ------
     ConfigError
     """
-    if absent := [name for name in _NEEDED if find_spec(name) is None]:
+    if absent := _absent():
         needs = ", ".join(absent)
         raise ConfigError(
             text('the win desk needs {needs}, which is not installed: pip install "winpredict[app]"', needs=needs)
         )
+
+
+def _absent() -> list[str]:
+    return [name for name in _NEEDED if find_spec(name) is None]
 
 
 def is_encrypted(settings: "Config") -> bool:
@@ -167,6 +190,7 @@ def is_encrypted(settings: "Config") -> bool:
 
 def _prepared(workspace: "Workspace", settings: "Config", workers: int) -> Iterator[str]:
     """Bring the database up to date; yields what whoever starts the desk should know."""
+    from winpredict.app.people import has_admin
     from winpredict.app.serving import require_database_for
 
     require_database_for(workers, settings)
@@ -175,19 +199,11 @@ def _prepared(workspace: "Workspace", settings: "Config", workers: int) -> Itera
             yield format_shown(publish_into(database, workspace, settings))
         except WinPredictError as error:
             yield said("No new scores are shown: {reason}", reason=error)
-        if not _has_admin(database):
+        with database.reading() as session:
+            somebody = has_admin(session)
+        if not somebody:
             command = f"winpredict people add you@example.com --role admin --workspace {workspace.folder}"
             yield said("There is no administrator yet, who adds the others. Add one: {command}", command=command)
-
-
-def _has_admin(database: "Database") -> bool:
-    from sqlalchemy import select
-
-    from winpredict.app.records import Person, Role
-
-    with database.reading() as session:
-        admin = select(Person.id).where(Person.role == Role.ADMIN, Person.active).limit(1)
-        return session.scalar(admin) is not None
 
 
 def _print(words: str) -> None:

@@ -9,8 +9,10 @@ from browsing import fits, press_until, whole
 from desk_world import PASSWORD
 from sqlalchemy import select
 
+from winpredict.app.password_reset import make_reset
 from winpredict.app.people import add_person, make_token
 from winpredict.app.records import Person, Role
+from winpredict.config import App, Config
 from winpredict.models.registry import find_model, promote
 from winpredict.workspace import Workspace
 
@@ -23,6 +25,13 @@ def workspace(tmp_path_factory, judged):
     place = tmp_path_factory.mktemp("desk") / "workspace"
     shutil.copytree(judged.folder, place)
     return Workspace(place)
+
+
+@pytest.fixture(scope="module")
+def desk_config() -> Config:
+    """With a server for e-mail, which nobody asks for anything."""
+    mail = {"smtp_host": "127.0.0.1", "smtp_port": 9, "smtp_security": "none", "smtp_from": "desk@example.com"}
+    return Config(app=App(public_url="http://desk.example.com", **mail))
 
 
 @pytest.fixture
@@ -45,6 +54,9 @@ def newcomer(app):
         ("admin", "/people/1"),
         ("admin", "/people/log"),
         ("rep", "/account"),
+        ("rep", "/account/password"),
+        (None, "/password/forgot"),
+        (None, "/password/forgot?done=1"),
     ],
 )
 def test_looks(page_of, grave_faults, screenshot, look, who, address):
@@ -205,3 +217,48 @@ def test_another_password_by_keyboard(page_of, newcomer, grave_faults):
     page.fill("#again", "a new one, quite long")
     page.get_by_role("button", name="Change password").click()
     page.get_by_text("Your password has been changed").wait_for()
+
+
+def test_a_given_password_is_changed_first(app, page_of, newcomer, grave_faults, look, screenshot):
+    with app.state.desk.database.writing() as session:
+        session.scalars(select(Person).where(Person.email == newcomer)).one().password_must_change = True
+    page = page_of(None, **look)
+    page.goto("/sign-in")
+    page.fill("#email", newcomer)
+    page.fill("#password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/account/password"))
+    screenshot(page, f"given-password-{look['width']}-{look['scheme']}")
+    assert fits(page)
+    assert not grave_faults(page)
+    page.fill("#current", PASSWORD)
+    page.fill("#new", "a new one, quite long")
+    page.fill("#again", "a new one, quite long")
+    page.get_by_role("button", name="Change password").click()
+    page.get_by_text("Your password has been changed").wait_for()
+    page.get_by_role("button", name="Sign out everywhere, including here").click()
+    page.wait_for_url(re.compile("/sign-in"))
+
+
+def test_a_forgotten_password_in_a_browser(app, page_of, newcomer, grave_faults, look, screenshot):
+    page = page_of(None, **look)
+    page.goto("/sign-in")
+    page.get_by_role("link", name="Forgot your password?").click()
+    page.fill("#email", newcomer)
+    page.get_by_role("button", name="Send the link").click()
+    page.get_by_text("an e-mail with a link is on its way").wait_for()
+    with app.state.desk.database.writing() as session:
+        key = make_reset(session, session.scalars(select(Person).where(Person.email == newcomer)).one())
+    page.goto(f"/password/new?key={key}")
+    assert "key" not in page.url
+    screenshot(page, f"reset-password-{look['width']}-{look['scheme']}")
+    assert fits(page)
+    assert not grave_faults(page)
+    page.fill("#new", "a new one, quite long")
+    page.fill("#again", "a new one, quite long")
+    page.get_by_role("button", name="Set password").click()
+    page.get_by_text("Your new password is set").wait_for()
+    page.fill("#email", newcomer)
+    page.fill("#password", "a new one, quite long")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/deals"))

@@ -22,8 +22,8 @@ from winpredict.workspace import Workspace
 
 #: Templates of the pages that are the same for everybody: the frame, accounts, people, keys, models and errors.
 SHELL = (
-    *("_odds", "_parts", "_work", "account", "api_reference", "base", "error", "log", "model", "models"),
-    *("own_password", "people", "person", "promote", "sign_in", "tokens"),
+    *("_odds", "_parts", "_work", "account", "api_reference", "base", "error", "forgot_password", "given_password"),
+    *("log", "model", "models", "own_password", "people", "person", "promote", "reset_password", "sign_in", "tokens"),
 )
 PSEUDO = {"Accept-Language": "en_XA"}
 FRENCH = {"Accept-Language": "fr-CH, fr;q=0.9, en;q=0.8"}
@@ -245,6 +245,8 @@ def test_a_fault_is_told_in_the_language_of_the_request(app, monkeypatch):
         ("rep", "/account"),
         ("rep", "/account?changed=1&done=language"),
         ("unlinked_rep", "/account"),
+        ("rep", "/account?done=ended"),
+        ("rep", "/account/password"),
         ("rep", "/tokens"),
         ("scientist", "/tokens?revoked=1"),
         ("rep", "/people"),

@@ -1,11 +1,13 @@
 import re
 
 import pytest
-from desk_world import PASSWORD, client_of, csrf_token
+from desk_world import PASSWORD, client_of, csrf_token, take_own_password
+from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from winpredict.app.identity import COOKIE, signed
 from winpredict.app.pages.people import details_in_words
-from winpredict.app.people import add_person, make_token, token_of
+from winpredict.app.people import add_person, make_token, sign_in, token_of
 from winpredict.app.records import ApiToken, AuditEntry, CrmUser, Person, Role
 
 
@@ -49,7 +51,7 @@ def test_a_person_is_added_with_a_password_that_is_shown_once(app, admin, cast):
     password = re.search(r'class="secret">([^<]+)<', answer.text)[1]
     assert len(password) >= 12
     assert password not in admin.get("/people").text
-    with client_of(app, "zoe@example.com", password) as zoe:
+    with take_own_password(client_of(app, "zoe@example.com", password), password) as zoe:
         assert f"/deals/{cast.other_deal}" in zoe.get("/deals").text
         assert zoe.get("/people").status_code == 403
 
@@ -121,7 +123,52 @@ def test_a_new_password_ends_sessions_and_keys_and_is_shown_once(app, admin, ann
     with app.state.desk.database.reading() as session:
         assert token_of(session, key) is None
     assert password not in admin.get(f"/people/{ann}").text
+    with take_own_password(client_of(app, "ann@example.com", password), password) as client:
+        assert client.get("/deals").status_code == 200
+
+
+def test_a_password_that_an_admin_made_opens_nothing_until_it_is_changed(app, admin, ann):
+    password = re.search(r'class="secret">([^<]+)<', post(admin, f"/people/{ann}/password").text)[1]
     with client_of(app, "ann@example.com", password) as client:
+        for address in ("/", "/deals", "/deals.csv", "/account", "/tokens", "/glossary", "/people"):
+            answer = client.get(address)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/account/password"), address
+        answer = client.get("/api/v1/deals")
+        assert answer.status_code == 403
+        assert answer.json()["detail"].startswith("change your password first")
+        page = client.get("/account/password").text
+        assert "Somebody else set your password" in page
+        assert 'href="/tokens"' not in page
+        token = csrf_token(page)
+        made = client.post("/tokens", data={"csrf_token": token, "name": "k", "scopes": "read", "days": "90"})
+        assert made.headers["location"] == "/account/password"
+        form = {"csrf_token": token, "current": password, "new": password, "again": password}
+        answer = client.post("/account/password", data=form)
+        assert answer.status_code == 409
+        assert "That is your current password; choose another one." in answer.text
+        assert "Somebody else set your password" in answer.text
+        assert client.post("/account/password", data=form | {"current": "wrong"}).status_code == 409
+        take_own_password(client, password)
+        assert client.get("/deals").status_code == 200
+        assert client.get("/api/v1/deals").status_code == 200
+    with app.state.desk.database.reading() as session:
+        assert session.scalars(select(ApiToken).where(ApiToken.person_id == ann)).all() == []
+    assert state_of(app, ann).password_must_change is False
+
+
+def test_who_must_change_a_password_may_sign_out(app, admin, ann):
+    password = re.search(r'class="secret">([^<]+)<', post(admin, f"/people/{ann}/password").text)[1]
+    with client_of(app, "ann@example.com", password) as client:
+        token = csrf_token(client.get("/account/password").text)
+        assert client.post("/sign-out", data={"csrf_token": token}).headers["location"] == "/sign-in"
+        assert client.get("/account/password").headers["location"].startswith("/sign-in?")
+
+
+def test_who_comes_with_the_companys_account_need_not_know_the_password(app, admin, ann):
+    post(admin, f"/people/{ann}/password")
+    with app.state.desk.database.writing() as session:
+        key = sign_in(session, session.get(Person, ann), 1.0, by_password=False).key
+    with TestClient(app, follow_redirects=False, cookies={COOKIE: signed(app.state.desk, key)}) as client:
         assert client.get("/deals").status_code == 200
 
 

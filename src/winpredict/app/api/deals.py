@@ -129,6 +129,7 @@ def deals(
     request: Request, answer: Response, desk: DeskOfRequest, caller: Reader, query: Annotated[DealFilter, Query()]
 ) -> DealList:
     """Open deals that the caller may see, filtered and in a stable order."""
+    desk.notes.read(caller.person, caller.key_id, "/api/v1/deals")
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
         run = shown_run(session)
@@ -149,6 +150,7 @@ def scores(
     request: Request, answer: Response, desk: DeskOfRequest, caller: Reader, paging: Annotated[Paging, Depends()]
 ) -> ScoreList:
     """The latest odds of all deals that the caller may see, by id: for copies in other systems."""
+    desk.notes.read(caller.person, caller.key_id, "/api/v1/scores")
     with desk.database.reading() as session:
         run = shown_run(session)
         count, rows = paging.of(session, visible_scores(caller.person).order_by(Score.deal_id))

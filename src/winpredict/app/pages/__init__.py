@@ -5,7 +5,20 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from winpredict.app.pages import account, deal, deals, drivers, glossary, models, people, pipeline, sign_in, tokens
+from winpredict.app.pages import (
+    account,
+    audit,
+    deal,
+    deals,
+    drivers,
+    glossary,
+    models,
+    password,
+    people,
+    pipeline,
+    sign_in,
+    tokens,
+)
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.locale.text import text
 
@@ -33,7 +46,7 @@ _DETAILS = {
 
 def add_to(app: FastAPI) -> None:
     """Add all pages to an application."""
-    for room in (sign_in, deals, deal, pipeline, drivers, models, people, tokens, account, glossary):
+    for room in (sign_in, password, deals, deal, pipeline, drivers, models, people, audit, tokens, account, glossary):
         app.include_router(room.router, include_in_schema=False)
 
 

@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Request
 from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import RedirectResponse, Response
 
+from winpredict.app.audit_log import EXPORTED, write_down
 from winpredict.app.desk import Desk
 from winpredict.app.identity import EVERYBODY, WITH_DEALS, Allows, Caller, DeskOfRequest
 from winpredict.app.listing import Choices, DealQuery, Deals, Order, choices, falls_first, find_deals, page_count
@@ -106,6 +107,7 @@ def export(
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
         deals = find_deals(session, caller.person, query, rows=None, with_names=names, settings=desk.config.run)
+    write_down(desk.database, caller.person, EXPORTED, "deals.csv", {"rows": len(deals.rows)})
     audience = audience_of(caller.person.role, desk.config.app)
     return csv_answer(_table(deals, audience, names=names), "deals.csv")
 

@@ -8,6 +8,7 @@ from fastapi import Depends, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
+from winpredict.app.audit_log import EXPORTED, write_down
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.pages.charts import Size, svg, svg_answer
@@ -166,7 +167,9 @@ def export(desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Re
     parts = _parts(desk, caller, Waiting(desk))
     if parts.table().result is None:
         return RedirectResponse(_address("/drivers/deals", query, of=query.of, side=query.side), 303)
-    return _listed(parts, query, names=may_read_names(desk, caller)).file()
+    found = _listed(parts, query, names=may_read_names(desk, caller))
+    write_down(desk.database, caller.person, EXPORTED, "drivers/deals.csv", {"rows": len(found.deals)})
+    return found.file()
 
 
 @router.get("/drivers/chart.svg")
@@ -204,6 +207,7 @@ def report_file(desk: DeskOfRequest, query: Annotated[ReportQuery, Query()], cal
     content = _parts(desk, caller, Waiting(desk)).written(query.segment, query.created, kind).result
     if content is None:
         return RedirectResponse(f"/drivers/report?{urlencode(query.model_dump() | {'kind': kind})}", 303)
+    write_down(desk.database, caller.person, "report downloaded", f"drivers.{kind}", {})
     headers = {"Content-Disposition": f'attachment; filename="drivers.{kind}"', "Cache-Control": "no-store"}
     return Response(content, media_type=_MEDIA[kind], headers=headers)
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import joinedload
 from starlette.responses import RedirectResponse, Response
 
+from winpredict.app.audit_log import audit
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.listing import page_count
@@ -25,7 +26,6 @@ from winpredict.app.pages.model_views import (
 )
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Part, Waiting
-from winpredict.app.people import audit
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Feedback, Role, ScoringRun
 from winpredict.app.turns import PageRouter

@@ -1,6 +1,7 @@
 """People for admins: who may sign in, as what, and who did what."""
 
 import secrets
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, Form, HTTPException, Query, Request
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import joinedload
 from starlette.responses import RedirectResponse, Response
 
-from winpredict.app.identity import Allows, Caller, DeskOfRequest
+from winpredict.app.identity import Allows, Caller, DeskOfRequest, desk_of
 from winpredict.app.language import chosen_language, language_names
 from winpredict.app.listing import page_count
 from winpredict.app.pages.rendering import render, sentence
@@ -46,16 +47,27 @@ ROLE_WORDS = {
 #: Actions of the audit log, by what is on record.
 _ACTIONS = {
     "account linked": text("Company account linked"),
+    "audit log exported": text("Audit log exported"),
+    "audit log pruned": text("Old entries of the audit log deleted"),
+    "deals exported": text("Deals exported"),
     "key made": text("API key created"),
     "key revoked": text("API key revoked"),
     "language changed": text("Language changed"),
     "model promoted": text("Model promoted"),
     "password changed": text("Password changed"),
+    "password reset asked for": text("Link for a new password sent"),
     "person added": text("Person added"),
     "person deactivated": text("Person deactivated"),
     "person reactivated": text("Person reactivated"),
+    "read by API": text("Deals read by API"),
+    "report downloaded": text("Report downloaded"),
     "role changed": text("Role changed"),
+    "scores published": text("Scores published"),
+    "session ended": text("Session ended"),
+    "sessions ended": text("Signed out everywhere"),
+    "sign-in failed": text("Sign-in failed"),
     "signed in": text("Signed in"),
+    "signed out": text("Signed out"),
 }
 _CHANGES = {
     "role": text("role: {before} → {after}"),
@@ -68,9 +80,23 @@ _FACTS = {
     "keys": text("all API keys revoked"),
     "before": text("champion before: {value}"),
     "identity": text("identity: {value}"),
+    "browser": text("browser: {value}"),
+    "of_address": text("address: {value}"),
+    "sessions": text("sessions: {value}"),
+    "rows": text("rows: {value}"),
+    "entries": text("entries: {value}"),
+    "deals": text("deals: {value}"),
+    "model": text("model: {value}"),
+    "key": text("API key number: {value}"),
+    "refused": text("refused after too many attempts"),
+    "further": text("further ones within the hour are not recorded"),
+    "which": text("sessions ended: {value}"),
 }
-_VALUES = {str(role): name for role, name in ROLE_NAMES.items()}
-_MODEL = "model "
+_VALUES = {str(role): name for role, name in ROLE_NAMES.items()} | {
+    "all": text("all of them"),
+    "others": text("all others"),
+}
+_MODEL, _RUN = "model ", "run "
 _PASSWORD_BYTES = 12
 _ENTRIES = 50
 
@@ -99,7 +125,16 @@ def add(
     try:
         with desk.database.writing() as session:
             _require_user(session, crm_user)
-            person = add_person(session, email, name, role, password=password, crm_user_id=crm_user, by=caller.person)
+            person = add_person(
+                session,
+                email,
+                name,
+                role,
+                password=password,
+                crm_user_id=crm_user,
+                by=caller.person,
+                must_change=True,
+            )
     except WinPredictError as error:
         with desk.database.reading() as session:
             return _list(request, caller, session, status=409, typed=typed, problem=sentence(error))
@@ -121,7 +156,16 @@ def log(
         (each, _ACTIONS.get(each.action, each.action), _subject(each), details_in_words(each.details))
         for each in entries
     ]
-    return render(request, caller, "log.html", entries=rows, count=count, page=page, pages=pages)
+    return render(
+        request,
+        caller,
+        "log.html",
+        entries=rows,
+        count=count,
+        page=page,
+        pages=pages,
+        kept_days=desk.config.app.audit_days,
+    )
 
 
 @router.get("/people/{person_id}")
@@ -242,6 +286,10 @@ def _subject(entry: AuditEntry) -> str | Text:
     """Whom or what an entry is about."""
     if entry.action == "model promoted":
         return text("model {version}", version=entry.subject.removeprefix(_MODEL))
+    if entry.action == "scores published":
+        return text("run {number}", number=entry.subject.removeprefix(_RUN))
+    if entry.action == "audit log pruned":
+        return text("entries before {day:day}", day=datetime.fromisoformat(entry.subject))
     return entry.subject
 
 
@@ -297,6 +345,8 @@ def _list(
         "people.html",
         status,
         people=session.execute(wanted).all(),
+        # of earlier sign-ins nothing is on record
+        known_since=now() - timedelta(days=desk_of(request).config.app.audit_days),
         users=_users(session),
         roles=ROLE_WORDS,
         role_names=ROLE_NAMES,

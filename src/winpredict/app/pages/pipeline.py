@@ -9,6 +9,7 @@ from fastapi import Depends, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
+from winpredict.app.audit_log import EXPORTED, write_down
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.listing import DealQuery, find_deals
@@ -132,7 +133,9 @@ def export(desk: DeskOfRequest, query: Annotated[ListQuery, Query()], caller: Re
     _owners_name(desk, caller, query.whose)
     if part.result is None:
         return RedirectResponse(_list_address("/pipeline/deals", query), 303)
-    return _listed(desk, caller, query, part).file()
+    found = _listed(desk, caller, query, part)
+    write_down(desk.database, caller.person, EXPORTED, "pipeline/deals.csv", {"rows": len(found.deals)})
+    return found.file()
 
 
 @router.get("/pipeline/chart.svg")

@@ -18,7 +18,7 @@ from winpredict.explain.reason import capitalised, given_line, leading
 from winpredict.insights.labels import as_they_stand
 from winpredict.locale import formats
 from winpredict.locale.language import current
-from winpredict.locale.text import said, text, texts
+from winpredict.locale.text import Text, said, text, texts
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _TOKENS = ("/tokens", text("API keys"))
@@ -67,7 +67,7 @@ def render(request: Request, caller: Caller | None, template: str, status: int =
         "caller": caller,
         "csrf": "" if caller is None or caller.session is None else caller.session.csrf_token,
         "here": request.url.path,
-        "rooms": () if caller is None else _ROOMS[Role(caller.person.role)],
+        "rooms": () if caller is None else rooms_of(caller),
         "status": status,
         "lang": current().lang,
         "audience": "everyone" if caller is None else audience_of(caller.person.role, desk_of(request).config.app),
@@ -76,6 +76,11 @@ def render(request: Request, caller: Caller | None, template: str, status: int =
     html = environment().get_template(template).render(known | values)
     # what a person sees is theirs: no shared cache may keep it, and the back button after signing out shows nothing
     return HTMLResponse(html, status, {"Cache-Control": "no-store"})
+
+
+def rooms_of(caller: Caller) -> tuple[tuple[str, Text], ...]:
+    """The pages that a caller finds in the navigation: address and name."""
+    return _ROOMS[Role(caller.person.role)]
 
 
 @cache

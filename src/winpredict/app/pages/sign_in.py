@@ -4,17 +4,19 @@ import hmac
 import secrets
 from typing import Annotated
 
-from fastapi import Form, HTTPException, Request
+from fastapi import Form, HTTPException, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
+from winpredict.app.audit_log import audit, audit_failure, client_address
+from winpredict.app.browsers import browser_name
 from winpredict.app.desk import Desk
 from winpredict.app.identity import (
     BROWSER_COOKIE,
-    EVERYBODY,
-    Allows,
+    AnybodyYet,
     DeskOfRequest,
     cookie_name,
+    desk_of,
     forget_cookie,
     key_of,
     remember_browser,
@@ -22,6 +24,7 @@ from winpredict.app.identity import (
 )
 from winpredict.app.openid import CALLBACK, Identity, Provider, ProviderDownError, person_of
 from winpredict.app.pages.rendering import render, sentence
+from winpredict.app.password_reset import resets_by_mail
 from winpredict.app.people import sign_in, sign_out
 from winpredict.app.records import Person
 from winpredict.app.sign_in_throttle import (
@@ -38,14 +41,15 @@ from winpredict.locale.text import said
 
 router = PageRouter()
 _FORM_TOKEN, _NEXT = "form", "next"
+_COMPANY_ACCOUNT = "company account"
 #: Of answers to those who could not be let in, where it is not that of a wrong password.
 STATUS: dict[type[WinPredictError], int] = {TooManyTriesError: 429, CrowdedError: 503, ProviderDownError: 503}
 
 
 @router.get("/sign-in")
-def form(request: Request, next: str = "/") -> Response:
+def form(request: Request, next: str = "/", done: Annotated[str, Query(max_length=20)] = "") -> Response:
     """The form."""
-    return _form(request, next)
+    return _form(request, next, done=done)
 
 
 @router.post("/sign-in")
@@ -58,13 +62,13 @@ async def submit(
     next: Annotated[str, Form()] = "/",
 ) -> Response:
     """Check the password and give the browser a session of its own."""
-    expected = str(request.session.get(_FORM_TOKEN, ""))
-    if not expected or not hmac.compare_digest(csrf_token.encode(), expected.encode()):
+    if not is_from_form(request, csrf_token):
         return _form(request, next, email, said("This form was open for too long. Please try again."), 403)
     source = source_of(request, desk, email)
     try:
         person = await check_in_turn(desk.database, email, password, source)
     except AppSignInError as error:
+        await run_in_threadpool(record_failure, desk, email, error)
         return _refused(request, next, email, error)
     answer = await run_in_threadpool(welcome, request, desk, person, next)
     if not source.is_known:
@@ -74,7 +78,7 @@ async def submit(
 
 def source_of(request: Request, desk: Desk, email: str) -> Source:
     """Where a password comes from that is said to be somebody's."""
-    address = request.client.host if request.client else ""
+    address = client_address()
     browser = request.cookies.get(cookie_name(desk, BROWSER_COOKIE), "")
     return Source.of(address, email, browser, desk.signing_key)
 
@@ -93,13 +97,15 @@ async def to_provider(request: Request, next: str = "/") -> Response:
 @router.get(CALLBACK)
 async def from_provider(request: Request, desk: DeskOfRequest) -> Response:
     """Take back a browser from the provider, which has said who is there."""
-    provider, next = _provider(request), str(request.session.get(_NEXT, "/"))
+    provider, next, email = _provider(request), str(request.session.get(_NEXT, "/")), ""
     try:
         identity = await provider.identity(request)
+        email = identity.email
         person = await run_in_threadpool(_person_of, desk, identity)
     except AppSignInError as error:
+        await run_in_threadpool(record_failure, desk, email or _COMPANY_ACCOUNT, error)
         return _refused(request, next, "", error)
-    return await run_in_threadpool(welcome, request, desk, person, next)
+    return await run_in_threadpool(welcome, request, desk, person, next, by_password=False)
 
 
 def _provider(request: Request) -> Provider:
@@ -114,22 +120,37 @@ def _person_of(desk: Desk, identity: Identity) -> Person:
         return person_of(session, identity)
 
 
-def welcome(request: Request, desk: Desk, person: Person, next: str) -> Response:
+def welcome(request: Request, desk: Desk, person: Person, next: str, *, by_password: bool = True) -> Response:
     """Give the browser of somebody who has shown who they are a session with a new key; its former one ends."""
+    browser = browser_name(request.headers.get("user-agent", ""))
     with desk.database.writing() as session:
         sign_out(session, key_of(request))
-        signed = sign_in(session, person, desk.config.app.session_hours)
+        signed = sign_in(session, person, desk.config.app.session_hours, browser=browser, by_password=by_password)
     request.session.clear()
     answer = RedirectResponse(local(next), 303)
     set_cookie(answer, desk, signed.key)
     return answer
 
 
-@router.post("/sign-out", dependencies=[Allows(*EVERYBODY).dependency])
-def leave(request: Request, desk: DeskOfRequest) -> Response:
+def record_failure(desk: Desk, email: str, error: AppSignInError) -> None:
+    """Write down that somebody could not sign in, unless nobody has looked at what they sent."""
+    if isinstance(error, CrowdedError | ProviderDownError):
+        return
+    with desk.database.writing() as session:
+        audit_failure(session, email, waits=isinstance(error, TooManyTriesError))
+
+
+@router.post("/sign-out")
+def leave(request: Request, desk: DeskOfRequest, caller: AnybodyYet) -> Response:
     """End the session."""
     with desk.database.writing() as session:
         sign_out(session, key_of(request))
+        audit(session, caller.person, "signed out", caller.person.email, {})
+    return signed_out(desk)
+
+
+def signed_out(desk: Desk) -> Response:
+    """Send a browser whose session has ended to the sign-in page."""
     answer = RedirectResponse("/sign-in", 303)
     forget_cookie(answer, desk)
     return answer
@@ -151,8 +172,30 @@ def _refused(request: Request, next: str, email: str, error: AppSignInError) -> 
     return _form(request, next, email, sentence(error), STATUS.get(type(error), 401))
 
 
-def _form(request: Request, next: str, email: str = "", problem: str = "", status: int = 200) -> Response:
-    token = request.session.setdefault(_FORM_TOKEN, secrets.token_urlsafe(32))
+def form_token(request: Request) -> str:
+    """The token of a form that is there for those who are not signed in."""
+    token: str = request.session.setdefault(_FORM_TOKEN, secrets.token_urlsafe(32))
+    return token
+
+
+def is_from_form(request: Request, token: str) -> bool:
+    """Whether what was sent comes from a form of ours that this browser was shown."""
+    expected = str(request.session.get(_FORM_TOKEN, ""))
+    return bool(expected) and hmac.compare_digest(token.encode(), expected.encode())
+
+
+def _form(
+    request: Request, next: str, email: str = "", problem: str = "", status: int = 200, *, done: str = ""
+) -> Response:
     return render(
-        request, None, "sign_in.html", status, form_token=token, next=local(next), email=email, problem=problem
+        request,
+        None,
+        "sign_in.html",
+        status,
+        form_token=form_token(request),
+        next=local(next),
+        email=email,
+        problem=problem,
+        done=done,
+        resets=resets_by_mail(desk_of(request).config.app),
     )
