@@ -186,6 +186,12 @@ class Sync(_Section):
     custom_fields: tuple[str, ...] = Field(
         ("*",), description="fields of deals beyond the standard ones to read; * for anything"
     )
+    keep_deleted_days: float = Field(
+        30.0,
+        ge=0,
+        description="days after which what was deleted in the CRM, or what it said of people before it said otherwise, "
+        "goes from the raw records too",
+    )
 
 
 class Push(_Section):

@@ -16,14 +16,17 @@ from typing import IO, TYPE_CHECKING, Any
 
 from winpredict._internal.atomic import point_to, sync_folder
 from winpredict._internal.locks import Lease, make_leasable, take_for_removal, try_lock
+from winpredict._internal.private import keep_all_private, keep_private, make_folder, open_private
 from winpredict._internal.spreadsheets import without_formulas
 from winpredict.errors import TableError, WorkspaceBusyError, WorkspaceError
 from winpredict.locale.text import text
+from winpredict.privacy.erased import Erased
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from winpredict._internal.stored_files import StoredFiles
+    from winpredict.privacy.scrubbing import Scrubber
     from winpredict.tables.buckets import DealBuckets
     from winpredict.tables.crm import CRMData
 
@@ -41,11 +44,21 @@ _VERSIONS, _CURRENT = "versions", "current"
 _UNFINISHED, _REMOVED = ".unfinished-", ".removed-"
 #: Tables in one piece, partitioned for work in buckets.
 _PARTITIONED = "partitioned-"
+#: All that a workspace holds, as patterns. It may be a folder that holds other things too, whose modes are not ours.
+_OURS = (
+    _CURRENT, _MANIFEST, _VERSIONS, _TABLES, _QUARANTINE, "raw", "scores", "runs", "push", "reports", "profiles",
+    "artifacts", "mlflow.db*", "app.db*", "models.json", "health.json", "demo.json", "receipts", "erased.json",
+    "errors", ".importing", ".lock", ".parted-*",
+)  # fmt: skip
 #: A version that a reader is about to open may be pruned: so often the reader looks for the current one again.
 _TRIES = 100
 
 
 _RECOVERY = "Restore the workspace from a backup, or import the data again into a new folder (--workspace)"
+
+
+class _NothingToChangeError(Exception):
+    """The version under way would be the same as the current one."""
 
 
 @dataclass(frozen=True)
@@ -299,6 +312,10 @@ class Workspace:
         from winpredict.tables.buckets import DealBuckets
 
         earlier = self.manifest["imports"] if self.exists else []
+        scrubber = self._scrubber()
+        if scrubber is not None:
+            quarantine = {name: scrubber.frame(name, rows) for name, rows in (quarantine or {}).items()}
+            sources = scrubber.value([dict(each) for each in sources])
         record = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "profile": profile,
@@ -309,10 +326,13 @@ class Workspace:
         with self._new_version() as folder:
             if isinstance(tables, DealBuckets):
                 os.replace(tables.folder, folder / _TABLES)
+                if scrubber is not None:
+                    scrubber.folder(folder / _TABLES)
                 tables = DealBuckets.open(folder / _TABLES)
             else:
+                tables = tables if scrubber is None else scrubber.tables(tables)
                 tables.save(folder / _TABLES)
-            (folder / _QUARANTINE).mkdir()
+            make_folder(folder / _QUARANTINE)
             for name, rows in (quarantine or {}).items():
                 without_formulas(rows).to_csv(folder / _QUARANTINE / f"{name}.csv", index=False)
             _write_manifest(folder, tables, profile, [*(earlier if keeping is None else keeping), record])
@@ -351,6 +371,62 @@ class Workspace:
                 shutil.copytree(earlier.quarantine_folder, folder / _QUARANTINE, copy_function=_linked)
             known = DealBuckets.open(tables) if is_partitioned(tables) else CRMData.load(tables)
             _write_manifest(folder, known, profile, records)
+
+    def erased(self) -> Erased:
+        """Who was erased; see `winpredict.workflows.erasing`."""
+        return Erased.read(self.folder)
+
+    def _scrubber(self) -> "Scrubber | None":
+        """Takes out who was erased; None where nobody was."""
+        erased = self.erased()
+        if not erased:
+            return None
+        from winpredict.privacy.scrubbing import Scrubber
+
+        return Scrubber(erased)
+
+    def scrub(self, scrubber: "Scrubber") -> bool:
+        """Store the tables anew without those who were erased, where they hold any; under the lock.
+
+        Earlier versions stay until `prune` or `forget_earlier`.
+
+        Returns
+        -------
+        bool
+            Whether anything was found.
+        """
+        from winpredict.tables.buckets import DealBuckets, is_partitioned
+        from winpredict.tables.crm import CRMData
+
+        earlier = self.version()
+        if earlier.buckets() is None:
+            earlier.crm()  # what is damaged must not be stored as if it were whole
+        manifest, counted = earlier.manifest, scrubber.total
+        imports = scrubber.value(manifest["imports"])
+        with suppress(_NothingToChangeError), self._new_version() as folder:
+            tables = folder / _TABLES
+            shutil.copytree(earlier.folder / _TABLES, tables)
+            scrubber.folder(tables)
+            if earlier.quarantine_folder.exists():
+                shutil.copytree(earlier.quarantine_folder, folder / _QUARANTINE)
+                scrubber.folder(folder / _QUARANTINE)
+            if scrubber.total == counted:
+                raise _NothingToChangeError
+            known = DealBuckets.open(tables) if is_partitioned(tables) else CRMData.load(tables)
+            _write_manifest(folder, known, manifest["profile"], imports)
+        return scrubber.total > counted
+
+    def forget_earlier(self) -> list[str]:
+        """Remove all versions of the tables but the current one; under the lock.
+
+        Returns
+        -------
+        list of str
+            Those that somebody reads at the moment, which stay.
+        """
+        current = self._current()
+        self.prune(1)
+        return [name for name in self._names() if name != current]
 
     def keep_profile(self, name: str, text: str) -> Path:
         """Keep a mapping profile that was proposed for this project's files.
@@ -437,12 +513,29 @@ class Workspace:
                 file.truncate(0)
                 file.write(str(os.getpid()).encode())
             self._sweep()
-            yield
+            self.keep_private()  # what was restored, or made by an earlier winpredict
+            try:
+                yield
+            finally:
+                self.keep_private()
+
+    def keep_private(self) -> None:
+        """Have only the owner read what is here: files 0600, folders 0700, whatever the umask was.
+
+        The folder itself becomes private too, unless it holds other things than a workspace's.
+        """
+        if os.name != "posix" or not self.folder.is_dir():
+            return
+        ours = {path for pattern in _OURS for path in self.folder.glob(pattern)}
+        keep_all_private(ours)
+        if ours.issuperset(self.folder.iterdir()) and self.folder.stat().st_mode & 0o077:
+            with suppress(OSError):  # somebody else's, such as a volume that was mounted
+                self.folder.chmod(0o700)
 
     def _lock_file(self) -> IO[bytes]:
         with self._written():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return (self.folder / ".lock").open("a+b", buffering=0)
+            make_folder(self.folder, private=True)
+            return open(self.folder / ".lock", "a+b", buffering=0, opener=open_private)
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -464,14 +557,16 @@ class Workspace:
         """Yield a folder to fill; it becomes the current version when the block succeeds, else nothing has happened."""
         versions = self.folder / _VERSIONS
         with self._written():
-            versions.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder, private=True)
+            make_folder(versions, private=True)
         folder = versions / f"{self._last_number() + 1:06d}"
         unfinished = versions / f"{_UNFINISHED}{folder.name}"
         try:
             with self._written():
-                unfinished.mkdir()
+                unfinished.mkdir(mode=0o700)
                 yield unfinished
                 make_leasable(unfinished)
+                keep_private(unfinished)
                 sync_folder(unfinished)
                 os.replace(unfinished, folder)
             # this is the one moment at which the version becomes true

@@ -7,6 +7,7 @@ from winpredict._internal.atomic import replacing, replacing_folder
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_files_and_folders_get_the_modes_that_ordinary_ones_have(tmp_path):
+    tmp_path.chmod(0o755)  # in a private folder everything is private
     ordinary_file, ordinary_folder = tmp_path / "ordinary.csv", tmp_path / "ordinary"
     ordinary_file.write_text("")
     ordinary_folder.mkdir()

@@ -163,3 +163,45 @@ def test_hashes_tell_the_latest_as_a_mapping_of_plain_records_does(told, folds):
                 known[each.record_id] = each
                 expected.append(each)
             assert [each for each, _ in news.rows] == expected
+
+
+def test_what_was_deleted_or_told_otherwise_goes_in_time(store):
+    read(store, record("a", "old"), record("b"), record("c"))
+    read(store, record("a", "new", 1), record("b", deleted=True, minute=1), minute=1)
+    read(store, record("a", "newest", 8), record("c", deleted=True, minute=8), minute=8)
+    assert store.compact(NOON, "Opportunity") == Counts()
+    sha256 = store.sha256("Account")
+    assert store.compact(NOON + 2 * MINUTE, "Opportunity") == Counts(changed=1, deleted=2)
+    assert store.sha256("Account") != sha256
+    again = RawStore(store.folder)
+    kept = again.versions("Account")[["record_id", "record"]].to_numpy().tolist()
+    assert kept == [["c", '{"value":1}'], ["a", '{"value":"new"}'], ["a", '{"value":"newest"}'], ["c", "{}"]]
+    assert again.compact(NOON + 2 * MINUTE, "Opportunity") == Counts()
+    assert read(again, record("b", deleted=True, minute=9), minute=9) == Counts()  # a deletion that is told once more
+    assert again.compact(NOON + 60 * MINUTE, "Opportunity") == Counts(changed=1, deleted=2)
+    assert values(again) == {"a": "newest"}
+    assert len(list((store.folder / "Account").iterdir())) == 1
+
+
+def test_of_deals_earlier_versions_stay_without_their_names(store):
+    def deal(name, region, minute):
+        return RawRecord("d", {"Name": name, "Region__c": region}, NOON + minute * MINUTE)
+
+    read(store, deal("Ann's deal", "East", 0))
+    read(store, deal("[removed]", "West", 1), minute=1)
+    assert store.compact(NOON + 2 * MINUTE, "Account") == Counts(changed=1)
+    assert store.versions("Account")["record"].tolist() == [
+        '{"Name":null,"Region__c":"East"}',
+        '{"Name":"[removed]","Region__c":"West"}',
+    ]
+    assert store.compact(NOON + 2 * MINUTE, "Account") == Counts()
+
+
+def test_nothing_goes_while_a_reading_is_under_way(store):
+    read(store, record("a"))
+    read(store, record("a", deleted=True, minute=1), minute=1)
+    store.begin("Account", None, NOON + 2 * MINUTE)
+    store.keep("Account", Page((record("b"),), "next"), NOON + 2 * MINUTE)
+    assert store.compact(NOON + 60 * MINUTE, "Opportunity") == Counts()
+    store.finish("Account", NOON + 3 * MINUTE)
+    assert store.compact(NOON + 60 * MINUTE, "Opportunity") == Counts(deleted=2)

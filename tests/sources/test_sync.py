@@ -308,3 +308,22 @@ def test_changes_during_a_long_first_reading_are_not_missed(tmp_path):
     regions = replayed(store, PROFILE).crm.deals.set_index("deal_id")["Region__c"]
     assert regions[ids[0]] == "Changed after it was read"
     assert regions[ids[-1]] == "Changed before it was read"
+
+
+def test_what_was_deleted_goes_after_the_days_that_are_set(tmp_path):
+    crm, store = LivingCRM(), RawStore(tmp_path / "salesforce")
+    sync(crm, store)
+    deal, account = crm.live("Opportunity")[0], crm.live("Account")[0]
+    crm.delete("Opportunity", deal)
+    crm.put("Account", account, {"Name": "[anonymised]"})
+    assert sync(crm, store, Sync(keep_deleted_days=3)).forgotten == 0
+    before = replayed(store, PROFILE).crm
+    crm.now += pd.Timedelta("4D")
+    result = sync(crm, store, Sync(keep_deleted_days=3))
+    assert result.forgotten == 3  # the deal, its deletion, and what the account was called
+    assert deal not in store.versions("Opportunity")["record_id"].tolist()
+    assert "Customer" not in " ".join(store.versions("Account").query("record_id == @account")["record"])
+    after = replayed(store, PROFILE).crm
+    for name, frame in before.tables():
+        pd.testing.assert_frame_equal(dict(after.tables())[name], frame)
+    assert sync(crm, store, Sync(keep_deleted_days=3)).total.total == 0

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from winpredict._internal.private import as_open_as_folder, make_folder, no_wider_than_folder
 from winpredict.errors import WorkspaceError
 
 
@@ -17,7 +18,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Parameters
     ----------
     path : Path
-        Where the finished file is to stand. Its folder is made if absent.
+        Where the finished file is to stand. Its folder is made if absent. The file gets the mode of an ordinary one,
+        but is no more open than its folder.
 
     Yields
     ------
@@ -41,12 +43,13 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        temporary.chmod(_readable(0o666))  # mkstemp and mkdtemp make theirs for the owner alone
+        # mkstemp and mkdtemp make theirs for the owner alone
+        temporary.chmod(no_wider_than_folder(temporary, _readable(0o666)))
         os.replace(temporary, path)
     except OSError as error:
         raise WorkspaceError(
@@ -80,10 +83,11 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     folder = Path(folder)
     temporary: Path | None = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         yield temporary
-        temporary.chmod(_readable(0o777))
+        temporary.chmod(no_wider_than_folder(temporary, _readable(0o777)))
+        as_open_as_folder(temporary)
         earlier = folder.with_name(f".{folder.name}-earlier")
         shutil.rmtree(earlier, ignore_errors=True)
         if folder.exists():

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from winpredict._internal.private import make_folder, open_private
+
 #: Names the folder of such logs.
 LOG_FOLDER_VARIABLE = "WINPREDICT_LOG_DIR"
 _MAX_REASON = 200
@@ -41,8 +43,9 @@ def _written(error: BaseException) -> Path | None:
     for folder in _folders():
         path = folder / f"error-{moment:%Y%m%dT%H%M%S}-{os.getpid()}.log"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            make_folder(folder, private=True)
+            with open(path, "w", encoding="utf-8", opener=open_private) as file:
+                file.write(text)
         except OSError:
             continue
         return path

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import sessionmaker
 
+from winpredict._internal.private import keep_all_private, make_folder
 from winpredict.errors import ConfigError, WorkspaceError
 from winpredict.locale.text import text
 from winpredict.sources.warehouse import address_of
@@ -123,7 +124,7 @@ def open_database(url: str, workspace: Path) -> Database:
 
 def _address(url: str, workspace: Path) -> URL:
     if not url:
-        workspace.mkdir(parents=True, exist_ok=True)
+        make_folder(workspace, private=True)
         return URL.create("sqlite", database=str(workspace / FILE))
     return address_of(url, ConfigError)
 
@@ -135,9 +136,10 @@ def _options(address: URL) -> dict[str, Any]:
 
 
 def _keep_private(address: URL) -> None:
-    """Let nobody but the owner read the file; SQLite gives the files beside it the same mode."""
+    """Let nobody but the owner read the file, a restored one too; SQLite gives the files beside it the same mode."""
     if address.database and address.database != ":memory:":
         os.close(os.open(address.database, os.O_CREAT | os.O_RDWR, 0o600))
+        keep_all_private(Path(f"{address.database}{ending}") for ending in ("", "-wal", "-shm"))
 
 
 def _take_turn(connection: Connection) -> None:

@@ -360,11 +360,16 @@ def change_language(session: DatabaseSession, person: Person, language: str | No
 
 def _keep_an_admin(session: DatabaseSession, person: Person) -> None:
     """Refuse to lose the last admin: nobody could let anybody in any more."""
-    if person.role != Role.ADMIN or not person.active:
-        return
-    others = select(Person.id).where(Person.role == Role.ADMIN, Person.active, Person.id != person.id).limit(1)
-    if session.scalar(others) is None:
+    if only_admin(session, person):
         raise WinPredictError(text("{email} is the only admin; make somebody else one first", email=person.email))
+
+
+def only_admin(session: DatabaseSession, person: Person) -> bool:
+    """Whether nobody else is an active admin."""
+    if person.role != Role.ADMIN or not person.active:
+        return False
+    others = select(Person.id).where(Person.role == Role.ADMIN, Person.active, Person.id != person.id).limit(1)
+    return session.scalar(others) is None
 
 
 def sign_out_everywhere(session: DatabaseSession, person: Person, but: str = "") -> int:

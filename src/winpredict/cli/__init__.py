@@ -22,6 +22,7 @@ from winpredict.cli import (
     models,
     monitoring,
     people,
+    privacy,
     push,
     report,
     run,
@@ -85,6 +86,8 @@ app.command("report")(in_language(report.report))
 app.command("serve")(in_language(desk.serve))
 app.command("publish")(in_language(desk.publish))
 app.command("audit")(in_language(audit.audit))
+app.command("erase")(in_language(privacy.erase))
+app.command("export-personal")(in_language(privacy.export_personal))
 app.add_typer(models.app, name="models")
 app.add_typer(people.app, name="people")
 app.add_typer(spark.app, name="spark")

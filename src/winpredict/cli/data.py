@@ -160,23 +160,24 @@ def import_into(
     from winpredict.ingest.files import is_warehouse
     from winpredict.ingest.importing import import_raw
     from winpredict.ingest.out_of_core import buckets_for
+    from winpredict.sources.erasing import without_erased
     from winpredict.sources.supplementary_imports import SupplementaryImports
 
     mapping = load_profile(profile)
     partitioned = workspace.buckets() if workspace.exists and not afresh else None
     buckets = len(partitioned) if partitioned is not None else buckets or buckets_for(paths, mapping)
     if buckets:
-        raw_files = _raw_files(paths, mapping, schema, limits, in_parts=True)
+        raw_files = without_erased(_raw_files(paths, mapping, schema, limits, in_parts=True), workspace.erased())
         return _import_out_of_core(
             workspace, paths, profile, mapping, raw_files, f"{schema}", buckets, limits, afresh=afresh
         )
     earlier = workspace.crm() if workspace.exists and not afresh else None
     with progress(said("importing")):
-        raw_files = _raw_files(paths, mapping, schema, limits)
+        raw_files = without_erased(_raw_files(paths, mapping, schema, limits), workspace.erased())
         imported = import_raw(raw_files, mapping, earlier=earlier, earlier_files=_files_of(workspace, earlier))
     adds = "deals" not in mapping.tables and not any(is_warehouse(str(path)) for path in paths)
     if adds:
-        SupplementaryImports(workspace.added_folder).keep(paths, mapping)
+        SupplementaryImports(workspace.added_folder, workspace.erased()).keep(paths, mapping)
     workspace.save_import(
         imported.crm,
         profile=profile,

@@ -197,7 +197,7 @@ def sync_workspace(
     from winpredict.sources.raw_records import RawStore
     from winpredict.sources.sync import sync as read_source
 
-    store = RawStore(workspace.raw_folder / require_known(crm))
+    store = RawStore(workspace.raw_folder / require_known(crm), workspace.erased())
     _refuse_others(workspace, crm)
     wanted = profile or str(_last_sync(workspace, crm).get("profile", crm))
     mapping = load_profile(wanted)
@@ -251,7 +251,7 @@ def _replay(
     from winpredict.sources.supplementary_imports import SupplementaryImports
     from winpredict.workspace import fingerprint
 
-    supplementary_imports = SupplementaryImports(workspace.added_folder)
+    supplementary_imports = SupplementaryImports(workspace.added_folder, workspace.erased())
     made_of, last = _made_of(store, mapping, supplementary_imports), _last_sync(workspace, store.crm)
     files = [each for each in workspace.manifest["imports"] if "crm" not in each] if workspace.exists else []
     kept = [each for each in files if each.get("added") or not _tables_of(each) & set(mapping.tables)]

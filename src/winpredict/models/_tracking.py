@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from winpredict._internal.private import keep_private
 from winpredict.config import Config
 from winpredict.errors import WorkspaceError
 from winpredict.locale.text import text
@@ -81,6 +82,8 @@ def _pointed_at(folder: Path) -> Iterator[Any]:
     finally:
         mlflow.set_tracking_uri(tracking)
         mlflow.set_registry_uri(registry)
+        if (database := Path(folder) / DATABASE).exists():
+            keep_private(database)  # MLflow goes by the umask; what stands beside the file has its mode
 
 
 def _is_damaged(database: Path) -> bool:
@@ -101,8 +104,11 @@ def run_at(folder: Path, kind: str) -> Iterator[Any]:
     """Yield the mlflow module with a run open in the workspace's experiment."""
     with mlflow_at(folder) as mlflow:
         number = _experiment(mlflow.MlflowClient(), (Path(folder).resolve() / ARTIFACTS).as_uri())
-        with mlflow.start_run(experiment_id=number, run_name=kind, tags={"kind": kind}):
-            yield mlflow
+        try:
+            with mlflow.start_run(experiment_id=number, run_name=kind, tags={"kind": kind}):
+                yield mlflow
+        finally:
+            keep_private(Path(folder) / ARTIFACTS)
 
 
 def _experiment(client: Any, place: str) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from winpredict._internal.private import make_folder, open_private
 from winpredict.errors import InputFileError, WorkspaceError
 from winpredict.locale.text import text
 from winpredict.sources.source import FieldKind
@@ -74,8 +75,8 @@ class UndoFile:
             self._file.close()
 
     def _made(self) -> IO[str]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("x", encoding="utf-8")
+        make_folder(self.path.parent)
+        self._file = open(self.path, "x", encoding="utf-8", opener=open_private)  # noqa: SIM115
         self._file.write(_line(self._head))
         if os.name == "posix":  # the name of a new file is safe only once its folder is
             folder = os.open(self.path.parent, os.O_RDONLY)

@@ -1,20 +1,27 @@
-"""Raw records of a live CRM as they came: every version that was seen of each, kept for good."""
+"""Raw records of a live CRM as they came: every version that was seen of each, but of those who were erased."""
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from winpredict._internal.atomic import replacing
+from winpredict._internal.private import make_folder, open_private
 from winpredict.errors import WorkspaceError
 from winpredict.locale.text import text
+from winpredict.privacy.erased import Erased, Kind
+from winpredict.privacy.scrubbing import Scrubber, personal_values, without_names
 from winpredict.sources._latest import Counts, LatestVersions
 from winpredict.sources.source import Page, RawRecord
 from winpredict.tables.crm import utc
@@ -94,6 +101,8 @@ class RawStore:
     Parameters
     ----------
     folder : Path
+    erased : Erased, optional
+        Who was erased: what comes of them is kept without them.
 
     Examples
     --------
@@ -108,8 +117,9 @@ class RawStore:
     ['{"Name":"Acme"}']
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, erased: Erased | None = None) -> None:
         self.folder = Path(folder)
+        self._erased = erased
         self._state = _read_state(self.folder)
         self._latest: dict[str, LatestVersions] = {}
 
@@ -204,6 +214,7 @@ class RawStore:
         Counts
         """
         state, reading = self._under_way(name)
+        page = self._without_erased(name, page)
         news = self._index(name).news(page.records, whole=reading.whole)
         highest = max((each.modified_at.to_pydatetime() for each in page.records), default=None)
         if reading.seen is not None:
@@ -243,6 +254,132 @@ class RawStore:
         self._index(name).learn(news)
         self._sweep(name)
         return news.counts
+
+    def scrub(self, scrubber: Scrubber, *, apply: bool = True) -> None:
+        """Take those who were erased out of every version of every record.
+
+        Parameters
+        ----------
+        scrubber : Scrubber
+        apply : bool
+            False to count only.
+        """
+        for name, state in self._state.objects.items():
+            tables = (self._scrubbed(name, self._read(name, part, _SCHEMA.names), scrubber) for part in state.parts)
+            if not apply:
+                for _ in tables:
+                    pass
+                continue
+            counted = scrubber.total
+            parts = self._rewritten(name, state.parts, tables)
+            if scrubber.total > counted:
+                self._replace(name, parts, scrubber)
+            else:
+                self._sweep(name)
+
+    def personal_values(self, kind: Kind, ids: Collection[str]) -> set[str]:
+        """Names, addresses and numbers that the records tell of a person or an account."""
+        found: set[str] = set()
+        marks = [json.dumps(each)[1:-1] for each in ids]
+        for name in self.objects:
+            texts = self.versions(name, ["record"])["record"]
+            if not len(texts):
+                continue
+            likely = pd.Series(False, index=texts.index)
+            for mark in marks:
+                likely |= texts.str.contains(mark, regex=False)
+            for each in texts[likely].unique():
+                found |= personal_values(kind, name, json.loads(each), ids)
+        return found
+
+    def compact(self, until: pd.Timestamp, deals: str) -> Counts:
+        """Let go of records that the CRM deleted, and of what it said of people and accounts before it said otherwise.
+
+        Of deals earlier versions stay, without their names: what was seen of their attributes is told from them.
+
+        Parameters
+        ----------
+        until : Timestamp
+            Only of what was read before this moment.
+        deals : str
+            Name of the object that holds the deals.
+
+        Returns
+        -------
+        Counts
+            Versions of deleted records, and earlier versions of others or what was emptied in them (changed).
+        """
+        total = Counts()
+        for name, state in list(self._state.objects.items()):
+            if not state.parts or state.under_way is not None:
+                continue
+            frame = self.versions(name, ["record_id", "read_at", "deleted"])
+            counts, stays, emptied = _outdated(frame, until, keep_earlier=name == deals)
+            tables, start = [], 0
+            for part in state.parts:
+                table = self._read(name, part, _SCHEMA.names)
+                place = slice(start, start + part.rows)
+                start += part.rows
+                tables.append(_compacted(table, stays[place], emptied[place], name))
+            emptied_now = sum(number for _, number in tables)
+            counts += Counts(changed=emptied_now)
+            if counts.total:
+                self._replace(name, self._rewritten(name, state.parts, (table for table, _ in tables)))
+            total += counts
+        return total
+
+    def _replace(self, name: str, parts: tuple[Part, ...], scrubber: Scrubber | None = None) -> None:
+        """Have other parts count, and remove the former ones."""
+        state = self.state(name)
+        reading = state.under_way
+        if reading is not None and reading.seen and scrubber is not None:
+            reading = reading.model_copy(update={"seen": self._scrub_seen(name, reading.seen, scrubber)})
+        self._latest.pop(name, None)
+        self._put(name, state.model_copy(update={"parts": parts, "under_way": reading}))
+        self._sweep(name)
+
+    def _rewritten(self, name: str, parts: tuple[Part, ...], tables: Iterable[pa.Table]) -> tuple[Part, ...]:
+        """Other tables in the place of the parts, behind them, so that a kill leaves the former ones."""
+        written = list(parts)
+        for table in tables:
+            if table.num_rows:
+                written.append(self._write(name, written, table))
+        return tuple(written[len(parts) :])
+
+    def _scrub_seen(self, name: str, length: int, scrubber: Scrubber) -> int:
+        """The list of the records that a reading came upon, without those who were erased; its new length."""
+        path = self.folder / name / _SEEN
+        lines = [json.loads(line) for line in path.read_bytes()[:length].splitlines()]
+        new = b"".join(
+            json.dumps([scrubber.record(name, each, {})[0] for each in line]).encode() + b"\n" for line in lines
+        )
+        with replacing(path) as temporary:
+            temporary.write_bytes(new)
+        return len(new)
+
+    def _scrubbed(self, name: str, table: pa.Table, scrubber: Scrubber) -> pa.Table:
+        ids, texts = table["record_id"].to_pylist(), table["record"].to_pylist()
+        for place, (record_id, words) in enumerate(zip(ids, texts, strict=True)):
+            counted = scrubber.total
+            ids[place], values = scrubber.record(name, record_id, json.loads(words))
+            if scrubber.total > counted:
+                texts[place] = _as_json(values)
+            elif ids[place] != record_id:  # of a deletion nothing but the id is there
+                scrubber.count()
+        columns = {"record_id": pa.array(ids, pa.string()), "record": pa.array(texts, pa.string())}
+        for column, values in columns.items():
+            table = table.set_column(table.schema.get_field_index(column), column, values)
+        return table
+
+    def _without_erased(self, name: str, page: Page) -> Page:
+        if not self._erased:
+            return page
+        scrubber = Scrubber(self._erased)
+        records = []
+        for each in page.records:
+            record_id, values = scrubber.record(name, each.record_id, each.values)
+            records.append(replace(each, record_id=record_id, values=values))
+        return replace(page, records=tuple(records))
 
     def versions(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every version that was seen of the records of an object, in the order in which they came.
@@ -293,9 +430,9 @@ class RawStore:
     def _note_seen(self, name: str, records: Iterable[RawRecord], length: int) -> int:
         """Write down which records came, after so many bytes that count; returns how many count then."""
         path = self.folder / name / _SEEN
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         line = json.dumps([each.record_id for each in records if not each.deleted]).encode() + b"\n"
-        with path.open("ab") as file:
+        with open(path, "ab", opener=open_private) as file:
             file.truncate(length)  # what a killed page left
             file.write(line)
         return length + len(line)
@@ -373,6 +510,41 @@ def _read_state(folder: Path) -> _State:
             )
         )
     return state
+
+
+def _outdated(
+    frame: pd.DataFrame, until: pd.Timestamp, *, keep_earlier: bool
+) -> tuple[Counts, NDArray[np.bool_], NDArray[np.bool_]]:
+    """How many versions go, which stay, and of which only what is no name stays."""
+    of_record = frame.groupby("record_id", sort=False)
+    last = frame[~frame.duplicated("record_id", keep="last")].set_index("record_id").reindex(frame["record_id"])
+    is_gone = ((last["read_at"] < until) & last["deleted"].astype(bool)).to_numpy()
+    # when the CRM told otherwise; the latest version was never told otherwise
+    is_earlier = (of_record["read_at"].shift(-1) < until).to_numpy() & ~is_gone
+    goes = is_gone if keep_earlier else is_gone | is_earlier
+    counts = Counts(deleted=int(is_gone.sum()), changed=0 if keep_earlier else int(is_earlier.sum()))
+    return counts, ~goes, is_earlier & keep_earlier
+
+
+def _compacted(
+    table: pa.Table, stays: NDArray[np.bool_], emptied: NDArray[np.bool_], name: str
+) -> tuple[pa.Table, int]:
+    """What stays of a part, and in how many rows something was emptied."""
+    texts, changed = table["record"].to_pylist(), 0
+    for place in np.flatnonzero(emptied & stays):
+        values = json.loads(texts[place])
+        without = without_names(values)
+        if without != values:
+            texts[place] = _as_json(without)
+            changed += 1
+    if changed:
+        table = table.set_column(table.schema.get_field_index("record"), "record", pa.array(texts, pa.string()))
+    return (table if stays.all() else table.filter(pa.array(stays))), changed
+
+
+def _as_json(values: Mapping[str, Any]) -> str:
+    """As `winpredict.sources._latest.record_text` writes it."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 def _table(rows: Sequence[tuple[RawRecord, str]], read_at: pd.Timestamp) -> pa.Table:

@@ -15,6 +15,9 @@ from winpredict.ingest.files import read_files
 from winpredict.ingest.importing import Imported, import_raw
 from winpredict.ingest.profiles import Profile, load_profile, profile_yaml
 from winpredict.locale.text import said
+from winpredict.privacy.erased import Erased
+from winpredict.privacy.scrubbing import Scrubber
+from winpredict.sources.erasing import scrub_files, without_erased
 
 _PROFILE = "profile.yaml"
 
@@ -26,6 +29,8 @@ class SupplementaryImports:
     ----------
     folder : Path
         Holds a folder an import, with copies of its files and of its profile.
+    erased : Erased, optional
+        Who was erased: the files are kept without them.
 
     Examples
     --------
@@ -39,8 +44,9 @@ class SupplementaryImports:
     ['tenfold']
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, erased: Erased | None = None) -> None:
         self.folder = Path(folder)
+        self._erased = erased
 
     def __iter__(self) -> Iterator[tuple[Profile, list[Path]]]:
         """Profile and files of each import."""
@@ -82,6 +88,8 @@ class SupplementaryImports:
                 target = copy / f"{number:06d}" / path.name
                 target.parent.mkdir()
                 (shutil.copytree if path.is_dir() else shutil.copy2)(path, target)
+            if self._erased:
+                scrub_files(copy, Scrubber(self._erased))
             (copy / _PROFILE).write_text(text, encoding="utf-8")
 
     def added_to(self, imported: Imported) -> Imported:
@@ -98,7 +106,8 @@ class SupplementaryImports:
         """
         until = imported.crm.known_until
         for profile, paths in self:
-            more = import_raw(read_files(paths), profile, earlier=imported.crm, now=until)
+            files = without_erased(read_files(paths), self._erased)
+            more = import_raw(files, profile, earlier=imported.crm, now=until)
             repairs = dict(imported.repairs)
             for cause, rows in more.repairs.items():
                 repairs[cause] = repairs.get(cause, 0) + rows

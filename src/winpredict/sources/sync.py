@@ -36,12 +36,15 @@ class Synced:
         Objects that the credentials may not read, with what is to be granted.
     remarks : list of str
         What else is worth knowing, in the language of the moment.
+    forgotten : int
+        Raw records that were let go of, since the CRM had deleted or changed them long enough ago.
     """
 
     account: str
     read: dict[str, Counts] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    forgotten: int = 0
 
     @property
     def total(self) -> Counts:
@@ -60,7 +63,8 @@ def sync(
     """Read from a live CRM what is not kept yet.
 
     The first time everything is read, later only what changed since, a little before the last change that was seen. A
-    sync that was stopped, in whatever way, goes on where it was.
+    sync that was stopped, in whatever way, goes on where it was. What the CRM deleted, or said of people and accounts
+    before it said otherwise, goes from the store ``settings.keep_deleted_days`` later.
 
     Parameters
     ----------
@@ -118,6 +122,15 @@ def sync(
         found.read[name] = reader.read(overlap, full=full or (of_deals and bool(added)))
         if of_deals:
             store.note(store.account, fields)
+    until = source.clock() - pd.Timedelta(days=settings.keep_deleted_days)
+    found.forgotten = store.compact(until, deals).total
+    if found.forgotten:
+        remark = texts(
+            "{n:count} raw record was let go of: the CRM deleted or changed it long enough ago",
+            "{n:count} raw records were let go of: the CRM deleted or changed them long enough ago",
+            n=found.forgotten,
+        )
+        found.remarks.append(str(remark))
     return found
 
 

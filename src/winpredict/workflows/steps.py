@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from winpredict._internal.error_log import unexpected_error
+from winpredict._internal.private import make_folder, open_private
 from winpredict.errors import WinPredictError, WorkspaceError
 from winpredict.locale.text import text
 from winpredict.workspace import Workspace
@@ -174,8 +175,8 @@ class _Log:
 
     def __enter__(self) -> "_Log":
         try:
-            self.path.parent.mkdir(exist_ok=True)
-            self._file = self.path.open("x", encoding="utf-8")
+            make_folder(self.path.parent, private=True)
+            self._file = open(self.path, "x", encoding="utf-8", opener=open_private)
         except OSError as error:
             raise WorkspaceError(
                 text("cannot write {path}: {strerror}", path=self.path, strerror=error.strerror or error)

@@ -3,15 +3,16 @@
 import datetime as dt
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from starlette.responses import Response
 
 from winpredict.app.audit_log import exported, table_of, write_down
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
 from winpredict.app.pages.tables import csv_answer
 from winpredict.app.records import Role
+from winpredict.app.turns import PageRouter
 
-router = APIRouter()
+router = PageRouter()
 AUDIT_EXPORTED = "audit log exported"
 
 
