@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from winpredict.config import Retention
+from winpredict.locale.text import text
+from winpredict.models.champions import ModelsInUse, read_models_in_use, write_models_in_use
 from winpredict.retention import Tidied, tidy
 from winpredict.tables.crm import CRMData
 from winpredict.workspace import Workspace
@@ -56,3 +58,23 @@ def test_versions_are_pruned_to_those_that_the_settings_keep(workspace):
     assert tidy(workspace, Retention(versions=1), NOW).versions == 1
     assert [path.name for path in (workspace.folder / "versions").iterdir()] == ["000004"]
     assert workspace.manifest["profile"] == "3"
+
+
+def test_models_that_were_never_champion_lose_their_files_in_time(tmp_path):
+    workspace = Workspace(tmp_path)
+    used = ModelsInUse()
+    for version in range(1, 8):
+        data = tmp_path / "artifacts" / "models" / f"m-{version}" / "artifacts" / "data" / "model"
+        data.mkdir(parents=True)
+        (data / "model.json").write_text("{}")
+        used = used.with_registered(version, data.relative_to(tmp_path).as_posix())
+        if version == 3:
+            used = used.with_champion(3, text("better"))
+    write_models_in_use(tmp_path, used.with_verdict(2, text("worse")))
+    assert tidy(workspace, Retention(challengers=2), NOW).models == 3
+    left = read_models_in_use(tmp_path)
+    # 1 and 3 were champions, 6 and 7 came last
+    assert sorted(left.files) == [1, 3, 6, 7]
+    assert sorted(path.name for path in (tmp_path / "artifacts" / "models").iterdir()) == ["m-1", "m-3", "m-6", "m-7"]
+    assert (left.champion, left.challenger, str(left.verdicts[2])) == (3, 7, "worse")
+    assert tidy(workspace, Retention(challengers=2), NOW).models == 0

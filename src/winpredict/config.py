@@ -243,13 +243,16 @@ class Run(_Section):
 
 
 class Retention(_Section):
-    """How long a workspace keeps what it no longer needs; current tables, models and raw records stay."""
+    """How long a workspace keeps what it no longer needs; current tables and what was ever champion stay."""
 
     versions: int = Field(2, ge=1, description="versions of the tables, the current one included")
     daily_score_days: float = Field(92.0, ge=7, description="days in which the scores of every day are kept")
     weekly_score_days: float = Field(730.0, ge=7, description="days in which those of one day a week are kept")
     log_days: float = Field(365.0, gt=0, description="days in which logs of runs are kept")
     undo_days: float = Field(365.0, gt=0, description="days in which undo files of pushes are kept")
+    challengers: int = Field(
+        6, ge=1, description="models that were never champion and keep their files; their figures are kept of all"
+    )
 
 
 class Retraining(_Section):

@@ -1,4 +1,4 @@
-"""What a workspace lets go of in time: earlier versions of its tables, old scores, logs of runs and undo files."""
+"""What a workspace lets go of in time: earlier versions of its tables, old scores and models, logs and undo files."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,10 +17,11 @@ class Tidied:
     scores: int = 0
     logs: int = 0
     undo_files: int = 0
+    models: int = 0
 
 
 def tidy(workspace: Workspace, settings: Retention, now: datetime | None = None) -> Tidied:
-    """Remove what is older than the settings say; the current tables, all models and raw records stay.
+    """Remove what is older than the settings say; the current tables, all that was ever champion and raw records stay.
 
     Parameters
     ----------
@@ -38,14 +39,17 @@ def tidy(workspace: Workspace, settings: Retention, now: datetime | None = None)
     --------
     >>> import tempfile
     >>> tidy(Workspace(Path(tempfile.mkdtemp())), Retention())
-    Tidied(versions=0, scores=0, logs=0, undo_files=0)
+    Tidied(versions=0, scores=0, logs=0, undo_files=0, models=0)
     """
+    from winpredict.models.registry import forget_challengers
+
     moment = now or datetime.now(UTC)
     return Tidied(
         versions=workspace.prune(settings.versions) if workspace.exists else 0,
         scores=_remove(_old_scores(workspace.scores_folder, settings)),
         logs=_remove(_older(workspace.folder / "runs", "*.jsonl", moment, settings.log_days)),
         undo_files=_remove(_older(workspace.folder / "push", "*.jsonl", moment, settings.undo_days)),
+        models=forget_challengers(workspace.folder, settings.challengers),
     )
 
 

@@ -5,7 +5,7 @@ MLflow nor what its tables look like inside. MLflow's aliases follow, for those 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -98,6 +98,10 @@ class ModelsInUse:
     def with_verdict(self, version: int, reason: Text) -> "ModelsInUse":
         """The same with why a challenger was not promoted."""
         return replace(self, verdicts={**self.verdicts, version: reason})
+
+    def without(self, versions: Collection[int]) -> "ModelsInUse":
+        """The same without the files of some versions."""
+        return replace(self, files={each: files for each, files in self.files.items() if each not in versions})
 
     @property
     def earlier_champion(self) -> int | None:

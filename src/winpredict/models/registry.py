@@ -1,6 +1,7 @@
 """Runs and models in MLflow: what was trained on what, how good it was, and which version is in use."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -327,11 +328,12 @@ def promote(folder: Path, version: int, reason: Text | None = None, *, by: str =
     Raises
     ------
     WinPredictError
-        When there is no such version.
+        When there is no such version, or its files are gone.
     """
     chosen = find_model(folder, str(version))
     if CHAMPION in chosen.aliases:
         return chosen
+    _located(Path(folder), str(version))
     used = models_in_use(folder).with_champion(chosen.version, reason or text("somebody chose it"), by=by)
     write_models_in_use(folder, used)
     _tell_mlflow(folder, used)
@@ -369,6 +371,45 @@ def roll_back(folder: Path, reason: Text | None = None, *, by: str = "") -> Mode
 def keep_verdict(folder: Path, version: int, reason: Text) -> None:
     """Keep on record why a challenger was not promoted; the workspace's lock is held."""
     write_models_in_use(folder, models_in_use(folder).with_verdict(version, reason))
+
+
+def forget_challengers(folder: Path, keep: int) -> int:
+    """Remove the files of models that were never champion, but for those registered last; the lock is held.
+
+    What is on record of them stays: when they were trained and on what, their figures, and why they were not promoted.
+
+    Parameters
+    ----------
+    folder : Path
+        The workspace.
+    keep : int
+        So many of them keep their files, and the challenger does in any case.
+
+    Returns
+    -------
+    int
+        Models whose files were removed.
+    """
+    folder = Path(folder)
+    used = read_models_in_use(folder)
+    if used is None:
+        return 0
+    tried = sorted(set(used.files) - {each.version for each in used.promotions} - {used.champion})
+    forgotten = [version for version in tried[: max(len(tried) - keep, 0)] if version != used.challenger]
+    if not forgotten:
+        return 0
+    places = [folder_of_model for version in forgotten if (folder_of_model := used.folder_of(version, folder))]
+    # first off the record: whoever is stopped in between leaves files that nobody needs, and no record without files
+    write_models_in_use(folder, used.without(forgotten))
+    for data in places:
+        shutil.rmtree(_whole_folder(folder, data), ignore_errors=True)
+    return len(forgotten)
+
+
+def _whole_folder(folder: Path, data: Path) -> Path:
+    """All that MLflow keeps of a model, given where what was saved of it lies; see `_data_of`."""
+    of_models = folder / ARTIFACTS / "models"
+    return of_models / data.relative_to(of_models).parts[0] if data.is_relative_to(of_models) else data
 
 
 def _tell_mlflow(folder: Path, used: ModelsInUse) -> None:
