@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from winpredict._internal.threads import on_this_thread
 from winpredict.errors import ProfileError, TableError, WinPredictError
 from winpredict.explain.scores import score_rows
 from winpredict.features.build import build_features
@@ -458,7 +459,8 @@ def _by_bucket(tables: SparkTables, make: Callable[[pa.Table], pd.DataFrame], sa
     target = pa.schema([field.with_type(_plain(field.type)).remove_metadata() for field in target])
 
     def run(rows: pa.Table) -> pa.Table:
-        made = make(rows).assign(bucket=_bucket_number(rows))
+        with on_this_thread():  # Spark runs as many tasks beside each other as there are cores
+            made = make(rows).assign(bucket=_bucket_number(rows))
         return (
             pa.Table.from_pandas(made, preserve_index=False).select(target.names).cast(target).replace_schema_metadata()
         )

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from numba import config as numba
 from numba import get_num_threads, set_num_threads
 
 T = TypeVar("T")
@@ -96,7 +95,7 @@ def loops_on(threads: int) -> Iterator[None]:
 @contextmanager
 def loops_for(rows: int) -> Iterator[None]:
     """Let compiled loops use as many threads as so many rows of events and snapshots are worth."""
-    with loops_on(threads_for(rows, numba.NUMBA_NUM_THREADS, FEW_EVENTS)):
+    with loops_on(threads_for(rows, None, FEW_EVENTS)):
         yield
 
 
@@ -110,9 +109,26 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def on_this_thread() -> Iterator[None]:
+    """Have everything in the block done by the thread that it is in, which is one of several beside each other.
+
+    Examples
+    --------
+    >>> with on_this_thread():
+    ...     threads_for(5000, 8)
+    1
+    """
+    before, _state.inside = getattr(_state, "inside", False), True
+    try:
+        with loops_on(1):
+            yield
+    finally:
+        _state.inside = before
+
+
 def _inside(call: Callable[[], T]) -> T:
-    _state.inside = True
-    with loops_on(1):
+    with on_this_thread():
         return call()
 
 

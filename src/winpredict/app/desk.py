@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from winpredict._internal.memory import give_back
+from winpredict._internal.threads import on_this_thread
 from winpredict.app.database import Database
 from winpredict.app.notes import Notes
 from winpredict.app.records import Setting
@@ -179,7 +180,8 @@ class Desk:
     def _work(
         self, context: contextvars.Context, key: Hashable, future: "Future[Any]", compute: Callable[[], Any]
     ) -> None:
-        context.run(self._compute, key, future, compute)
+        with on_this_thread():
+            context.run(self._compute, key, future, compute)
         give_back()
 
     def _compute(self, key: Hashable, future: "Future[Any]", compute: Callable[[], Any]) -> None:
