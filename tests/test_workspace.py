@@ -263,3 +263,14 @@ def test_the_default_folder_comes_from_the_environment(monkeypatch, tmp_path):
     assert default_folder() == tmp_path
     monkeypatch.delenv("WINPREDICT_WORKSPACE")
     assert default_folder().name == "winpredict-workspace"
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"not what we wrote"])
+def test_damaged_scores_are_named_with_what_to_do(tmp_path, world, damage):
+    workspace = Workspace(tmp_path)
+    workspace.save_import(CRMData.from_tables(world.crm.deals.head(10), stage_order=world.crm.stage_order), profile="x")
+    path = workspace.keep_scores(pd.DataFrame({"deal_id": ["a"]}), workspace.crm().known_until)
+    assert workspace.latest_scores()["deal_id"].tolist() == ["a"]
+    path.write_bytes(damage)
+    with pytest.raises(WorkspaceError, match=r"scores-.*\.parquet is damaged .*run `winpredict score` again"):
+        workspace.latest_scores()

@@ -468,13 +468,13 @@ class Workspace:
         until = self.manifest["known_until"]
         if until is None:
             path = self.scores_folder / f"{_SCORES}undated.parquet"
-            return pd.read_parquet(path) if before is None and path.exists() else None
+            return _scores_in(path) if before is None and path.exists() else None
         last = until[:10] if before is None else f"{before - pd.Timedelta(days=1):%Y-%m-%d}"
         kept = {
             path.stem.removeprefix(_SCORES): path for path in self.scores_folder.glob(f"{_SCORES}????-??-??.parquet")
         }
         days = sorted(day for day in kept if day <= last)
-        return pd.read_parquet(kept[days[-1]]) if days else None
+        return _scores_in(kept[days[-1]]) if days else None
 
     def keep_scores(self, scores: "pd.DataFrame", day: "pd.Timestamp | None") -> Path:
         """Keep the scores of a day in the place of those that were made for it before."""
@@ -741,3 +741,25 @@ def _linked(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def _scores_in(path: Path) -> "pd.DataFrame":
+    """The scores in a file.
+
+    Raises
+    ------
+    WorkspaceError
+        When it is damaged.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:  # whatever readers of Parquet make of a file that is not as we wrote it
+        raise WorkspaceError(
+            text(
+                "{path} is damaged ({error}); remove it and run `winpredict score` again",
+                path=path,
+                error=f"{type(error).__name__}: {error}"[:200],
+            )
+        ) from error
