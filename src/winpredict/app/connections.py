@@ -5,18 +5,13 @@ from collections.abc import Collection
 from ipaddress import ip_address, ip_network
 from typing import Protocol, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from winpredict.app.networks import network_of
 from winpredict.config import App
 
 #: Seconds in which a caller must take some of an answer.
 _NOBODY_READS_S = 60.0
-_REFUSED = {
-    408: b"Request Timeout",
-    431: b"Request Header Fields Too Large",
-    503: b"Service Unavailable",
-}
 
 
 class Held(Protocol):
@@ -228,8 +223,7 @@ def bounded(settings: App) -> type[HttpToolsProtocol]:
             if self._is_refused or self.transport.is_closing():
                 return
             self._is_refused = True
-            line = b"HTTP/1.1 %d %s\r\n" % (status, _REFUSED[status])
-            self.transport.write(line + b"content-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
             self.transport.close()
 
     return Bounded

@@ -118,7 +118,7 @@ class Allows:
                 detail = said("sign in, or send a key: {header}", header="Authorization: Bearer wp_...")
                 raise HTTPException(401, detail, _CHALLENGE)
             raise NotSignedInError
-        request.state.caller = caller  # for error pages, which keep the navigation
+        request.state.caller = caller  # for error pages, which keep the navigation, and for ETags
         asked_by(caller.person.id)
         speak_to(request, caller.person, desk_of(request).config)
         if caller.session is not None and request.method not in SAFE_METHODS:

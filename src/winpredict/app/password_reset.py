@@ -9,9 +9,7 @@ import logging
 import secrets
 import smtplib
 import ssl
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -28,6 +26,7 @@ from winpredict.app.networks import network_of
 from winpredict.app.people import change_password, hashed_key, now
 from winpredict.app.records import PasswordReset, Person, SignInAttempt
 from winpredict.app.sign_in_throttle import CrowdedError, Source, write_down_try
+from winpredict.app.work_queue import TooMuchWaitingError, WorkQueue
 from winpredict.config import App
 from winpredict.errors import ConfigError, WinPredictError
 from winpredict.locale.language import Language, current, languages, speaking
@@ -43,6 +42,8 @@ LINKS_A_PERSON, LINKS_AN_ADDRESS = 3, 10
 _WITHIN = timedelta(hours=1)
 _SECONDS = 20.0
 _MOST_WAITING = 50
+#: Before signing in nobody is told from others: all share one queue.
+_ANYBODY = "anybody"
 #: Before the network address, so that these tries do not count as wrong passwords.
 _ASKED = "reset "
 _log = logging.getLogger(__name__)
@@ -139,8 +140,7 @@ class Resets:
     def __init__(self, database: Database, settings: App) -> None:
         self.database, self.settings = database, settings
         self.mailer = Mailer(settings)
-        self._thread = _one_thread()
-        self._places = threading.BoundedSemaphore(_MOST_WAITING)
+        self._queue = WorkQueue(1, "reset", most_a_person=_MOST_WAITING, most=_MOST_WAITING)
 
     def ask(self, email: str) -> None:
         """Send a link to somebody, if they are known, beside the request.
@@ -150,20 +150,21 @@ class Resets:
         CrowdedError
             When too many wait for theirs, whoever they are.
         """
-        if not self._places.acquire(blocking=False):
-            raise CrowdedError(text("very many people ask for a link at this moment; try again in a few minutes"))
-        # in the language of the one who asks, and from their address
-        sent = self._thread.submit(contextvars.copy_context().run, self._try, lambda: self._send(email))
-        sent.add_done_callback(lambda _: self._places.release())
+        context = contextvars.copy_context()  # the language of the one who asks, and their address
+        try:
+            self._queue.submit(_ANYBODY, lambda: context.run(self._try, lambda: self._send(email)))
+        except TooMuchWaitingError:
+            raise CrowdedError(
+                text("very many people ask for a link at this moment; try again in a few minutes")
+            ) from None
 
     def close(self) -> None:
         """Send no more than what is being sent."""
-        former, self._thread = self._thread, _one_thread()
-        former.shutdown(wait=False, cancel_futures=True)
+        self._queue.cancel()
 
     def settle(self) -> None:
         """Wait until everything that was asked for is done."""
-        self._thread.submit(lambda: None).result()
+        self._queue.join()
 
     def _try(self, send: Callable[[], None]) -> None:
         try:
@@ -184,10 +185,6 @@ class Resets:
         language = Language(person.language) if person.language in languages() else current()
         link = f"{self.settings.public_url.rstrip('/')}{NEW_PASSWORD}?{urlencode({'key': key})}"
         self.mailer.send(person.email, *_worded(person, link, self.settings.public_url, language))
-
-
-def _one_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="reset")
 
 
 def make_reset(session: DatabaseSession, person: Person) -> str:

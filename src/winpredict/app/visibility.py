@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Select, String, false, literal, select, tr
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import aliased
 
+from winpredict.app.database import Database
 from winpredict.app.records import CrmUser, Feedback, Person, Role, Score, ScoringRun
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ def visible_owners(session: DatabaseSession, person: Person) -> frozenset[str] |
         case Role.MANAGER if person.crm_user_id:
             return frozenset(session.scalars(team_of(person.crm_user_id)))
     return frozenset()
+
+
+def owners_seen_by(database: Database, person: Person) -> frozenset[str] | None:
+    """`visible_owners` by a session of its own."""
+    with database.reading() as session:
+        return visible_owners(session, person)
 
 
 def visible_tables(crm: "CRMData", owners: frozenset[str] | None) -> "CRMData":

@@ -48,16 +48,6 @@ class Problem(BaseModel):
     errors: list[Fault] | None = None
 
 
-class Keyed(Allows):
-    """`Allows` for the API, which also notes for the ETag who asks."""
-
-    async def __call__(self, request: Request) -> Caller:
-        """The caller, if they may; see `Allows`."""
-        caller = await super().__call__(request)
-        request.state.caller = caller
-        return caller
-
-
 class TaggedRoute(TurnRoute):
     """A route whose answers no shared cache keeps, and which says 304 to those who have the answer already."""
 
@@ -155,7 +145,7 @@ def describe(app: FastAPI, *bodies: type[BaseModel]) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-WITH_DEALS = Keyed(Role.REP, Role.MANAGER, Role.SCIENTIST, scope="read")
-OF_TEAMS = Keyed(Role.MANAGER, Role.SCIENTIST, scope="read")
-OF_MODELS = Keyed(Role.SCIENTIST, scope="models")
-SCORES = Keyed(Role.REP, Role.MANAGER, Role.SCIENTIST, scope="score")
+WITH_DEALS = Allows(Role.REP, Role.MANAGER, Role.SCIENTIST, scope="read")
+OF_TEAMS = Allows(Role.MANAGER, Role.SCIENTIST, scope="read")
+OF_MODELS = Allows(Role.SCIENTIST, scope="models")
+SCORES = Allows(Role.REP, Role.MANAGER, Role.SCIENTIST, scope="score")

@@ -13,7 +13,7 @@ from winpredict.app.api.contract import OF_TEAMS, TaggedRoute, documented
 from winpredict.app.api.tables import rows
 from winpredict.app.desk import Desk, made
 from winpredict.app.identity import Caller, DeskOfRequest
-from winpredict.app.visibility import visible_owners, visible_tables
+from winpredict.app.visibility import owners_seen_by, visible_tables
 from winpredict.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def drivers(
     ] = "",
 ) -> DriverList:
     """Drivers of the deals that the caller may see, each tested on deals that it was not learned from."""
-    loaded, owners = desk.loaded(), _owners(desk, caller)
+    loaded, owners = desk.loaded(), owners_seen_by(desk.database, caller.person)
 
     def compute() -> "tuple[Drivers, datetime | None]":
         from winpredict.explain.drivers import drivers as drivers_of
@@ -199,7 +199,7 @@ def drivers(
 @router.get("/funnel", summary="Open deals by stage, conversion and stalls", **documented(409, 503, scope="read"))
 def funnel(desk: DeskOfRequest, caller: Reader) -> FunnelAnswer:
     """The funnel of the deals that the caller may see."""
-    loaded, owners = desk.loaded(), _owners(desk, caller)
+    loaded, owners = desk.loaded(), owners_seen_by(desk.database, caller.person)
 
     def compute() -> "Funnel":
         from winpredict.insights.funnel import funnel as funnel_of
@@ -221,7 +221,7 @@ def funnel(desk: DeskOfRequest, caller: Reader) -> FunnelAnswer:
 @router.get("/forecast", summary="Expected bookings against quota", **documented(409, 503, scope="read"))
 def forecast(desk: DeskOfRequest, caller: Reader) -> ForecastAnswer:
     """Month and quarter, these and the next, of the deals that the caller may see; amounts in the CRM's currency."""
-    loaded, owners = desk.loaded(), _owners(desk, caller)
+    loaded, owners = desk.loaded(), owners_seen_by(desk.database, caller.person)
 
     def compute() -> "Forecast":
         from winpredict.insights.forecast import forecast as forecast_of
@@ -238,11 +238,6 @@ def forecast(desk: DeskOfRequest, caller: Reader) -> ForecastAnswer:
         sentences=forecast.sentences(),
         notes=[str(note) for note in forecast.notes],
     )
-
-
-def _owners(desk: Desk, caller: Caller) -> frozenset[str] | None:
-    with desk.database.reading() as session:
-        return visible_owners(session, caller.person)
 
 
 def _named(frame: pd.DataFrame, drivers: "Drivers") -> pd.DataFrame:

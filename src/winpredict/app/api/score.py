@@ -13,11 +13,10 @@ from winpredict.app.api.contract import SCORES, TaggedRoute, documented
 from winpredict.app.api.reasons import Reason
 from winpredict.app.api.score_request import ScoreRequest
 from winpredict.app.api.scoring import PendingRequest, RequestScorer
-from winpredict.app.desk import Desk
 from winpredict.app.identity import Caller, DeskOfRequest
 from winpredict.app.shown_reasons import audience_of
 from winpredict.app.turns import look_up
-from winpredict.app.visibility import visible_owners
+from winpredict.app.visibility import owners_seen_by
 from winpredict.locale.language import current
 from winpredict.locale.text import said
 
@@ -86,7 +85,7 @@ async def score(
     """
     deals: RequestScorer = request.app.state.request_scorer
     audience = audience_of(caller.person.role, desk.config.app)
-    owners = await look_up(lambda: _owners(desk, caller))
+    owners = await look_up(lambda: owners_seen_by(desk.database, caller.person))
     try:
         asked = deals.batches.ask(PendingRequest(body, owners, datetime.now(UTC), audience, current()))
     except TooManyWaitingError:
@@ -96,8 +95,3 @@ async def score(
     answer = ScoreResponse.model_validate(await asyncio.wrap_future(asked))
     # written here, since the framework would check and copy it once more
     return Response(answer.model_dump_json(), media_type="application/json")
-
-
-def _owners(desk: Desk, caller: Caller) -> frozenset[str] | None:
-    with desk.database.reading() as session:
-        return visible_owners(session, caller.person)

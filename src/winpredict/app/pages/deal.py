@@ -21,7 +21,7 @@ from winpredict.app.records import Feedback, Score, ScoringRun
 from winpredict.app.shown_reasons import audience_of, next_steps_of
 from winpredict.app.stories import alike, chart_of, story_of
 from winpredict.app.turns import PageRouter
-from winpredict.app.visibility import visible_feedback, visible_owners, visible_score
+from winpredict.app.visibility import owners_seen_by, visible_feedback, visible_score
 from winpredict.errors import WinPredictError
 from winpredict.explain.deal_flags import FLAGS
 from winpredict.locale.text import Text, said, text
@@ -196,6 +196,4 @@ def _alike(
     similar = alike(desk, loaded, story_of(desk, loaded, score.deal_id, run.as_of), run.as_of)
     if similar is None:
         return None
-    with desk.database.reading() as session:
-        owners = visible_owners(session, caller.person)
-    return like_deals(similar, loaded.crm, owners, names=names)
+    return like_deals(similar, loaded.crm, owners_seen_by(desk.database, caller.person), names=names)

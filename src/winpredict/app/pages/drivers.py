@@ -39,7 +39,7 @@ from winpredict.app.pages.rendering import render
 from winpredict.app.pages.waiting import Waiting
 from winpredict.app.publishing import published
 from winpredict.app.turns import PageRouter
-from winpredict.app.visibility import visible_owners
+from winpredict.app.visibility import owners_seen_by
 from winpredict.insights.labels import MEASURE_LABELS, group_label
 from winpredict.locale.language import current
 from winpredict.locale.text import said, text
@@ -213,9 +213,7 @@ def report_file(desk: DeskOfRequest, query: Annotated[ReportQuery, Query()], cal
 
 
 def _parts(desk: Desk, caller: Caller, waiting: Waiting) -> DriverParts:
-    with desk.database.reading() as session:
-        owners = visible_owners(session, caller.person)
-    return DriverParts(waiting, owners)
+    return DriverParts(waiting, owners_seen_by(desk.database, caller.person))
 
 
 def _selection(parts: DriverParts, query: DriversQuery) -> Selection:

@@ -3,10 +3,8 @@
 from typing import Annotated
 
 from fastapi import Depends, Form, HTTPException, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from winpredict.app.desk import Desk
 from winpredict.app.identity import DeskOfRequest
 from winpredict.app.pages.rendering import render, sentence
 from winpredict.app.pages.sign_in import STATUS, form_token, is_from_form, source_of
@@ -75,7 +73,7 @@ def form(
 
 
 @router.post(NEW_PASSWORD)
-async def take(
+def take(
     request: Request,
     desk: DeskOfRequest,
     resets: ResetsOfRequest,
@@ -84,10 +82,6 @@ async def take(
     csrf_token: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Set the password; one signs in with it then."""
-    return await run_in_threadpool(_take, request, desk, new, again, csrf_token)
-
-
-def _take(request: Request, desk: Desk, new: str, again: str, csrf_token: str) -> Response:
     key = _key_of(request)
     try:
         with desk.database.reading() as session:
