@@ -31,7 +31,7 @@ STAMP = ENVIRONMENT / "installed-by-run.json"
 #: Holds libgomp.so.1 where the system has none.
 OPENMP = ENVIRONMENT / "openmp"
 #: What has to be installed anew when it changes.
-DEFINITIONS = ("pyproject.toml", "uv.lock", "run.py")
+DEFINITIONS = ("pyproject.toml", "sandbox/pyproject.toml", "uv.lock", "run.py")
 PIP_OPTIONS = ["--no-input", "--progress-bar=off", "--disable-pip-version-check"]
 #: A process a core; more than a few would need memory that a laptop does not have. Each begins with a stretch of files,
 #: so that what the tests of a file share is made once, and takes from the others' stretches when its own is done.
@@ -194,7 +194,8 @@ def install_with_pip(extras: "list[str]") -> None:
     constraints.write_text("\n".join(locked_versions()) + "\n", encoding="utf-8")
     target = f".[{','.join(extras)}]" if extras else "."
     command = [str(PYTHON), "-m", "pip", "install", *PIP_OPTIONS]
-    run_pip([*command, "--constraint", str(constraints), "--editable", target])
+    sandbox = ["--editable", "./sandbox"] if {"demo", "dev"} & set(extras) else []
+    run_pip([*command, "--constraint", str(constraints), "--editable", target, *sandbox])
 
 
 def make_environment() -> None:

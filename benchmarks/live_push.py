@@ -28,12 +28,12 @@ import pandas as pd
 from measuring import amount, table
 
 from winpredict.config import Config, load_config
-from winpredict.fake_crms._faults import FAULTS, Faults
-from winpredict.fake_crms.fake_servers import Server, connected, fake_server
+from winpredict.connectors.push.push import create_fields, push
+from winpredict.connectors.push.undo import read_undo
+from winpredict.connectors.registry import CRMS, connect_to
 from winpredict.simulate.world import simulate
-from winpredict.sources._push_undo import read_undo
-from winpredict.sources.crms import CRMS, connect_to
-from winpredict.sources.push import create_fields, push
+from winpredict_sandbox.fake_servers import Server, connected, fake_server
+from winpredict_sandbox.faults import FAULTS, Faults
 
 DEALS = {"salesforce": "Opportunity", "hubspot": "deals", "zoho": "Deals"}
 #: Shares of the requests that fail.

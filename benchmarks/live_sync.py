@@ -22,17 +22,17 @@ import pandas as pd
 from measuring import amount, peak, start_of_peak, table
 
 from winpredict.config import Config
-from winpredict.fake_crms._changes import apply_random_changes
-from winpredict.fake_crms._faults import FAULTS, Faults
-from winpredict.fake_crms.fake_servers import Server, connected, fake_server
+from winpredict.connectors.registry import CRMS, connect_to
+from winpredict.connectors.replay import replayed
+from winpredict.connectors.store import RawStore
+from winpredict.connectors.sync import sync
 from winpredict.ingest.importing import import_files
 from winpredict.ingest.profiles import load_profile
 from winpredict.simulate.world import simulate
-from winpredict.sources.crms import CRMS, connect_to
-from winpredict.sources.raw_records import RawStore
-from winpredict.sources.replay import replayed
-from winpredict.sources.sync import sync
 from winpredict.tables.crm import CRMData
+from winpredict_sandbox.changes import apply_random_changes
+from winpredict_sandbox.fake_servers import Server, connected, fake_server
+from winpredict_sandbox.faults import FAULTS, Faults
 
 #: Share of the requests that fail until enough have: CRMs that give many records at once are asked seldom.
 SHARES = {"salesforce": 0.45, "hubspot": 0.25, "zoho": 0.04}

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from winpredict.sources.source import CustomField, Description, Page, RawRecord
+from winpredict.connectors.base import CustomField, Description, Page, RawRecord
+from winpredict.errors import CRMError, CRMObjectError
 
 START = pd.Timestamp("2025-01-01", tz="UTC")
 OBJECTS = ("Opportunity", "OpportunityHistory", "Task", "Account")
@@ -27,9 +28,12 @@ class LivingCRM:
     during: Callable[[str], None] = lambda name: None
     pages: int = 0
     resumes_fail: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
+    purged: set[str] = field(default_factory=set)
 
     name = "salesforce"
     objects = OBJECTS
+    append_only = frozenset({"OpportunityHistory"})
     write_batch = 1
 
     def __post_init__(self) -> None:
@@ -114,7 +118,7 @@ class LivingCRM:
 
     # what a client gives
 
-    def describe(self) -> Description:
+    def describe(self, mapped: object = None) -> Description:
         readable = tuple(name for name in OBJECTS if name not in self.missing)
         fields = tuple(CustomField(name, name, "picklist") for name in self.custom_fields)
         return Description(self.account, readable, self.missing, custom_fields=fields)
@@ -124,19 +128,20 @@ class LivingCRM:
 
     def read(self, name: str, since: pd.Timestamp | None, resume: str = "") -> Iterator[Page]:
         if resume and self.resumes_fail:
-            from winpredict.errors import CRMError
-
             raise CRMError("the results of this query are gone")
         place = resume
         while True:
             self.during(name)
             self.pages += 1
-            found = [each for each in self.records[name].values() if self._is_wanted(each, since, place)]
+            wanted = [each for each in self.records[name].values() if self._is_wanted(each, since, place)]
+            found = [each for each in wanted if each.record_id not in self.purged]
             found = sorted(found, key=_place)[:PAGE]
             if not found:
                 return
             place = _place(found[-1])
             yield Page(tuple(found), place)
+            if name in self.refused:
+                raise CRMObjectError(self.refused[name])
 
     @staticmethod
     def _is_wanted(record: RawRecord, since: pd.Timestamp | None, place: str) -> bool:

@@ -30,10 +30,10 @@ pytest.importorskip("httpx")
 pytest.importorskip("apprise")
 
 from winpredict.cli import app
-from winpredict.fake_crms._changes import apply_random_changes
-from winpredict.fake_crms._faults import Faults
-from winpredict.fake_crms.fake_servers import connected, fake_server
 from winpredict.simulate.world import simulate
+from winpredict_sandbox.changes import apply_random_changes
+from winpredict_sandbox.fake_servers import connected, fake_server
+from winpredict_sandbox.faults import Faults
 
 TALKATIVE = ("winpredict", "httpx", "httpcore", "urllib3", "requests", "apprise", "simple_salesforce", "keyring")
 SETTINGS = {"model": {"bags": 1, "trees": 15, "large_leaves": 0}, "snapshots": {"every_days": 60}}

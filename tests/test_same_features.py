@@ -10,17 +10,17 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from winpredict import Config, score, train
-from winpredict.fake_crms._changes import apply_random_changes
-from winpredict.fake_crms.fake_servers import connected, fake_server
+from winpredict.connectors.registry import CRMS, connect_to
+from winpredict.connectors.replay import replayed
+from winpredict.connectors.store import RawStore
+from winpredict.connectors.sync import sync
 from winpredict.features.build import build_features
 from winpredict.features.snapshots import every, open_at
 from winpredict.ingest.importing import import_files
 from winpredict.ingest.profiles import load_profile
 from winpredict.simulate.world import simulate
-from winpredict.sources.crms import CRMS, connect_to
-from winpredict.sources.raw_records import RawStore
-from winpredict.sources.replay import replayed
-from winpredict.sources.sync import sync
+from winpredict_sandbox.changes import apply_random_changes
+from winpredict_sandbox.fake_servers import connected, fake_server
 
 QUICK = {"model": {"bags": 1, "trees": 30, "large_leaves": 0, "threads": 1}, "snapshots": {"every_days": 30}}
 DAY = 24 * 3600.0

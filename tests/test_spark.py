@@ -15,6 +15,7 @@ from random_crm import random_tables
 
 from winpredict.cli import app
 from winpredict.config import Config
+from winpredict.connectors.warehouse.reader import read_warehouse
 from winpredict.errors import ProfileError, TableError, WinPredictError
 from winpredict.explain.scores import score
 from winpredict.features.dataset import build_dataset
@@ -26,7 +27,6 @@ from winpredict.models.registry import log_training
 from winpredict.models.snapshots import pipeline
 from winpredict.models.training import train
 from winpredict.simulate.world import simulate
-from winpredict.sources.warehouse import read_warehouse
 from winpredict.tables.buckets import DealBuckets, bucket_of
 
 pytest.importorskip("pyspark", reason="PySpark is not installed")

@@ -126,7 +126,7 @@ class Tuning(_Section):
 
 
 class Salesforce(_Section):
-    """How Salesforce is reached; secrets never stand here, see `winpredict.sources.secrets`."""
+    """How Salesforce is reached; secrets never stand here, see `winpredict.connectors.secrets`."""
 
     login_url: str = Field(
         "https://login.salesforce.com", description="https://test.salesforce.com for a sandbox, or your My Domain"

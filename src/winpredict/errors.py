@@ -63,6 +63,10 @@ class CRMLimitError(CRMError):
     """The CRM's limits, or the share of them that the config allows, are used up; what was read so far is kept."""
 
 
+class CRMObjectError(CRMError):
+    """The CRM refuses one kind of record, and would answer for the others; the message says what would mend it."""
+
+
 class CRMFieldError(CRMError):
     """The CRM has no such field."""
 

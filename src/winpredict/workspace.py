@@ -261,12 +261,12 @@ class Workspace:
 
     @property
     def raw_folder(self) -> Path:
-        """Where the raw records of live CRMs are kept, a folder each; see `winpredict.sources.raw_records`."""
+        """Where the raw records of live CRMs are kept, a folder each; see `winpredict.connectors.store`."""
         return self.folder / "raw"
 
     @property
     def added_folder(self) -> Path:
-        """Where files are kept that add to the deals of a CRM; see `winpredict.sources.supplementary_imports`."""
+        """Where files are kept that add to the deals of a CRM; see `winpredict.connectors.supplementary_imports`."""
         return self.raw_folder / "added"
 
     @property

@@ -9,9 +9,9 @@ from printed_words import untranslated_words
 from typer.testing import CliRunner
 
 from winpredict.cli import app
+from winpredict.connectors import registry as crms
+from winpredict.connectors.base import CustomField, Description, Stage
 from winpredict.ingest.profiles import load_profile
-from winpredict.sources import crms
-from winpredict.sources.source import CustomField, Description, Stage
 from winpredict.workspace import Workspace
 
 

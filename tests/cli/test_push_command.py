@@ -7,10 +7,10 @@ from printed_words import untranslated_words
 from typer.testing import CliRunner
 
 from winpredict.cli import app
-from winpredict.fake_crms.fake_servers import connected, fake_server
+from winpredict.connectors import registry as crms
 from winpredict.simulate.world import simulate
-from winpredict.sources import crms
 from winpredict.workspace import Workspace
+from winpredict_sandbox.fake_servers import connected, fake_server
 
 SETTINGS = "model: {bags: 1, trees: 20, large_leaves: 0}\nsnapshots: {every_days: 30}\n"
 

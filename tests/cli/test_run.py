@@ -16,10 +16,10 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from winpredict.cli import app
-from winpredict.fake_crms._changes import Closing, apply_random_changes
-from winpredict.fake_crms.fake_servers import connected, fake_server
 from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.workspace import Workspace
+from winpredict_sandbox.changes import Closing, apply_random_changes
+from winpredict_sandbox.fake_servers import connected, fake_server
 
 SETTINGS = {"model": {"bags": 1, "trees": 20, "large_leaves": 0}, "snapshots": {"every_days": 30}}
 DAY = 24 * 3600.0

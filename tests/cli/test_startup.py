@@ -14,7 +14,7 @@ from winpredict.workspace import Workspace
 HEAVY = {"altair", "lightgbm", "mlflow", "numba", "numpy", "pandas", "pandera", "pyarrow", "pyspark", "scipy", "shap"}
 HEAVY |= {"sklearn", "sqlalchemy", "statsmodels", "weasyprint"}
 #: Stand-ins of live CRMs and what they are served with, and what clients are made with.
-HEAVY |= {"fastapi", "httpx", "simple_salesforce", "tenacity", "uvicorn", "winpredict.fake_crms"}
+HEAVY |= {"fastapi", "httpx", "simple_salesforce", "tenacity", "uvicorn", "winpredict_sandbox"}
 #: What scoring has no use for; the model is found without MLflow.
 NOT_FOR_SCORES = {"alembic", "altair", "duckdb", "jinja2", "matplotlib", "mlflow", "optuna", "pandera", "polars"}
 NOT_FOR_SCORES |= {"pyspark", "shap", "sklearn.linear_model", "sqlalchemy", "statsmodels", "torch", "vl_convert"}

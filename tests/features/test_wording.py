@@ -8,6 +8,9 @@ import pytest
 from living_crm import LivingCRM
 
 from winpredict import CRMData
+from winpredict.connectors.replay import replayed
+from winpredict.connectors.store import RawStore
+from winpredict.connectors.sync import sync
 from winpredict.features.leakage import audit_attributes
 from winpredict.features.past import Past
 from winpredict.features.telling_words import (
@@ -20,9 +23,6 @@ from winpredict.features.telling_words import (
 )
 from winpredict.features.wording import SUBJECTS, Mentions, texts_before, words_of
 from winpredict.ingest import load_profile
-from winpredict.sources.raw_records import RawStore
-from winpredict.sources.replay import replayed
-from winpredict.sources.sync import sync
 from winpredict.tables.schema import text_dtype
 
 START = pd.Timestamp("2025-01-01", tz="UTC")

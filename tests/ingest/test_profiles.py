@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from winpredict.config import Push
+from winpredict.connectors.push.values import score_fields
 from winpredict.errors import ProfileError
 from winpredict.ingest import import_files, load_profile, profile_yaml, shipped_profiles
 from winpredict.ingest.profiles import Profile
-from winpredict.sources._push_values import score_fields
 from winpredict.tables.schema import text_dtype
 
 NOW = pd.Timestamp("2026-01-01", tz="UTC")

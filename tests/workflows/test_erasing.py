@@ -12,9 +12,9 @@ from desk_world import fill
 from kept_values import found_in
 
 from winpredict import CRMData, score, train
+from winpredict.connectors.push.undo import Replaced, UndoFile
 from winpredict.errors import WinPredictError
 from winpredict.models.registry import load_model
-from winpredict.sources._push_undo import Replaced, UndoFile
 from winpredict.workflows.erasing import OUTSIDE, erase, personal_data
 from winpredict.workflows.steps import Step, StepResult, run_steps
 from winpredict.workspace import Workspace

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import sessionmaker
 
 from winpredict._internal.private import keep_all_private, make_folder
+from winpredict.connectors.warehouse.reader import address_of
 from winpredict.errors import ConfigError, WorkspaceError
 from winpredict.locale.text import text
-from winpredict.sources.warehouse import address_of
 
 FILE = "app.db"
 _BUSY_MS = 15_000

@@ -20,9 +20,9 @@ from winpredict.app.audit_log import audit
 from winpredict.app.records import Person
 from winpredict.app.sign_in_throttle import AppSignInError
 from winpredict.config import App
+from winpredict.connectors.secrets import find_secret
 from winpredict.errors import ConfigError
 from winpredict.locale.text import text
-from winpredict.sources.secrets import find_secret
 
 SECRET = "oidc_client_secret"
 CALLBACK = "/sign-in/oidc/callback"
@@ -60,7 +60,7 @@ class Provider:
     ----------
     settings : App
         ``oidc_issuer``, ``oidc_client_id`` and ``public_url``; the client's secret is looked for under
-        ``oidc_client_secret``, see `winpredict.sources.secrets`.
+        ``oidc_client_secret``, see `winpredict.connectors.secrets`.
 
     Raises
     ------

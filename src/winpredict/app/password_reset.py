@@ -28,10 +28,10 @@ from winpredict.app.records import PasswordReset, Person, SignInAttempt
 from winpredict.app.sign_in_throttle import CrowdedError, Source, write_down_try
 from winpredict.app.work_queue import TooMuchWaitingError, WorkQueue
 from winpredict.config import App
+from winpredict.connectors.secrets import find_secret
 from winpredict.errors import ConfigError, WinPredictError
 from winpredict.locale.language import Language, current, languages, speaking
 from winpredict.locale.text import said, text, texts
-from winpredict.sources.secrets import find_secret
 
 SECRET = "smtp_password"
 #: Where the link leads.

@@ -131,7 +131,7 @@ def is_postgresql(config: Config) -> bool:
     >>> is_postgresql(Config())
     False
     """
-    from winpredict.sources.warehouse import address_of as database_of
+    from winpredict.connectors.warehouse.reader import address_of as database_of
 
     named = config.app.database
     return bool(named) and database_of(named, ConfigError).get_backend_name() == "postgresql"

@@ -156,12 +156,12 @@ def import_into(
     limits: "InputLimits | None" = None,
 ) -> "Imported | ImportedParts":
     """Import files and warehouses into a workspace whose lock is held; `afresh` forgets what it held before."""
+    from winpredict.connectors.erasing import without_erased
+    from winpredict.connectors.supplementary_imports import SupplementaryImports
     from winpredict.ingest import load_profile
     from winpredict.ingest.files import is_warehouse
     from winpredict.ingest.importing import import_raw
     from winpredict.ingest.out_of_core import buckets_for
-    from winpredict.sources.erasing import without_erased
-    from winpredict.sources.supplementary_imports import SupplementaryImports
 
     mapping = load_profile(profile)
     partitioned = workspace.buckets() if workspace.exists and not afresh else None
@@ -244,8 +244,8 @@ def _raw_files(
     *,
     in_parts: bool = False,
 ) -> "Iterator[RawFile]":
+    from winpredict.connectors.warehouse.reader import read_warehouse
     from winpredict.ingest.files import is_warehouse, read_files
-    from winpredict.sources.warehouse import read_warehouse
 
     for path in paths:
         if is_warehouse(str(path)):

@@ -11,7 +11,7 @@ import typer
 from winpredict._internal.progress import progress, progress_bar
 from winpredict.cli.data import import_into
 from winpredict.cli.desk_demo import demo_email, on_loopback, populate, training_day
-from winpredict.cli.live_demo import play, played_accounts, require_installed
+from winpredict.cli.live_demo import played_accounts, require_installed
 from winpredict.cli.modelling import backtest_facts, show_backtest, training_facts
 from winpredict.cli.options import JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond
@@ -148,10 +148,12 @@ def _demo_desk(workspace: "Workspace", config: "Config", deals: int, password: s
 
 
 def _demo_live(workspace: "Workspace", crm: str, config: "Config", deals: int, *, as_json: bool) -> None:
-    from winpredict.sources.crms import require_known
+    from winpredict.connectors.registry import require_known
 
     require_known(crm)
-    require_installed()
+    require_installed(crm)
+    from winpredict_sandbox.live_demo import play
+
     with workspace.writing():
         _begin_afresh(workspace)
         done = play(workspace, crm, config, deals)
@@ -194,8 +196,8 @@ def _begin_afresh(workspace: "Workspace") -> None:
 
 
 def _refuse_real_data(workspace: "Workspace") -> None:
-    from winpredict.sources.crms import CRMS
-    from winpredict.sources.raw_records import RawStore
+    from winpredict.connectors.registry import CRMS
+    from winpredict.connectors.store import RawStore
 
     imports = workspace.manifest["imports"] if workspace.exists else []
     # a file in an archive goes by the archive's path and its own name

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from winpredict.config import Config
+    from winpredict.connectors.base import Description
+    from winpredict.connectors.store import RawStore
+    from winpredict.connectors.supplementary_imports import SupplementaryImports
+    from winpredict.connectors.sync import Synced
     from winpredict.ingest import Profile
     from winpredict.ingest.importing import Imported
-    from winpredict.sources.raw_records import RawStore
-    from winpredict.sources.source import Description
-    from winpredict.sources.supplementary_imports import SupplementaryImports
-    from winpredict.sources.sync import Synced
     from winpredict.tables.crm import CRMData
     from winpredict.workspace import Workspace
 
@@ -64,9 +64,9 @@ def connect(
     """
     from winpredict._internal.atomic import replacing
     from winpredict.config import load_config
+    from winpredict.connectors.account_profile import account_profile
+    from winpredict.connectors.registry import connect_to
     from winpredict.ingest import load_profile
-    from winpredict.sources.account_profile import account_profile
-    from winpredict.sources.crms import connect_to
 
     if out is not None and out.exists():
         raise WorkspaceError(
@@ -192,10 +192,10 @@ def sync_workspace(
     WorkspaceError
         When the workspace holds another CRM, or partitioned tables.
     """
+    from winpredict.connectors.registry import connect_to, require_known
+    from winpredict.connectors.store import RawStore
+    from winpredict.connectors.sync import sync as read_source
     from winpredict.ingest import load_profile
-    from winpredict.sources.crms import connect_to, require_known
-    from winpredict.sources.raw_records import RawStore
-    from winpredict.sources.sync import sync as read_source
 
     store = RawStore(workspace.raw_folder / require_known(crm), workspace.erased())
     _refuse_others(workspace, crm)
@@ -247,8 +247,8 @@ def _last_sync(workspace: "Workspace", crm: str) -> dict[str, Any]:
 def _replay(
     workspace: "Workspace", store: "RawStore", profile: str, mapping: "Profile", synced: "Synced | None"
 ) -> WorkspaceSync:
-    from winpredict.sources.replay import replayed
-    from winpredict.sources.supplementary_imports import SupplementaryImports
+    from winpredict.connectors.replay import replayed
+    from winpredict.connectors.supplementary_imports import SupplementaryImports
     from winpredict.workspace import fingerprint
 
     supplementary_imports = SupplementaryImports(workspace.added_folder, workspace.erased())

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from winpredict.sources.push import Pushed
-    from winpredict.sources.source import FieldOutcome
+    from winpredict.connectors.base import FieldOutcome
+    from winpredict.connectors.push.push import Pushed
     from winpredict.workspace import Workspace
 
 #: All was done but for records that the CRM refused.
@@ -63,8 +63,8 @@ def push(
     Example: winpredict push hubspot --create-fields --apply
     """
     from winpredict.config import load_config
-    from winpredict.sources import push as pushing
-    from winpredict.sources.crms import connect_to
+    from winpredict.connectors.push import push as pushing
+    from winpredict.connectors.registry import connect_to
 
     workspace, settings = existing_workspace(workspace_folder), load_config(config)
     source, folder = connect_to(crm, settings), workspace.folder / "push"

@@ -149,8 +149,8 @@ def _origin(
 ) -> _Origin:
     from pathlib import Path
 
+    from winpredict.connectors.registry import CRMS
     from winpredict.ingest.files import is_warehouse
-    from winpredict.sources.crms import CRMS
 
     if source in CRMS:
         if profile or schema:
@@ -309,8 +309,8 @@ class _ScheduledRun:
         return StepResult({"deals": shown.deals, "new": shown.is_new})
 
     def _push(self) -> "StepResult":
-        from winpredict.sources.crms import connect_to
-        from winpredict.sources.push import push
+        from winpredict.connectors.push.push import push
+        from winpredict.connectors.registry import connect_to
         from winpredict.workflows.steps import StepResult
 
         assert self._scores is not None
@@ -343,8 +343,8 @@ class _ScheduledRun:
         return StepResult(asdict(tidy(self._workspace, self._settings.retention)))
 
     def _digest(self) -> "StepResult":
+        from winpredict.connectors.secrets import find_secret
         from winpredict.report.sending import send
-        from winpredict.sources.secrets import find_secret
         from winpredict.workflows.steps import StepResult
 
         addresses = {name: find_secret(name) for name in self._settings.run.digest}

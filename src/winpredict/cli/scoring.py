@@ -115,7 +115,7 @@ def _into_warehouse(scores: "pd.DataFrame", to: str | None, schema: str | None, 
     from dataclasses import asdict
 
     from winpredict._internal.atomic import replacing
-    from winpredict.sources.scores_table import scores_documentation, write_scores
+    from winpredict.connectors.warehouse.scores_table import scores_documentation, write_scores
 
     done: dict[str, Any] = {}
     if to is not None:

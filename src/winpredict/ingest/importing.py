@@ -116,7 +116,7 @@ def import_raw(
     Parameters
     ----------
     raw_files : iterable of RawFile
-        See `winpredict.ingest.files.read_files` and `winpredict.sources.warehouse.read_warehouse`.
+        See `winpredict.ingest.files.read_files` and `winpredict.connectors.warehouse.reader.read_warehouse`.
     profile : Profile
     earlier : CRMData, optional
         As `import_files` has it.

@@ -21,6 +21,8 @@ from babel.messages.pofile import read_po, write_po
 from winpredict.locale.language import CATALOGUES
 
 PACKAGE = Path(__file__).parents[1]
+#: The stand-ins of CRMs, in a checkout: their words stand in the same catalogues.
+SANDBOX = PACKAGE.parents[1] / "sandbox" / "src"
 #: Functions of `winpredict.locale.text`, and which of their arguments are messages.
 KEYWORDS = {"said": (1,), "text": (1,), "texts": (1, 2)}
 #: The same in templates.
@@ -41,25 +43,26 @@ msgstr ""
 """
 
 
-def messages(package: Path = PACKAGE) -> Catalog:
-    """All messages that the code and the templates of a package say.
+def messages(*packages: Path) -> Catalog:
+    """All messages that the code and the templates of packages say.
 
     Parameters
     ----------
-    package : Path
-        A folder with modules, and templates in folders of that name.
+    *packages : Path
+        Folders with modules, and templates in folders of that name; by default `PACKAGE` and `SANDBOX`.
 
     Returns
     -------
     Catalog
-        With the file of each message, relative to the package; catalogues leave it out, for messages move.
+        With the file of each message, relative to its package; catalogues leave it out, for messages move.
     """
     catalogue = Catalog()
-    templates = (*package.rglob("templates/**/*.html"), *package.rglob("templates/**/*.j2"))
-    for path in sorted((*package.rglob("*.py"), *templates)):
-        place = path.relative_to(package).as_posix()
-        for words in _messages_of(path):
-            catalogue.add(words, locations=[(place, 0)])
+    for package in packages or (PACKAGE, SANDBOX):
+        templates = (*package.rglob("templates/**/*.html"), *package.rglob("templates/**/*.j2"))
+        for path in sorted((*package.rglob("*.py"), *templates)):
+            place = path.relative_to(package).as_posix()
+            for words in _messages_of(path):
+                catalogue.add(words, locations=[(place, 0)])
     return catalogue
 
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from pydantic import SecretStr
 
+from winpredict.connectors.secrets import Redactor
 from winpredict.errors import DigestError
 from winpredict.locale.text import text
-from winpredict.sources.secrets import Redactor
 
 #: What logs the addresses that it connects to, and with these the secrets in them.
 _TALKATIVE = ("apprise", "urllib3", "requests")

@@ -21,7 +21,7 @@ from winpredict.privacy.scrubbing import Scrubber
 if TYPE_CHECKING:
     import pandas as pd
 
-    from winpredict.sources.raw_records import RawStore
+    from winpredict.connectors.store import RawStore
     from winpredict.workspace import Workspace
 
 #: Whom a receipt is about, as people call them.
@@ -190,7 +190,7 @@ class _Work:
             place.scrub(self.scrubber.at("database"), self.subject, apply=apply)
 
     def _added(self, *, apply: bool) -> None:
-        from winpredict.sources.erasing import scrub_files
+        from winpredict.connectors.erasing import scrub_files
 
         for path in scrub_files(self.workspace.added_folder, self.scrubber.at("added"), apply=apply):
             self.left.append(
@@ -422,7 +422,7 @@ def personal_data(
 
 def raw_stores(workspace: "Workspace") -> "Iterator[RawStore]":
     """The raw records of each CRM that the workspace was synced with."""
-    from winpredict.sources.raw_records import RawStore
+    from winpredict.connectors.store import RawStore
 
     for folder in sorted(workspace.raw_folder.glob("*")):
         if (folder / "state.json").exists():

@@ -1,0 +1,1 @@
+"""Writing scores into fields of the CRM's deals."""

@@ -1,0 +1,248 @@
+"""Zoho CRM's endpoints: what goes into a request, what comes back, and which refusals mean what."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import httpx
+import pandas as pd
+
+from winpredict.connectors.http import Connection
+from winpredict.connectors.zoho.auth import ABOUT_RIGHTS, code_of, mapping
+from winpredict.errors import CRMError, CRMSignInError, CRMUncertainError
+from winpredict.locale.text import text
+
+#: Most fields in one request, most records asked for by id, most records of a related list.
+FIELDS, IDS, LONGEST_PAGE = 50, 100, 200
+
+Payload = dict[str, Any]
+_Value = TypeVar("_Value")
+_REFUSED = (400, 401, 403, 404)
+_NOTHING = (204, 304)
+_SAID = 200
+
+
+class ZohoRefusalError(CRMError):
+    """Zoho refuses a request for a reason that `code` names, such as EXPIRED_VALUE."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ZohoAPI:
+    """Requests to one organisation.
+
+    Parameters
+    ----------
+    connection : Connection
+    version : str
+        Of the API, as in its paths.
+    page_size : int
+        Records a page.
+    """
+
+    def __init__(self, connection: Connection, version: str, page_size: int) -> None:
+        self.connection, self._version, self.page_size = connection, version, page_size
+        self._definitions: dict[str, Payload] | None = None
+        self._users: dict[str, Payload] | None = None
+
+    def records(
+        self, module: str, fields: Sequence[str], *, since: pd.Timestamp | None = None, token: str = ""
+    ) -> tuple[list[Payload], Payload]:
+        """A page of a module's records, the least recently changed first, and what is said of the paging.
+
+        Parameters
+        ----------
+        module : str
+        fields : sequence of str
+            At most `FIELDS`.
+        since : Timestamp, optional
+            Only records changed at or after this moment.
+        token : str
+            Of the page, as the one before told it; the other parameters must be the same then.
+        """
+        params = {
+            "fields": ",".join(fields),
+            "per_page": str(self.page_size),
+            "sort_by": "Modified_Time",
+            "sort_order": "asc",
+        }
+        params |= {"page_token": token} if token else {}
+        return _page(self.get(module, _read(module), params=params, since=since), "data")
+
+    def by_ids(self, module: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, Payload]:
+        """Fields of records, by id; those that are gone are left out."""
+        found: dict[str, Payload] = {}
+        for some in parts(ids, IDS):
+            for names in parts(fields, FIELDS):
+                params = {"fields": ",".join(names), "ids": ",".join(some), "per_page": str(LONGEST_PAGE)}
+                for record in _page(self.get(module, _read(module), params=params), "data")[0]:
+                    found.setdefault(str(record["id"]), {}).update(record)
+        return found
+
+    def deleted(self, module: str, since: pd.Timestamp, page: int) -> tuple[list[Payload], bool]:
+        """A page of the records deleted since a moment, for now or for good, and whether there are more."""
+        params = {"type": "all", "page": str(page), "per_page": str(LONGEST_PAGE)}
+        rows, info = _page(self.get(f"{module}/deleted", _read(module), params=params, since=since), "data")
+        return rows, bool(info.get("more_records"))
+
+    def related(self, deal_id: str, related: str, fields: Sequence[str]) -> Iterator[Payload]:
+        """The records of a related list of a deal."""
+        # how many come at a time differs from list to list, and is left to Zoho
+        params, page = {"fields": ",".join(fields)}, 1
+        while True:
+            further = {"page": str(page)} if page > 1 else {}
+            payload = self.get(f"Deals/{deal_id}/{related}", _read("Deals"), params=params | further)
+            rows, info = _page(payload, "data")
+            yield from rows
+            if not rows or not info.get("more_records"):
+                return
+            page += 1
+
+    def timeline(self, deal_id: str) -> Iterator[Payload]:
+        """What happened to a deal, the latest first."""
+        params = {"sort_by": "audited_time", "sort_order": "desc"}
+        while True:
+            rows, info = _page(self.get(f"Deals/{deal_id}/__timeline", _read("Deals"), params=params), "__timeline")
+            yield from rows
+            token = info.get("next_page_token")
+            if not info.get("more_records") or not token:
+                return
+            params["page_token"] = str(token)
+
+    def users(self) -> dict[str, Payload]:
+        """Everybody who has or had an account in the organisation, by id."""
+        if self._users is None:
+            found: dict[str, Payload] = {}
+            page, more = 1, True
+            while more:
+                params = {"type": "AllUsers", "page": str(page), "per_page": str(LONGEST_PAGE)}
+                rows, info = _page(self.get("users", "ZohoCRM.users.READ", params=params), "users")
+                found |= {str(each["id"]): each for each in rows}
+                page, more = page + 1, bool(rows and info.get("more_records"))
+            self._users = found
+        return self._users
+
+    def organisation(self) -> Payload:
+        """The organisation that the credentials belong to."""
+        return next(iter(self.get("org", "ZohoCRM.org.READ").get("org") or ()), {})
+
+    def definitions(self, *, again: bool = False) -> dict[str, Payload]:
+        """Fields of deals by name."""
+        if self._definitions is None or again:
+            payload = self.get("settings/fields", "ZohoCRM.settings.fields.READ", params={"module": "Deals"})
+            self._definitions = {str(each["api_name"]): each for each in payload.get("fields") or ()}
+        return self._definitions
+
+    def pipelines(self) -> list[Payload]:
+        """The pipelines of deals, with their stages in order."""
+        payload = self.get("settings/layouts", "ZohoCRM.settings.layouts.READ", params={"module": "Deals"})
+        found: dict[str, Payload] = {}
+        for layout in payload.get("layouts") or ():
+            params = {"layout_id": str(layout["id"])}
+            said = self.get("settings/pipeline", "ZohoCRM.settings.pipeline.READ", params=params)
+            found |= {str(each["id"]): each for each in said.get("pipeline") or ()}
+        return list(found.values())
+
+    def stages(self) -> list[Payload]:
+        """The stages of deals, where an organisation has no pipelines."""
+        payload = self.get("settings/stages", "ZohoCRM.settings.stages.READ", params={"module": "Deals"})
+        return list(payload.get("stages") or ())
+
+    def get(
+        self, path: str, scope: str, *, params: dict[str, str] | None = None, since: pd.Timestamp | None = None
+    ) -> Payload:
+        """The body of an answer; empty where there is nothing.
+
+        Parameters
+        ----------
+        path : str
+            Below the version.
+        scope : str
+            What the credentials must have been given for it.
+        params : dict of str to str, optional
+        since : Timestamp, optional
+
+        Raises
+        ------
+        CRMSignInError
+            When the credentials do not allow it.
+        ZohoRefusalError
+            When it is refused for another reason.
+        """
+        headers = {} if since is None else {"If-Modified-Since": if_modified_since(since)}
+        return self.send("GET", path, scope, params=params or {}, headers=headers)
+
+    def send(self, method: str, path: str, scope: str, *, accept: Sequence[int] = (), **request: Any) -> Payload:
+        """The body of an answer to any request; see `get` and `winpredict.connectors.http.Connection.send`."""
+        answer = self.connection.send(method, f"/crm/{self._version}/{path}", accept=(*_REFUSED, *accept), **request)
+        if answer.status_code in _NOTHING:
+            return {}
+        payload = dict(mapping(answer))
+        if payload and (answer.status_code in accept or answer.status_code < 400):
+            return payload
+        if answer.status_code < 400 and request.get("writes"):
+            raise CRMUncertainError(
+                text(
+                    "Zoho, {method} {path}: an answer that tells nothing; nobody knows what was written",
+                    method=method,
+                    path=path,
+                )
+            )
+        raise self._refusal(method, path, scope, answer)
+
+    def _refusal(self, method: str, path: str, scope: str, answer: httpx.Response) -> CRMError:
+        code, said = code_of(answer), self.connection.redact(answer.text).strip()[:_SAID]
+        told = f"Zoho, {method} {path}: {answer.status_code} {said}"
+        if code == "OAUTH_SCOPE_MISMATCH":
+            return CRMSignInError(
+                text("{told}. The refresh token lacks the scope {scope}: make one with it", told=told, scope=scope)
+            )
+        if code in ABOUT_RIGHTS or answer.status_code in (401, 403):
+            return CRMSignInError(
+                text(
+                    "{told}. The user of the refresh token may not: grant it in the user's profile (Setup > "
+                    "Security Control > Profiles), and the scope {scope}",
+                    told=told,
+                    scope=scope,
+                )
+            )
+        return ZohoRefusalError(told, code)
+
+
+def if_modified_since(moment: pd.Timestamp) -> str:
+    """A moment for the header; a second early, since Zoho stamps whole seconds and leaves out the moment itself.
+
+    Examples
+    --------
+    >>> if_modified_since(pd.Timestamp("2025-06-01T12:00:00.5Z"))
+    '2025-06-01T11:59:59+00:00'
+    """
+    return (moment.floor("s") - pd.Timedelta("1s")).isoformat(timespec="seconds")
+
+
+def parts(values: Sequence[_Value], size: int) -> list[Sequence[_Value]]:
+    """A sequence in pieces of at most so many.
+
+    Examples
+    --------
+    >>> parts("abcde", 2)
+    ['ab', 'cd', 'e']
+    """
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+def _page(payload: Payload, name: str) -> tuple[list[Payload], Payload]:
+    if payload and name not in payload:
+        raise CRMError(
+            text(
+                "Zoho answered with {payload} where {name} was asked for; run the command again later",
+                payload=", ".join(payload),
+                name=name,
+            )
+        )
+    return list(payload.get(name) or ()), dict(payload.get("info") or {})
+
+
+def _read(module: str) -> str:
+    return f"ZohoCRM.modules.{module.lower()}.READ"

@@ -1,1 +1,0 @@
-"""Live CRMs and warehouses: reading them, and writing scores back."""
