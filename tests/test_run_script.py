@@ -22,7 +22,8 @@ def script(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     for name in module.DEFINITIONS:
-        shutil.copy(SCRIPT.parent / name, tmp_path)
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(SCRIPT.parent / name, tmp_path / name)
     scripts = tmp_path / ".venv" / module.SCRIPTS.name
     paths = {"ROOT": tmp_path, "ENVIRONMENT": tmp_path / ".venv", "SCRIPTS": scripts}
     paths |= {"PYTHON": scripts / module.PYTHON.name, "STAMP": tmp_path / ".venv" / module.STAMP.name}
@@ -122,7 +123,7 @@ def test_a_new_extra_is_installed_beside_earlier_ones(script, installs):
     assert installs == [("uv", ["dev"]), ("uv", ["app", "dev"])]
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "uv.lock"])
+@pytest.mark.parametrize("name", ["pyproject.toml", "sandbox/pyproject.toml", "uv.lock"])
 def test_a_changed_definition_is_installed(script, installs, name):
     script.install(["dev"], uv=None)
     with (script.ROOT / name).open("a") as file:

@@ -38,7 +38,7 @@ from winpredict.ingest.out_of_core import import_out_of_core
 from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = ROOT.parent / "shared" / "data" / "crm_fixtures"
 NOW = pd.Timestamp("2026-01-01", tz="UTC")
 # letters that must be written in another way inside a URL
