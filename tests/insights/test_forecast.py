@@ -6,10 +6,11 @@ import pytest
 from scipy.special import expit
 
 from winpredict import Config, CRMData, WinPredictError, train
+from winpredict.insights._forecast_draws import drawn_bookings
 from winpredict.insights._forecast_history import NewBusiness
 from winpredict.insights._forecast_quota import quotas_of
 from winpredict.insights._forecast_shock import middle_log_odds
-from winpredict.insights.forecast import forecast, periods_at, won_amounts
+from winpredict.insights.forecast import forecast, periods_at
 from winpredict.insights.forecast_backtest import backtest_forecast
 from winpredict.models.trained import TrainedModel
 
@@ -340,16 +341,35 @@ def test_a_shock_leaves_the_odds_as_they_are_on_average(spread):
     for middle, chance in zip(middles, chances, strict=True):
         assert expit(middle + shock).mean() == pytest.approx(chance, rel=0.01)
     amounts, ratios = np.arange(1.0, 6.0), np.array([0.5, 1.0, 1.8])
-    drawn = won_amounts(np.random.default_rng(1), middles, shock, amounts, ratios)
+    drawn = drawn_bookings(
+        np.random.default_rng(1), middles[None], shock[None], amounts, ratios, np.arange(len(amounts))
+    )[:, 0]
     np.testing.assert_allclose(drawn.mean(axis=1)[1:], (chances * amounts * ratios.mean())[1:], rtol=0.03)
 
 
 def test_a_deal_has_the_same_luck_whatever_its_odds():
     shock = 0.5 * np.random.default_rng(0).standard_normal(500)
     odds, amounts, ratios = np.linspace(-2.0, 1.0, 20), np.ones(20), np.array([0.5, 1.0, 1.8])
-    lower, higher = (won_amounts(np.random.default_rng(1), odds + more, shock, amounts, ratios) for more in (0.0, 0.4))
+    both = drawn_bookings(
+        np.random.default_rng(1), np.array([odds, odds + 0.4]), np.array([shock, shock]), amounts, ratios, np.arange(20)
+    )
+    lower, higher = both[:, 0], both[:, 1]
     assert (higher >= lower).all()
     assert ((higher == lower) | (lower == 0)).all()
+
+
+def test_groups_bring_what_their_deals_bring_one_by_one():
+    rng = np.random.default_rng(5)
+    odds, amounts, ratios = rng.normal(size=(3, 40)), rng.uniform(1, 9, 40), np.array([0.5, 1.0, 1.8])
+    shock, groups = rng.normal(size=(3, 200)), rng.integers(0, 6, 40)
+    drawn = drawn_bookings(np.random.default_rng(1), odds, shock, amounts, ratios, groups)
+    expected, luck = np.zeros((6, 3, 200)), np.random.default_rng(1)
+    for deal in range(40):
+        chance, ratio = luck.random(200), luck.choice(ratios, 200)
+        for period in range(3):
+            won = chance < expit(odds[period, deal] + shock[period])
+            expected[groups[deal], period] += np.where(won, amounts[deal] * ratio, 0.0)
+    np.testing.assert_allclose(drawn, expected, rtol=1e-12)
 
 
 def test_reps_without_new_deals_keep_their_open_and_booked_ones(world, model):

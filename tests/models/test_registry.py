@@ -4,11 +4,13 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -181,3 +183,21 @@ def _answer(address: str, rows: pd.DataFrame) -> dict:
                 raise AssertionError(error.read().decode()) from error
             time.sleep(0.5)
     raise AssertionError("the server did not answer within a minute")
+
+
+def test_a_record_of_runs_that_was_stopped_while_it_was_made_is_made_again(tmp_path, monkeypatch):
+    from mlflow.store.tracking import sqlalchemy_store
+
+    class Stopped(sqlalchemy_store.SqlAlchemyStore):
+        def __init__(self, address: str, artifacts: str) -> None:
+            with closing(sqlite3.connect(address.removeprefix("sqlite:///"))) as database:
+                database.execute("CREATE TABLE review_queues (id INTEGER)")
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(sqlalchemy_store, "SqlAlchemyStore", Stopped)
+        with mlflow_at(tmp_path):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    with mlflow_at(tmp_path) as mlflow:
+        assert [each.name for each in mlflow.MlflowClient().search_experiments()] == ["Default"]

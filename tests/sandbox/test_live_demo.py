@@ -17,8 +17,8 @@ from winpredict.connectors import registry as crms
 from winpredict.locale.language import speaking
 from winpredict.simulate.world import simulate
 from winpredict.workspace import Workspace
-from winpredict_sandbox.fake_servers import connected, fake_server
 from winpredict_sandbox import live_demo
+from winpredict_sandbox.fake_servers import connected, fake_server
 from winpredict_sandbox.live_demo import play
 
 QUICK = {

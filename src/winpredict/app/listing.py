@@ -1,5 +1,6 @@
 """The list of open deals: filtered, sorted and paged in the database, for pages, exports and the API alike."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -94,6 +95,31 @@ class DealQuery(BaseModel):
     reverse: bool = False
     page: int = Field(1, ge=1, le=100_000)
 
+    @property
+    def filters(self) -> "DealQuery":
+        """The same deals, in no order and on no page: what sums depend on."""
+        return self.model_copy(update={"order": Order.STAKE, "reverse": False, "page": 1})
+
+
+@dataclass(frozen=True)
+class DealSums:
+    """What the deals of all pages come to.
+
+    Parameters
+    ----------
+    found : int
+        Their number.
+    amount, expected : float or None
+        Sum of the amounts, and of the amounts times the odds; None where no amount of theirs is known.
+    currencies : tuple of str
+        Of these amounts; empty text where none is recorded.
+    """
+
+    found: int
+    amount: float | None
+    expected: float | None
+    currencies: tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class Deals:
@@ -142,6 +168,7 @@ def find_deals(
     rows: int | None,
     with_names: bool,
     settings: Run | None = None,
+    sums: DealSums | None = None,
 ) -> Deals:
     """The deals that a person may see and asks for.
 
@@ -156,24 +183,38 @@ def find_deals(
         Whether names may be searched and sorted by: who may not read them must not be able to guess them.
     settings : Run, optional
         What counts as a move and as a risk; by default as ``Run()`` has it.
+    sums : DealSums, optional
+        Of `sum_deals` for the same person and filters, where they are known already.
     """
-    wanted = _filtered(visible_scores(person), query, with_names=with_names)
-    wanted = _watched(person, wanted, query, settings or Run())
-    of_all = wanted.order_by(None).subquery()
-    count, *sums = session.execute(
-        select(func.count(), func.sum(of_all.c.amount), func.sum(of_all.c.amount * of_all.c.win_probability))
-    ).one()
-    amount, expected = sums if count else (0.0, 0.0)
-    currency = func.coalesce(of_all.c.currency, "")
-    currencies = session.scalars(select(currency).where(of_all.c.amount.is_not(None)).distinct().order_by(currency))
+    settings = settings or Run()
+    sums = sums or sum_deals(session, person, query, with_names=with_names, settings=settings)
+    wanted = _wanted(person, query, with_names=with_names, settings=settings)
     order = query.order if with_names or query.order != Order.NAME else Order.STAKE
     column, falling = _ORDERS[order]
     ordered = column.desc() if falling != query.reverse else column.asc()
     wanted = wanted.order_by(ordered.nulls_last(), Score.deal_id)
-    if rows is not None:
-        wanted = wanted.limit(rows).offset((query.page - 1) * rows)
-    found = session.scalars(wanted).all()
-    return Deals(found, owner_names(session, found), count, amount, expected, tuple(currencies))
+    found = session.scalars(wanted).all() if rows is None else _page(session, wanted, query.page, rows)
+    return Deals(found, owner_names(session, found), sums.found, sums.amount, sums.expected, sums.currencies)
+
+
+def sum_deals(
+    session: DatabaseSession, person: Person, query: DealQuery, *, with_names: bool, settings: Run
+) -> DealSums:
+    """Number and sums of the deals that a person may see and asks for; see `find_deals`."""
+    of_all = _wanted(person, query, with_names=with_names, settings=settings).order_by(None).subquery()
+    amount, expected = func.sum(of_all.c.amount), func.sum(of_all.c.amount * of_all.c.win_probability)
+    of_currency = select(of_all.c.currency, func.count(), func.count(of_all.c.amount), amount, expected)
+    by_currency = session.execute(of_currency.group_by(of_all.c.currency)).all()
+    known = sorted((each for each in by_currency if each[2]), key=lambda each: each[0] or "")
+    found = sum(each[1] for each in by_currency)
+    if found and not known:
+        return DealSums(found, None, None, ())
+    return DealSums(
+        found,
+        math.fsum(each[3] for each in known),
+        math.fsum(each[4] for each in known),
+        tuple(dict.fromkeys(each[0] or "" for each in known)),
+    )
 
 
 def choices(session: DatabaseSession, person: Person) -> Choices:
@@ -200,6 +241,24 @@ def owner_names(session: DatabaseSession, scores: Sequence[Score]) -> dict[str, 
         return {}
     users = session.execute(select(CrmUser.user_id, CrmUser.name).where(CrmUser.user_id.in_(ids)))
     return {user_id: name or user_id for user_id, name in users}
+
+
+def _wanted(person: Person, query: DealQuery, *, with_names: bool, settings: Run) -> Select[Score]:
+    filtered = _filtered(visible_scores(person), query, with_names=with_names)
+    return _watched(person, filtered, query, settings)
+
+
+def _page(session: DatabaseSession, wanted: Select[Score], page: int, rows: int) -> list[Score]:
+    """The rows of a page: sorted by what an index holds, and only then looked up."""
+    keys = session.execute(
+        wanted.with_only_columns(Score.run_id, Score.deal_id).limit(rows).offset((page - 1) * rows)
+    ).all()
+    if not keys:
+        return []
+    ids = [deal_id for _, deal_id in keys]
+    found = session.scalars(select(Score).where(Score.run_id == keys[0][0], Score.deal_id.in_(ids)))
+    by_id = {each.deal_id: each for each in found}
+    return [by_id[deal_id] for deal_id in ids]
 
 
 def _filtered(wanted: Select[Score], query: DealQuery, *, with_names: bool) -> Select[Score]:

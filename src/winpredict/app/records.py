@@ -213,8 +213,22 @@ class Score(Base):
         return tuple(self.flags.split(",")) if self.flags else ()
 
     __table_args__ = (
-        Index("ix_score_run_owner", "run_id", "owner_id"),
-        Index("ix_score_run_odds", "run_id", "win_probability"),
+        # holds all that lists filter, sum and sort by: of long lists only the rows of a page are looked up
+        Index(
+            "ix_score_list",
+            "run_id",
+            "owner_id",
+            "stage",
+            "band",
+            "currency",
+            "amount",
+            "win_probability",
+            "week_before",
+            "flags",
+            "expected_close_date",
+            "last_touch_at",
+            "deal_id",
+        ),
         Index("ix_score_deal", "deal_id"),
     )
 

@@ -1,13 +1,13 @@
 """What a manager reads first: how many deals, what they are worth, and where they stand; summed in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
 from winpredict.app.at_risk import touches_known
-from winpredict.app.listing import DealQuery, Deals, Order, find_deals
+from winpredict.app.listing import DealQuery, Deals, DealSums, Order, find_deals
 from winpredict.app.records import Person
 from winpredict.app.teams import matches_owner_filter
 from winpredict.app.visibility import visible_scores
@@ -61,7 +61,15 @@ class Totals:
     touches_known: bool
 
 
-def totals(session: DatabaseSession, person: Person, whose: str, settings: Run, *, with_names: bool) -> Totals:
+def totals(
+    session: DatabaseSession,
+    person: Person,
+    whose: str,
+    settings: Run,
+    *,
+    with_names: bool,
+    sums_of: Callable[[DealQuery], DealSums] | None = None,
+) -> Totals:
     """Sum up the deals of a choice of owners, as far as a person may see them.
 
     Parameters
@@ -74,11 +82,14 @@ def totals(session: DatabaseSession, person: Person, whose: str, settings: Run, 
         What counts as a move and as a risk.
     with_names : bool
         Whether the person reads names.
+    sums_of : callable, optional
+        Gives the sums of some deals where they may be known already, such as `winpredict.app.kept_sums.kept_sums`.
     """
 
     def found(rows: int = SHOWN, **asked: object) -> Deals:
         query = DealQuery.model_validate({"whose": whose, **asked})
-        return find_deals(session, person, query, rows=rows, with_names=with_names, settings=settings)
+        known = None if sums_of is None else sums_of(query)
+        return find_deals(session, person, query, rows=rows, with_names=with_names, settings=settings, sums=known)
 
     mine = visible_scores(person).where(matches_owner_filter(whose)).subquery()
     sums = (func.count(), func.sum(mine.c.amount), func.sum(mine.c.amount * mine.c.win_probability))

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from winpredict.features.cross_deal_history import CrossDealHistory
+from winpredict.insights._forecast_draws import drawn_bookings
 from winpredict.insights._forecast_history import History, amount_ratios, new_business, shared_shock
 from winpredict.insights._forecast_quota import quotas_of
 from winpredict.insights._forecast_shock import middle_log_odds
@@ -23,7 +23,7 @@ from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
 Floats = NDArray[np.float64]
-DealSelection = NDArray[np.bool_] | slice
+Groups = NDArray[np.intp] | slice
 
 LEVEL = 0.8
 #: Quantiles of the simulated bookings that are called commit (reached four times in five) and best case.
@@ -178,14 +178,20 @@ def periods_at(now: pd.Timestamp) -> list[Period]:
 
 @dataclass(frozen=True)
 class _Bookings:
-    """What each of some deals or owners brings: expected, and in each simulated future."""
+    """What the groups of a rep and a team bring in a period: expected, and in each simulated future.
+
+    Parameters
+    ----------
+    expected : ndarray of shape (n_groups,)
+    drawn : ndarray of shape (n_groups, n_draws)
+    """
 
     expected: Floats
-    drawn: NDArray[np.floating]
+    drawn: Floats
 
-    def of(self, selection: DealSelection) -> tuple[float, Floats]:
-        """Both, added up over some of them."""
-        return float(self.expected[selection].sum()), self.drawn[selection].sum(axis=0).astype(np.float64)
+    def of(self, groups: Groups) -> tuple[float, Floats]:
+        """Both, added up over some groups."""
+        return float(self.expected[groups].sum()), self.drawn[groups].sum(axis=0)
 
 
 class _Simulation:
@@ -216,6 +222,10 @@ class _Simulation:
             self.notes.append(text("No won deal has an amount, so deals not yet created are left out of the forecast."))
         self.owners = _owners(history, now)
         self.deals = of_deal[["rep", "team"]].reset_index().assign(amount=self.amount, win_probability=self.odds)
+        self.groups = self.deals[["rep", "team"]].drop_duplicates(ignore_index=True)
+        group = self.deals.groupby(["rep", "team"], dropna=False, sort=False).ngroup()
+        self.group: NDArray[np.integer[Any]] = group.to_numpy(np.intp)
+        self._won: dict[pd.Timestamp, Floats] = {}
         self.expected_close = _expected_close(crm, snapshots)
         self.periods = periods_at(now)
         self.booked = history.deals[history.won_between(min(period.starts for period in self.periods), now)]
@@ -224,11 +234,11 @@ class _Simulation:
         """All periods, in all, by team and by rep."""
         rows: dict[str, list[dict[str, object]]] = {"": [], "team": [], "rep": []}
         deals = self.deals.copy()
-        for period in self.periods:
-            chance = self._chance(period)
-            open_deals, to_come = self._bookings(period, chance)
+        for period, chance, drawn, to_come in self._bookings():
+            expected = chance * self.amount * self.ratios.mean()
             deals[f"p {period.name}"] = chance
-            deals[f"expected {period.name}"] = open_deals.expected
+            deals[f"expected {period.name}"] = expected
+            open_deals = _Bookings(self._by_group(expected), drawn)
             for level, name, row in self._rows(period, open_deals, to_come):
                 rows[level].append({"name": name, **row})
         tables = {level: pd.DataFrame(found, columns=["name", *_COLUMNS]) for level, found in rows.items()}
@@ -271,41 +281,60 @@ class _Simulation:
 
     def _chance(self, period: Period) -> Floats:
         """Probability of each open deal of being won in what is left of a period."""
-        ends = [days_to(moment, self.now) for moment in (max(period.starts, self.now), period.ends)]
-        by_start, by_end = (self.model.win_by(self.features, end, self.odds) for end in ends)
+        by_start, by_end = map(self._won_by, (max(period.starts, self.now), period.ends))
         return np.asarray(np.clip(by_end - by_start, 0.0, 1.0))
 
+    def _won_by(self, moment: pd.Timestamp) -> Floats:
+        """Probability of each open deal of being won until a moment; where one period ends, another begins."""
+        if moment not in self._won:
+            self._won[moment] = self.model.win_by(self.features, days_to(moment, self.now), self.odds)
+        return self._won[moment]
+
     def _rows(
-        self, period: Period, deals: "_Bookings", to_come: "_Bookings"
+        self, period: Period, deals: _Bookings, to_come: _Bookings
     ) -> Iterator[tuple[str, str, dict[str, object]]]:
         closed = self.booked["closed_at"]
         booked = self.booked[(closed >= period.starts) & (closed < period.ends)]
+        closing = self._by_group(np.where(self._closing(period), self.amount, 0.0))
         quotas = quotas_of(self.crm, period.starts, period.ends)
         target, everyone = quotas.get("overall", {}).get("all", np.nan), slice(None)
-        total = deals.of(everyone), to_come.of(everyone)
-        yield "", "", self._row(period, booked["amount"].sum(), *total, everyone, target)
+        whole = self._row(period, booked["amount"].sum(), deals, to_come, everyone, everyone, closing, target)
+        yield "", "", whole
         for level in ("team", "rep"):
+            own = booked.groupby(level)["amount"].sum()
+            mine, theirs = (dict(frame.groupby(level).indices) for frame in (self.groups, self.owners))
             for name in self._names(level):
-                mine, theirs = (
-                    (frame[level] == name).to_numpy(dtype=bool, na_value=False) for frame in (self.deals, self.owners)
-                )
-                own = booked.loc[booked[level] == name, "amount"].sum()
                 target = quotas.get(level, {}).get(name, np.nan)
-                yield level, name, self._row(period, own, deals.of(mine), to_come.of(theirs), mine, target)
+                groups, owners = (np.asarray(each.get(name, ()), np.intp) for each in (mine, theirs))
+                yield (
+                    level,
+                    name,
+                    self._row(period, own.get(name, 0.0), deals, to_come, groups, owners, closing, target),
+                )
 
-    def _bookings(self, period: Period, chance: Floats) -> tuple["_Bookings", "_Bookings"]:
-        """What the open deals bring in what is left of a period, and what each owner's deals to come."""
-        from_days, to_days = days_to(max(period.starts, self.now), self.now), days_to(period.ends, self.now)
-        spread, wins = shared_shock(self.history, from_days, to_days), self.new.wins(from_days, to_days)
-        rng = np.random.default_rng(
-            self.seed
-        )  # anew for each period: the same shocks, and the same luck for each open deal
-        shock = spread * rng.standard_normal(self.draws)
-        won = won_amounts(rng, middle_log_odds(chance, spread), shock, self.amount, self.ratios)
-        deals = _Bookings(chance * self.amount * self.ratios.mean(), won)
+    def _bookings(self) -> Iterator[tuple[Period, Floats, Floats, _Bookings]]:
+        """Of each period: the deals' chances, what groups of them bring in each future, and what is to come."""
+        spans = [(days_to(max(each.starts, self.now), self.now), days_to(each.ends, self.now)) for each in self.periods]
+        chances = [self._chance(period) for period in self.periods]
+        spreads = [shared_shock(self.history, *span) for span in spans]
+        rng = np.random.default_rng(self.seed)  # all periods meet the same shocks, and deals have the same luck in each
+        normal = rng.standard_normal(self.draws)
+        middles = [middle_log_odds(chance, spread) for chance, spread in zip(chances, spreads, strict=True)]
+        shocks = np.outer(spreads, normal)
+        drawn = drawn_bookings(rng, np.array(middles), shocks, self.amount, self.ratios, self.group)
         mean_amount = self.new.amount.mean() if len(self.new.amount) else 0.0
-        expected = self.owners["share"].to_numpy(np.float64) * max(wins, 0.0) * mean_amount
-        return deals, _Bookings(expected, self._coming(rng, wins, shock, spread))
+        state = rng.bit_generator.state
+        for number, (period, span) in enumerate(zip(self.periods, spans, strict=True)):
+            rng.bit_generator.state = state
+            wins = self.new.wins(*span)
+            expected = self.owners["share"].to_numpy(np.float64) * max(wins, 0.0) * mean_amount
+            to_come = _Bookings(expected, self._coming(rng, wins, shocks[number], spreads[number]))
+            yield period, chances[number], drawn[:, number], to_come
+
+    def _by_group(self, values: Floats) -> Floats:
+        """Values of the open deals, added up by their groups."""
+        sums: Floats = np.bincount(self.group, weights=values, minlength=max(len(self.groups), 1)).astype(np.float64)
+        return sums
 
     def _coming(self, rng: np.random.Generator, wins: float, shock: Floats, spread: float) -> Floats:
         """What deals not yet created bring to each of the owners in each simulated future, shape (owners, draws)."""
@@ -334,21 +363,24 @@ class _Simulation:
         self,
         period: Period,
         booked: float,
-        won: tuple[float, Floats],
-        to_come: tuple[float, Floats],
-        mine: DealSelection,
+        deals: _Bookings,
+        to_come: _Bookings,
+        groups: Groups,
+        owners: Groups,
+        closing: Floats,
         quota: float,
     ) -> dict[str, object]:
-        expected = float(booked) + won[0] + to_come[0]
-        total = booked + won[1] + to_come[1]
+        (won, drawn), (new, drawn_new) = deals.of(groups), to_come.of(owners)
+        expected = float(booked) + won + new
+        total = booked + drawn + drawn_new
         low, commit, best, high = np.quantile(total, ((1 - LEVEL) / 2, COMMIT, BEST_CASE, (1 + LEVEL) / 2))
         # a mean that a rare large deal pulls beyond most futures must not lie outside its own interval
         low, high = min(low, expected), max(high, expected)
         return {
             "period": period.name, "starts": period.starts, "ends": period.ends, "booked": float(booked),
-            "open_pipeline": won[0], "not_yet_created": to_come[0], "expected": expected,
+            "open_pipeline": won, "not_yet_created": new, "expected": expected,
             "low": float(low), "high": float(high), "commit": float(commit), "best_case": float(best),
-            "pipeline": float(self.amount[mine][self._closing(period)[mine]].sum()), "quota": quota,
+            "pipeline": float(closing[groups].sum()), "quota": quota,
             "attainment": expected / quota if quota > 0 else np.nan,
             "p_quota": float((total >= quota).mean()) if quota > 0 else np.nan,
         }  # fmt: skip
@@ -357,35 +389,6 @@ class _Simulation:
         if self.expected_close is None:
             return np.ones(len(self.odds), dtype=bool)
         return ((self.expected_close >= period.starts) & (self.expected_close < period.ends)).to_numpy(dtype=bool)
-
-
-def won_amounts(
-    rng: np.random.Generator, log_odds: Floats, shock: Floats, amount: Floats, ratios: Floats
-) -> NDArray[np.float32]:
-    """What each open deal brings in each simulated future.
-
-    As many numbers are drawn whatever the odds, so that a deal has the same luck in every period.
-
-    Parameters
-    ----------
-    rng : Generator
-    log_odds : ndarray of shape (n_deals,)
-        In the middle of the shock.
-    shock : ndarray of shape (draws,)
-        Of each future, in log-odds.
-    amount : ndarray of shape (n_deals,)
-    ratios : ndarray
-        By what amounts of past deals moved until the win.
-
-    Returns
-    -------
-    ndarray of shape (n_deals, draws)
-    """
-    out = np.zeros((len(log_odds), len(shock)), dtype=np.float32)
-    for row, (middle, mine) in enumerate(zip(log_odds, amount, strict=True)):
-        won = rng.random(len(shock)) < expit(middle + shock)
-        out[row, won] = mine * rng.choice(ratios, len(shock))[won]
-    return out
 
 
 def _owners(history: History, now: pd.Timestamp) -> pd.DataFrame:

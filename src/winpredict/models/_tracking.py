@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from winpredict._internal.atomic import replacing
 from winpredict._internal.private import keep_private
 from winpredict.config import Config
 from winpredict.errors import WorkspaceError
@@ -59,6 +60,8 @@ def _pointed_at(folder: Path) -> Iterator[Any]:
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
     try:
+        if not (Path(folder) / DATABASE).exists():
+            _create(Path(folder).resolve())
         yield mlflow
     except (OSError, MlflowException, SQLAlchemyError) as error:
         if _is_damaged(Path(folder) / DATABASE):
@@ -84,6 +87,18 @@ def _pointed_at(folder: Path) -> Iterator[Any]:
         mlflow.set_registry_uri(registry)
         if (database := Path(folder) / DATABASE).exists():
             keep_private(database)  # MLflow goes by the umask; what stands beside the file has its mode
+
+
+def _create(folder: Path) -> None:
+    """Make the record of runs and models whole before it is there.
+
+    MLflow makes its tables by some sixty migrations, which nothing can go on with once they were killed between two.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with replacing(folder / DATABASE) as temporary:
+        store = SqlAlchemyStore(f"sqlite:///{temporary}", (folder / ARTIFACTS).as_uri())
+        store._dispose_engine()
 
 
 def _is_damaged(database: Path) -> bool:

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from winpredict.app.audit_log import EXPORTED, write_down
 from winpredict.app.desk import Desk
 from winpredict.app.identity import EVERYBODY, WITH_DEALS, Allows, Caller, DeskOfRequest
+from winpredict.app.kept_sums import kept_sums
 from winpredict.app.listing import Choices, DealQuery, Deals, Order, choices, falls_first, find_deals, page_count
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.tables import csv_answer
@@ -71,7 +72,10 @@ def deals(
     audience = audience_of(caller.person.role, desk.config.app)
     with desk.database.reading() as session:
         run = shown_run(session)
-        deals = find_deals(session, caller.person, query, rows=rows, with_names=names, settings=desk.config.run)
+        sums = kept_sums(desk, session, caller.person, run, query, with_names=names)
+        deals = find_deals(
+            session, caller.person, query, rows=rows, with_names=names, settings=desk.config.run, sums=sums
+        )
         offered = _choices(desk, session, caller, run)
     kept = query.model_dump(mode="json", exclude_defaults=True, include=set(_NOT_IN_FORM))
     return render(

@@ -12,7 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from winpredict.app.audit_log import EXPORTED, write_down
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
-from winpredict.app.listing import DealQuery, find_deals
+from winpredict.app.kept_sums import kept_sums
+from winpredict.app.listing import DealQuery, DealSums, find_deals
 from winpredict.app.pages.charts import Size, svg, svg_answer
 from winpredict.app.pages.deals import may_read_names
 from winpredict.app.pages.listed_deals import ListedDeals, list_page, listed
@@ -78,7 +79,11 @@ def pipeline(
     with desk.database.reading() as session:
         run = shown_run(session)
         choices = owner_filter_choices(session, caller.person)
-        sums = totals(session, caller.person, query.whose, desk.config.run, with_names=names)
+
+        def of_deals(asked: DealQuery) -> DealSums:
+            return kept_sums(desk, session, caller.person, run, asked, with_names=names)
+
+        sums = totals(session, caller.person, query.whose, desk.config.run, with_names=names, sums_of=of_deals)
     part = _outlook(desk, caller, query.whose, Waiting(desk))
     return render(
         request,
