@@ -194,10 +194,10 @@ def test_a_record_of_runs_that_was_stopped_while_it_was_made_is_made_again(tmp_p
                 database.execute("CREATE TABLE review_queues (id INTEGER)")
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(sqlalchemy_store, "SqlAlchemyStore", Stopped)
-        with mlflow_at(tmp_path):
-            pass
+        with pytest.raises(KeyboardInterrupt):
+            mlflow_at(tmp_path).__enter__()
     assert list(tmp_path.iterdir()) == []
     with mlflow_at(tmp_path) as mlflow:
         assert [each.name for each in mlflow.MlflowClient().search_experiments()] == ["Default"]
