@@ -4,9 +4,11 @@ The public names are imported when first used, so that ``import winpredict`` and
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from winpredict.config import Config as Config
     from winpredict.config import load_config as load_config
     from winpredict.errors import WinPredictError as WinPredictError
@@ -48,6 +50,8 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("winpredict")
     if name not in _HOMES:
         raise AttributeError(f"module 'winpredict' has no attribute {name!r}")
     return getattr(import_module(f"winpredict.{_HOMES[name]}"), name)

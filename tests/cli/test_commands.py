@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from winpredict import WinPredictError
 from winpredict.cli import app, demo, modelling
-from winpredict.cli.report import _settings_of
 from winpredict.config import Attributes, Censoring, load_config
 from winpredict.locale.formats import elapsed_days
 from winpredict.models import learning_curve
@@ -20,6 +19,7 @@ from winpredict.models._tracking import settings_of
 from winpredict.models.registry import find_model, load_model, read_drivers
 from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.tables.crm import utc
+from winpredict.workflows.reporting import recorded_settings
 from winpredict.workspace import Workspace
 
 QUICK = "model: {bags: 1, trees: 40, learning_rate: 0.1, threads: 1}\nsnapshots: {every_days: 30}\n"
@@ -332,9 +332,9 @@ def test_every_setting_of_a_model_is_read_back(place):
         }
     )
     version = dataclasses.replace(find_model(place / "w"), params=settings_of(config))
-    assert _settings_of(version) == config
+    assert recorded_settings(version) == config
     with pytest.raises(WinPredictError, match="name a config file with --config"):
-        _settings_of(dataclasses.replace(version, params={"model.leafs": "3"}))
+        recorded_settings(dataclasses.replace(version, params={"model.leafs": "3"}))
 
 
 def test_undated_deals_have_no_past_forecasts_but_a_report(tmp_path):

@@ -182,7 +182,7 @@ DESCRIPTION = Description(
 
 
 def test_connect_tells_what_there_is_and_writes_a_profile(crm, tmp_path, monkeypatch):
-    monkeypatch.setattr(crm, "describe", lambda: DESCRIPTION)
+    monkeypatch.setattr(crm, "describe", lambda mapped=None: DESCRIPTION)
     path = tmp_path / "mine.yaml"
     words = run("connect", "hubspot", "--out", path)
     for told in (
@@ -229,7 +229,7 @@ def test_every_sentence_of_a_sync_is_translated(crm, tmp_path, wide):
 
 
 def test_every_sentence_about_an_account_is_translated(crm, tmp_path, wide, monkeypatch):
-    monkeypatch.setattr(crm, "describe", lambda: DESCRIPTION)
+    monkeypatch.setattr(crm, "describe", lambda mapped=None: DESCRIPTION)
     stages = [name for each in DESCRIPTION.stages for name in (each.name, each.label, each.pipeline)]
     fields = [name for each in DESCRIPTION.custom_fields for name in (each.name, each.kind, *each.label.splitlines())]
     assert untranslated_words(run("connect", "hubspot", "--locale", "en_XA"), [*stages, *fields]) == []
@@ -240,3 +240,40 @@ def test_every_sentence_about_an_account_is_translated(crm, tmp_path, wide, monk
         "Lecture impossible\u00a0: calls (grant crm.objects.calls.read)",
     ]
     assert lines[-2] == "Ensuite\u00a0: winpredict sync hubspot"
+
+
+def test_an_object_that_is_refused_ends_with_1_and_check_tells_what_is_blind(crm, tmp_path):
+    place = tmp_path / "place"
+    for _ in range(30):
+        crm.change()
+    crm.refused = {"Task": "too many ids: grant View All Data"}
+    words = run("sync", "salesforce", "--workspace", place, code=1)
+    assert "Left out: Task (too many ids: grant View All Data)" in words
+    assert Workspace(place).manifest["rows"]["deals"] >= 8
+    assert "Not read from the CRM: Task (too many ids: grant View All Data)" in run("check", "--workspace", place)
+    crm.refused = {}
+    run("sync", "salesforce", "--workspace", place)
+    assert "Not read from the CRM" not in run("check", "--workspace", place)
+
+
+def test_what_is_hidden_is_told_by_sync_connect_and_check(crm, tmp_path, monkeypatch):
+    place = tmp_path / "place"
+    asked = []
+
+    def describe(mapped=None) -> Description:
+        asked.append(mapped)
+        hidden = {"Opportunity": ("Amount", "Type")}
+        calculated = {"Opportunity": ("Score__c",)}
+        return Description("Acme (1)", crm.objects, hidden=hidden, calculated=calculated, remarks=("Ask for more.",))
+
+    monkeypatch.setattr(crm, "describe", describe)
+    words = run("connect", "salesforce")
+    assert "Not shown: Amount and Type of Opportunity, which the profile maps." in words
+    assert "Calculated by the CRM, known from the first sync on: Score__c of Opportunity" in words
+    assert "Ask for more." in words
+    assert asked[0]["Opportunity"]["amount"] == ("Amount",)
+    assert "Not shown: Amount and Type of Opportunity" in run("sync", "salesforce", "--workspace", place)
+    assert json.loads(run("check", "--workspace", place, "--json"))["blind"] == {
+        "objects": {},
+        "fields": {"Opportunity": ["Amount", "Type"]},
+    }

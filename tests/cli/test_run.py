@@ -16,6 +16,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from winpredict.cli import app
+from winpredict.locale.text import text
 from winpredict.simulate.world import simulate, write_salesforce_export
 from winpredict.workspace import Workspace
 from winpredict_sandbox.changes import Closing, apply_random_changes
@@ -240,7 +241,7 @@ def test_a_killed_run_has_logged_what_it_had_done(office, monkeypatch):
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("winpredict.cli.run.score_workspace", killed)
+    monkeypatch.setattr("winpredict.workflows.daily.score_workspace", killed)
     office.run(code=130)
     log = max((office.place / "w" / "runs").glob("*.jsonl"))
     lines = [json.loads(line) for line in log.read_text().splitlines()]
@@ -286,3 +287,17 @@ def test_a_challenger_is_trained_when_it_is_due(office):
     assert "the latest model is of" in done["retrain"]["why"]
     assert done["score"]["model"] == str(done["retrain"]["challenger" if done["retrain"]["promoted"] else "champion"])
     assert {each["step"]: each["counts"] for each in second["steps"]}["retrain"] == {"due": False}
+
+
+def test_the_digest_tells_what_to_keep_an_eye_on(office, listener, monkeypatch):
+    from winpredict.models.monitoring import Check, Health
+    from winpredict.workflows import monitoring
+
+    def watched(workspace, settings, *, progress=None) -> Health:
+        return found
+
+    checks = [Check("freshness", "watch", text("The data are two days old."))]
+    found = Health(pd.Timestamp("2025-01-01", tz="UTC"), 1, tuple(checks))
+    monkeypatch.setattr(monitoring, "monitor_workspace", watched)
+    office.told(digest=["digest_url"])
+    assert "Keep an eye on Freshness of the data: The data are two days old." in json.dumps(listener[-1])

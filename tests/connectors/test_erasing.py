@@ -11,7 +11,6 @@ pytest.importorskip("httpx")
 
 from kept_values import found_in
 
-from winpredict.cli.live import sync_workspace
 from winpredict.connectors.registry import CRMS
 from winpredict.connectors.store import RawStore
 from winpredict.connectors.supplementary_imports import SupplementaryImports
@@ -19,6 +18,7 @@ from winpredict.ingest.profiles import load_profile
 from winpredict.privacy.erased import Erased
 from winpredict.simulate.world import simulate
 from winpredict.workflows.erasing import erase
+from winpredict.workflows.syncing import sync_workspace
 from winpredict.workspace import Workspace
 from winpredict_sandbox.fake_servers import connected, fake_server
 

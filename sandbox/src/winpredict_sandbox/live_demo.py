@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from winpredict._internal.progress import progress, progress_bar
-from winpredict.cli.live import WorkspaceSync, sync_workspace
 from winpredict.cli.live_demo import note_played
 from winpredict.cli.modelling import training_facts
 from winpredict.cli.output import cell
 from winpredict.locale.text import Text, said, texts
 from winpredict.workflows.scoring import score_workspace
+from winpredict.workflows.syncing import WorkspaceSync, sync_workspace
 from winpredict.workflows.training import train_workspace
 
 if TYPE_CHECKING:

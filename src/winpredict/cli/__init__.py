@@ -6,7 +6,8 @@ is busy (`winpredict run`); 70 an error of winpredict's own, whose details are i
 
 import os
 import sys
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -65,8 +66,24 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Honest odds of winning every open sales deal, and the reasons why. To try it out: winpredict demo",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"winpredict {version('winpredict')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    wanted: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Honest odds of winning every open sales deal, and the reasons why. To try it out: winpredict demo."""
+
+
 app.command("demo")(in_language(demo.demo))
 app.command("import")(in_language(data.import_))
 app.command("connect")(in_language(live.connect))

@@ -1,24 +1,25 @@
 """``winpredict import`` and ``winpredict check``."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from winpredict._internal.progress import progress, progress_bar
+from winpredict._internal.progress import progress
 from winpredict.cli.options import ConfigOption, JsonOption, WorkspaceOption, workspace_at
 from winpredict.cli.output import respond
 from winpredict.errors import ProfileError
 from winpredict.locale.text import Text, said, text, texts
+from winpredict.workflows.importing import import_files_into, propose_profile
+from winpredict.workflows.syncing import last_blind
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from winpredict.config import InputLimits
-    from winpredict.ingest import Imported, Profile
-    from winpredict.ingest.files import RawFile
+    from winpredict.ingest import Imported
     from winpredict.ingest.guess import Guess
     from winpredict.ingest.out_of_core import ImportedParts
     from winpredict.workspace import Workspace
@@ -95,7 +96,7 @@ def import_(
     workspace = workspace_at(workspace_folder)
     chosen = profile or str(_accepted_proposal(workspace, paths, limits, yes=yes))
     with workspace.writing():
-        imported = import_into(workspace, paths, chosen, schema=schema, buckets=buckets, limits=limits)
+        imported = import_files_into(workspace, paths, chosen, schema=schema, buckets=buckets, limits=limits)
     manifest = workspace.manifest
     respond(
         {key: manifest[key] for key in ("profile", "fingerprint", "known_until", "rows")}
@@ -122,7 +123,8 @@ def check(workspace_folder: WorkspaceOption = None, config: ConfigOption = None,
 
     settings = load_config(config)
     attributes = settings.attributes
-    crm = workspace_at(workspace_folder).crm()
+    workspace = workspace_at(workspace_folder)
+    crm, blind = workspace.crm(), last_blind(workspace)
     with progress(said("checking")):
         quality = check_quality(crm)
         audit = audit_attributes(crm, keep=attributes.keep, drop=attributes.drop)
@@ -137,149 +139,37 @@ def check(workspace_folder: WorkspaceOption = None, config: ConfigOption = None,
             "leakage": audit.columns.assign(reason=audit.columns["reason"].map(str)),
             "observed": seen.columns,
             "words": {name: str(reason) for name, reason in words.items()},
+            "blind": blind,
         },
         lambda console: console.print(
-            quality.summary(), "\n  ".join(map(str, [audit.summary(), *leaks])), observed, sep="\n\n", soft_wrap=True
+            *_blind_lines(blind),
+            quality.summary(),
+            "\n  ".join(map(str, [audit.summary(), *leaks])),
+            observed,
+            sep="\n\n",
+            soft_wrap=True,
         ),
         as_json=as_json,
     )
 
 
-def import_into(
-    workspace: "Workspace",
-    paths: Sequence[Path | str],
-    profile: str,
-    *,
-    schema: str | None = None,
-    buckets: int | None = None,
-    afresh: bool = False,
-    limits: "InputLimits | None" = None,
-) -> "Imported | ImportedParts":
-    """Import files and warehouses into a workspace whose lock is held; `afresh` forgets what it held before."""
-    from winpredict.connectors.erasing import without_erased
-    from winpredict.connectors.supplementary_imports import SupplementaryImports
-    from winpredict.ingest import load_profile
-    from winpredict.ingest.files import is_warehouse
-    from winpredict.ingest.importing import import_raw
-    from winpredict.ingest.out_of_core import buckets_for
-
-    mapping = load_profile(profile)
-    partitioned = workspace.buckets() if workspace.exists and not afresh else None
-    buckets = len(partitioned) if partitioned is not None else buckets or buckets_for(paths, mapping)
-    if buckets:
-        raw_files = without_erased(_raw_files(paths, mapping, schema, limits, in_parts=True), workspace.erased())
-        return _import_out_of_core(
-            workspace, paths, profile, mapping, raw_files, f"{schema}", buckets, limits, afresh=afresh
-        )
-    earlier = workspace.crm() if workspace.exists and not afresh else None
-    with progress(said("importing")):
-        raw_files = without_erased(_raw_files(paths, mapping, schema, limits), workspace.erased())
-        imported = import_raw(raw_files, mapping, earlier=earlier, earlier_files=_files_of(workspace, earlier))
-    adds = "deals" not in mapping.tables and not any(is_warehouse(str(path)) for path in paths)
-    if adds:
-        SupplementaryImports(workspace.added_folder, workspace.erased()).keep(paths, mapping)
-    workspace.save_import(
-        imported.crm,
-        profile=profile,
-        sources=imported.sources,
-        repairs=imported.repairs,
-        quarantine=imported.quarantine,
-        more={"added": True} if adds else None,
-    )
-    return imported
-
-
-def _import_out_of_core(
-    workspace: "Workspace",
-    paths: Sequence[Path | str],
-    profile: str,
-    mapping: "Profile",
-    raw_files: "Iterator[RawFile]",
-    schema: str,
-    buckets: int,
-    limits: "InputLimits | None",
-    *,
-    afresh: bool,
-) -> "ImportedParts":
-    """Import bucket by bucket; what a stopped import finished is kept in the workspace and used."""
-    from winpredict.ingest.files import holds_one_table
-    from winpredict.ingest.out_of_core import import_out_of_core, source_plan
-
-    earlier = None
-    if workspace.exists and not afresh:
-        earlier = workspace.buckets() or workspace.part(buckets)
-    with progress_bar(said("importing")) as bar:
-        imported = import_out_of_core(
-            raw_files,
-            mapping,
-            workspace.importing_folder,
-            buckets,
-            plan=f"{source_plan(paths)} {schema} {workspace.state}",
-            alone=holds_one_table(paths, encoding=mapping.encoding, limits=limits),
-            earlier=earlier,
-            earlier_files=_files_of(workspace, earlier),
-            progress=bar,
-        )
-    workspace.save_import(
-        imported.buckets,
-        profile=profile,
-        sources=imported.sources,
-        repairs=imported.repairs,
-        quarantine=imported.quarantine,
-    )
-    return imported
-
-
-def _files_of(workspace: "Workspace", earlier: object) -> list[str]:
-    """The hashes of all files that the tables of a workspace were made of."""
-    imports = workspace.manifest["imports"] if earlier is not None else []
-    return [str(source["sha256"]) for each in imports for source in each["sources"] if source["tables"]]
-
-
-def _raw_files(
-    paths: Sequence[Path | str],
-    profile: "Profile",
-    schema: str | None,
-    limits: "InputLimits | None",
-    *,
-    in_parts: bool = False,
-) -> "Iterator[RawFile]":
-    from winpredict.connectors.warehouse.reader import read_warehouse
-    from winpredict.ingest.files import is_warehouse, read_files
-
-    for path in paths:
-        if is_warehouse(str(path)):
-            yield from read_warehouse(str(path), profile, schema=schema, in_parts=in_parts)
-        else:
-            yield from read_files([path], in_parts=in_parts, limits=limits, encoding=profile.encoding)
+def _blind_lines(blind: "Mapping[str, Any]") -> list[str]:
+    """What the last sync could not see, in words."""
+    lines = [
+        said("Not read from the CRM: {name} ({need})", name=name, need=need)
+        for name, need in blind.get("objects", {}).items()
+    ]
+    lines += [
+        said("Not shown by the CRM: {fields:listed} of {name}", name=name, fields=fields)
+        for name, fields in blind.get("fields", {}).items()
+    ]
+    return ["\n".join(lines)] if lines else []
 
 
 def _proposal(paths: Sequence[str], limits: "InputLimits") -> "tuple[Guess, Imported | None, str]":
-    """A profile for unknown files, what an import by it would understand, and why it would be refused, if it would."""
-    from dataclasses import replace
-
-    from winpredict.errors import WinPredictError
-    from winpredict.ingest.files import is_warehouse, read_files
-    from winpredict.ingest.guess import propose
-    from winpredict.ingest.importing import import_raw
-
-    if any(is_warehouse(path) for path in paths):
-        raise ProfileError(
-            text(
-                "name a mapping profile with --profile; one is proposed for files only. Save the table of "
-                "deals as CSV or Parquet, and import that without --profile"
-            )
-        )
     with progress(said("reading")) as report_progress:
-        guess = propose(paths, limits=limits)
-        report_progress(said("what would be understood"))
-        try:
-            imported = import_raw(read_files(paths, limits=limits, encoding=guess.profile.encoding), guess.profile)
-        except WinPredictError as error:
-            return guess, None, str(error)
-    known = {point["text"] for point in guess.points}
-    points = [*guess.points, *(point for point in imported.understood.points if point["text"] not in known)]
-    return guess, replace(imported, understood=replace(imported.understood, points=points)), ""
+        proposal = propose_profile(paths, limits, progress=report_progress)
+    return proposal.guess, proposal.imported, proposal.refusal
 
 
 def _print_proposal(paths: Sequence[str], limits: "InputLimits", *, as_json: bool) -> None:

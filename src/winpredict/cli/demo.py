@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from winpredict._internal.progress import progress, progress_bar
-from winpredict.cli.data import import_into
 from winpredict.cli.desk_demo import demo_email, on_loopback, populate, training_day
 from winpredict.cli.live_demo import played_accounts, require_installed
 from winpredict.cli.modelling import backtest_facts, show_backtest, training_facts
@@ -20,6 +19,7 @@ from winpredict.cli.serve import run_desk
 from winpredict.cli.shell import format_command, quote
 from winpredict.errors import ConfigError, WorkspaceError
 from winpredict.locale.text import said, text
+from winpredict.workflows.importing import import_files_into
 from winpredict.workflows.scoring import score_workspace
 from winpredict.workflows.training import backtest_workspace, train_workspace
 
@@ -222,7 +222,7 @@ def _import_simulated(workspace: "Workspace", deals: int, seed: int) -> None:
         with progress(said("simulating a CRM")):
             world = simulate(deals, seed)
             write_salesforce_export(world, export)
-        import_into(workspace, [export], "salesforce", afresh=True)
+        import_files_into(workspace, [export], "salesforce", afresh=True)
 
 
 def _next_steps(workspace: "Workspace", version: "ModelVersion", deal_id: str) -> str:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from winpredict._internal.progress import progress
-from winpredict.cli.models import DRIVER_COLUMNS, model_name, named_drivers
+from winpredict.cli.models import DRIVER_COLUMNS, named_drivers
 from winpredict.cli.options import AsOfOption, ConfigOption, JsonOption, WorkspaceOption, moment, workspace_at
 from winpredict.cli.output import Column, respond, table
 from winpredict.locale import formats
 from winpredict.locale.text import Text, said, text, texts
+from winpredict.workflows.reporting import model_name
 from winpredict.workflows.training import backtest_workspace, train_workspace
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """``winpredict models list``, ``show``, ``promote``, ``rollback`` and ``history``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +10,7 @@ from winpredict.cli.output import Column, cell, respond, table
 from winpredict.cli.serve import champion_recorded
 from winpredict.cli.speaking import in_language
 from winpredict.locale.text import Text, said, text
+from winpredict.workflows.reporting import named_aliases
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,6 @@ DRIVER_COLUMNS = {
     "feature": Column(text("Feature")),
     "points": Column(text("Points"), "exact_size_points"),
 }
-_ALIASES: Mapping[str, Text] = {"champion": text("champion"), "challenger": text("challenger")}
 _OVERVIEW = {
     "version": Column(text("Version")),
     "alias": Column(text("Alias")),
@@ -192,21 +192,10 @@ def history_(workspace_folder: WorkspaceOption = None, as_json: JsonOption = Fal
     respond(facts, show, as_json=as_json)
 
 
-def model_name(version: int, aliases: Sequence[str]) -> Text:
-    """A model by its version and its aliases."""
-    if not aliases:
-        return text("version {version}", version=version)
-    return text("version {version} ({aliases:listed})", version=version, aliases=_named(aliases))
-
-
 def named_drivers(drivers: "pd.DataFrame", labels: Mapping[str, Text]) -> "pd.DataFrame":
     """Drivers with the features' names in the language of the moment, where they are on record."""
     names = [str(labels.get(name, words)) for name, words in zip(drivers["feature"], drivers["sentence"], strict=True)]
     return drivers.assign(name=drivers["feature"], feature=names)
-
-
-def _named(aliases: Sequence[str]) -> list[Text | str]:
-    return [_ALIASES.get(alias, alias) for alias in aliases]
 
 
 def _overview(models: "list[ModelVersion]") -> "pd.DataFrame":
@@ -215,7 +204,7 @@ def _overview(models: "list[ModelVersion]") -> "pd.DataFrame":
     return pd.DataFrame(
         {
             "version": [each.version for each in models],
-            "alias": [", ".join(map(str, _named(each.aliases))) for each in models],
+            "alias": [", ".join(map(str, named_aliases(each.aliases))) for each in models],
             "registered": [each.created_at for each in models],
             "trained_as_of": [each.trained_as_of or None for each in models],
             "closed_deals": [each.metrics.get("deals") for each in models],

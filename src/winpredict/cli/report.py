@@ -1,14 +1,11 @@
 """``winpredict report``: reports for managers."""
 
-import json
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from winpredict._internal.progress import progress
-from winpredict.cli.models import model_name
 from winpredict.cli.options import (
     AsOfOption,
     ConfigOption,
@@ -21,27 +18,10 @@ from winpredict.cli.options import (
 )
 from winpredict.cli.output import respond
 from winpredict.locale.text import said, texts
+from winpredict.workflows.reporting import Kind, build_report, model_name, recorded_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pandas as pd
-
-    from winpredict.config import Config
-    from winpredict.models.registry import ModelVersion
-    from winpredict.models.trained import TrainedModel
-    from winpredict.report.page import Report
-    from winpredict.tables.crm import CRMData
-    from winpredict.workspace import Workspace
-
-
-class Kind(StrEnum):
-    """What a report is about."""
-
-    DRIVERS = "drivers"
-    PIPELINE = "pipeline"
-    FORECAST = "forecast"
-    MODEL_CARD = "model-card"
+    pass
 
 
 def report(
@@ -82,19 +62,21 @@ def report(
     version = find_model(workspace.folder, model)
     trained = load_model(workspace.folder, str(version.version))
     day = moment(as_of)
+    if kind is not Kind.MODEL_CARD:
+        warn_if_late(day, workspace.crm().known_until)
     settings = None
     if kind is Kind.FORECAST and judged:
-        settings = _settings_of(version) if config is None else load_config(config)
+        settings = recorded_settings(version) if config is None else load_config(config)
     with progress(said("report")) as report_progress:
         report = build_report(
             kind,
             workspace,
             trained,
-            version,
-            report_progress,
+            title=str(model_name(version.version, version.aliases)),
             segment=segment,
             day=day,
             settings=settings,
+            progress=report_progress,
         )
         report_progress(said("drawing"))
         written = write_report(report, out)
@@ -125,97 +107,3 @@ def _written(file: Path, tables: int) -> str:
             n=tables,
         )
     )
-
-
-def build_report(
-    kind: Kind,
-    workspace: "Workspace",
-    model: "TrainedModel",
-    version: "ModelVersion",
-    report_progress: "Callable[[str], None]",
-    *,
-    segment: str | None = None,
-    day: "pd.Timestamp | None" = None,
-    settings: "Config | None" = None,
-) -> "Report":
-    """A report on a workspace; with settings for models of past days, past forecasts are judged too."""
-    if kind is Kind.MODEL_CARD:
-        return _model_card(workspace, model, str(model_name(version.version, version.aliases)))
-    crm = workspace.crm()
-    warn_if_late(day, crm.known_until)
-    if kind is Kind.DRIVERS:
-        from winpredict.report.drivers import drivers_report
-
-        model.refuse_hindsight(day)
-        known = crm if day is None else crm.as_known_at(day)
-        return drivers_report(model, known, segment=segment, progress=report_progress)
-    if kind is Kind.PIPELINE:
-        from winpredict.report.pipeline import pipeline_report
-
-        return pipeline_report(model, crm, segment=segment, as_of=day)
-    return _forecast(model, crm, day, settings, report_progress)
-
-
-def _model_card(workspace: "Workspace", model: "TrainedModel", title: str) -> "Report":
-    from winpredict.models.backtest_record import read_backtest
-    from winpredict.report.model_card import model_card
-
-    verdict, tables = read_backtest(workspace.folder) or (None, {})
-    return model_card(model, name=title, backtest=tables, verdict=verdict)
-
-
-def _forecast(
-    model: "TrainedModel",
-    crm: "CRMData",
-    day: "pd.Timestamp | None",
-    settings: "Config | None",
-    report_progress: "Callable[[str], None]",
-) -> "Report":
-    """The forecast; with settings for models of past days, past forecasts are judged too."""
-    from winpredict.insights.forecast_backtest import backtest_forecast
-    from winpredict.report.forecast import forecast_report
-
-    model.refuse_hindsight(day)
-    past = None
-    if settings is not None:
-        past = backtest_forecast(crm if day is None else crm.as_known_at(day), settings, progress=report_progress)
-    return forecast_report(model, crm, as_of=day, judged=past)
-
-
-def _settings_of(model: "ModelVersion") -> "Config":
-    """The settings that a model was trained with, as they were recorded: name with dots to JSON, or plain text.
-
-    Raises
-    ------
-    ConfigError
-        When another version of winpredict recorded them, with other settings.
-    """
-    from pydantic import ValidationError
-
-    from winpredict.config import Config
-    from winpredict.errors import ConfigError
-
-    values: dict[str, Any] = {}
-    for name, text in model.params.items():
-        # no deeper: a third part is the name of a feature, which may have dots itself
-        *sections, setting = name.split(".", 2)
-        place = values
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[setting] = _from_json(text)
-    try:
-        return Config.model_validate(values)
-    except ValidationError:
-        raise ConfigError(
-            said(
-                "the settings of model {version} cannot be read back; name a config file with --config",
-                version=model.version,
-            )
-        ) from None
-
-
-def _from_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -39,8 +39,12 @@ class Synced:
         would mend it.
     hidden : dict of str to tuple of str
         Mapped fields that the credentials are not shown, or that had values and came without any, by raw object.
+    refused : dict of str to str
+        Those of them that were to be read and that the CRM refused.
     remarks : list of str
         What else is worth knowing, in the language of the moment.
+    emptied : bool
+        Whether any field that had values came without any.
     forgotten : int
         Raw records that were let go of, since the CRM had deleted or changed them long enough ago.
     """
@@ -49,8 +53,15 @@ class Synced:
     read: dict[str, Counts] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     hidden: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    emptied: bool = False
     forgotten: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all came that was to be read."""
+        return not self.refused and not self.emptied
 
     @property
     def total(self) -> Counts:
@@ -142,9 +153,10 @@ def sync(
         except CRMObjectError as error:
             if of_deals:
                 raise
-            found.skipped[name] = str(error)
+            found.skipped[name] = found.refused[name] = str(error)
             continue
         if reader.emptied:
+            found.emptied = True
             found.hidden[name] = tuple(dict.fromkeys([*found.hidden.get(name, ()), *reader.emptied]))
             found.remarks.append(
                 said(
