@@ -18,7 +18,7 @@ from winpredict.locale.text import said, text
 
 _TOO_MANY, _UNAUTHORISED, _FORBIDDEN = 429, 401, 403
 #: Statuses that pass, besides all above 500: too slow, locked, and HubSpot's of an account that is being moved.
-_TRANSIENT = (408, 423, 477)
+_TRANSIENT = (406, 408, 423, 477)
 _NOT_IMPLEMENTED = 501
 #: Tokens that are asked for, one after the other, for a request that is answered with 401.
 _RENEWALS = 2

@@ -1,6 +1,7 @@
 """Which columns of a CRM's raw objects a profile maps, and which of them came to be empty."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,13 +39,15 @@ def mapped_columns(profile: Profile, objects: Iterable[str]) -> dict[str, dict[s
     >>> from winpredict.ingest.profiles import load_profile
     >>> mapped_columns(load_profile("salesforce"), ["Opportunity"])["Opportunity"]["amount"]
     ('Amount',)
+    >>> mapped_columns(load_profile("salesforce"), ["Task"])["Task"]["occurred_at"][:2]
+    ('CompletedDateTime', 'ActivityDate')
     """
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for name in objects:
         columns: dict[str, tuple[str, ...]] = {}
         for _, source in wanted_sources(RawFile(name, name, "", pd.DataFrame()), profile, alone=False):
             for column, names in source.columns.items():
-                single = [part.strip() for each in names for part in each.split(" + ")]
+                single = [part.strip() for each in names for part in re.split(r" [+|] ", each)]
                 columns[column] = tuple(dict.fromkeys([*columns.get(column, ()), *single]))
         found[name] = columns
     return found

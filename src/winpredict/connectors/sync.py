@@ -254,7 +254,7 @@ class _Reader:
         try:
             first = next(pages, None)
         except CRMError as error:
-            if type(error) is not CRMError or not reading.resume:
+            if type(error) not in (CRMError, CRMObjectError) or not reading.resume:
                 raise
             # what it was to go on from may be gone, such as the results of a query after some days
             self.remarks.append(

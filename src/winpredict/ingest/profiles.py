@@ -22,7 +22,13 @@ HELPERS = {
         "modified_at": "the later of two rows of one deal is kept",
     },
     "deal_history": {"owner_before": "the owner before the change"},
-    "activities": {"same_as": "id of another record of the same call, such as the task of a VoiceCall"},
+    "activities": {
+        "same_as": "id of another record of the same call, such as the task of a VoiceCall",
+        "state": "done, scheduled, canceled, no_show or not_done: what did not take place is no touch",
+        "is_child": "true for a colleague's own record of a meeting: one touch, and the colleague is involved",
+        "is_series": "true for the header of a series, which is none of its meetings",
+        "exact_at": "the stamp of what was done; rows without it stand at a substitute, which is told",
+    },
 }
 #: Texts that stand for a missing value in one CRM or another.
 MISSING = (

@@ -10,6 +10,7 @@ from winpredict.ingest.outcomes import renamed_stages, with_outcomes
 from winpredict.ingest.profiles import Profile
 from winpredict.ingest.quarantine import FILE, ROW, Quarantine
 from winpredict.ingest.repeats import in_order, without_repeats
+from winpredict.ingest.touches import counted_touches
 from winpredict.locale.text import text, texts
 from winpredict.tables.rows import is_in, sorted_by
 from winpredict.tables.schema import TABLES, TIME_DTYPE, text_dtype
@@ -64,6 +65,9 @@ def repaired(
         out["deals"] = _sound_amounts("deals", _sound_times(deals, quarantine), quarantine)
         known |= {*out["deals"]["deal_id"]}
     if "activities" in out:
+        out["activities"], attendees = counted_touches(out["activities"], now, quarantine)
+        if len(attendees):
+            out["team_members"] = _with_attendees(out.get("team_members"), attendees, quarantine)
         out["activities"], again = joined_calls(out["activities"], out["activities"][FILE])
         quarantine.add("activities", again, text("the same call again, joined with the fuller record"), "merged")
     out = {name: _of_known_deals(name, frame, known, quarantine) for name, frame in out.items()}
@@ -85,6 +89,16 @@ def repaired_alone(
         quarantine.accept(name, sound)
         out[name] = sound.drop(columns=_ORIGIN, errors="ignore")
     return out
+
+
+def _with_attendees(members: pd.DataFrame | None, attendees: pd.DataFrame, quarantine: Quarantine) -> pd.DataFrame:
+    """Team members, and whoever of ours took part in a meeting without being one."""
+    if members is not None:
+        known = pd.MultiIndex.from_frame(members[["deal_id", "user_id"]])
+        attendees = attendees[~pd.MultiIndex.from_frame(attendees[["deal_id", "user_id"]]).isin(known)]
+    for path, number in attendees[FILE].value_counts().items():
+        quarantine.enter("team_members", str(path), int(number))
+    return attendees if members is None else pd.concat([members, attendees], ignore_index=True)
 
 
 def _sound(name: str, frame: pd.DataFrame, now: pd.Timestamp, quarantine: Quarantine) -> pd.DataFrame:

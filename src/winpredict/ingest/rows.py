@@ -33,6 +33,10 @@ _HELPER_KINDS = {
     "modified_at": Column("time"),
     "owner_before": Column("id"),
     "same_as": Column("id"),
+    "state": Column("text"),
+    "is_child": Column("flag"),
+    "is_series": Column("flag"),
+    "exact_at": Column("time"),
     "is_won": Column("flag"),
     "is_closed": Column("flag"),
 }

@@ -3,12 +3,14 @@ from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 
 from winpredict import Config
 from winpredict.connectors.base import FieldChange, FieldOutcome, ScoreField
+from winpredict.connectors.mapped_columns import mapped_columns
 from winpredict.errors import (
     CRMError,
     CRMFieldError,
@@ -544,3 +546,40 @@ def test_no_secret_is_told(server, monkeypatch, caplog, capsys):
             records(source, "deals")
     told = caplog.text + "".join(capsys.readouterr()) + str(error.value) + repr(error.value) + repr(vars(source))
     assert not [secret for secret in server.secrets if secret in told]
+
+
+def test_a_batch_that_is_answered_with_404_fails_only_the_record_that_is_gone(server, source, monkeypatch):
+    source.create_fields(SCORES)
+    deals = [each.record_id for each in records(source, "deals")][:3]
+    send = source._connection.send
+
+    def gone(method, url, **request):
+        inputs = request.get("json", {}).get("inputs", ())
+        if url.endswith("deals/batch/update") and any(each["id"] == deals[1] for each in inputs):
+            assert 404 in request["accept"]
+            body = {"status": "error", "category": "OBJECT_NOT_FOUND", "message": f"Object {deals[1]} not found"}
+            return httpx.Response(404, json=body)
+        return send(method, url, **request)
+
+    monkeypatch.setattr(source._connection, "send", gone)
+    results = source.write([FieldChange(each, {"WinPredict_Band": "low"}) for each in deals])
+    assert [(each.deal_id, each.done, each.retry) for each in results] == [
+        (deals[0], True, False), (deals[1], False, False), (deals[2], True, False),
+    ]  # fmt: skip
+    assert results[1].message == f"Object {deals[1]} not found"
+
+
+def test_hidden_properties_are_told_by_what_the_profile_maps(source, monkeypatch):
+    mapped = mapped_columns(load_profile("hubspot"), source.objects)
+    assert source.describe(mapped).hidden == {}
+    known = {name: each for name, each in source._api.definitions().items() if name != "amount"}
+    monkeypatch.setattr(source._api, "definitions", lambda *, again=False: known)
+    assert source.describe(mapped).hidden == {"deals": ("amount",)}
+
+
+def test_calculated_properties_are_told(source, monkeypatch):
+    known = dict(source._api.definitions())
+    name = next(name for name, each in known.items() if not each.get("hubspotDefined"))
+    known[name] = known[name] | {"calculated": True}
+    monkeypatch.setattr(source._api, "definitions", lambda *, again=False: known)
+    assert source.describe().calculated == {"deals": (name,)}

@@ -13,10 +13,11 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from winpredict.connectors.base import FieldChange, ScoreField
+from winpredict.connectors.mapped_columns import mapped_columns
 from winpredict.connectors.salesforce import reader as _salesforce_reading
 from winpredict.connectors.salesforce.client import SalesforceSource
 from winpredict.connectors.salesforce.objects import as_text
-from winpredict.errors import CRMError, CRMSignInError
+from winpredict.errors import CRMError, CRMObjectError, CRMSignInError
 from winpredict.ingest.files import RawFile
 from winpredict.ingest.importing import import_files, import_raw
 from winpredict.ingest.profiles import load_profile
@@ -350,17 +351,68 @@ def test_queries_too_long_for_an_address_come_by_a_job(server, source, monkeypat
     assert len(values_of(pages)) == 80
 
 
-def test_removals_longer_ago_than_are_listed_are_told(server, source, caplog):
-    deal, user = server.open_deals()[:2][0], server.owners()[0]
-    early, late = server.join_team(deal, user), server.join_team(deal, user)
+@pytest.mark.parametrize("name", ["OpportunityTeamMember", "Task", "Opportunity"])
+def test_after_a_longer_gap_than_removals_are_listed_ids_are_compared(server, source, name):
     before = source.clock()
-    server.leave_team(early)
-    server.clock.advance(40 * 86_400)
-    server.leave_team(late)
-    pages = all_pages(source, "OpportunityTeamMember", before)
-    assert [each.record_id for page in pages for each in page.records if each.deleted] == [late]
-    assert "removals of the last 30 days only" in caplog.text
-    assert "--full" in caplog.text
+    server.clock.advance(20 * 86_400)
+    existing = [page.existing for page in all_pages(source, name, before) if page.existing is not None]
+    assert existing == [frozenset(each.record_id for each in server.records.live(name))]
+
+
+def test_a_list_of_too_many_removals_is_made_up_for_by_ids(server, source):
+    deal, user = server.open_deals()[:2][0], server.owners()[0]
+    member = server.join_team(deal, user)
+    before = source.clock()
+    server.leave_team(member)
+    server.behaviour.most_removals = 0
+    (page,) = [each for each in all_pages(source, "OpportunityTeamMember", before) if each.existing is not None]
+    assert member not in page.existing
+
+
+def test_too_many_ids_are_read_by_spans_of_time(server, source):
+    server.behaviour.most_parents = 100_000
+    whole = values_of(all_pages(source, "Task"))
+    server.behaviour.most_parents = 12
+    assert values_of(all_pages(source, "Task")) == whole
+
+
+def test_a_span_that_cannot_be_shortened_is_refused_with_the_right_that_mends_it(server, source):
+    server.behaviour.most_parents = 0
+    with pytest.raises(CRMObjectError, match=r"OPERATION_TOO_LARGE.*Give the connected user the right View All Data"):
+        all_pages(source, "Task")
+    assert all_pages(source, "Account")
+
+
+def test_hidden_fields_are_told_by_what_the_profile_maps(source, monkeypatch):
+    mapped = mapped_columns(load_profile("salesforce"), source.objects)
+    before = source.describe(mapped).hidden
+    assert "Opportunity" not in before
+    described = source._describe
+
+    def without_amount(name):
+        found = described(name)
+        if name != "Opportunity":
+            return found
+        return found and found | {"fields": [each for each in found["fields"] if each["name"] != "Amount"]}
+
+    monkeypatch.setattr(source, "_describe", without_amount)
+    assert source.describe(mapped).hidden == before | {"Opportunity": ("Amount",)}
+
+
+def test_stale_formulas_are_read_again_for_open_deals(server, source, monkeypatch):
+    first = {each.record_id: each for page in all_pages(source, "Opportunity") for each in page.records}
+    now = source.clock()
+    deals = source._deals()
+    name = next(
+        each["name"] for each in deals["fields"] if each["custom"] and each["name"] in first[next(iter(first))].values
+    )
+    fields = [each | {"calculated": each["name"] == name} for each in deals["fields"]]
+    monkeypatch.setattr(source, "_deals", lambda: deals | {"fields": fields})
+    assert source.describe().calculated == {"Opportunity": (name,)}
+    server.clock.advance(86_400)
+    again = {each.record_id: each for page in all_pages(source, "Opportunity", now) for each in page.records}
+    assert set(again) == {key for key, each in first.items() if each.values["IsClosed"] == "false"}
+    assert all(first[key].modified_at == each.modified_at for key, each in again.items())
 
 
 def test_activities_on_accounts_and_archived_ones_come_too(server, source):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from winpredict_sandbox.salesforce.server import SalesforceServer
 
 _BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_REMOVALS_DAYS = 30
+_REMOVALS_DAYS = 15
 _COUNTED = "/services/data/v"
 
 
@@ -81,6 +81,7 @@ class Resources:
         """The first page of a query."""
         query = self._parsed(soql)
         records = matching(self._server, query, self._kinds(query.table), all_rows=all_rows)
+        self._refuse_too_many_parents(query.table, records)
         if not query.fields:
             return {"totalSize": len(records), "done": True, "records": []}
         cursor = _Cursor(query, [each.record_id for each in records])
@@ -89,6 +90,15 @@ class Resources:
         while len(self._cursors) > self._server.behaviour.cursors:
             self._cursors.popitem(last=False)
         return self._page(key, cursor, 0)
+
+    def _refuse_too_many_parents(self, table: str, records: Sequence[Record]) -> None:
+        if table not in ("Task", "Event"):
+            return
+        parents = {each.values.get(name) for each in records for name in ("WhoId", "WhatId")} - {None}
+        if len(parents) > self._server.behaviour.most_parents:
+            raise RefusedError(
+                400, "OPERATION_TOO_LARGE", f"exceeded {self._server.behaviour.most_parents} distinct who/what's"
+            )
 
     def query_more(self, locator: str) -> dict[str, Any]:
         """A further page of a query."""
@@ -101,17 +111,22 @@ class Resources:
     def removals(self, name: str, start: str, end: str) -> dict[str, Any]:
         """Ids of the records that were removed between two minutes."""
         self.describe(name)
-        first, last = (pd.Timestamp(each).tz_convert("UTC").floor("min") for each in (start, end))
+        try:
+            first, last = (pd.Timestamp(each).tz_convert("UTC").floor("min") for each in (start, end))
+        except (ValueError, TypeError):
+            raise RefusedError(400, "INVALID_FIELD", "start and end must be dates with a time zone") from None
         now = self._server.clock.now
         if last <= first:
             raise RefusedError(400, "INVALID_REPLICATION_DATE", "endDate must be a minute after startDate")
         if first < now - pd.Timedelta(days=_REMOVALS_DAYS):
-            raise RefusedError(400, "INVALID_REPLICATION_DATE", "startDate cannot be more than 30 days ago")
+            raise RefusedError(400, "INVALID_REPLICATION_DATE", "startDate cannot be more than 15 days ago")
         removed = [
             {"id": each.record_id, "deletedDate": moment_text(each.deleted_at.floor("s"))}
             for each in self._server.records.all(name)
             if each.deleted_at is not None and first <= each.deleted_at < last
         ]
+        if len(removed) > self._server.behaviour.most_removals:
+            raise RefusedError(400, "EXCEEDED_ID_LIMIT", "the number of ids exceeds 600000; use a shorter time span")
         earliest = moment_text(now - pd.Timedelta(days=_REMOVALS_DAYS))
         return {
             "deletedRecords": removed,

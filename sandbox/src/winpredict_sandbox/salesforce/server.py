@@ -48,6 +48,10 @@ class Behaviour:
         After this time a job is gone.
     without_bulk : tuple of str
         Objects that the Bulk API refuses.
+    most_parents : int
+        Tasks and events of more distinct people and records than these are refused, as to a user who may not view all.
+    most_removals : int
+        Longer lists of removals are refused.
     absent : tuple of str
         Objects that the organisation has not.
     token_requests : int
@@ -70,6 +74,8 @@ class Behaviour:
     job_ends: str = "JobComplete"
     job_lives: pd.Timedelta = field(default_factory=lambda: pd.Timedelta("7D"))
     without_bulk: tuple[str, ...] = ()
+    most_parents: int = 100_000
+    most_removals: int = 600_000
     absent: tuple[str, ...] = ()
     token_requests: int = 0
     token_lives: pd.Timedelta = field(default_factory=lambda: pd.Timedelta("2h"))

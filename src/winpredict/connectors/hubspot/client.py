@@ -59,6 +59,10 @@ def connect(config: Config, *, sleep: Callable[[float], None] = time.sleep) -> "
     return HubSpotSource(config, signed_in(config, sleep), sleep=sleep)
 
 
+#: Under this name a record has its properties.
+_PROPERTY = "properties."
+
+
 class HubSpotSource:
     """A HubSpot account; see `connect`.
 
@@ -93,6 +97,8 @@ class HubSpotSource:
             stages=self._stages() if can_read_deals else (),
             custom_fields=self._custom_fields() if can_read_deals else (),
             records_history=HISTORY,
+            hidden=self._hidden((mapped or {}).get("deals", {})) if can_read_deals else {},
+            calculated=self._calculated() if can_read_deals else {},
         )
 
     def clock(self) -> pd.Timestamp:
@@ -188,6 +194,22 @@ class HubSpotSource:
             for pipeline in sorted(pipelines, key=_order)
             for stage in sorted(pipeline["stages"], key=_order)
         )
+
+    def _hidden(self, mapped: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+        """Mapped properties of deals that the app is not shown, such as sensitive ones without their scope."""
+        known = self._api.definitions()
+        of_api = [
+            [name.removeprefix(_PROPERTY) for name in columns if name.startswith(_PROPERTY)]
+            for columns in mapped.values()
+        ]
+        hidden = tuple(names[0] for names in of_api if names and not known.keys() & {*names})
+        return {"deals": hidden} if hidden else {}
+
+    def _calculated(self) -> dict[str, tuple[str, ...]]:
+        """The account's own properties that HubSpot works out."""
+        known = self._api.definitions().values()
+        names = tuple(str(each["name"]) for each in known if each.get("calculated") and not each.get("hubspotDefined"))
+        return {"deals": names} if names else {}
 
     def _custom_fields(self) -> tuple[CustomField, ...]:
         known, ours = self._api.definitions().values(), self._pushed()

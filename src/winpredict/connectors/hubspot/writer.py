@@ -24,7 +24,7 @@ _TYPES: dict[FieldKind, dict[str, Any]] = {
 #: Errors of one record that may pass, other than a refusal.
 _PASSING = ("RATE_LIMITS", "CONFLICT", "LOCKED", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE")
 _SAID = 300
-_REFUSED, _FORBIDDEN, _THERE = 400, 403, 409
+_REFUSED, _FORBIDDEN, _MISSING, _THERE = 400, 403, 404, 409
 _DECIMALS = 10
 
 
@@ -113,9 +113,10 @@ def _written(api: HubSpotAPI, inputs: Sequence[dict[str, Any]]) -> list[WriteRes
         api.path("crm/objects", "deals/batch/update"),
         json={"inputs": list(inputs)},
         writes=True,
-        accept=(_REFUSED,),
+        accept=(_REFUSED, _MISSING),
     )
-    if answer.status_code != _REFUSED:
+    # one record that is not there has the whole batch answered with 404
+    if answer.status_code not in (_REFUSED, _MISSING):
         return _results(api, answer, inputs)
     said = str(body_of(answer).get("message") or answer.text)
     if "PROPERTY_DOESNT_EXIST" in said:

@@ -15,11 +15,13 @@ from winpredict.config import Config
 from winpredict.connectors.http import Connection, Unsigned
 from winpredict.connectors.salesforce.auth import SalesforceSignIn
 from winpredict.connectors.secrets import Redactor
-from winpredict.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError
+from winpredict.errors import CRMError, CRMFieldError, CRMLimitError, CRMObjectError, CRMSignInError
 from winpredict.locale.text import Text, text
 
 _USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")
 _SAID = 300
+#: Refusals that are about one kind of records and say nothing of the others.
+OF_ONE_OBJECT = frozenset({"OPERATION_TOO_LARGE", "INSUFFICIENT_ACCESS", "INSUFFICIENT_ACCESS_OR_READONLY"})
 _REQUEST_LIMIT = "REQUEST_LIMIT_EXCEEDED"
 #: What an answer of 403 is told as, by its code.
 _FORBIDDEN: Mapping[str, Text] = {
@@ -88,8 +90,8 @@ class SalesforceAPI:
         """An answer to a reading request."""
         return self.send("GET", path, **request)
 
-    def rows(self, soql: str, *, tooling: bool = False) -> Iterator[Mapping[str, Any]]:
-        """Rows of a query, all its pages; deleted ones are left out.
+    def rows(self, soql: str, *, tooling: bool = False, all_rows: bool = False) -> Iterator[Mapping[str, Any]]:
+        """Rows of a query, all its pages; deleted and archived ones are left out unless all are asked for.
 
         Raises
         ------
@@ -97,7 +99,7 @@ class SalesforceAPI:
             When a field or an object does not exist.
         CRMError
         """
-        path = "tooling/query" if tooling else "query"
+        path = "tooling/query" if tooling else "queryAll" if all_rows else "query"
         answer = self.get(path, params={"q": soql}, accept=(400,))
         while True:
             if answer.status_code == 400:
@@ -113,7 +115,12 @@ class SalesforceAPI:
         refusals = refusals_of(answer)
         told = "; ".join(f"{each.code}: {each.message}" for each in refusals)
         told = self.redact(told or answer.text)[: 2 * _SAID]
-        kind = CRMFieldError if {each.code for each in refusals} & {"INVALID_FIELD", "INVALID_TYPE"} else CRMError
+        codes = {each.code for each in refusals}
+        kind: type[CRMError] = CRMError
+        if codes & {"INVALID_FIELD", "INVALID_TYPE"}:
+            kind = CRMFieldError
+        elif codes & OF_ONE_OBJECT:
+            kind = CRMObjectError
         return kind(text("Salesforce refused {what}: {told}", what=what, told=told))
 
     def _heed_limits(self, answer: httpx.Response) -> None:

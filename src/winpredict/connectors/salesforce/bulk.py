@@ -15,11 +15,17 @@ _JOBS = "jobs/query"
 _FIRST_WAIT_S = 0.5
 _DONE, _LOST = "JobComplete", ("Failed", "Aborted")
 #: Objects that the Bulk API does not know are read by plain queries.
+#: Refused where a user without View All Data would see records of more than 100,000 distinct parents.
+TOO_LARGE = "OPERATION_TOO_LARGE"
 _UNSUPPORTED = ("INVALIDENTITY", "INVALIDJOB", "FUNCTIONALITY_NOT_ENABLED")
 
 
 class JobGoneError(Exception):
     """A job that is no longer there: Salesforce keeps its results for seven days."""
+
+
+class JobTooLargeError(Exception):
+    """A job that asks for records with too many distinct parents at once."""
 
 
 def create_job(api: SalesforceAPI, soql: str) -> str | None:
@@ -47,8 +53,10 @@ def wait_for(api: SalesforceAPI, job: str) -> None:
     ------
     JobGoneError
         When there is no such job any more.
+    JobTooLargeError
+        When it failed since it asks for too much at once.
     CRMError
-        When it failed or was aborted.
+        When it failed for another reason or was aborted.
     """
     wait = _FIRST_WAIT_S
     while True:
@@ -60,6 +68,8 @@ def wait_for(api: SalesforceAPI, job: str) -> None:
             return
         if state["state"] in _LOST:
             delete_job(api, job)
+            if TOO_LARGE in str(state.get("errorMessage")):
+                raise JobTooLargeError
             raise CRMError(api.redact(str(_loss(state, job))))
         api.sleep(min(wait, api.settings.bulk_poll_s))
         wait *= 2

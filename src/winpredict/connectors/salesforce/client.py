@@ -27,7 +27,7 @@ from winpredict.connectors.base import (
 from winpredict.connectors.salesforce.api import SalesforceAPI
 from winpredict.connectors.salesforce.fields import create_fields
 from winpredict.connectors.salesforce.objects import DEALS, OBJECTS, Table, field_name, literal, pushed_names
-from winpredict.connectors.salesforce.reader import Reading
+from winpredict.connectors.salesforce.reader import Reading, open_again
 from winpredict.connectors.secrets import find_secret
 from winpredict.errors import CRMError, CRMFieldError, CRMSignInError
 from winpredict.locale.text import Text, text, texts
@@ -46,6 +46,8 @@ _PASSING = (
     "CONCURRENT_PROCESSING",
     "TXN_SECURITY_METERING_ERROR",
 )
+#: Fields that are absent where an organisation has not turned on what they belong to.
+_OF_SOME_EDITIONS = ("CurrencyIsoCode", "CallObject", "VendorCallKey", "ActivityId", "IsRecurrence", "IsChild")
 _TO_READ = text("not here, or the connected user may not read it: give its permission set the right to read {name}")
 _MISSING: Mapping[str, Text] = {
     "OpportunityFieldHistory": text(
@@ -103,6 +105,8 @@ class SalesforceSource:
                 if each["custom"] and each["name"] not in ours
             ),
             records_history=self._tracked(readable),
+            hidden=self._hidden(mapped or {}, readable),
+            calculated=_named({DEALS: _calculated(deals["fields"])}),
         )
 
     def clock(self) -> pd.Timestamp:
@@ -123,8 +127,15 @@ class SalesforceSource:
                 )
             )
         described = self._deals() if name == DEALS else self._describe(name)
-        if described is not None:
-            yield from Reading(self._api, Table.of(described, self._config.crm), since).pages(resume)
+        if described is None:
+            return
+        table = Table.of(described, self._config.crm)
+        for page in Reading(self._api, table, since).pages(resume):
+            resume = page.resume
+            yield page
+        if name == DEALS and since is not None and table.fields.keys() & set(_calculated(described["fields"])):
+            # formulas and roll-ups change without a stamp
+            yield from open_again(self._api, table, resume)
 
     def read_fields(self, deal_ids: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The present values of some fields, by deal; see `winpredict.connectors.base.CRMSource.read_fields`."""
@@ -176,6 +187,21 @@ class SalesforceSource:
             described = None if answer.status_code == 404 else answer.json()
             self._described[name] = described if described and described["queryable"] else None
         return self._described[name]
+
+    def _hidden(
+        self, mapped: Mapping[str, Mapping[str, Sequence[str]]], readable: Sequence[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """Mapped fields that field-level security hides: what is hidden is absent from what is described."""
+        found = {}
+        for name in readable:
+            described = self._describe(name) or {"fields": ()}
+            shown = {str(each["name"]).lower() for each in described["fields"]}
+            found[name] = [
+                columns[0]
+                for columns in mapped.get(name, {}).values()
+                if columns[0] not in _OF_SOME_EDITIONS and not shown & {each.lower() for each in columns}
+            ]
+        return _named(found)
 
     def _deals(self) -> Mapping[str, Any]:
         described = self._describe(DEALS)
@@ -237,6 +263,15 @@ class SalesforceSource:
         errors = result.get("errors") or [{"statusCode": "UNKNOWN", "message": str(text("Salesforce gave no reason"))}]
         told = self._api.redact("; ".join(f"{each['statusCode']}: {each['message']}" for each in errors))
         return WriteResult(deal_id, False, told, retry=all(each["statusCode"] in _PASSING for each in errors))
+
+
+def _calculated(fields: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Formula and roll-up fields of the organisation's own; Salesforce's are of no use or follow from others."""
+    return [str(each["name"]) for each in fields if each.get("calculated") and each.get("custom")]
+
+
+def _named(found: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(fields) for name, fields in found.items() if fields}
 
 
 def connect(config: Config) -> SalesforceSource:

@@ -1,31 +1,51 @@
 """One reading of one Salesforce object: by plain queries or by a bulk job, and to be gone on with after a kill."""
 
+import itertools
 import json
-import logging
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import httpx
 import pandas as pd
 from simple_salesforce.format import format_soql
 
 from winpredict.connectors.base import Page, RawRecord
 from winpredict.connectors.salesforce.api import SalesforceAPI, refusals_of
-from winpredict.connectors.salesforce.bulk import JobGoneError, create_job, delete_job, results, wait_for
+from winpredict.connectors.salesforce.bulk import (
+    TOO_LARGE,
+    JobGoneError,
+    JobTooLargeError,
+    create_job,
+    delete_job,
+    results,
+    wait_for,
+)
 from winpredict.connectors.salesforce.objects import TEAM, Table, literal, moment
-from winpredict.errors import CRMError
+from winpredict.errors import CRMError, CRMObjectError
 from winpredict.locale.text import text
 
-_log = logging.getLogger(__name__)
 #: Queries travel in the address, which is 16 KB at most with everything else; the Bulk API gets them in the body.
 _LONGEST_QUERY = 12_000
 #: Records that may vanish without leaving a deleted row behind; only a list of removals tells of them.
 _VANISHING = (TEAM, "OpportunityContactRole", "OpportunityLineItem")
+#: What is never removed, or of which the rest tells nothing: histories are purged after some time.
+_NEVER_REMOVED = ("User", "OpportunityHistory", "OpportunityFieldHistory")
+#: Refusals of that list where it would be too long, or does not reach back far enough.
+_NO_LIST = frozenset({"INVALID_REPLICATION_DATE", "EXCEEDED_ID_LIMIT"})
 #: How far back that list may be asked for.
-_LISTED_DAYS = 30
+_LISTED_DAYS = 15
+#: Refusals of a query that asks for too much at once; a shorter span of time may be read.
+_TOO_MUCH = (TOO_LARGE, "QUERY_TIMEOUT")
+#: A span that is refused is halved down to this one.
+_SHORTEST_SPAN = pd.Timedelta("1D")
+#: Open deals of a page that are read again.
+_ROWS_A_PAGE = 2000
 #: So many jobs are made for one reading, where they vanish.
 _JOBS = 3
 _SECOND, _MINUTE = pd.Timedelta("1s"), pd.Timedelta("1min")
+#: Before Salesforce was, and an id before all others.
+_LONG_AGO, _NO_ID = pd.Timestamp("1999-01-01", tz="UTC"), "000000000000000AAA"
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,8 @@ class Cursor:
         The bulk job, and what it is to give next.
     over : bool
         Whether everything was read.
+    until, days : str, float
+        The end of the span of time that is read, and its length, where Salesforce refused to read all at once.
 
     Examples
     --------
@@ -55,6 +77,8 @@ class Cursor:
     job: str = ""
     locator: str = ""
     over: bool = False
+    until: str = ""
+    days: float = 0.0
 
     def text(self) -> str:
         """As JSON, without what is not set."""
@@ -96,15 +120,18 @@ class Reading:
         if cursor.bulk or len(self._soql(cursor)) > _LONGEST_QUERY:
             done = yield from self._by_job(cursor)
         if not done:
-            yield from self._by_queries(cursor)
+            yield from self._by_queries(replace(cursor, bulk=False))
 
     def _is_large(self) -> bool:
         soql = f"SELECT COUNT() FROM {self._table.name}{_where(self._bounds(Cursor()))}"
         answer = self._api.get("queryAll", params={"q": soql}, accept=(400,))
         if answer.status_code != 400:
             return bool(answer.json()["totalSize"] >= self._api.settings.bulk_from_rows)
-        if any(each.code == "QUERY_TIMEOUT" for each in refusals_of(answer)):
+        codes = {each.code for each in refusals_of(answer)}
+        if "QUERY_TIMEOUT" in codes:
             return True
+        if TOO_LARGE in codes:  # bulk jobs are refused for the same reason; queries go on by spans of time
+            return False
         raise self._api.refused(answer, text("the query {query}", query=soql))
 
     def _bounds(self, cursor: Cursor) -> list[str]:
@@ -116,6 +143,8 @@ class Reading:
         if cursor.record_id:
             after = "({stamp:literal} > {at:literal} OR ({stamp:literal} = {at:literal} AND Id > {id}))"
             bounds.append(format_soql(after, stamp=stamp, at=cursor.at, id=cursor.record_id))
+        if cursor.until:
+            bounds.append(f"{stamp} < {cursor.until}")
         return bounds
 
     def _soql(self, cursor: Cursor) -> str:
@@ -128,17 +157,47 @@ class Reading:
             soql = f"{self._soql(cursor)} ORDER BY {self._table.stamp}, Id"
             answer = self._api.get("queryAll", params={"q": soql}, accept=(400,))
             if answer.status_code == 400:
-                raise self._api.refused(answer, text("reading {name}", name=self._table.name))
+                cursor = self._shorter(cursor, answer)
+                continue
             while answer.status_code < 400:
                 page = answer.json()
                 if page["records"]:
                     cursor = self._after(page["records"], asked_after, cursor)
                     yield Page(tuple(map(self._table.record, page["records"])), cursor.text())
                 if page["done"]:
-                    return
+                    if not cursor.until:
+                        return
+                    cursor = self._next_span(cursor)
+                    break
                 answer = self._api.connection.get(page["nextRecordsUrl"], accept=(400, 404))
             # the cursor is gone, as it is after two days or ten newer ones: a new query goes on after the last record
         raise self._api.refused(answer, text("the further pages of {name}", name=self._table.name))
+
+    def _shorter(self, cursor: Cursor, answer: httpx.Response) -> Cursor:
+        """The first half of the span that was refused as too much; what cannot be halved is refused for good."""
+        refused = self._api.refused(answer, text("reading {name}", name=self._table.name))
+        if not any(each.code in _TOO_MUCH for each in refusals_of(answer)):
+            raise refused
+        begins = moment(cursor.at) if cursor.at else self._since or _LONG_AGO
+        ends = moment(cursor.until) if cursor.until else self._api.clock() + _MINUTE
+        half = (ends - begins) / 2
+        if half < _SHORTEST_SPAN:
+            raise CRMObjectError(
+                text(
+                    "{refused}. Give the connected user the right View All Data, or View All on {name}, and sync again",
+                    refused=str(refused),
+                    name=self._table.name,
+                )
+            )
+        return replace(cursor, until=literal(begins + half), days=half / pd.Timedelta("1D"))
+
+    def _next_span(self, cursor: Cursor) -> Cursor:
+        """The span after one that was read, twice as long: where there was little there may be little more."""
+        begins = moment(cursor.until)
+        ends = begins + 2 * pd.Timedelta(days=cursor.days)
+        is_last = ends > self._api.clock() + _MINUTE
+        after = replace(cursor, at=literal(begins), record_id=_NO_ID, days=2 * cursor.days)
+        return replace(after, until="" if is_last else literal(ends))
 
     def _after(self, rows: list[dict[str, Any]], asked_after: str, cursor: Cursor) -> Cursor:
         """Where to go on after rows.
@@ -170,6 +229,8 @@ class Reading:
             except JobGoneError:
                 cursor = start
                 continue
+            except JobTooLargeError:
+                return False
             delete_job(self._api, cursor.job)
             return True
         raise CRMError(
@@ -181,33 +242,59 @@ class Reading:
         )
 
     def _removals(self, cursor: Cursor) -> Iterator[Page]:
-        """Records that vanished since the last reading, where Salesforce lists them."""
-        if self._since is None or self._table.name not in _VANISHING or not self._table.lists_removals:
+        """Records that vanished since the last reading: by Salesforce's list of them, or by the ids that are left.
+
+        The list reaches back some days only, as deleted rows do: after a longer time nothing else tells of them.
+        """
+        if self._since is None or self._table.name in _NEVER_REMOVED:
             return
         now = self._api.clock()
-        earliest = (now - pd.Timedelta(days=_LISTED_DAYS)).ceil("min") + _MINUTE
-        start, end = max(self._since, earliest).floor("min"), now.ceil("min") + _MINUTE
-        if self._since < earliest and self._table.name == TEAM:
-            _log.warning(
-                "Salesforce lists removals of the last %s days only: of those from %s between %s and %s it tells "
-                "nothing. If no sync ran in these days, run `winpredict sync salesforce --full`",
-                _LISTED_DAYS,
-                self._table.name,
-                f"{self._since:%Y-%m-%d %H:%M}",
-                f"{start:%Y-%m-%d %H:%M}",
-            )
+        if self._since < now - pd.Timedelta(days=_LISTED_DAYS) + _MINUTE:
+            yield self._remaining(cursor)
+            return
+        if self._table.name not in _VANISHING or not self._table.lists_removals:
+            return
+        start, end = self._since.floor("min"), now.ceil("min") + _MINUTE
         path = f"sobjects/{self._table.name}/deleted/"
         params = {name: f"{time:%Y-%m-%dT%H:%M:%S}+00:00" for name, time in (("start", start), ("end", end))}
         answer = self._api.get(path, params=params, accept=(400,))
         if answer.status_code == 400:
             refused = self._api.refused(answer, text("the list of removals from {name}", name=self._table.name))
-            if any(each.code == "INVALID_REPLICATION_DATE" for each in refusals_of(answer)):
-                _log.warning("%s; removals since %s stay unknown", refused, f"{self._since:%Y-%m-%d %H:%M}")
-                return
-            raise refused
-        removed = [(each["id"], moment(each["deletedDate"])) for each in answer.json()["deletedRecords"]]
+            if not {each.code for each in refusals_of(answer)} & _NO_LIST:
+                raise refused
+            yield self._remaining(cursor)
+            return
+        listed = answer.json()
+        earliest = listed.get("earliestDateAvailable")
+        if earliest and moment(earliest) > self._since:
+            yield self._remaining(cursor)
+            return
+        removed = [(each["id"], moment(each["deletedDate"])) for each in listed["deletedRecords"]]
         if removed:
             yield Page(tuple(RawRecord(each, {}, when, deleted=True) for each, when in removed), cursor.text())
+
+    def _remaining(self, cursor: Cursor) -> Page:
+        """The ids of all records that there are."""
+        there = " WHERE IsDeleted = false" if "IsDeleted" in self._table.fields else ""
+        rows = self._api.rows(f"SELECT Id FROM {self._table.name}{there}", all_rows=True)  # archived activities too
+        ids = frozenset(row["Id"] for row in rows)
+        return Page((), cursor.text(), existing=ids)
+
+
+def open_again(api: SalesforceAPI, table: Table, resume: str) -> Iterator[Page]:
+    """Open deals as they are now, whether they changed or not.
+
+    Parameters
+    ----------
+    api : SalesforceAPI
+    table : Table
+    resume : str
+        Where the reading stands, which these pages do not bring on.
+    """
+    soql = f"SELECT {', '.join(table.fields)} FROM {table.name} WHERE IsClosed = false"
+    rows = api.rows(soql)
+    while page := tuple(map(table.record, itertools.islice(rows, _ROWS_A_PAGE))):
+        yield Page(page, resume)
 
 
 def _where(bounds: list[str]) -> str:

@@ -29,6 +29,10 @@ class ZohoRefusalError(CRMError):
         self.code = code
 
 
+class ZohoRightsError(CRMSignInError):
+    """Zoho refuses one kind of request for want of a right or a scope."""
+
+
 class ZohoAPI:
     """Requests to one organisation.
 
@@ -105,10 +109,16 @@ class ZohoAPI:
         while True:
             rows, info = _page(self.get(f"Deals/{deal_id}/__timeline", _read("Deals"), params=params), "__timeline")
             yield from rows
-            token = info.get("next_page_token")
-            if not info.get("more_records") or not token:
+            if not info.get("more_records"):
                 return
-            params["page_token"] = str(token)
+            if not info.get("next_page_token"):
+                raise CRMError(
+                    text(
+                        "Zoho says that the timeline of deal {deal} goes on, and not where; run the command again",
+                        deal=deal_id,
+                    )
+                )
+            params["page_token"] = str(info["next_page_token"])
 
     def users(self) -> dict[str, Payload]:
         """Everybody who has or had an account in the organisation, by id."""
@@ -195,11 +205,11 @@ class ZohoAPI:
         code, said = code_of(answer), self.connection.redact(answer.text).strip()[:_SAID]
         told = f"Zoho, {method} {path}: {answer.status_code} {said}"
         if code == "OAUTH_SCOPE_MISMATCH":
-            return CRMSignInError(
+            return ZohoRightsError(
                 text("{told}. The refresh token lacks the scope {scope}: make one with it", told=told, scope=scope)
             )
         if code in ABOUT_RIGHTS or answer.status_code in (401, 403):
-            return CRMSignInError(
+            return ZohoRightsError(
                 text(
                     "{told}. The user of the refresh token may not: grant it in the user's profile (Setup > "
                     "Security Control > Profiles), and the scope {scope}",

@@ -21,7 +21,7 @@ from winpredict.connectors.base import (
 )
 from winpredict.connectors.secrets import find_secret
 from winpredict.connectors.zoho import writer as writing
-from winpredict.connectors.zoho.api import Payload, ZohoAPI, ZohoRefusalError
+from winpredict.connectors.zoho.api import Payload, ZohoAPI, ZohoRefusalError, ZohoRightsError
 from winpredict.connectors.zoho.auth import signed_in
 from winpredict.connectors.zoho.objects import (
     CONTACTS,
@@ -45,7 +45,7 @@ from winpredict.connectors.zoho.objects import (
     user_record,
 )
 from winpredict.connectors.zoho.reader import BY_DEAL, END, RECORDS, Cursor, read_by_deal, read_module, refused, start
-from winpredict.errors import CRMError, CRMFieldError, CRMSignInError
+from winpredict.errors import CRMError, CRMFieldError, CRMObjectError, CRMSignInError
 from winpredict.locale.text import text
 
 _WRITE_BATCH = 100
@@ -111,6 +111,12 @@ class ZohoSource:
 
     def read(self, name: str, since: pd.Timestamp | None, resume: str = "") -> Iterator[Page]:
         """Records of an object, the least recently changed first; see `CRMSource.read`."""
+        try:
+            yield from self._pages(name, since, resume)
+        except (ZohoRightsError, ZohoRefusalError) as error:
+            raise CRMObjectError(str(error)) from error
+
+    def _pages(self, name: str, since: pd.Timestamp | None, resume: str) -> Iterator[Page]:
         if name == USERS:
             yield from self._users(since, resume)
         elif name in (TIMELINE, CONTACTS):
@@ -259,9 +265,11 @@ def connect(config: Config) -> ZohoSource:
 
 
 def _stage(payload: Payload, pipeline: str) -> Stage:
+    # records hold the actual value, people see the other: "Id. Decision Makers" and "Identify Decision Makers"
     label = str(payload.get("display_value") or payload.get("actual_value") or "")
+    name = str(payload.get("actual_value") or label)
     outcome: _Outcome = _OUTCOMES.get(str(payload.get("forecast_type") or "").lower(), "open")
-    return Stage(label, label, outcome, pipeline)
+    return Stage(name, label, outcome, pipeline)
 
 
 def _place_of(payload: Payload) -> int:

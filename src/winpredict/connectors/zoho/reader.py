@@ -1,6 +1,7 @@
 """Reading objects of Zoho CRM page by page, and where to go on."""
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -12,6 +13,7 @@ from winpredict.connectors.zoho.objects import DEALS, deleted_record, moment
 from winpredict.errors import CRMError, CRMSignInError
 from winpredict.locale.text import text
 
+_log = logging.getLogger(__name__)
 #: Deals whose related lists make a page.
 _DEALS_A_PAGE = 25
 #: Refusals of a page that a new list from the last record on gets around: tokens end after a while and 100,000 records.
@@ -20,6 +22,8 @@ _BEYOND_PAGING = ("EXPIRED_VALUE", "TOKEN_BOUND_DATA_MISMATCH", "PAGINATION_LIMI
 _MAX_FAILURES = 3
 #: Refusals of a list that a module does not have.
 _NO_SUCH_LIST = ("INVALID_MODULE", "NOT_SUPPORTED", "INVALID_URL_PATTERN", "INVALID_REQUEST")
+#: Of a list that the layout of one deal hides, and that of another may show.
+_HIDDEN_LIST = "INVALID_DATA"
 #: What is read, see `Cursor`.
 RECORDS, DELETED, BY_DEAL, END = "records", "deleted", "by deal", "end"
 
@@ -145,10 +149,13 @@ def _of_deal(api: ZohoAPI, deal: Payload, of_deal: OfDeal) -> list[RawRecord]:
     deal_id = str(deal["id"])
     try:
         return list(of_deal(deal_id, _changed(deal)))
-    except ZohoRefusalError:
-        if api.by_ids(DEALS, [deal_id], ["Modified_Time"]):
+    except ZohoRefusalError as error:
+        if not api.by_ids(DEALS, [deal_id], ["Modified_Time"]):
+            return []  # deleted since it was listed
+        if error.code != _HIDDEN_LIST:
             raise
-        return []  # deleted since it was listed
+        _log.warning("%s; the layout of this deal hides the list, so nothing of it is read", error)
+        return []
 
 
 def _deleted(api: ZohoAPI, module: str, cursor: Cursor, since: pd.Timestamp) -> Iterator[Page]:
