@@ -399,6 +399,21 @@ def test_hidden_fields_are_told_by_what_the_profile_maps(source, monkeypatch):
     assert source.describe(mapped).hidden == before | {"Opportunity": ("Amount",)}
 
 
+@pytest.mark.parametrize(("sees_all", "remarks"), [(True, 0), (False, 1)])
+def test_a_user_who_may_not_view_all_is_told(source, monkeypatch, sees_all, remarks):
+    rows = source._api.rows
+
+    def answered(soql, **options):
+        if "UserPermissionAccess" in soql:
+            return iter([{"PermissionsViewAllData": sees_all}])
+        return rows(soql, **options)
+
+    monkeypatch.setattr(source._api, "rows", answered)
+    found = source.describe().remarks
+    assert len(found) == remarks
+    assert all("lacks the right View All Data" in each for each in found)
+
+
 def test_stale_formulas_are_read_again_for_open_deals(server, source, monkeypatch):
     first = {each.record_id: each for page in all_pages(source, "Opportunity") for each in page.records}
     now = source.clock()

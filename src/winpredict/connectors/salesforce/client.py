@@ -30,7 +30,7 @@ from winpredict.connectors.salesforce.objects import DEALS, OBJECTS, Table, fiel
 from winpredict.connectors.salesforce.reader import Reading, open_again
 from winpredict.connectors.secrets import find_secret
 from winpredict.errors import CRMError, CRMFieldError, CRMSignInError
-from winpredict.locale.text import Text, text, texts
+from winpredict.locale.text import Text, said, text, texts
 
 _SECRETS = {"client_credentials": "salesforce_client_secret", "jwt": "salesforce_private_key"}
 _WRITE_BATCH, _IDS_A_QUERY = 200, 200
@@ -107,6 +107,7 @@ class SalesforceSource:
             records_history=self._tracked(readable),
             hidden=self._hidden(mapped or {}, readable),
             calculated=_named({DEALS: _calculated(deals["fields"])}),
+            remarks=self._unseen(),
         )
 
     def clock(self) -> pd.Timestamp:
@@ -187,6 +188,21 @@ class SalesforceSource:
             described = None if answer.status_code == 404 else answer.json()
             self._described[name] = described if described and described["queryable"] else None
         return self._described[name]
+
+    def _unseen(self) -> tuple[str, ...]:
+        """Whether the connected user may miss records that others own."""
+        try:
+            rights = next(self._api.rows("SELECT PermissionsViewAllData FROM UserPermissionAccess LIMIT 1"), None)
+        except CRMError:  # older organisations have no such object
+            return ()
+        if rights is None or rights["PermissionsViewAllData"]:
+            return ()
+        return (
+            said(
+                "The connected user lacks the right View All Data: deals and touches that are not shared with it are "
+                "missing, and nothing tells how many. Grant it, or View All on opportunities and activities"
+            ),
+        )
 
     def _hidden(
         self, mapped: Mapping[str, Mapping[str, Sequence[str]]], readable: Sequence[str]
