@@ -9,9 +9,11 @@ health, ten times a second: told are the median and the longest they waited.
 - attacks: 60 requests at a time for drivers, each of another segment and of the same one; 400 connections that never
   finish their headers; a header of 63 MB; 60 lists at a time; connections by the thousand that say nothing.
 - traffic: people of all roles read while runs are published, for so many minutes; told is the memory of the process.
-- large: a company with 100,000 open deals: list, pipeline, drivers, the seconds to the first answer and to a later one.
+- large: a company with 100,000 open deals: lists (searched, filtered, sorted, on a late page), pipeline, drivers: the
+  seconds until all of it is there for the first time since the server was started, and again, each with the seconds of
+  a core that the server took meanwhile (reading tables and model at its start among them); and 200 different lists.
 
-Memory is what is resident, in megabytes, of the process that serves.
+Memory is what is resident, in megabytes, of the process that serves and of those that it has started; its peak too.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -56,6 +59,14 @@ from winpredict.tables.crm import CRMData
 from winpredict.workspace import Workspace
 
 TIME_OUT_S = 120.0
+ORDERS = ("stake", "odds", "change", "amount", "closing", "silence", "name")
+LISTS = (
+    *(f"/deals?order={order}" for order in ORDERS[1:]), "/deals?page=50", "/deals?order=name&page=50",
+    "/deals?search=-12", "/deals?search=-123", "/deals?stage={stage}", "/deals?flag=stalled", "/deals?at_risk=true",
+    "/api/v1/deals?limit=50",
+)  # fmt: skip
+DRIVERS = ("/api/v1/drivers", "/api/v1/drivers?segment=product", "/api/v1/drivers?segment=region")
+SHARES = {"median": 0.5, "95 of 100 within": 0.95, "longest": 1.0}
 #: Deals of one simulated company; a large one is put together from the open deals of several.
 PIECE = 50_000
 
@@ -106,10 +117,13 @@ class Server:
         port = int(base.rpartition(":")[2])
         self.pid = next(int(each) for each in os.listdir("/proc") if each.isdigit() and _serves(int(each), port))
 
-    def memory_mb(self) -> float:
-        """What is resident."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    def memory_mb(self, what: str = "VmRSS") -> float:
+        """What is resident, or with ``VmHWM`` was at the most, of all processes."""
+        return sum(_kilobytes(pid, what) for pid in (self.pid, *_descendants(self.pid))) / 1e3
+
+    def processor_s(self) -> float:
+        """Seconds of one core that the processes took so far, which a busy machine changes little."""
+        return sum(_ticks(pid) for pid in (self.pid, *_descendants(self.pid))) / os.sysconf("SC_CLK_TCK")
 
     def client(self, who: str, at_once: int = 1) -> httpx.AsyncClient:
         """A browser of somebody, without a limit to what it asks at once."""
@@ -117,6 +131,29 @@ class Server:
         return httpx.AsyncClient(
             base_url=self.base, cookies={COOKIE: self.cookies[who]}, timeout=TIME_OUT_S, limits=limits
         )
+
+
+def _kilobytes(pid: int, what: str) -> float:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{what}:"):
+                return 1.024 * float(line.split()[1])
+    return 0.0
+
+
+def _ticks(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(after_name[11]) + int(after_name[12])
+    return 0
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for tasks in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (tasks / "children").read_text().split()):
+                yield child
+                yield from _descendants(child)
 
 
 def _serves(pid: int, port: int) -> bool:
@@ -285,16 +322,39 @@ def publish_until(ends: threading.Event, workspace: Workspace, url: str, every_s
     return count
 
 
-async def large(server: Server) -> list[list[object]]:
-    """Seconds until a page is whole, for the first time and again, and the memory after it."""
+async def large(server: Server) -> tuple[list[list[object]], str]:
+    """Seconds until a page is whole, for the first time and again, and the memory after it; and of many lists."""
     lines: list[list[object]] = []
+
+    async def ask(client: httpx.AsyncClient, address: str, name: str = "") -> None:
+        told = []
+        for _ in range(2):
+            before = server.processor_s()
+            told += [f"{await _whole(client, address):.2f}", f"{server.processor_s() - before:.2f}"]
+        lines.append([name or address, *told, *(f"{server.memory_mb(what):,.0f}" for what in ("VmRSS", "VmHWM"))])
+        print(lines[-1], file=sys.stderr, flush=True)
+
     async with server.client("manager", 4) as client:
-        for address in ("/deals", "/deals?search=-12", "/pipeline", "/api/v1/funnel", "/api/v1/forecast", "/drivers",
-                        "/api/v1/drivers", "/deals.csv"):  # fmt: skip
-            told = [f"{await _whole(client, address):.2f}" for _ in range(2)]
-            lines.append([address, *told, f"{server.memory_mb():,.0f}"])
-            print(lines[-1], file=sys.stderr, flush=True)
-    return lines
+        await ask(client, "/deals")
+        found = (await client.get("/api/v1/deals?limit=1")).json()
+        stage, pages = found["deals"][0]["stage"], found["found"] // 50
+        for address in LISTS:
+            await ask(client, address.format(stage=quote(stage)))
+        async with server.client("rep", 4) as of_rep:
+            await ask(of_rep, "/deals", "/deals of a rep")
+        chance, took = random.Random(0), []
+        for number in range(200):
+            asked = {"order": chance.choice(ORDERS), "page": chance.randint(1, pages)}
+            if number % 4 == 0:
+                asked |= {"search": f"{number:03}", "page": 1}
+            start = time.perf_counter()
+            answer = await client.get("/deals", params=asked)
+            took.append(time.perf_counter() - start)
+            assert answer.status_code == 200, answer.text[:300]
+        many = ", ".join(f"{name} {1000 * np.quantile(took, share):.0f} ms" for name, share in SHARES.items())
+        for address in ("/pipeline", "/api/v1/funnel", "/api/v1/forecast", "/drivers", *DRIVERS, "/deals.csv"):
+            await ask(client, address)
+    return lines, f"200 different lists, other pages, orders and searches: {many}"
 
 
 async def _whole(client: httpx.AsyncClient, address: str) -> float:
@@ -367,9 +427,12 @@ def main() -> None:
                 with contextlib.ExitStack() as stack:
                     workspace = large_workspace(folder / "large", args.large)
                     server, _, _ = started(stack, workspace, kind, 20)
-                    lines = asyncio.run(large(server))
+                    lines, many = asyncio.run(large(server))
                 deals = f"{len(scores_of(workspace)):,} open deals, {kind}"
-                print(table([deals, "s, first", "s, again", "MB then"], lines) + "\n")
+                print(
+                    table([deals, "s, first", "of a core", "s, again", "of a core", "MB then", "peak"], lines)
+                    + f"\n\n{many}\n"
+                )
 
 
 if __name__ == "__main__":

@@ -129,15 +129,9 @@ def signed_in(app) -> Iterator[Callable[[str], TestClient]]:
 @pytest.fixture
 def changed(app):
     """Scores of the shown run with other values, as long as a test lasts: ``changed(owner_id, currency="EUR")``."""
-    kept, desk = [], app.state.desk
-
-    def forget_sums():
-        """A run never changes but here, so that its sums are kept."""
-        for key in [each for each in desk._cache if each[0] == "sums of deals"]:
-            desk.forget(key)
+    kept = []
 
     def change(owner_id: str, **values):
-        forget_sums()
         with app.state.desk.database.writing() as session:
             mine = session.scalars(
                 select(Score).where(Score.run_id == latest_run().scalar_subquery(), Score.owner_id == owner_id)
@@ -152,7 +146,6 @@ def changed(app):
         for run_id, deal_id, values in reversed(kept):
             where = Score.run_id == run_id, Score.deal_id == deal_id
             session.execute(update(Score).where(*where).values(**values))
-    forget_sums()
 
 
 @pytest.fixture

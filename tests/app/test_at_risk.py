@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
+from desk_lists import at_risk
 from sqlalchemy import select, update
 
-from winpredict.app.at_risk import at_risk
 from winpredict.app.listing import DealQuery, find_deals
 from winpredict.app.records import Person, Score
 from winpredict.app.totals import totals

@@ -1,8 +1,9 @@
 import pytest
+from desk_lists import matches_owner_filter
 from sqlalchemy import select
 
 from winpredict.app.records import CrmUser, Person, Score
-from winpredict.app.teams import matches_owner_filter, owner_filter_choices, owners_of
+from winpredict.app.teams import owner_filter_choices, owners_of
 from winpredict.app.visibility import visible_owners, visible_scores
 
 

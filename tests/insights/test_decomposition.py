@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from winpredict.errors import TableError
+from winpredict.insights._causes import OTHERS, Kinds, candidate_rows, gains, grouped
 from winpredict.insights.decomposition import decompose, explain
 
 
@@ -112,3 +114,49 @@ def test_the_order_of_the_rows_changes_nothing():
     pd.testing.assert_frame_equal(explain(before, after, SEGMENTS).candidates, shuffled.candidates)
     again = decompose(before.iloc[::-1], after.iloc[::-1], "team")
     pd.testing.assert_frame_equal(decompose(before, after, "team").frame, again.frame)
+
+
+def gains_as_defined(won, later, kinds, members):
+    """Rao's score statistic of each candidate, halved, from a column of ones and zeros for each kind of deal."""
+    X, D = kinds.astype(float), np.column_stack([member & later for member in members]).astype(float)
+    penalty = np.r_[1e-6, np.full(X.shape[1] - 1, 0.5)]
+    beta = np.zeros(X.shape[1])
+    for _ in range(50):
+        p = expit(X @ beta)
+        information = (X * (p * (1 - p))[:, None]).T @ X + np.diag(penalty)
+        beta += np.linalg.solve(information, X.T @ (won - p) - penalty * beta)
+    p = expit(X @ beta)
+    shared = X.T @ (D * (p * (1 - p))[:, None])
+    curvature = (D**2 * (p * (1 - p))[:, None]).sum(axis=0) - (shared * np.linalg.solve(information, shared)).sum(0)
+    return p, 0.5 * (D.T @ (won - p)) ** 2 / curvature
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_by_kind_give_what_a_column_for_each_kind_gives(seed):
+    rng = np.random.default_rng(seed)
+    count = 3000
+    table = pd.DataFrame(
+        {
+            "product": rng.choice(list("ABCD"), count),
+            "region": rng.choice(np.array(["north", "south", None], dtype=object), count),
+            "rep": [f"rep {each}" for each in rng.geometric(0.02, count)],
+            "same": "all",
+        }
+    )
+    later = rng.random(count) < 0.4
+    won = (rng.random(count) < 0.3 + 0.2 * (table["product"] == "A") - 0.15 * later).to_numpy(dtype=float)
+    groups = {name: grouped(table[name]) for name in table}
+    kinds = Kinds(groups, count)
+    named = {pair: (groups[pair[0]] == pair[1]).to_numpy() if pair[0] else np.ones(count, bool) for pair in kinds.names}
+    assert ("rep", OTHERS) in named
+    assert "same" not in {segment for segment, _ in named}
+    apart = [named[kinds.names[place]] for place in kinds.told_apart]
+    causes = [named[kinds.names[place]] for place in kinds.candidates]
+    expected, gain = gains(won, later, kinds)
+    as_defined = gains_as_defined(won, later, np.column_stack(apart), causes)
+    np.testing.assert_allclose(expected, as_defined[0], rtol=1e-7)
+    np.testing.assert_allclose(gain, as_defined[1], rtol=1e-6, atol=1e-9)
+    for row, mine in zip(candidate_rows(kinds, won, later), causes, strict=True):
+        assert (row["n_before"], row["n_after"]) == ((mine & ~later).sum(), (mine & later).sum())
+        assert row["before"] == won[mine & ~later].mean()
+        assert row["after"] == won[mine & later].mean()

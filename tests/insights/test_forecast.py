@@ -6,10 +6,11 @@ import pytest
 from scipy.special import expit
 
 from winpredict import Config, CRMData, WinPredictError, train
-from winpredict.insights._forecast_draws import drawn_bookings
+from winpredict.insights._forecast_draws import Groups, Odds, quantiles_of, won_by_owner
 from winpredict.insights._forecast_history import NewBusiness
 from winpredict.insights._forecast_quota import quotas_of
 from winpredict.insights._forecast_shock import middle_log_odds
+from winpredict.insights.deals import deals_at_end
 from winpredict.insights.forecast import forecast, periods_at
 from winpredict.insights.forecast_backtest import backtest_forecast
 from winpredict.models.trained import TrainedModel
@@ -318,7 +319,7 @@ class Sure(TrainedModel):
         return pd.DataFrame({"win_probability": np.full(len(features), 0.7)})
 
     def win_by(self, features, days, win_probability):
-        return np.asarray(win_probability) * (days > 0)
+        return np.asarray(win_probability)[:, None] * (days > 0)
 
 
 def test_what_is_expected_of_open_deals_is_their_odds_times_their_amounts(world, model):
@@ -333,6 +334,84 @@ def test_what_is_expected_of_open_deals_is_their_odds_times_their_amounts(world,
     assert row["expected"] == pytest.approx((row["commit"] + row["best_case"]) / 2, rel=0.05)
 
 
+def by_deal(rng, odds, shock, amount, ratios):
+    """What each deal brings in each future, by the shortcut: every deal has an owner of its own."""
+    groups = Groups(np.arange(len(amount)), len(amount))
+    return won_by_owner(rng, [Odds(odds, shock)], amount, ratios, [groups])[0][0]
+
+
+def drawn_plainly(rng, odds, shock, amount, ratios):
+    """The same as it is defined: a deal is won where its luck is below its odds."""
+    out = np.zeros((len(odds), len(shock)), dtype=np.float32)
+    for row, (middle, mine) in enumerate(zip(odds, amount, strict=True)):
+        won = rng.random(len(shock)) < expit(middle + shock)
+        out[row, won] = mine * rng.choice(ratios, len(shock))[won]
+    return out
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_futures_added_up_by_owner_are_those_of_each_deal_to_the_last_digit(seed):
+    given = np.random.default_rng(seed)
+    deals, draws = 300, 700
+    amount = given.lognormal(9, 2, deals)
+    odds = [given.normal(-2, 3, deals) for _ in range(3)]
+    odds[0][:4] = -40.0, 40.0, np.nan, -20.7
+    shocks = [each * given.standard_normal(draws) for each in (0.0, 0.5, 1.4)]
+    ratios = np.ones(1) if seed == 0 else np.sort(given.lognormal(0, 0.4, 50))
+    names = [f"owner {place}" for place in range(9)]
+    owners = pd.Series(given.choice([*names[:-1], None], deals), dtype="str")
+    groups = Groups.of(owners, names)
+    rng = np.random.default_rng(seed)
+    found = won_by_owner(
+        rng, [Odds(*each) for each in zip(odds, shocks, strict=True)], amount, ratios, [Groups.whole(deals), groups]
+    )
+    for (whole, by_owner), middle, shock in zip(found, odds, shocks, strict=True):
+        plain = np.random.default_rng(seed)
+        drawn = drawn_plainly(plain, middle, shock, amount, ratios)
+        assert (whole[0] == drawn.sum(axis=0)).all()
+        for place, name in enumerate(names):
+            mine = (owners == name).to_numpy(dtype=bool)
+            assert (by_owner[place] == drawn[mine].sum(axis=0)).all()
+            assert (groups.rows(place) == np.flatnonzero(mine)).all()
+        assert plain.bit_generator.state == rng.bit_generator.state, "what is drawn next is the same too"
+
+
+def test_quantiles_are_those_of_each_series():
+    series = np.random.default_rng(0).lognormal(size=(150, 400))
+    found = list(quantiles_of(enumerate(series), (0.1, 0.2, 0.8, 0.9)))
+    assert [number for number, _, _ in found] == list(range(150))
+    for number, total, quantiles in found:
+        assert (total == series[number]).all()
+        assert (quantiles == np.quantile(series[number], (0.1, 0.2, 0.8, 0.9))).all()
+    assert not list(quantiles_of(iter(()), (0.1,)))
+
+
+@pytest.mark.parametrize("most", [1, 10**9])
+def test_periods_drawn_together_are_those_drawn_alone(world, model, monkeypatch, most):
+    expected = forecast(model, world.crm, draws=300)
+    monkeypatch.setattr("winpredict.insights.forecast._MOST_BYTES", most)
+    found = forecast(model, world.crm, draws=300)
+    for name in ("periods", "by_team", "by_rep", "deals", "booked"):
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name), check_exact=True)
+
+
+def test_rows_of_reps_and_teams_add_up_to_the_company(world, model):
+    found = forecast(model, world.crm, draws=300)
+    whole = found.periods.set_index("period")
+    for frame in (found.by_team, found.by_rep):
+        assert not frame.duplicated(["name", "period"]).any()
+        for column in ("booked", "open_pipeline", "not_yet_created", "expected", "pipeline"):
+            of_all = frame.groupby("period")[column].sum()
+            np.testing.assert_allclose(of_all.reindex(whole.index), whole[column], rtol=1e-9)
+
+
+def test_deals_at_their_end_may_be_given(world, model):
+    crm = world.crm
+    expected, table = forecast(model, crm, draws=200), deals_at_end(crm, model.attributes_in(crm))
+    found = forecast(model, crm, draws=200, at_end=table)
+    pd.testing.assert_frame_equal(found.by_rep, expected.by_rep, check_exact=True)
+
+
 @pytest.mark.parametrize("spread", [0.3, 0.8, 1.2])
 def test_a_shock_leaves_the_odds_as_they_are_on_average(spread):
     noise = np.random.default_rng(0).standard_normal(200_000)
@@ -341,35 +420,16 @@ def test_a_shock_leaves_the_odds_as_they_are_on_average(spread):
     for middle, chance in zip(middles, chances, strict=True):
         assert expit(middle + shock).mean() == pytest.approx(chance, rel=0.01)
     amounts, ratios = np.arange(1.0, 6.0), np.array([0.5, 1.0, 1.8])
-    drawn = drawn_bookings(
-        np.random.default_rng(1), middles[None], shock[None], amounts, ratios, np.arange(len(amounts))
-    )[:, 0]
+    drawn = by_deal(np.random.default_rng(1), middles, shock, amounts, ratios)
     np.testing.assert_allclose(drawn.mean(axis=1)[1:], (chances * amounts * ratios.mean())[1:], rtol=0.03)
 
 
 def test_a_deal_has_the_same_luck_whatever_its_odds():
     shock = 0.5 * np.random.default_rng(0).standard_normal(500)
     odds, amounts, ratios = np.linspace(-2.0, 1.0, 20), np.ones(20), np.array([0.5, 1.0, 1.8])
-    both = drawn_bookings(
-        np.random.default_rng(1), np.array([odds, odds + 0.4]), np.array([shock, shock]), amounts, ratios, np.arange(20)
-    )
-    lower, higher = both[:, 0], both[:, 1]
+    lower, higher = (by_deal(np.random.default_rng(1), odds + more, shock, amounts, ratios) for more in (0.0, 0.4))
     assert (higher >= lower).all()
     assert ((higher == lower) | (lower == 0)).all()
-
-
-def test_groups_bring_what_their_deals_bring_one_by_one():
-    rng = np.random.default_rng(5)
-    odds, amounts, ratios = rng.normal(size=(3, 40)), rng.uniform(1, 9, 40), np.array([0.5, 1.0, 1.8])
-    shock, groups = rng.normal(size=(3, 200)), rng.integers(0, 6, 40)
-    drawn = drawn_bookings(np.random.default_rng(1), odds, shock, amounts, ratios, groups)
-    expected, luck = np.zeros((6, 3, 200)), np.random.default_rng(1)
-    for deal in range(40):
-        chance, ratio = luck.random(200), luck.choice(ratios, 200)
-        for period in range(3):
-            won = chance < expit(odds[period, deal] + shock[period])
-            expected[groups[deal], period] += np.where(won, amounts[deal] * ratio, 0.0)
-    np.testing.assert_allclose(drawn, expected, rtol=1e-12)
 
 
 def test_reps_without_new_deals_keep_their_open_and_booked_ones(world, model):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import ORMExecuteState, sessionmaker
 from sqlalchemy.orm import Session as DatabaseSession
-from sqlalchemy.orm import sessionmaker
 
 from winpredict._internal.private import keep_all_private, make_folder
+from winpredict.app.records import LISTS_MARK, CrmUser, Score, ScoringRun, Setting
+from winpredict.app.shown_deals import KEPT, KeptDeals
 from winpredict.connectors.warehouse.reader import address_of
 from winpredict.errors import ConfigError, WorkspaceError
 from winpredict.locale.text import text
@@ -30,6 +33,9 @@ _WRITING: dict[str, dict[str, Any]] = {
 #: are served in no order, so that with fewer some would wait for ever. PostgreSQL allows 100 unless told otherwise.
 _POOL: dict[str, Any] = {"pool_size": 5, "max_overflow": 40}
 _TURN = 0x77696E  # any number that other users of a shared database do not lock
+#: Tables whose rows decide what lists show.
+_LISTED = (Score, CrmUser, ScoringRun)
+_LISTED_NAMES = frozenset(each.__tablename__ for each in _LISTED)
 # at DEBUG it writes down every row that is read, such as the key that cookies are signed with, and at INFO every
 # statement, which costs each request a tenth of a millisecond even where nobody keeps it
 logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
@@ -54,11 +60,12 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        self._kept = KeptDeals()
 
     @contextmanager
     def reading(self) -> Iterator[DatabaseSession]:
         """A session that sees one state of the database and changes nothing."""
-        with self._sessions() as session:
+        with self._sessions(info={KEPT: self._kept}) as session:
             yield session
 
     @contextmanager
@@ -69,6 +76,7 @@ class Database:
         """
         with self._sessions() as session, session.begin():
             _take_turn(session.connection(execution_options=_WRITING[session.get_bind().dialect.name]))
+            _mark_changes_of_lists(session)
             yield session
 
     def close(self) -> None:
@@ -140,6 +148,29 @@ def _keep_private(address: URL) -> None:
     if address.database and address.database != ":memory:":
         os.close(os.open(address.database, os.O_CREAT | os.O_RDWR, 0o600))
         keep_all_private(Path(f"{address.database}{ending}") for ending in ("", "-wal", "-shm"))
+
+
+def _mark_changes_of_lists(session: DatabaseSession) -> None:
+    """Leave a new mark in the database if a session, however it does, writes what lists show."""
+    changed = False
+
+    @event.listens_for(session, "do_orm_execute")
+    def executed(state: ORMExecuteState) -> None:
+        nonlocal changed
+        name = getattr(getattr(state.statement, "table", None), "name", None)
+        # a statement as text may change anything
+        changed |= not state.is_select and (name is None or name in _LISTED_NAMES)
+
+    @event.listens_for(session, "after_flush")
+    def flushed(session: DatabaseSession, context: Any) -> None:
+        nonlocal changed
+        changed |= any(isinstance(row, _LISTED) for row in (*session.new, *session.dirty, *session.deleted))
+
+    @event.listens_for(session, "before_commit")
+    def ends(session: DatabaseSession) -> None:
+        session.flush()
+        if changed:
+            session.merge(Setting(name=LISTS_MARK, value=secrets.token_hex(8)))
 
 
 def _take_turn(connection: Connection) -> None:

@@ -1,19 +1,22 @@
-"""The list of open deals: filtered, sorted and paged in the database, for pages, exports and the API alike."""
+"""The list of open deals: filtered, sorted and paged, for pages, exports and the API alike."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, cast
+from functools import partial
+from operator import eq
+from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 
-from winpredict.app.at_risk import at_risk, falls, has_flag, rises
+from winpredict.app.at_risk import big, has_flag
 from winpredict.app.records import CrmUser, Person, Score
-from winpredict.app.teams import matches_owner_filter
-from winpredict.app.visibility import visible_scores
+from winpredict.app.shown_deals import IDS_A_STATEMENT, Mask, ShownDeals, batched, shown_deals
+from winpredict.app.teams import of_choice
 from winpredict.config import Run
 
 
@@ -29,18 +32,19 @@ class Order(StrEnum):
     NAME = "name"
 
 
-#: Amount times odds times their complement: large where a large deal is undecided, which is where work is worth most.
-STAKE = Score.amount * Score.win_probability * (1 - Score.win_probability)
-#: Each order with the direction that people expect first.
-_ORDERS: dict[Order, tuple[ColumnElement[Any], bool]] = {
-    Order.STAKE: (STAKE, True),
-    Order.ODDS: (cast("ColumnElement[Any]", Score.win_probability), True),
-    Order.CHANGE: (Score.win_probability - Score.week_before, False),
-    Order.AMOUNT: (cast("ColumnElement[Any]", Score.amount), True),
-    Order.CLOSING: (cast("ColumnElement[Any]", Score.expected_close_date), False),
-    Order.SILENCE: (cast("ColumnElement[Any]", Score.last_touch_at), False),
-    Order.NAME: (func.lower(func.coalesce(Score.name, Score.deal_id)), False),
+#: What each order goes by; NaN is not known.
+_VALUES: dict[Order, Callable[[ShownDeals, DatabaseSession], NDArray[np.float64]]] = {
+    # amount times odds times their complement: large where a large deal is undecided, where work is worth most
+    Order.STAKE: lambda deals, session: deals.amounts * deals.odds * (1 - deals.odds),
+    Order.ODDS: lambda deals, session: deals.odds,
+    Order.CHANGE: lambda deals, session: deals.changes,
+    Order.AMOUNT: lambda deals, session: deals.amounts,
+    Order.CLOSING: lambda deals, session: deals.moments(session, "expected_close_date"),
+    Order.SILENCE: lambda deals, session: deals.moments(session, "last_touch_at"),
+    Order.NAME: lambda deals, session: deals.name_places(session),
 }
+#: Orders that people expect to begin with the largest.
+_FALLING = frozenset({Order.STAKE, Order.ODDS, Order.AMOUNT})
 
 
 def page_count(found: int, rows: int) -> int:
@@ -67,7 +71,7 @@ def only_currency(currencies: Sequence[str]) -> str | None:
 
 def falls_first(order: Order) -> bool:
     """Whether an order begins with the largest, unless it is reversed."""
-    return _ORDERS[order][1]
+    return order in _FALLING
 
 
 class DealQuery(BaseModel):
@@ -94,31 +98,6 @@ class DealQuery(BaseModel):
     order: Order = Order.STAKE
     reverse: bool = False
     page: int = Field(1, ge=1, le=100_000)
-
-    @property
-    def filters(self) -> "DealQuery":
-        """The same deals, in no order and on no page: what sums depend on."""
-        return self.model_copy(update={"order": Order.STAKE, "reverse": False, "page": 1})
-
-
-@dataclass(frozen=True)
-class DealSums:
-    """What the deals of all pages come to.
-
-    Parameters
-    ----------
-    found : int
-        Their number.
-    amount, expected : float or None
-        Sum of the amounts, and of the amounts times the odds; None where no amount of theirs is known.
-    currencies : tuple of str
-        Of these amounts; empty text where none is recorded.
-    """
-
-    found: int
-    amount: float | None
-    expected: float | None
-    currencies: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -152,12 +131,45 @@ class Deals:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """What some deals add up to.
+
+    Parameters
+    ----------
+    found : int
+    amount, expected : float or None
+        None where there are deals and no amount of theirs is known.
+    currencies : tuple of str
+        Of these amounts; empty text where none is recorded.
+    """
+
+    found: int
+    amount: float | None
+    expected: float | None
+    currencies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Choices:
-    """What can be filtered by."""
+    """What can be filtered by.
+
+    Parameters
+    ----------
+    stages, bands : sequence of str
+    owners : sequence of tuple
+        Ids and names.
+    all_owners : bool
+        Whether these are all: of very many, those with the most open deals are offered.
+    """
 
     stages: Sequence[str]
     bands: Sequence[str]
     owners: Sequence[tuple[str, str]]
+    all_owners: bool = True
+
+    def offers(self, owner: str) -> bool:
+        """Whether an owner can be chosen."""
+        return any(each == owner for each, _ in self.owners)
 
 
 def find_deals(
@@ -168,7 +180,6 @@ def find_deals(
     rows: int | None,
     with_names: bool,
     settings: Run | None = None,
-    sums: DealSums | None = None,
 ) -> Deals:
     """The deals that a person may see and asks for.
 
@@ -183,100 +194,100 @@ def find_deals(
         Whether names may be searched and sorted by: who may not read them must not be able to guess them.
     settings : Run, optional
         What counts as a move and as a risk; by default as ``Run()`` has it.
-    sums : DealSums, optional
-        Of `sum_deals` for the same person and filters, where they are known already.
     """
-    settings = settings or Run()
-    sums = sums or sum_deals(session, person, query, with_names=with_names, settings=settings)
-    wanted = _wanted(person, query, with_names=with_names, settings=settings)
+    deals = shown_deals(session)
+    wanted = deals_asked_for(session, deals, person, query, with_names=with_names, settings=settings or Run())
     order = query.order if with_names or query.order != Order.NAME else Order.STAKE
-    column, falling = _ORDERS[order]
-    ordered = column.desc() if falling != query.reverse else column.asc()
-    wanted = wanted.order_by(ordered.nulls_last(), Score.deal_id)
-    found = session.scalars(wanted).all() if rows is None else _page(session, wanted, query.page, rows)
+    ranked = _ranked(session, deals, order, falls=falls_first(order) != query.reverse)
+    places = ranked[wanted[ranked]]
+    if rows is not None:
+        places = places[(query.page - 1) * rows : query.page * rows]
+    found, sums = deals.rows(session, places), sums_of(deals, wanted)
     return Deals(found, owner_names(session, found), sums.found, sums.amount, sums.expected, sums.currencies)
 
 
-def sum_deals(
-    session: DatabaseSession, person: Person, query: DealQuery, *, with_names: bool, settings: Run
-) -> DealSums:
-    """Number and sums of the deals that a person may see and asks for; see `find_deals`."""
-    of_all = _wanted(person, query, with_names=with_names, settings=settings).order_by(None).subquery()
-    amount, expected = func.sum(of_all.c.amount), func.sum(of_all.c.amount * of_all.c.win_probability)
-    of_currency = select(of_all.c.currency, func.count(), func.count(of_all.c.amount), amount, expected)
-    by_currency = session.execute(of_currency.group_by(of_all.c.currency)).all()
-    known = sorted((each for each in by_currency if each[2]), key=lambda each: each[0] or "")
-    found = sum(each[1] for each in by_currency)
-    if found and not known:
-        return DealSums(found, None, None, ())
-    return DealSums(
-        found,
-        math.fsum(each[3] for each in known),
-        math.fsum(each[4] for each in known),
-        tuple(dict.fromkeys(each[0] or "" for each in known)),
-    )
+def prepare_lists(session: DatabaseSession) -> None:
+    """Read all that lists are made of, so that whoever is first to ask for a list need not wait for it."""
+    deals = shown_deals(session)
+    for order in Order:
+        _ranked(session, deals, order, falls=falls_first(order))
+    deals.found(session, "a", with_names=True)
+
+
+def _ranked(session: DatabaseSession, deals: ShownDeals, order: Order, *, falls: bool) -> NDArray[np.int64]:
+    return deals.ranked(order, session, lambda reading: _VALUES[order](deals, reading), falls=falls)
+
+
+def deals_asked_for(
+    session: DatabaseSession, deals: ShownDeals, person: Person, query: DealQuery, *, with_names: bool, settings: Run
+) -> Mask:
+    """The deals that a person may see and asks for, of all that are shown.
+
+    Parameters
+    ----------
+    session : DatabaseSession
+    deals : ShownDeals
+    person : Person
+    query : DealQuery
+    with_names : bool
+    settings : Run
+        As for `find_deals`.
+    """
+    seen = deals.seen_by(session, person)
+    wanted = seen & of_choice(session, deals, query.whose)
+    for value, column in ((query.stage, deals.stages), (query.band, deals.bands), (query.owner, deals.owners)):
+        if value:
+            wanted &= column.are(partial(eq, value))
+    if query.search:
+        wanted &= deals.found(session, query.search, with_names=with_names)
+    if query.moved:
+        least = settings.moved_points / 100
+        wanted &= deals.changes >= least if query.moved == "up" else deals.changes <= -least
+    if query.at_risk:
+        wanted &= big(deals, seen, settings) & has_flag(deals, "at_risk")
+    return wanted & has_flag(deals, query.flag) if query.flag else wanted
+
+
+def sums_of(deals: ShownDeals, wanted: Mask) -> Sums:
+    """What some of the shown deals add up to."""
+    count, known = int(wanted.sum()), wanted & ~np.isnan(deals.amounts)
+    if not known.any():
+        nothing = None if count else 0.0
+        return Sums(count, nothing, nothing, ())
+    amounts = deals.amounts[known]
+    expected = float((amounts * deals.odds[known]).sum())
+    return Sums(count, float(amounts.sum()), expected, tuple(sorted(deals.currencies.present(known))))
 
 
 def choices(session: DatabaseSession, person: Person) -> Choices:
     """Stages, bands and owners among the deals that a person may see."""
-    seen = visible_scores(person).subquery()
-    stages = session.scalars(select(seen.c.stage).where(seen.c.stage.is_not(None)).distinct().order_by(seen.c.stage))
-    bands = session.execute(
-        select(seen.c.band, func.min(seen.c.win_probability).label("least")).group_by(seen.c.band).order_by("least")
-    )
-    owners = session.execute(
-        select(seen.c.owner_id, CrmUser.name)
-        .outerjoin(CrmUser, CrmUser.user_id == seen.c.owner_id)
-        .where(seen.c.owner_id.is_not(None))
-        .distinct()
-    )
-    named = sorted(((owner, name or owner) for owner, name in owners), key=lambda each: each[1].lower())
-    return Choices(list(stages), [band for band, _ in bands], named)
+    deals = shown_deals(session)
+    seen = deals.seen_by(session, person)
+
+    def find() -> Choices:
+        least = {
+            band: deals.odds[seen & deals.bands.are(partial(eq, band))].min() for band in deals.bands.present(seen)
+        }
+        owners = deals.busiest(seen)
+        named = owner_names_of(session, owners)
+        by_name = sorted(
+            ((owner, named.get(owner, owner)) for owner in owners), key=lambda each: (each[1].lower(), each[0])
+        )
+        every = len(deals.owners.present(seen)) == len(owners)
+        return Choices(sorted(deals.stages.present(seen)), sorted(least, key=least.__getitem__), by_name, every)
+
+    return deals.made(("choices", deals.owners_seen_by(session, person)), find)
 
 
 def owner_names(session: DatabaseSession, scores: Sequence[Score]) -> dict[str, str]:
     """Names of the owners of some deals, by id."""
-    ids = {each.owner_id for each in scores if each.owner_id is not None}
-    if not ids:
-        return {}
-    users = session.execute(select(CrmUser.user_id, CrmUser.name).where(CrmUser.user_id.in_(ids)))
-    return {user_id: name or user_id for user_id, name in users}
+    return owner_names_of(session, {each.owner_id for each in scores if each.owner_id is not None})
 
 
-def _wanted(person: Person, query: DealQuery, *, with_names: bool, settings: Run) -> Select[Score]:
-    filtered = _filtered(visible_scores(person), query, with_names=with_names)
-    return _watched(person, filtered, query, settings)
-
-
-def _page(session: DatabaseSession, wanted: Select[Score], page: int, rows: int) -> list[Score]:
-    """The rows of a page: sorted by what an index holds, and only then looked up."""
-    keys = session.execute(
-        wanted.with_only_columns(Score.run_id, Score.deal_id).limit(rows).offset((page - 1) * rows)
-    ).all()
-    if not keys:
-        return []
-    ids = [deal_id for _, deal_id in keys]
-    found = session.scalars(select(Score).where(Score.run_id == keys[0][0], Score.deal_id.in_(ids)))
-    by_id = {each.deal_id: each for each in found}
-    return [by_id[deal_id] for deal_id in ids]
-
-
-def _filtered(wanted: Select[Score], query: DealQuery, *, with_names: bool) -> Select[Score]:
-    if query.search:
-        places: list[ColumnElement[bool]] = [Score.deal_id.icontains(query.search, autoescape=True)]
-        if with_names:
-            places += [each.icontains(query.search, autoescape=True) for each in (Score.name, Score.account)]
-        wanted = wanted.where(or_(*places))
-    for value, column in ((query.stage, Score.stage), (query.band, Score.band), (query.owner, Score.owner_id)):
-        if value:
-            wanted = wanted.where(column == value)
-    return wanted.where(matches_owner_filter(query.whose))
-
-
-def _watched(person: Person, wanted: Select[Score], query: DealQuery, settings: Run) -> Select[Score]:
-    """Only deals that moved, that are at risk or that have a flag, where that is asked for."""
-    if query.moved:
-        wanted = wanted.where(rises(settings) if query.moved == "up" else falls(settings))
-    if query.at_risk:
-        wanted = wanted.where(at_risk(person, settings))
-    return wanted.where(has_flag(query.flag)) if query.flag else wanted
+def owner_names_of(session: DatabaseSession, owners: Collection[str]) -> dict[str, str]:
+    """Names of users of the CRM, by id."""
+    found: dict[str, str] = {}
+    for some in batched(owners, IDS_A_STATEMENT):
+        users = session.execute(select(CrmUser.user_id, CrmUser.name).where(CrmUser.user_id.in_(some)))
+        found |= {user_id: name or user_id for user_id, name in users}
+    return found

@@ -10,6 +10,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from winpredict.errors import WinPredictError
 from winpredict.locale.text import text
 
+#: The setting that changes with whatever lists show; see `winpredict.app.shown_deals`.
+LISTS_MARK = "mark of lists"
+
 
 class Role(StrEnum):
     """What a person is to the app; `winpredict.app.visibility` says what each may see."""
@@ -213,22 +216,8 @@ class Score(Base):
         return tuple(self.flags.split(",")) if self.flags else ()
 
     __table_args__ = (
-        # holds all that lists filter, sum and sort by: of long lists only the rows of a page are looked up
-        Index(
-            "ix_score_list",
-            "run_id",
-            "owner_id",
-            "stage",
-            "band",
-            "currency",
-            "amount",
-            "win_probability",
-            "week_before",
-            "flags",
-            "expected_close_date",
-            "last_touch_at",
-            "deal_id",
-        ),
+        Index("ix_score_run_owner", "run_id", "owner_id"),
+        Index("ix_score_run_odds", "run_id", "win_probability"),
         Index("ix_score_deal", "deal_id"),
     )
 

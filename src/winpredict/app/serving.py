@@ -11,11 +11,13 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from winpredict._internal.memory import settle
 from winpredict.app.application import create_app
 from winpredict.app.connections import bounded
 from winpredict.app.desk import Desk
+from winpredict.app.listing import prepare_lists
 from winpredict.config import Config
 from winpredict.errors import ConfigError, WinPredictError
 from winpredict.locale.text import text
@@ -179,6 +181,8 @@ def application(workspace: Workspace, config: Config) -> "FastAPI":
 
 def _warm(desk: Desk) -> None:
     # pages say what is missing, and to do about it
+    with suppress(SQLAlchemyError), desk.database.reading() as session:
+        prepare_lists(session)
     with suppress(WinPredictError, OSError):
         desk.loaded()
 

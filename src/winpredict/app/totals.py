@@ -1,16 +1,16 @@
-"""What a manager reads first: how many deals, what they are worth, and where they stand; summed in the database."""
+"""What a manager reads first: how many deals, what they are worth, and where they stand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import case, func, select
+import numpy as np
 from sqlalchemy.orm import Session as DatabaseSession
 
-from winpredict.app.at_risk import touches_known
-from winpredict.app.listing import DealQuery, Deals, DealSums, Order, find_deals
+from winpredict.app.at_risk import has_flag
+from winpredict.app.listing import DealQuery, Deals, Order, find_deals, sums_of
 from winpredict.app.records import Person
-from winpredict.app.teams import matches_owner_filter
-from winpredict.app.visibility import visible_scores
+from winpredict.app.shown_deals import Mask, ShownDeals, shown_deals
+from winpredict.app.teams import of_choice
 from winpredict.config import Run
 
 #: Deals shown of each short list; the whole list is a link away.
@@ -61,15 +61,7 @@ class Totals:
     touches_known: bool
 
 
-def totals(
-    session: DatabaseSession,
-    person: Person,
-    whose: str,
-    settings: Run,
-    *,
-    with_names: bool,
-    sums_of: Callable[[DealQuery], DealSums] | None = None,
-) -> Totals:
+def totals(session: DatabaseSession, person: Person, whose: str, settings: Run, *, with_names: bool) -> Totals:
     """Sum up the deals of a choice of owners, as far as a person may see them.
 
     Parameters
@@ -77,33 +69,37 @@ def totals(
     session : DatabaseSession
     person : Person
     whose : str
-        As `winpredict.app.teams.matches_owner_filter` reads it.
+        As of `winpredict.app.teams.OwnerFilter`; empty for everybody.
     settings : Run
         What counts as a move and as a risk.
     with_names : bool
         Whether the person reads names.
-    sums_of : callable, optional
-        Gives the sums of some deals where they may be known already, such as `winpredict.app.kept_sums.kept_sums`.
     """
+    deals = shown_deals(session)
 
     def found(rows: int = SHOWN, **asked: object) -> Deals:
         query = DealQuery.model_validate({"whose": whose, **asked})
-        known = None if sums_of is None else sums_of(query)
-        return find_deals(session, person, query, rows=rows, with_names=with_names, settings=settings, sums=known)
+        return find_deals(session, person, query, rows=rows, with_names=with_names, settings=settings)
 
-    mine = visible_scores(person).where(matches_owner_filter(whose)).subquery()
-    sums = (func.count(), func.sum(mine.c.amount), func.sum(mine.c.amount * mine.c.win_probability))
-    is_stalled = case((mine.c.flags.contains("stalled", autoescape=True), 1), else_=0)
-    by_stage = session.execute(select(mine.c.stage, *sums, func.sum(is_stalled)).group_by(mine.c.stage)).all()
-    wins = func.coalesce(func.sum(mine.c.win_probability), 0.0)
-    whole = session.execute(select(wins, func.count(mine.c.week_before))).one()
+    mine = deals.seen_by(session, person) & of_choice(session, deals, whose)
     return Totals(
         found(0),
         found(moved="up", order=Order.CHANGE, reverse=True),
         found(moved="down", order=Order.CHANGE),
         found(at_risk=True, order=Order.AMOUNT),
-        sorted((StageTotals(*row) for row in by_stage), key=lambda each: (-each.deals, each.stage or "")),
-        float(whole[0]),
-        int(whole[1]),
-        bool(session.scalar(select(touches_known()))),
+        _by_stage(deals, mine),
+        float(deals.odds[mine].sum()),
+        int((~np.isnan(deals.week_before[mine])).sum()),
+        deals.touches_known(session),
     )
+
+
+def _by_stage(deals: ShownDeals, mine: Mask) -> list[StageTotals]:
+    """The sums of each stage, and of the deals without one; the fullest first."""
+    stalled, found = has_flag(deals, "stalled"), []
+    for code in np.unique(deals.stages.codes[mine]):
+        rows = mine & (deals.stages.codes == code)
+        sums = sums_of(deals, rows)
+        stage = deals.stages.words[code] if code >= 0 else None
+        found.append(StageTotals(stage, sums.found, sums.amount, sums.expected, int((stalled & rows).sum())))
+    return sorted(found, key=lambda each: (-each.deals, each.stage or ""))

@@ -1,6 +1,6 @@
 """What past months tell of the months ahead: shocks that hit all deals, amounts that move, deals not yet created."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,9 @@ class History:
     deals: pd.DataFrame
     stages: pd.DataFrame
     starts: pd.DatetimeIndex
+    _looks: dict[pd.Timestamp, tuple[pd.Series, pd.Series, NDArray[np.int64]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, crm: CRMData, table: pd.DataFrame, now: pd.Timestamp) -> "History":
@@ -82,6 +85,19 @@ class History:
         latest = self.starts.max() + pd.Timedelta(days=30)
         return self.starts[self.starts + pd.Timedelta(days=to_days) <= latest]
 
+    def open_at(self, start: pd.Timestamp) -> tuple[pd.Series, pd.Series, NDArray[np.int64]]:
+        """Which deals were open at a moment, and stage and age of these; looked up once for all windows."""
+        if start not in self._looks:
+            deals = self.deals
+            is_open = (deals["created_at"] < start) & ~(deals["closed_at"] < start)
+            is_open &= deals["closed_at"].notna() | (deals["outcome"] == "open")
+            known = deals[is_open]
+            last = self.stages[self.stages["changed_at"] < start].drop_duplicates("deal_id", keep="last")
+            stage = known["deal_id"].map(last.set_index("deal_id")["stage"])
+            age = np.searchsorted(_AGES, days(start - known["created_at"]), side="right")
+            self._looks[start] = is_open, stage.fillna(""), age
+        return self._looks[start]
+
     def won_between(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.Series:
         """Which deals were won from one moment to before another."""
         closed = self.deals["closed_at"]
@@ -108,12 +124,13 @@ def shared_shock(history: History, from_days: float, to_days: float) -> float:
         Standard deviation.
     """
     windows = [(start, _open_at(history, start, from_days, to_days)) for start in history.windows(from_days, to_days)]
+    counts = [(start, _counts(rows)) for start, rows in windows]
     misses, spreads = [], []
     for start, rows in windows:
-        ended = [other for begun, other in windows if begun + pd.Timedelta(days=to_days) <= start and len(other)]
+        ended = [count for begun, count in counts if begun + pd.Timedelta(days=to_days) <= start and len(count)]
         if not ended or rows.empty:
             continue
-        p = _usual_share(pd.concat(ended), rows)
+        p = _usual_share(pd.concat(ended).groupby(["stage", "age"]).sum(), rows)
         misses.append(float((rows["won"] - p).sum()))
         spreads.append(float((p * (1 - p)).sum()))
     spread = np.array(spreads)
@@ -122,25 +139,23 @@ def shared_shock(history: History, from_days: float, to_days: float) -> float:
     return float(np.sqrt((USUAL_WINDOWS * USUAL_SHOCK**2 + seen * max(beyond, 0.0)) / (USUAL_WINDOWS + seen)))
 
 
+def _counts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Deals won and all deals, by stage and age."""
+    return rows.groupby(["stage", "age"])["won"].agg(["sum", "size"])
+
+
 def _usual_share(past: pd.DataFrame, rows: pd.DataFrame) -> Floats:
     """Share won in earlier windows of deals of the same stage and age, drawn a little towards all deals."""
-    overall = past["won"].mean()
-    sums = past.groupby(["stage", "age"])["won"].agg(["sum", "size"])
-    share = (sums["sum"] + _PRIOR_DEALS * overall) / (sums["size"] + _PRIOR_DEALS)
+    overall = past["sum"].sum() / past["size"].sum()
+    share = (past["sum"] + _PRIOR_DEALS * overall) / (past["size"] + _PRIOR_DEALS)
     keys = pd.MultiIndex.from_frame(rows[["stage", "age"]])
     return np.asarray(share.reindex(keys).fillna(overall), dtype=np.float64)
 
 
 def _open_at(history: History, start: pd.Timestamp, from_days: float, to_days: float) -> pd.DataFrame:
-    deals = history.deals
-    is_open = (deals["created_at"] < start) & ~(deals["closed_at"] < start)
-    is_open &= deals["closed_at"].notna() | (deals["outcome"] == "open")
-    known = deals[is_open]
-    last = history.stages[history.stages["changed_at"] < start].drop_duplicates("deal_id", keep="last")
-    stage = known["deal_id"].map(last.set_index("deal_id")["stage"])
+    is_open, stage, age = history.open_at(start)
     won = history.won_between(start + pd.Timedelta(days=from_days), start + pd.Timedelta(days=to_days))
-    age = np.searchsorted(_AGES, days(start - known["created_at"]), side="right")
-    return pd.DataFrame({"stage": stage.fillna(""), "age": age, "won": won[is_open].astype(np.float64)})
+    return pd.DataFrame({"stage": stage, "age": age, "won": won[is_open].astype(np.float64)})
 
 
 def amount_ratios(crm: CRMData, history: History) -> Floats:

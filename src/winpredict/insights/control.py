@@ -89,6 +89,7 @@ def changes(
     period: Literal["month", "week"] = "month",
     family_rate: float = 0.05,
     seed: int = 0,
+    at_end: pd.DataFrame | None = None,
 ) -> Changes:
     """Tell which figures changed, since when and why: overall and by group.
 
@@ -103,6 +104,8 @@ def changes(
     family_rate : float
         Chance that any of all charts is wrongly said to tell something.
     seed : int
+    at_end : DataFrame, optional
+        `winpredict.insights.deals.deals_at_end` of what is known then, with these attributes, where it is there.
 
     Returns
     -------
@@ -129,7 +132,7 @@ def changes(
     if not crm.dated:
         note = text("The deals carry no dates, so nothing can be seen to change over time.")
         return Changes(pd.DataFrame(columns=list(_COLUMNS)), {}, {}, family_rate, period, (note,))
-    found = deals_by_period(crm, deals_at_end(crm, attributes), period)
+    found = deals_by_period(crm, deals_at_end(crm, attributes) if at_end is None else at_end, period)
     segments = segments_of(found.deals, attributes)
     charts = _charts(found, segments, period, seed)
     frame = _verdicts(charts, segments, family_rate)

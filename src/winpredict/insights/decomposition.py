@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.errors import TableError
-from winpredict.insights._causes import ALL_ALIKE, Flags, as_texts, candidate, gains, grouped, members, ranked
+from winpredict.insights._causes import ALL_ALIKE, Flags, Kinds, as_texts, candidate_rows, gains, grouped, ranked
 from winpredict.insights.labels import group_label, group_named
 from winpredict.locale.text import Text, said, text, texts
 
@@ -283,9 +283,9 @@ def explain(
         return Explanation(ranked([], {}), float("nan"), float("nan"), None)
     present = {name: words for name, words in segments.items() if name in deals}
     groups = {name: grouped(deals[name]) for name in present}
-    table, kinds = members(groups, len(deals))
-    expected, gain = gains(won, later, kinds, table)
-    rows = [candidate(deals, won, later, segment, group, member) for (segment, group), member in table.items()]
+    kinds = Kinds(groups, len(deals))
+    expected, gain = gains(won, later, kinds)
+    rows = candidate_rows(kinds, won, later)
     candidates = ranked(rows, present, gain, len(deals))
     cause = candidates.iloc[0]["segment"]
     found = decompose(before, after, cause, draws=draws, seed=seed) if cause else None

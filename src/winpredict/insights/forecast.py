@@ -1,6 +1,6 @@
 """Forecast: what will be booked this and the next month and quarter, with an honest interval, against quota."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from winpredict.features.cross_deal_history import CrossDealHistory
-from winpredict.insights._forecast_draws import drawn_bookings
+from winpredict.insights._forecast_draws import Groups, Odds, amounts_drawn, quantiles_of, won_by_owner
 from winpredict.insights._forecast_history import History, amount_ratios, new_business, shared_shock
 from winpredict.insights._forecast_quota import quotas_of
 from winpredict.insights._forecast_shock import middle_log_odds
@@ -23,12 +23,14 @@ from winpredict.models.trained import TrainedModel
 from winpredict.tables.crm import CRMData, utc
 
 Floats = NDArray[np.float64]
-Groups = NDArray[np.intp] | slice
 
 LEVEL = 0.8
 #: Quantiles of the simulated bookings that are called commit (reached four times in five) and best case.
 COMMIT, BEST_CASE = 0.2, 0.8
+_QUANTILES = ((1 - LEVEL) / 2, COMMIT, BEST_CASE, (1 + LEVEL) / 2)
 _RECENT_DAYS = 180
+#: Of the futures of periods that are drawn together.
+_MOST_BYTES = 600_000_000
 #: Part of a shock in log-odds that moves the number of wins, at usual win rates; spread of the number of new deals.
 _SHARE_OF_SHOCK, _NEW_SPREAD = 0.7, 0.2
 _BOOKED = ("deal_id", "rep", "closed_at", "amount")
@@ -104,6 +106,7 @@ def forecast(
     *,
     as_of: pd.Timestamp | str | None = None,
     cross_deal_history: CrossDealHistory | None = None,
+    at_end: pd.DataFrame | None = None,
     draws: int = 4000,
     seed: int = 0,
 ) -> Forecast:
@@ -117,6 +120,8 @@ def forecast(
         By default the end of the data; nothing recorded at or after it is used.
     cross_deal_history : CrossDealHistory, optional
         Cross-deal history of all deals, where `crm` holds only some of them.
+    at_end : DataFrame, optional
+        `winpredict.insights.deals.deals_at_end` of what is known then, with the model's attributes, where it is there.
     draws : int
         Simulated futures.
     seed : int
@@ -147,8 +152,7 @@ def forecast(
     known = known_before(crm, as_of)
     if not len(known.deals):
         return _empty(now, text("No deal was created before {day:day}, so there is nothing to forecast from.", day=now))
-    attributes = model.attributes_in(known)
-    table = deals_at_end(known, attributes)
+    table = deals_at_end(known, model.attributes_in(known)) if at_end is None else at_end
     history = History.of(known, table, now)
     if not (history.deals["amount"] > 0).any():
         return _empty(now, text("No deal has an amount, so there are no bookings to forecast."))
@@ -177,21 +181,27 @@ def periods_at(now: pd.Timestamp) -> list[Period]:
 
 
 @dataclass(frozen=True)
-class _Bookings:
-    """What the groups of a rep and a team bring in a period: expected, and in each simulated future.
+class _Futures:
+    """What is drawn of a period: the shock and what the open deals bring, by level; and what draws further."""
 
-    Parameters
-    ----------
-    expected : ndarray of shape (n_groups,)
-    drawn : ndarray of shape (n_groups, n_draws)
-    """
+    period: Period
+    chance: Floats
+    shock: Floats
+    spread: float
+    won: list[NDArray[np.float32]]
+    rng: np.random.Generator
 
-    expected: Floats
-    drawn: Floats
 
-    def of(self, groups: Groups) -> tuple[float, Floats]:
-        """Both, added up over some groups."""
-        return float(self.expected[groups].sum()), self.drawn[groups].sum(axis=0)
+class _Level:
+    """A way to add deals up: all of them (named "all"), by team, or by rep."""
+
+    def __init__(self, quotas: str, names: list[str], deals: pd.DataFrame, owners: pd.DataFrame) -> None:
+        self.quotas, self.names = quotas, names
+        self.deals, self.owners = self.rows_of(deals), self.rows_of(owners)
+
+    def rows_of(self, frame: pd.DataFrame) -> Groups:
+        """Rows of a frame that has columns team and rep."""
+        return Groups.whole(len(frame)) if self.quotas == "overall" else Groups.of(frame[self.quotas], self.names)
 
 
 class _Simulation:
@@ -222,31 +232,29 @@ class _Simulation:
             self.notes.append(text("No won deal has an amount, so deals not yet created are left out of the forecast."))
         self.owners = _owners(history, now)
         self.deals = of_deal[["rep", "team"]].reset_index().assign(amount=self.amount, win_probability=self.odds)
-        self.groups = self.deals[["rep", "team"]].drop_duplicates(ignore_index=True)
-        group = self.deals.groupby(["rep", "team"], dropna=False, sort=False).ngroup()
-        self.group: NDArray[np.integer[Any]] = group.to_numpy(np.intp)
-        self._won: dict[pd.Timestamp, Floats] = {}
         self.expected_close = _expected_close(crm, snapshots)
         self.periods = periods_at(now)
         self.booked = history.deals[history.won_between(min(period.starts for period in self.periods), now)]
+        self.levels = [
+            _Level("overall", ["all"], self.deals, self.owners),
+            *(_Level(level, self._names(level), self.deals, self.owners) for level in ("team", "rep")),
+        ]
 
     def forecast(self) -> Forecast:
         """All periods, in all, by team and by rep."""
-        rows: dict[str, list[dict[str, object]]] = {"": [], "team": [], "rep": []}
+        tables: list[list[dict[str, object]]] = [[] for _ in self.levels]
         deals = self.deals.copy()
-        for period, chance, drawn, to_come in self._bookings():
-            expected = chance * self.amount * self.ratios.mean()
-            deals[f"p {period.name}"] = chance
-            deals[f"expected {period.name}"] = expected
-            open_deals = _Bookings(self._by_group(expected), drawn)
-            for level, name, row in self._rows(period, open_deals, to_come):
-                rows[level].append({"name": name, **row})
-        tables = {level: pd.DataFrame(found, columns=["name", *_COLUMNS]) for level, found in rows.items()}
+        for futures in self._futures():
+            expected = futures.chance * self.amount * self.ratios.mean()
+            deals[f"p {futures.period.name}"] = futures.chance
+            deals[f"expected {futures.period.name}"] = expected
+            for table, rows in zip(tables, self._rows(futures, expected), strict=True):
+                table += rows
+        overall, team, rep = (pd.DataFrame(found, columns=["name", *_COLUMNS]) for found in tables)
         booked = self.booked[list(_BOOKED)].reset_index(drop=True)
         return Forecast(
-            tables[""].drop(columns="name"), tables["team"], tables["rep"], deals, booked, self.now, tuple(self.notes),
-            currency_of(self.crm),
-        )  # fmt: skip
+            overall.drop(columns="name"), team, rep, deals, booked, self.now, tuple(self.notes), currency_of(self.crm)
+        )
 
     def _amounts(self, amounts: Floats) -> Floats:
         """The amounts of the open deals, with the mean of others where there is none."""
@@ -279,116 +287,138 @@ class _Simulation:
         self.notes.append(text("Neither open nor won deals have an amount, so open deals count as nothing."))
         return np.zeros(len(amounts))
 
-    def _chance(self, period: Period) -> Floats:
-        """Probability of each open deal of being won in what is left of a period."""
-        by_start, by_end = map(self._won_by, (max(period.starts, self.now), period.ends))
-        return np.asarray(np.clip(by_end - by_start, 0.0, 1.0))
+    def _chances(self) -> list[Floats]:
+        """For each period the probability of each open deal of being won in what is left of it."""
+        ends = [self._window(period) for period in self.periods]
+        by = self.model.win_by(self.features, np.array(ends).ravel(), self.odds)
+        return [
+            np.asarray(np.clip(by[:, 2 * place + 1] - by[:, 2 * place], 0.0, 1.0)) for place in range(len(self.periods))
+        ]
 
-    def _won_by(self, moment: pd.Timestamp) -> Floats:
-        """Probability of each open deal of being won until a moment; where one period ends, another begins."""
-        if moment not in self._won:
-            self._won[moment] = self.model.win_by(self.features, days_to(moment, self.now), self.odds)
-        return self._won[moment]
+    def _window(self, period: Period) -> tuple[float, float]:
+        """What is left of a period, in days from now."""
+        return days_to(max(period.starts, self.now), self.now), days_to(period.ends, self.now)
 
-    def _rows(
-        self, period: Period, deals: _Bookings, to_come: _Bookings
-    ) -> Iterator[tuple[str, str, dict[str, object]]]:
-        closed = self.booked["closed_at"]
+    def _futures(self) -> "Iterator[_Futures]":
+        """Each period with what is drawn of it."""
+        chances, spreads = self._chances(), [shared_shock(self.history, *self._window(each)) for each in self.periods]
+        groups = [level.deals for level in self.levels]
+        # all periods meet the same luck, which need be drawn but once for as many of them as fit
+        size = np.dtype(np.float32).itemsize * self.draws * sum(map(len, groups))
+        at_once = max(1, min(len(self.periods), _MOST_BYTES // size))
+        for start in range(0, len(self.periods), at_once):
+            some = range(start, min(start + at_once, len(self.periods)))
+            rng = np.random.default_rng(self.seed)
+            shock = rng.standard_normal(self.draws)
+            odds = [Odds(middle_log_odds(chances[each], spreads[each]), spreads[each] * shock) for each in some]
+            won = won_by_owner(rng, odds, self.amount, self.ratios, groups)
+            for each, mine in zip(some, odds, strict=True):
+                further = np.random.default_rng()
+                further.bit_generator.state = rng.bit_generator.state
+                yield _Futures(self.periods[each], chances[each], mine.shock, spreads[each], won.pop(0), further)
+
+    def _rows(self, futures: "_Futures", expected: Floats) -> list[list[dict[str, object]]]:
+        """For each level a row for each of its names."""
+        period, closed = futures.period, self.booked["closed_at"]
         booked = self.booked[(closed >= period.starts) & (closed < period.ends)]
-        closing = self._by_group(np.where(self._closing(period), self.amount, 0.0))
-        quotas = quotas_of(self.crm, period.starts, period.ends)
-        target, everyone = quotas.get("overall", {}).get("all", np.nan), slice(None)
-        whole = self._row(period, booked["amount"].sum(), deals, to_come, everyone, everyone, closing, target)
-        yield "", "", whole
-        for level in ("team", "rep"):
-            own = booked.groupby(level)["amount"].sum()
-            mine, theirs = (dict(frame.groupby(level).indices) for frame in (self.groups, self.owners))
-            for name in self._names(level):
-                target = quotas.get(level, {}).get(name, np.nan)
-                groups, owners = (np.asarray(each.get(name, ()), np.intp) for each in (mine, theirs))
-                yield (
-                    level,
-                    name,
-                    self._row(period, own.get(name, 0.0), deals, to_come, groups, owners, closing, target),
-                )
-
-    def _bookings(self) -> Iterator[tuple[Period, Floats, Floats, _Bookings]]:
-        """Of each period: the deals' chances, what groups of them bring in each future, and what is to come."""
-        spans = [(days_to(max(each.starts, self.now), self.now), days_to(each.ends, self.now)) for each in self.periods]
-        chances = [self._chance(period) for period in self.periods]
-        spreads = [shared_shock(self.history, *span) for span in spans]
-        rng = np.random.default_rng(self.seed)  # all periods meet the same shocks, and deals have the same luck in each
-        normal = rng.standard_normal(self.draws)
-        middles = [middle_log_odds(chance, spread) for chance, spread in zip(chances, spreads, strict=True)]
-        shocks = np.outer(spreads, normal)
-        drawn = drawn_bookings(rng, np.array(middles), shocks, self.amount, self.ratios, self.group)
+        wins = self.new.wins(*self._window(period))
         mean_amount = self.new.amount.mean() if len(self.new.amount) else 0.0
-        state = rng.bit_generator.state
-        for number, (period, span) in enumerate(zip(self.periods, spans, strict=True)):
-            rng.bit_generator.state = state
-            wins = self.new.wins(*span)
-            expected = self.owners["share"].to_numpy(np.float64) * max(wins, 0.0) * mean_amount
-            to_come = _Bookings(expected, self._coming(rng, wins, shocks[number], spreads[number]))
-            yield period, chances[number], drawn[:, number], to_come
+        to_come = self.owners["share"].to_numpy(np.float64) * max(wins, 0.0) * mean_amount
+        quotas = quotas_of(self.crm, period.starts, period.ends)
+        closing = self._closing(period)
 
-    def _by_group(self, values: Floats) -> Floats:
-        """Values of the open deals, added up by their groups."""
-        sums: Floats = np.bincount(self.group, weights=values, minlength=max(len(self.groups), 1)).astype(np.float64)
-        return sums
+        def rows(level: _Level, won: NDArray[np.float32], coming: Iterable[tuple[int, Floats]]) -> list[Any]:
+            groups, amounts = level.rows_of(booked), booked["amount"]
+            own = [amounts.iloc[mine].sum() if len(mine := groups.rows(place)) else 0.0 for place in range(len(groups))]
+            totals = ((place, own[place] + won[place].astype(np.float64) + mine) for place, mine in coming)
+            found: list[Any] = [None] * len(groups)
+            for place, total, quantiles in quantiles_of(totals, _QUANTILES):
+                mine = level.deals.rows(place)
+                figures = (
+                    float(own[place]), float(expected[mine].sum()), float(to_come[level.owners.rows(place)].sum()),
+                    float(self.amount[mine][closing[mine]].sum()),
+                )  # fmt: skip
+                name = level.names[place]
+                quota = quotas.get(level.quotas, {}).get(name, np.nan)
+                found[place] = {"name": name, **_row(period, *figures, total, quantiles, quota)}
+            return found
 
-    def _coming(self, rng: np.random.Generator, wins: float, shock: Floats, spread: float) -> Floats:
-        """What deals not yet created bring to each of the owners in each simulated future, shape (owners, draws)."""
+        company, team, rep = self.levels
+        overall, by_team = np.zeros((1, self.draws)), np.zeros((len(team.names), self.draws))
+        # reps first: what comes to them is added up for the others on the way
+        of_reps = rows(rep, futures.won[2], self._coming_by_rep(futures, wins, overall, by_team))
+        of_teams = rows(team, futures.won[1], enumerate(by_team))
+        return [rows(company, futures.won[0], enumerate(overall)), of_teams, of_reps]
+
+    def _coming_by_rep(
+        self, futures: "_Futures", wins: float, overall: Floats, by_team: Floats
+    ) -> Iterator[tuple[int, Floats]]:
+        """What deals not yet created bring to each rep in each simulated future; it is added to the sums of others."""
+        _, team, rep = self.levels
+        coming, last = np.zeros(self.draws), -1
+        missing = set(range(len(rep.names)))
+        # the owners are sorted by rep
+        drawn = self._coming(futures, wins)
+        for place, of_team, mine in zip(rep.owners.places.tolist(), team.owners.places.tolist(), drawn, strict=True):
+            if place != last:
+                if last >= 0:
+                    yield last, coming
+                coming, last = np.zeros(self.draws), place
+                missing.discard(place)
+            coming += mine
+            overall[0] += mine
+            if of_team >= 0:
+                by_team[of_team] += mine
+        if last >= 0:
+            yield last, coming
+        yield from ((place, np.zeros(self.draws)) for place in sorted(missing))
+
+    def _coming(self, futures: "_Futures", wins: float) -> Iterator[Floats]:
+        """What deals not yet created bring to each of the owners in each simulated future."""
         if wins <= 0 or not len(self.new.amount):
-            return np.zeros((len(self.owners), self.draws))
+            yield from (np.zeros(self.draws) for _ in range(len(self.owners)))
+            return
         # a shock in log-odds moves rare wins by its exponential, common ones less, and in the mean not at all; the rate
         # of new deals varies as well
-        moved = np.exp(_SHARE_OF_SHOCK * shock - (_SHARE_OF_SHOCK * spread) ** 2 / 2)
+        moved = np.exp(_SHARE_OF_SHOCK * futures.shock - (_SHARE_OF_SHOCK * futures.spread) ** 2 / 2)
+        rng = futures.rng
         rate = wins * moved * rng.gamma(1 / _NEW_SPREAD**2, _NEW_SPREAD**2, self.draws)
         # deals that fall to owners at random come to each as a Poisson process of its own
-        return np.array([self._drawn(rng, share * rate) for share in self.owners["share"]])
-
-    def _drawn(self, rng: np.random.Generator, rate: Floats) -> Floats:
-        """Amounts of as many won deals as come at a rate, added up by simulated future."""
-        counts = rng.poisson(rate)
-        amounts = rng.choice(self.new.amount, int(counts.sum()))
-        futures = np.repeat(np.arange(self.draws), counts)
-        return np.bincount(futures, weights=amounts, minlength=self.draws).astype(np.float64)
+        yield from (amounts_drawn(rng, share * rate, self.new.amount) for share in self.owners["share"])
 
     def _names(self, level: str) -> list[str]:
         """Teams or reps that have open deals, deals lately created, or bookings in any of the periods."""
         every = pd.concat([frame[level] for frame in (self.deals, self.owners, self.booked)])
         return sorted(str(name) for name in every.dropna().unique())
 
-    def _row(
-        self,
-        period: Period,
-        booked: float,
-        deals: _Bookings,
-        to_come: _Bookings,
-        groups: Groups,
-        owners: Groups,
-        closing: Floats,
-        quota: float,
-    ) -> dict[str, object]:
-        (won, drawn), (new, drawn_new) = deals.of(groups), to_come.of(owners)
-        expected = float(booked) + won + new
-        total = booked + drawn + drawn_new
-        low, commit, best, high = np.quantile(total, ((1 - LEVEL) / 2, COMMIT, BEST_CASE, (1 + LEVEL) / 2))
-        # a mean that a rare large deal pulls beyond most futures must not lie outside its own interval
-        low, high = min(low, expected), max(high, expected)
-        return {
-            "period": period.name, "starts": period.starts, "ends": period.ends, "booked": float(booked),
-            "open_pipeline": won, "not_yet_created": new, "expected": expected,
-            "low": float(low), "high": float(high), "commit": float(commit), "best_case": float(best),
-            "pipeline": float(closing[groups].sum()), "quota": quota,
-            "attainment": expected / quota if quota > 0 else np.nan,
-            "p_quota": float((total >= quota).mean()) if quota > 0 else np.nan,
-        }  # fmt: skip
-
     def _closing(self, period: Period) -> NDArray[np.bool_]:
         if self.expected_close is None:
             return np.ones(len(self.odds), dtype=bool)
         return ((self.expected_close >= period.starts) & (self.expected_close < period.ends)).to_numpy(dtype=bool)
+
+
+def _row(
+    period: Period,
+    booked: float,
+    open_deals: float,
+    to_come: float,
+    pipeline: float,
+    total: Floats,
+    quantiles: Floats,
+    quota: float,
+) -> dict[str, object]:
+    expected = booked + open_deals + to_come
+    low, commit, best, high = quantiles
+    # a mean that a rare large deal pulls beyond most futures must not lie outside its own interval
+    low, high = min(low, expected), max(high, expected)
+    return {
+        "period": period.name, "starts": period.starts, "ends": period.ends, "booked": booked,
+        "open_pipeline": open_deals, "not_yet_created": to_come, "expected": expected,
+        "low": float(low), "high": float(high), "commit": float(commit), "best_case": float(best),
+        "pipeline": pipeline, "quota": quota,
+        "attainment": expected / quota if quota > 0 else np.nan,
+        "p_quota": float((total >= quota).mean()) if quota > 0 else np.nan,
+    }  # fmt: skip
 
 
 def _owners(history: History, now: pd.Timestamp) -> pd.DataFrame:

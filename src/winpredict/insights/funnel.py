@@ -135,6 +135,7 @@ def funnel(
     as_of: pd.Timestamp | str | None = None,
     quota: pd.DataFrame | float | None = None,
     stalled: Collection[str] | None = None,
+    at_end: pd.DataFrame | None = None,
 ) -> Funnel:
     """Prospects by stage now and over time, conversion, stalling, moves back, sales velocity and quota coverage.
 
@@ -149,6 +150,8 @@ def funnel(
         Ids of the deals that count as stalled, such as those with the flag ``stalled`` of a model's scores
         (`winpredict.explain.deal_flags`), so that a deal is stalled here if it is elsewhere. By default those beyond
         the 90th percentile of the stays of won deals.
+    at_end : DataFrame, optional
+        `winpredict.insights.deals.deals_at_end` of what is known then, where it is there.
 
     Returns
     -------
@@ -173,7 +176,7 @@ def funnel(
     cut = known_before(crm, as_of) if crm.dated else crm
     stages = open_stages(cut)
     visits, quotas = stage_durations(cut, stages.order), quota_rows(cut, quota)
-    table = _deals(cut, visits, latest)
+    table = _deals(cut, visits, latest, deals_at_end(cut) if at_end is None else at_end.copy())
     return Funnel(
         _now(table, stages),
         _history(cut, visits, stages),
@@ -189,9 +192,8 @@ def funnel(
     )
 
 
-def _deals(crm: CRMData, visits: pd.DataFrame, latest: bool) -> pd.DataFrame:
+def _deals(crm: CRMData, visits: pd.DataFrame, latest: bool, table: pd.DataFrame) -> pd.DataFrame:
     """Every deal at its end or now: with age, days in stage, amount, owner."""
-    table = deals_at_end(crm)
     deals = crm.deals.reset_index(drop=True)
     table["stage"] = deals["stage"].fillna(table["stage"])
     if "amount" in deals:

@@ -88,6 +88,7 @@ def closed_won(
     as_of: pd.Timestamp | str | None = None,
     period_days: float | None = None,
     attributes: Sequence[str] = (),
+    at_end: pd.DataFrame | None = None,
 ) -> ClosedWon:
     """Win rates overall and by segment, and reasons for losing, of the deals closed in a period.
 
@@ -101,6 +102,8 @@ def closed_won(
     attributes : sequence of str
         Static attributes that the leakage audit kept: text ones become segments (``account_<column>`` for those of
         accounts), and ``amount`` among them says that amounts without a history may be read.
+    at_end : DataFrame, optional
+        `winpredict.insights.deals.deals_at_end` of what is known then, with these attributes, where it is there.
 
     Returns
     -------
@@ -137,7 +140,8 @@ def closed_won(
     notes: list[Text] = []
     column = loss_reason_column(crm.deals)
     crm = _cut(crm, as_of, notes)
-    table = _with_attributes(crm, deals_at_end(crm, attributes), attributes)
+    table = deals_at_end(crm, attributes) if at_end is None else at_end.copy()
+    table = _with_attributes(crm, table, attributes)
     table["reason"] = crm.deals[column].to_numpy() if column else None
     table["booked"] = _won_amounts(crm, table)
     end = crm.known_until if crm.dated else None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import get_args
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from winpredict.app.pages.waiting import Part, Waiting
 from winpredict.app.people import add_person, sign_in
 from winpredict.app.publishing import shown_run
 from winpredict.app.records import Person, Role, Score, ScoringRun
+from winpredict.app.shared_work import SharedWork
 from winpredict.app.visibility import visible_owners, visible_scores, visible_tables
 from winpredict.config import Config
 from winpredict.insights.funnel import funnel
@@ -104,9 +106,16 @@ def test_booked_and_open_deals_add_up_to_the_forecast(signed_in):
         assert added[1] == amount
 
 
+def outlook_of(app, crm):
+    """Funnel and forecast of other tables than those that the desk has loaded."""
+    desk = app.state.desk
+    loaded = replace(desk.loaded(), crm=crm, state=uuid4().hex)
+    return pipeline_views.outlook(("key",), SharedWork(desk, loaded, None))
+
+
 def test_what_becomes_of_deals_in_a_stage_leads_to_as_many_deals(app, workspace):
     loaded = app.state.desk.loaded()
-    made = pipeline_views.outlook(("key",), loaded, loaded.crm)
+    made = outlook_of(app, loaded.crm)
     for row in made.funnel.conversion.to_dict("records"):
         for of, count in (("reached", row["deals"]), ("moved on", row["moved_on"]), ("lost", row["lost"])):
             assert len(drilldown_deals(made, of, "", row["stage"])) == count, (row["stage"], of)
@@ -152,7 +161,7 @@ def test_bookings_are_listed_with_the_amounts_that_the_forecast_counts(app, work
     deals = crm.deals.copy()
     deals.loc[zeroed, "amount"] = 0.0
     deals.loc[crm.deals.index[recent][2], "closed_at"] = until + pd.Timedelta(days=5)  # dated ahead
-    made = pipeline_views.outlook(("key",), loaded, replace(crm, deals=deals))
+    made = outlook_of(app, replace(crm, deals=deals))
     for row in made.forecast.periods.to_dict("records"):
         booked = drilldown_deals(made, "booked", row["period"], "")
         assert booked["amount"].sum() == pytest.approx(row["booked"])
@@ -240,7 +249,7 @@ def test_without_dates_the_page_says_what_cannot_be_known(undated):
 
 def test_without_a_history_of_stages_nobody_stands_longest(app):
     loaded = app.state.desk.loaded()
-    whole = pipeline_views.outlook(("key",), loaded, loaded.crm)
+    whole = outlook_of(app, loaded.crm)
     bare = replace(loaded.crm, deal_history=None)
     made = replace(whole, crm=bare, funnel=funnel(bare))
     for of in get_args(Drilldown):
@@ -409,7 +418,7 @@ def test_the_forecast_is_made_of_ones_own_deals(app, workspace, cast):
     crm = workspace.crm()
     with app.state.desk.database.reading() as session:
         owners = visible_owners(session, session.scalar(select(Person).where(Person.email == "manager@example.com")))
-    made = pipeline_views.outlook(("key",), app.state.desk.loaded(), visible_tables(crm, owners))
+    made = outlook_of(app, visible_tables(crm, owners))
     mine = set(crm.deals.loc[crm.deals["owner_id"].isin(owners) & (crm.deals["outcome"] == "open"), "deal_id"])
     assert set(made.forecast.deals["deal_id"]) == mine
     assert made.funnel.now["deals"].sum() == len(mine)

@@ -12,7 +12,6 @@ from winpredict.app.api.contract import WITH_DEALS, TaggedRoute, documented
 from winpredict.app.api.paging import MAX_PAGE_ROWS, Paged, Paging, pages
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Caller, DeskOfRequest
-from winpredict.app.kept_sums import kept_sums
 from winpredict.app.listing import DealQuery, find_deals, owner_names
 from winpredict.app.pages.deal import seen_deal
 from winpredict.app.pages.deals import may_read_names
@@ -134,10 +133,9 @@ def deals(
     names = may_read_names(desk, caller)
     with desk.database.reading() as session:
         run = shown_run(session)
-        sums = kept_sums(desk, session, caller.person, run, query, with_names=names)
         deals = find_deals(
-            session, caller.person, query, rows=query.limit, with_names=names, settings=desk.config.run, sums=sums
-        )
+            session, caller.person, query, rows=query.limit, with_names=names, settings=desk.config.run
+        )  # fmt: skip
     return DealList(
         **pages(request, answer, deals.found, query.page, query.limit),
         run=run,

@@ -1,6 +1,7 @@
 """Drivers, funnel and forecast of the deals that the caller may see, with sentences in the caller's language."""
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -13,13 +14,12 @@ from winpredict.app.api.contract import OF_TEAMS, TaggedRoute, documented
 from winpredict.app.api.tables import rows
 from winpredict.app.desk import Desk, made
 from winpredict.app.identity import Caller, DeskOfRequest
-from winpredict.app.visibility import owners_seen_by, visible_tables
+from winpredict.app.shared_work import SharedWork
+from winpredict.app.visibility import owners_seen_by
 from winpredict.errors import ConfigError
 
 if TYPE_CHECKING:
     from winpredict.explain.drivers import Drivers
-    from winpredict.insights.forecast import Forecast
-    from winpredict.insights.funnel import Funnel
 
 Result = TypeVar("Result")
 router = APIRouter(tags=["insights"], route_class=TaggedRoute)
@@ -173,13 +173,14 @@ def drivers(
     loaded, owners = desk.loaded(), owners_seen_by(desk.database, caller.person)
 
     def compute() -> "tuple[Drivers, datetime | None]":
-        from winpredict.explain.drivers import drivers as drivers_of
-        from winpredict.report.drivers import compared_attributes, known_deals, segment_of
+        from winpredict.report.drivers import known_deals, segment_of
 
-        crm = known_deals(loaded.model, visible_tables(loaded.crm, owners))
-        groups = segment_of(crm, segment, compared_attributes(loaded.model, crm)) if segment else None
-        drivers = drivers_of(loaded.model, crm, groups=groups, cross_deal_history=loaded.scorer.cross_deal_history)
-        return drivers, crm.known_until
+        work = SharedWork(desk, loaded, owners)
+        crm = known_deals(loaded.model, work.crm)
+        groups = segment_of(crm, segment, work.attributes) if segment else None
+        # all segments have the same deals, of which each is explained once
+        drivers = work.drivers()
+        return replace(drivers, groups=work.contributions().strengths(groups)), crm.known_until
 
     try:
         drivers, as_of = _result(desk, ("drivers", loaded.state, owners, segment), compute)
@@ -201,12 +202,7 @@ def funnel(desk: DeskOfRequest, caller: Reader) -> FunnelAnswer:
     """The funnel of the deals that the caller may see."""
     loaded, owners = desk.loaded(), owners_seen_by(desk.database, caller.person)
 
-    def compute() -> "Funnel":
-        from winpredict.insights.funnel import funnel as funnel_of
-
-        return funnel_of(visible_tables(loaded.crm, owners))
-
-    funnel = _result(desk, ("funnel", loaded.state, owners), compute)
+    funnel = _result(desk, ("funnel", loaded.state, owners), lambda: SharedWork(desk, loaded, owners).funnel())
     return FunnelAnswer(
         as_of=loaded.crm.known_until,
         stages=rows(funnel.now, StageNow),
@@ -223,13 +219,7 @@ def forecast(desk: DeskOfRequest, caller: Reader) -> ForecastAnswer:
     """Month and quarter, these and the next, of the deals that the caller may see; amounts in the CRM's currency."""
     loaded, owners = desk.loaded(), owners_seen_by(desk.database, caller.person)
 
-    def compute() -> "Forecast":
-        from winpredict.insights.forecast import forecast as forecast_of
-
-        crm = visible_tables(loaded.crm, owners)
-        return forecast_of(loaded.model, crm, cross_deal_history=loaded.scorer.cross_deal_history)
-
-    forecast = _result(desk, ("forecast", loaded.state, owners), compute)
+    forecast = _result(desk, ("forecast", loaded.state, owners), lambda: SharedWork(desk, loaded, owners).forecast())
     return ForecastAnswer(
         as_of=forecast.as_of,
         periods=rows(forecast.periods, PeriodForecast),

@@ -6,18 +6,16 @@ from urllib.parse import urlencode
 
 import pandas as pd
 from fastapi import Depends, Query, Request
-from sqlalchemy.orm import Session as DatabaseSession
 from starlette.responses import RedirectResponse, Response
 
 from winpredict.app.audit_log import EXPORTED, write_down
 from winpredict.app.desk import Desk
 from winpredict.app.identity import EVERYBODY, WITH_DEALS, Allows, Caller, DeskOfRequest
-from winpredict.app.kept_sums import kept_sums
-from winpredict.app.listing import Choices, DealQuery, Deals, Order, choices, falls_first, find_deals, page_count
+from winpredict.app.listing import DealQuery, Deals, Order, choices, falls_first, find_deals, page_count
 from winpredict.app.pages.rendering import render
 from winpredict.app.pages.tables import csv_answer
 from winpredict.app.publishing import shown_run
-from winpredict.app.records import Role, Score, ScoringRun
+from winpredict.app.records import Role, Score
 from winpredict.app.shown_reasons import audience_of, next_steps_of, reasons_of
 from winpredict.app.turns import PageRouter
 from winpredict.app.visibility import sees_names
@@ -72,11 +70,8 @@ def deals(
     audience = audience_of(caller.person.role, desk.config.app)
     with desk.database.reading() as session:
         run = shown_run(session)
-        sums = kept_sums(desk, session, caller.person, run, query, with_names=names)
-        deals = find_deals(
-            session, caller.person, query, rows=rows, with_names=names, settings=desk.config.run, sums=sums
-        )
-        offered = _choices(desk, session, caller, run)
+        deals = find_deals(session, caller.person, query, rows=rows, with_names=names, settings=desk.config.run)
+        offered = choices(session, caller.person)
     kept = query.model_dump(mode="json", exclude_defaults=True, include=set(_NOT_IN_FORM))
     return render(
         request,
@@ -119,13 +114,6 @@ def export(
 def may_read_names(desk: Desk, caller: Caller) -> bool:
     """Whether names of deals and accounts are shown to the caller."""
     return sees_names(caller.person, scientists_see_names=desk.config.app.scientists_see_names)
-
-
-def _choices(desk: Desk, session: DatabaseSession, caller: Caller, run: ScoringRun | None) -> Choices:
-    """What can be filtered by; a run does not change, nor does who reports to whom until the next one."""
-    person = caller.person
-    key = ("choices", run and run.id, person.id, person.role, person.crm_user_id)
-    return desk.get_or_compute(key, lambda: choices(session, person))
 
 
 def change_this_week(score: Score, settings: Run) -> Text | None:

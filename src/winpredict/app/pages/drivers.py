@@ -100,7 +100,11 @@ def drivers(request: Request, desk: DeskOfRequest, query: Annotated[DriversQuery
         selection = _selection(parts, query)
         contributions, changes, won = parts.contributions(), parts.changes(), parts.closed_won()
         tested = parts.drivers()
-        strengths = strength_rows(selection, contributions.result, tested.result)
+        asked = query.model_copy(update={"measure": "win_rate"})  # whatever the control charts are of
+        strengths = desk.get_or_compute(
+            ("strengths", *parts.key, asked, contributions.result is None, tested.result is None, current().name),
+            lambda: strength_rows(selection, contributions.result, tested.result),
+        )
         values |= {
             "selection": selection,
             "comparison": selection.comparison,

@@ -11,7 +11,7 @@ import pandas as pd
 from winpredict.app.desk import Loaded
 from winpredict.app.pages.listed_deals import listed
 from winpredict.app.pages.waiting import Part, Waiting
-from winpredict.app.visibility import visible_tables
+from winpredict.app.shared_work import SharedWork
 from winpredict.locale.language import current
 from winpredict.locale.text import Text, text
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from winpredict.insights.control import Changes
     from winpredict.insights.winrates import ClosedWon
     from winpredict.report.page import Report
-    from winpredict.tables.crm import CRMData
 
 #: A segment with more groups is no choice for a form.
 _MAX_GROUPS = 60
@@ -97,72 +96,51 @@ class DriverParts:
         self._loaded = loaded
         self.key: tuple[Hashable, ...] = (loaded and loaded.state, owners)
 
-    @cached_property
-    def _crm(self) -> "CRMData":
-        return visible_tables(self._has_loaded.crm, self._owners)
-
     @property
     def _has_loaded(self) -> Loaded:
         assert self._loaded is not None
         return self._loaded
 
+    @cached_property
+    def _work(self) -> SharedWork:
+        return self._waiting.shared(self._has_loaded, self._owners)
+
     def table(self) -> Part[DealTable]:
         """The deals to be compared."""
         if self._loaded is None:
             return Part(problem=self._problem)
-        model = self._loaded.model
-        part = self._waiting.part(("deal table", *self.key), lambda: _table(model, self._crm))
+        part = self._waiting.part(("deal table", *self.key), lambda: _table(self._work))
         return Part(problem=_NO_DEALS) if part.result is not None and part.result.deals.empty else part
 
     def listed(self, deals: pd.DataFrame, *, with_names: bool) -> pd.DataFrame:
         """Some of the deals as a page lists them."""
-        return listed(self._crm, deals, with_names=with_names)
+        return listed(self._work.crm, deals, with_names=with_names)
 
     def contributions(self) -> "Part[DealContributions]":
         """How far each theme moves the odds of each deal."""
-        return self._waiting.part(("deal looks", *self.key), self._contributions)
-
-    def _contributions(self) -> "DealContributions":
-        from winpredict.explain.drivers import explain_deals
-
-        return explain_deals(
-            self._has_loaded.model, self._crm, cross_deal_history=self._has_loaded.scorer.cross_deal_history
-        )
+        return self._waiting.part(("deal looks", *self.key), lambda: self._work.contributions())
 
     def drivers(self) -> "Part[Drivers]":
         """The themes, tested on deals that they were not learnt from; this takes longest."""
-        from winpredict.explain.drivers import drivers
-
-        loaded, seen = self._has_loaded, self._waiting.submit(("deal looks", *self.key), self._contributions)
-        return self._waiting.part(
-            ("drivers of deals", *self.key),
-            lambda: drivers(
-                loaded.model, self._crm, cross_deal_history=loaded.scorer.cross_deal_history, seen=seen.result().result
-            ),
-            is_long=True,
-        )
+        return self._waiting.part(("tested drivers", *self.key), lambda: self._work.drivers(), is_long=True)
 
     def changes(self) -> "Part[Changes]":
         """Control charts."""
         from winpredict.insights.control import changes
-        from winpredict.report.drivers import compared_attributes
 
-        loaded = self._has_loaded
         return self._waiting.part(
             ("changes", *self.key),
-            lambda: changes(self._crm, attributes=compared_attributes(loaded.model, self._crm)),
+            lambda: changes(self._work.crm, attributes=self._work.attributes, at_end=self._work.at_end()),
             is_long=True,
         )
 
     def closed_won(self) -> "Part[ClosedWon]":
         """Win rates of the last year by segment."""
         from winpredict.insights.winrates import closed_won
-        from winpredict.report.drivers import compared_attributes
 
-        loaded = self._has_loaded
         return self._waiting.part(
             ("closed won", *self.key),
-            lambda: closed_won(self._crm, attributes=compared_attributes(loaded.model, self._crm)),
+            lambda: closed_won(self._work.crm, attributes=self._work.attributes, at_end=self._work.at_end()),
         )
 
     def written(self, segment: str, created: str, kind: Literal["html", "pdf"]) -> Part[bytes]:
@@ -190,7 +168,7 @@ class DriverParts:
             ("drivers report", *self.key, segment, period and period.value, current().name),
             lambda: drivers_report(
                 loaded.model,
-                self._crm,
+                self._work.crm,
                 segment=segment or None,
                 created=None if period is None else (period.start, period.end),
                 cross_deal_history=loaded.scorer.cross_deal_history,
@@ -199,16 +177,17 @@ class DriverParts:
         )
 
 
-def _table(model: object, crm: "CRMData") -> DealTable:
+def _table(work: SharedWork) -> DealTable:
     from winpredict.insights.deals import booked_amounts, deals_at_end
     from winpredict.insights.labels import segment_label
     from winpredict.insights.winrates import words_for
-    from winpredict.report.drivers import compared_attributes, segments_in
+    from winpredict.report.drivers import segments_in
 
+    crm = work.crm
     if not len(crm.deals):
         return DealTable(crm.deals, {}, ())
-    attributes = compared_attributes(model, crm)  # type: ignore[arg-type]
-    deals = deals_at_end(crm, attributes)
+    attributes, at_end = work.attributes, work.at_end()
+    deals = deals_at_end(crm, attributes) if at_end is None else at_end.copy()
     deals["amount"] = booked_amounts(crm, deals)
     deals["currency"] = crm.deals["currency"].reset_index(drop=True) if "currency" in crm.deals else None
     possible = [name for name in segments_in(deals, attributes) if 2 <= deals[name].nunique() <= _MAX_GROUPS]

@@ -12,8 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from winpredict.app.audit_log import EXPORTED, write_down
 from winpredict.app.desk import Desk
 from winpredict.app.identity import Allows, Caller, DeskOfRequest
-from winpredict.app.kept_sums import kept_sums
-from winpredict.app.listing import DealQuery, DealSums, find_deals
+from winpredict.app.listing import DealQuery, find_deals, owner_names_of
 from winpredict.app.pages.charts import Size, svg, svg_answer
 from winpredict.app.pages.deals import may_read_names
 from winpredict.app.pages.listed_deals import ListedDeals, list_page, listed
@@ -33,7 +32,6 @@ from winpredict.app.records import Role, ScoringRun
 from winpredict.app.teams import owner_filter_choices, owners_of
 from winpredict.app.totals import totals
 from winpredict.app.turns import PageRouter
-from winpredict.app.visibility import visible_tables
 from winpredict.explain.deal_flags import FLAGS
 from winpredict.insights.labels import PERIOD_TITLES, PERIODS
 from winpredict.locale.language import current
@@ -79,11 +77,7 @@ def pipeline(
     with desk.database.reading() as session:
         run = shown_run(session)
         choices = owner_filter_choices(session, caller.person)
-
-        def of_deals(asked: DealQuery) -> DealSums:
-            return kept_sums(desk, session, caller.person, run, asked, with_names=names)
-
-        sums = totals(session, caller.person, query.whose, desk.config.run, with_names=names, sums_of=of_deals)
+        sums = totals(session, caller.person, query.whose, desk.config.run, with_names=names)
     part = _outlook(desk, caller, query.whose, Waiting(desk))
     return render(
         request,
@@ -162,7 +156,7 @@ def _outlook(desk: Desk, caller: Caller, whose: str, waiting: Waiting) -> Part[O
     if loaded is None:
         return Part(problem=problem)
     key = ("outlook", loaded.state, owners)
-    return waiting.part(key, lambda: outlook(key, loaded, visible_tables(loaded.crm, owners)))
+    return waiting.part(key, lambda: outlook(key, waiting.shared(loaded, owners)))
 
 
 def _newer(outlook: Outlook | None, run: ScoringRun | None) -> datetime | None:
@@ -217,9 +211,12 @@ def _owners_name(desk: Desk, caller: Caller, whose: str) -> str:
         return ""
     with desk.database.reading() as session:
         name = owner_filter_choices(session, caller.person).words(whose)
-        if name is None and not owners_of(session, caller.person, whose):
-            raise HTTPException(404, said("this team or person was not found among those whose deals you can see"))
-    return name or whose.partition(":")[2]
+        if name is None:
+            if not owners_of(session, caller.person, whose):
+                raise HTTPException(404, said("this team or person was not found among those whose deals you can see"))
+            of = whose.partition(":")[2]
+            name = owner_names_of(session, [of]).get(of, of)
+    return name
 
 
 def _address(path: str, **values: object) -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from winpredict.app.desk import Loaded
 from winpredict.app.pages.tables import records_of
+from winpredict.app.shared_work import SharedWork
 from winpredict.app.totals import StageTotals, Totals
 from winpredict.insights.labels import mixed_currencies
 from winpredict.locale.text import Text
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from winpredict.insights.forecast import Forecast
     from winpredict.insights.funnel import Funnel
     from winpredict.tables.crm import CRMData
+
+
+#: Teams, and reps, in the table of the forecast; the chart has fewer.
+REPS_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -70,25 +74,21 @@ class StageRow:
     median_days: float | None = None
 
 
-def outlook(key: tuple[Hashable, ...], loaded: Loaded, crm: "CRMData") -> Outlook:
+def outlook(key: tuple[Hashable, ...], work: SharedWork) -> Outlook:
     """Work out funnel and forecast of some owners' deals.
 
     Parameters
     ----------
     key : tuple of hashable
         What the answer depends on.
-    loaded : Loaded
-        Model, and the company's history that its odds rest on.
-    crm : CRMData
-        The tables cut to the deals of these owners.
+    work : SharedWork
+        Of these owners.
     """
     from winpredict.insights.deals import names_of_users
-    from winpredict.insights.forecast import forecast
-    from winpredict.insights.funnel import funnel
 
-    reps = {str(name): str(user_id) for user_id, name in names_of_users(crm.users).items()}
-    bookings = forecast(loaded.model, crm, cross_deal_history=loaded.scorer.cross_deal_history)
-    return Outlook(key, crm, funnel(crm), bookings, reps)
+    reps = {str(name): str(user_id) for user_id, name in names_of_users(work.crm.users).items()}
+    bookings = work.forecast()
+    return Outlook(key, work.crm, work.funnel(), bookings, reps)
 
 
 def stage_rows(totals: Totals, outlook: Outlook | None) -> list[StageRow]:
@@ -129,7 +129,7 @@ def forecast_rows(outlook: Outlook | None) -> dict[str, list[dict[str, Any]]]:
         return {"periods": [], "teams": [], "reps": []}
     forecast = outlook.forecast
     levels = {"teams": forecast.by_team, "reps": forecast.by_rep}
-    rows = {name: records_of(_this_quarter(frame)) for name, frame in levels.items()}
+    rows = {name: records_of(_this_quarter(frame).head(REPS_SHOWN)) for name, frame in levels.items()}
     for row in rows["reps"]:
         row["whose"] = f"owner:{outlook.rep_ids[row['name']]}" if row["name"] in outlook.rep_ids else ""
     for row in rows["teams"]:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from winpredict.app.desk import Desk, Loaded, made
 from winpredict.app.pages.rendering import sentence
+from winpredict.app.shared_work import SharedWork
 from winpredict.app.turns import asking
 from winpredict.app.work_queue import TooMuchWaitingError
 from winpredict.errors import WinPredictError
@@ -81,6 +82,10 @@ class Waiting:
             return self._desk.loaded(), ""
         except WinPredictError as error:
             return None, sentence(error)
+
+    def shared(self, loaded: Loaded, owners: frozenset[str] | None) -> SharedWork:
+        """What parts of several pages go on from."""
+        return SharedWork(self._desk, loaded, owners)
 
     def part(self, key: Hashable, compute: Callable[[], Result], *, is_long: bool = False) -> Part[Result]:
         """A part, if it is there in time; else it goes on being made for the next who ask.
