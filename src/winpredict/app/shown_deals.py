@@ -32,6 +32,8 @@ _MOST_MADE = 300
 #: Runs that are kept: whoever began to read before the latest was published goes on with the one before.
 _RUNS = 2
 IDS_A_STATEMENT = 500
+#: Share of a run from which on all of its rows are read in one go.
+_WHOLE_RUN = 0.25
 #: Owners that a form offers at the most.
 OWNERS_OFFERED = 500
 _COLUMNS = (
@@ -192,9 +194,12 @@ class ShownDeals:
         """Whole rows of some deals, in the order of the places."""
         wanted = [self.ids[place] for place in places]
         there: dict[str, Score] = {}
-        for some in batched(wanted, IDS_A_STATEMENT):
-            read = session.scalars(select(Score).where(Score.run_id == self.run_id, Score.deal_id.in_(some)))
-            there |= {row.deal_id: row for row in read}
+        of_run = select(Score).where(Score.run_id == self.run_id)
+        if len(wanted) > max(IDS_A_STATEMENT, _WHOLE_RUN * len(self)):
+            there = {row.deal_id: row for row in session.scalars(of_run)}
+        else:
+            for some in batched(wanted, IDS_A_STATEMENT):
+                there |= {row.deal_id: row for row in session.scalars(of_run.where(Score.deal_id.in_(some)))}
         return [there[deal_id] for deal_id in wanted]
 
     def _named(self, session: DatabaseSession) -> list[list[Any]]:
