@@ -427,7 +427,7 @@ def test_an_error_of_ours_tells_nothing_and_carries_the_headers(app, signed_in, 
         raise RuntimeError("secret detail")
 
     quiet = TestClient(app, raise_server_exceptions=False, cookies=signed_in("rep").cookies)
-    monkeypatch.setattr("winpredict.app.listing.visible_scores", fail)
+    monkeypatch.setattr("winpredict.app.listing.shown_deals", fail)
     for path in LISTS:
         answer = quiet.get(path)
         assert answer.status_code == 500
