@@ -92,6 +92,99 @@ def test_the_list_ends_where_the_documentation_says(server, zoho):
     assert code_of(zoho.get(url, params=again)) == (401, "INVALID_TOKEN")
 
 
+#: What each kind of answer must have, as Zoho's published description of its API says.
+SHAPES = {
+    "org": {"company_name", "zgid", "id", "iso_code", "mc_status", "time_zone", "license_details", "max_per_page"},
+    "license_details": {"paid", "paid_type", "paid_expiry", "trial_type", "trial_expiry", "users_license_purchased"},
+    "fields": {
+        *("api_name", "field_label", "display_label", "data_type", "json_type", "custom_field", "visible", "read_only"),
+        *(
+            "field_read_only",
+            "profiles",
+            "view_type",
+            "operation_type",
+            "formula",
+            "rollup_summary",
+            "length",
+            "lookup",
+        ),
+        *("id", "type", "created_source", "layout_associations", "available_in_user_layout", "pick_list_values"),
+    },
+    "profiles": {"name", "id", "permission_type"},
+    "maps": {"display_value", "actual_value", "sequence_number", "forecast_category", "forecast_type", "id"},
+    "currencies": {"iso_code", "symbol", "name", "exchange_rate", "is_base", "is_active", "modified_time", "format"},
+    "info": {"per_page", "count", "page", "more_records", "next_page_token", "page_token_expiry", "sort_by"},
+    "data": {"id"},
+    "users": {"id", "full_name", "email", "status", "role", "profile"},
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("org", "org/currencies", "users?type=AllUsers", "Deals?fields=Stage", "settings/pipeline?layout_id=1"),
+        *(f"settings/fields?module={name}" for name in ("Deals", "Calls", "Events", "Tasks", "Notes", "Accounts")),
+    ],
+)
+def test_answers_have_the_shape_that_zoho_publishes(server, zoho, path):
+    server.have_currencies(("USD", "US Dollar", "1.000000000"), ("EUR", "Euro", "0.900000000"))
+    seen = set()
+
+    def look(name, value):
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, dict):
+                if path.startswith("Deals") or name != "info":
+                    assert SHAPES.get(name, set()) <= each.keys(), name
+                seen.add(name)
+                for inner, what in each.items():
+                    look(inner, what)
+
+    look("", zoho.get(f"/crm/v8/{path}").json())
+    assert seen & SHAPES.keys()
+
+
+def test_refusals_have_a_code_details_and_a_status(server, zoho):
+    server.rate_limiter.no_permission = {"Tasks"}
+    server.rate_limiter.not_supported = {"Notes"}
+    server.rate_limiter.scopes -= {"ZohoCRM.modules.events.READ"}
+    refusals = {
+        "Tasks?fields=Owner": (403, "NO_PERMISSION"),
+        "Notes?fields=Owner": (400, "NOT_SUPPORTED"),
+        "Events?fields=Owner": (401, "OAUTH_SCOPE_MISMATCH"),
+        "org/currencies": (400, "CURRENCIES_NOT_ENABLED"),
+        "settings/fields": (400, "REQUIRED_PARAM_MISSING"),
+        "settings/fields?module=Nothing": (400, "INVALID_MODULE"),
+        "nothing/at/all/here": (404, "INVALID_URL_PATTERN"),
+        "Deals/1/__timeline": (400, "INVALID_DATA"),
+    }
+    for path, expected in refusals.items():
+        answer = zoho.get(f"/crm/v8/{path}")
+        assert code_of(answer) == expected, path
+        assert answer.json().keys() == {"code", "details", "message", "status"}
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2025-13-01T00:00:00Z", "2025-06-01", "999999-01-01T00:00:00Z", "NaT"])
+@pytest.mark.parametrize("path", ["Deals?fields=Stage", "Deals/deleted"])
+def test_a_bad_date_is_refused_and_no_failure(zoho, path, since):
+    answer = zoho.get(f"/crm/v8/{path}", headers={"If-Modified-Since": since})
+    assert code_of(answer) == (400, "INVALID_DATA")
+
+
+def test_a_bad_date_in_a_write_is_refused_and_no_failure(server, zoho):
+    deal_id = server.closed_deals()[0]
+    for name, value in (("Closing_Date", "2025-02-30"), ("Contract_Signed", "2025-06-01T25:00:00+00:00")):
+        answer = zoho.put("/crm/v8/Deals", json={"data": [{"id": deal_id, name: value}]})
+        (told,) = answer.json()["data"]
+        assert (answer.status_code, told["code"], told["details"]["api_name"]) == (400, "INVALID_DATA", name)
+        assert told["details"]["json_path"] == f"$.data[0].{name}"
+    for body in (b"{", b"[]", b"null", b'{"data": {}}', b'{"data": [1]}'):
+        assert zoho.put("/crm/v8/Deals", content=body).status_code == 400
+
+
+def test_records_are_counted(server, zoho):
+    assert zoho.get("/crm/v8/Deals/actions/count").json() == {"count": 40}
+
+
 def test_nothing_is_no_body(server, zoho):
     later = {"If-Modified-Since": (server.now + pd.Timedelta("1h")).isoformat()}
     answer = zoho.get("/crm/v8/Deals", params={"fields": "Stage"}, headers=later)

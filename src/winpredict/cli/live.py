@@ -160,8 +160,9 @@ def _show_account(console: "Console", crm: str, account: "Description", out: Pat
             ),
             soft_wrap=True,
         )
-    for remark in account.remarks:
-        console.print(remark, soft_wrap=True)
+    for remark in (*account.remarks, account.plan):
+        if remark:
+            console.print(remark, soft_wrap=True)
     console.print(
         said("Deals can be written to")
         if account.writable

@@ -49,11 +49,15 @@ class Page:
     existing : frozenset of str, optional
         The ids of all records of the object, where the CRM cannot tell which were removed since the last reading: what
         is stored beside them counts as deleted.
+    lacking : str
+        What the CRM kept back of this reading so far, with what would mend it, in the language of the moment; empty
+        for nothing.
     """
 
     records: tuple[RawRecord, ...]
     resume: str
     existing: frozenset[str] | None = None
+    lacking: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,8 @@ class Description:
         By raw object: fields whose values change without the record's stamp, such as formulas and roll-ups.
     remarks : tuple of str
         What else these credentials may not see, and what would mend it: sentences in the language of the moment.
+    plan : str
+        What a first sync takes of the CRM's limits, in the language of the moment; empty where they do not matter.
     """
 
     account: str
@@ -113,6 +119,7 @@ class Description:
     hidden: dict[str, tuple[str, ...]] = field(default_factory=dict)
     calculated: dict[str, tuple[str, ...]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    plan: str = ""
 
 
 @dataclass(frozen=True)

@@ -382,7 +382,10 @@ class RawStore:
         for each in page.records:
             record_id, values = scrubber.record(name, each.record_id, each.values)
             records.append(replace(each, record_id=record_id, values=values))
-        return replace(page, records=tuple(records))
+        existing = page.existing
+        if existing is not None:  # those who were erased are kept under other ids, and are not gone
+            existing = frozenset(scrubber.record(name, each, {})[0] for each in existing)
+        return replace(page, records=tuple(records), existing=existing)
 
     def versions(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every version that was seen of the records of an object, in the order in which they came.

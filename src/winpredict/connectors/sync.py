@@ -155,6 +155,8 @@ def sync(
                 raise
             found.skipped[name] = found.refused[name] = str(error)
             continue
+        if reader.lacking:
+            found.skipped[name] = found.refused[name] = reader.lacking
         if reader.emptied:
             found.emptied = True
             found.hidden[name] = tuple(dict.fromkeys([*found.hidden.get(name, ()), *reader.emptied]))
@@ -225,6 +227,7 @@ class _Reader:
     fields: Sequence[str] = ()
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     emptied: tuple[str, ...] = ()
+    lacking: str = ""
 
     def read(self, overlap: pd.Timedelta, *, full: bool) -> Counts:
         state = self.store.state(self.name)
@@ -273,6 +276,7 @@ class _Reader:
         for page in chain([first], others):
             counts += self.store.keep(self.name, page, self.source.clock())
             filled.count(page)
+            self.lacking = page.lacking
             records += len(page.records)
             self.tell(records)
         return counts

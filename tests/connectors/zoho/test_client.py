@@ -13,8 +13,8 @@ from winpredict.connectors.base import FieldChange, FieldOutcome, ScoreField
 from winpredict.connectors.zoho import api as _zoho_api
 from winpredict.connectors.zoho import reader as _zoho_reading
 from winpredict.connectors.zoho.client import ZohoSource, connect
-from winpredict.connectors.zoho.objects import Owners, contact_records, custom_fields, timeline_records
-from winpredict.errors import CRMError, CRMFieldError, CRMLimitError, CRMObjectError, CRMSignInError
+from winpredict.connectors.zoho.objects import Owners, added_contacts, contact_records, custom_fields, timeline_records
+from winpredict.errors import CRMError, CRMFieldError, CRMLimitError, CRMSignInError
 from winpredict.ingest.files import RawFile
 from winpredict.ingest.importing import import_files, import_raw
 from winpredict.ingest.profiles import load_profile
@@ -122,7 +122,7 @@ def test_the_organisation_is_described(source):
     assert description.missing == {}
     assert description.writable
     assert [each.name for each in description.stages][:2] == ["Qualification", "Needs Analysis"]
-    assert [each.outcome for each in description.stages] == ["open"] * 5 + ["won", "lost", "lost"]
+    assert [each.outcome for each in description.stages] == ["open"] * 6 + ["won", "lost", "lost"]
     assert {each.pipeline for each in description.stages} == {"Standard"}
     assert "Region" in {each.name for each in description.custom_fields}
     assert description.records_history == ("Stage", "Amount", "Closing_Date", "Owner")
@@ -130,7 +130,7 @@ def test_the_organisation_is_described(source):
 
 def test_without_pipelines_the_stages_are_told_all_the_same(server, source):
     server.has_pipelines = False
-    assert [each.outcome for each in source.describe().stages] == ["open"] * 5 + ["won", "lost", "lost"]
+    assert [each.outcome for each in source.describe().stages] == ["open"] * 6 + ["won", "lost", "lost"]
 
 
 def test_what_may_not_be_read_is_told_with_what_is_to_be_granted(server, source):
@@ -419,7 +419,7 @@ def test_a_contact_that_no_timeline_tells_of_counts_from_the_last_change_of_the_
     changed = pd.Timestamp("2025-03-01T00:00Z")
     entry = {"record": {"id": "c1", "module": {"api_name": "Contacts"}}, "audited_time": "2025-01-01T00:00:00+00:00"}
     later = entry | {"audited_time": "2025-02-01T00:00:00+00:00"}
-    found = list(contact_records("d1", changed, [{"id": "c1"}, {"id": "c2"}], [later, entry]))
+    found = list(contact_records("d1", changed, [{"id": "c1"}, {"id": "c2"}], added_contacts([later, entry])))
     assert [each.values["Added_Time"] for each in found] == ["2025-01-01T00:00:00+00:00", changed.isoformat()]
 
 
@@ -445,42 +445,9 @@ def test_no_secret_is_told(server, address, caplog):
     assert not [secret for secret in server.secrets if secret in text]
 
 
-def test_hidden_lists_of_one_layout_leave_the_others(server, source, monkeypatch, caplog):
-    deals = [record.record_id for page in source.read("Deals", None) for record in page.records]
-    related = source._api.related
-
-    def hidden(deal_id, name, fields):
-        if deal_id == deals[0]:
-            raise _zoho_api.ZohoRefusalError("the related list is not in this layout", "INVALID_DATA")
-        return related(deal_id, name, fields)
-
-    whole = [record for page in source.read("Contact_Roles", None) for record in page.records]
-    monkeypatch.setattr(source._api, "related", hidden)
-    read = [record for page in source.read("Contact_Roles", None) for record in page.records]
-    assert read == [each for each in whole if each.values["deal_id"] != deals[0]]
-    assert len(read) < len(whole)
-    assert "the layout of this deal hides the list" in caplog.text
-
-
-def test_a_module_that_is_refused_is_refused_alone(source, monkeypatch):
-    def refuse(module, *rest, **options):
-        raise _zoho_api.ZohoRefusalError(f"Zoho, GET {module}: 400 NOT_SUPPORTED", "NOT_SUPPORTED")
-
-    monkeypatch.setattr(source._api, "records", refuse)
-    with pytest.raises(CRMObjectError, match="GET Notes: 400 NOT_SUPPORTED"):
-        next(source.read("Notes", None))
-
-
-def test_a_timeline_that_goes_on_without_a_token_is_no_end(source, monkeypatch):
-    answer = {"__timeline": [{"id": "1"}], "info": {"more_records": True, "next_page_token": None}}
-    monkeypatch.setattr(source._api, "get", lambda *path, **options: answer)
-    with pytest.raises(CRMError, match="timeline of deal 7 goes on, and not where"):
-        list(source._api.timeline("7"))
-
-
 def test_stages_are_known_by_both_of_their_names(source, monkeypatch):
     stages = [{"display_value": "Identify Decision Makers", "actual_value": "Id. Decision Makers"}]
-    monkeypatch.setattr(source._api, "pipelines", lambda: [{"display_value": "Sales", "maps": stages}])
+    monkeypatch.setattr(source._api, "pipelines", lambda again=False: [{"display_value": "Sales", "maps": stages}])
     (stage,) = source.describe().stages
     assert (stage.name, stage.label) == ("Id. Decision Makers", "Identify Decision Makers")
     assert load_profile("zoho").tables["deals"][0].values["stage"] == {stage.name: stage.label}

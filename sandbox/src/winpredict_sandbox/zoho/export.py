@@ -18,7 +18,7 @@ _TOLD = ("Amount", "Closing_Date", "Owner")
 def export(server: "ZohoServer", folder: Path) -> None:
     """Write every live record; fields of deals that were made later for scores are left out."""
     folder.mkdir(parents=True, exist_ok=True)
-    later = {name for name, each in server.definitions.items() if each.get("made_by_api")}
+    later = {name for name, each in server.definitions.items() if each["created_source"] == "api"}
     for name in (DEALS, *TOUCHES, "Accounts"):
         _write(folder / f"{name}.jsonl", _records(server, name, later))
     _write(folder / "Stage_History.jsonl", _records(server, STAYS, later))
@@ -30,7 +30,8 @@ def export(server: "ZohoServer", folder: Path) -> None:
 def _records(server: "ZohoServer", name: str, later: set[str]) -> Iterator[dict[str, Any]]:
     for each in server.records.live(name):
         times = {"Created_Time": stamp(each.created_at), "Modified_Time": stamp(each.modified_at)}
-        values = {field: value for field, value in each.values.items() if field not in (*_LEFT_OUT, *later)}
+        values = {**each.values, **server.calculated(name, each)}
+        values = {field: value for field, value in values.items() if field not in (*_LEFT_OUT, *later)}
         yield {"id": each.record_id, **values, **times}
 
 

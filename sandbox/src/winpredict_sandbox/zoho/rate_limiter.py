@@ -20,6 +20,8 @@ _SCOPES = {
     "ZohoCRM.settings.layouts.READ",
     "ZohoCRM.settings.pipeline.READ",
     "ZohoCRM.settings.stages.READ",
+    "ZohoCRM.settings.modules.READ",
+    "ZohoCRM.settings.currencies.READ",
     "ZohoCRM.users.READ",
     "ZohoCRM.org.READ",
 }
@@ -46,6 +48,8 @@ class RateLimiter:
         What the refresh token was granted.
     no_permission : set of str
         Modules that the user's profile does not show.
+    not_supported : set of str
+        Modules that are given to administrators only.
     secrets : list of str
         Every token that there is or was.
     token_lasts : Timedelta
@@ -63,6 +67,7 @@ class RateLimiter:
     client_id: str = "1000.CLIENT"
     scopes: set[str] = field(default_factory=lambda: set(_SCOPES))
     no_permission: set[str] = field(default_factory=set)
+    not_supported: set[str] = field(default_factory=set)
     token_lasts: pd.Timedelta = field(default_factory=lambda: pd.Timedelta("1h"))
     tokens_in_10_minutes: int | None = None
     credits: int = 1_000_000
@@ -79,8 +84,8 @@ class RateLimiter:
         """Let every access token end."""
         self._ends.clear()
 
-    def token(self, body: bytes, query: str) -> tuple[int, Mapping[str, Any]]:
-        """Another access token for a refresh token: status and body."""
+    def token(self, body: bytes, query: str, address: str) -> tuple[int, Mapping[str, Any]]:
+        """Another access token for a refresh token, good at an address: status and body."""
         if query:  # secrets do not belong into addresses
             return 400, {"error": "secrets_in_url"}
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
@@ -99,8 +104,7 @@ class RateLimiter:
         token = self._made("1000.")
         self._ends[token] = self.clock.now + self.token_lasts
         lasts = int(self.token_lasts.total_seconds())
-        domain = {"api_domain": "https://www.zohoapis.com", "token_type": "Bearer", "expires_in": lasts}
-        return 200, {"access_token": token, **domain}
+        return 200, {"access_token": token, "api_domain": address, "token_type": "Bearer", "expires_in": lasts}
 
     def check(self, authorization: str, scope: str, module: str = "") -> None:
         """Let a request pass, or refuse it."""
@@ -116,6 +120,8 @@ class RateLimiter:
         if module in self.no_permission:
             permission = f"Crm_Implied_View_{module}"
             raise RefusedError(403, "NO_PERMISSION", "permission denied", permissions=[permission])
+        if module in self.not_supported:
+            raise RefusedError(400, "NOT_SUPPORTED", "The given module is not supported for this user")
 
     def headers(self) -> Mapping[str, str]:
         """What each answer tells of the credits, once half of them are used."""

@@ -2,7 +2,7 @@
 
 import secrets
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ import pandas as pd
 from winpredict_sandbox.records import Record
 from winpredict_sandbox.zoho.company import ZohoCompany
 from winpredict_sandbox.zoho.rate_limiter import RefusedError
+from winpredict_sandbox.zoho.settings import ADMINISTRATOR, LAYOUTS, PROFILES
+from winpredict_sandbox.zoho.stamps import is_moment
 from winpredict_sandbox.zoho.world import DEALS, STAGES, STAYS, TOUCHES, stamp
 
 Values = dict[str, Any]
@@ -21,6 +23,8 @@ _STAMPS = ("Created_Time", "Modified_Time")
 _SORTS = ("id", *_STAMPS)
 #: Stages that an organisation keeps though no deal of the simulated world was ever in them.
 _LOST_TO_COMPETITION = ("Closed Lost to Competition", 0)
+#: A stage whose name was shortened when it was made: records hold it so, people see the other.
+SHORTENED = {"Id. Decision Makers": "Identify Decision Makers"}
 
 
 @dataclass
@@ -61,11 +65,29 @@ class Reads:
     company : ZohoCompany
     limits : Limits
     definitions : dict of str to dict
-        Fields of deals.
+        Fields of each module.
+
+    Attributes
+    ----------
+    hidden : set of tuple
+        Module and field that the profile of the user hides.
+    hidden_lists : set of tuple
+        Layout of deals, by its id, and related list that it does not show.
+    layout_of : dict of str to str
+        The layout of a deal that has another than the usual one.
+    formulas : dict of str to callable
+        What a calculated field of deals gives for a record.
+    profile : str
+        The id of the user's profile.
     """
 
-    def __init__(self, company: ZohoCompany, limits: Limits, definitions: Mapping[str, Values]) -> None:
+    def __init__(self, company: ZohoCompany, limits: Limits, definitions: Mapping[str, Mapping[str, Values]]) -> None:
         self._company, self._limits, self._definitions = company, limits, definitions
+        self.hidden: set[tuple[str, str]] = set()
+        self.hidden_lists: set[tuple[str, str]] = set()
+        self.layout_of: dict[str, str] = {}
+        self.formulas: dict[str, Callable[[Record], Any]] = {}
+        self.profile = ADMINISTRATOR
         self._tokens: dict[str, _Token] = {}
         self._sorted: dict[tuple[str, str], tuple[int, list[Record], list[tuple[Any, ...]]]] = {}
 
@@ -93,7 +115,7 @@ class Reads:
             start = (page - 1) * per_page
         chosen = rows if order == "asc" else rows[::-1]
         if since is not None:
-            moment = pd.Timestamp(since)
+            moment = _moment(since)
             if sort_by == "Modified_Time" and order == "asc":
                 start = max(start, bisect_right(keys, (_second(moment), "￿")))
             else:
@@ -104,18 +126,25 @@ class Reads:
             return None
         info = {"per_page": per_page, "count": len(found), "page": page, "sort_by": sort_by, "sort_order": order}
         next_token = self._new_token(asked, _key(found[-1], sort_by), page + 1) if more else None
+        ends = stamp(self._company.now + self._limits.token_lasts) if more else None
+        tokens = {"next_page_token": next_token, "previous_page_token": None, "page_token_expiry": ends}
         return {
-            "data": [_shown(each, fields) for each in found],
-            "info": info | {"more_records": more, "next_page_token": next_token, "previous_page_token": None},
+            "data": [self._shown(module, each, fields) for each in found],
+            "info": info | tokens | {"more_records": more},
         }
+
+    def count(self, module: str) -> Values:
+        """How many records a module has."""
+        return {"count": len(self._company.records.live(module))}
 
     def deleted(self, module: str, params: Params, since: str | None) -> Values | None:
         """A page of what was deleted, the latest first."""
         if params.get("type", "all") not in ("all", "recycle", "permanent"):
             raise RefusedError(400, "PATTERN_NOT_MATCHED", param_name="type")
+        after = None if since is None else _moment(since)
         gone = [each for each in self._company.records.all(module) if each.deleted_at is not None]
-        if since is not None:
-            gone = [each for each in gone if _second(each.modified_at) > pd.Timestamp(since)]
+        if after is not None:
+            gone = [each for each in gone if _second(each.modified_at) > after]
         rows = [
             {
                 "id": each.record_id,
@@ -132,14 +161,16 @@ class Reads:
     def stays(self, deal_id: str, params: Params) -> Values | None:
         """The stages of a deal, the present one first."""
         fields = _asked_fields(params)
-        self._deal(deal_id)
+        self._deal(deal_id, "Stage_History")
         rows = [each for each in self._company.records.live(STAYS) if each.values["Potential_Name"]["id"] == deal_id]
-        return _paged([_shown(each, fields) for each in reversed(rows)], params, "data", self._limits.related)
+        return _paged(
+            [self._shown(STAYS, each, fields) for each in reversed(rows)], params, "data", self._limits.related
+        )
 
     def contact_roles(self, deal_id: str, params: Params) -> Values | None:
         """The contacts of a deal; nothing says since when."""
         fields = _asked_fields(params)
-        self._deal(deal_id)
+        self._deal(deal_id, "Contact_Roles")
         rows = [
             {"id": contact, **({"Contact_Role": {"name": role, "id": "1"}} if "Contact_Role" in fields else {})}
             for contact, (role, _) in self._company.roles.get(deal_id, {}).items()
@@ -148,7 +179,7 @@ class Reads:
 
     def timeline(self, deal_id: str, params: Params) -> Values | None:
         """What happened to a deal, the latest first unless asked otherwise."""
-        self._deal(deal_id)
+        self._deal(deal_id, "__timeline")
         token = params.get("page_token")
         if token is not None and "per_page" in params:
             raise RefusedError(400, "INVALID_DATA", "per_page cannot be given with page_token", param_name="per_page")
@@ -168,38 +199,55 @@ class Reads:
         return {"__timeline": found, "info": info | {"next_page_token": next_token, "previous_page_token": None}}
 
     def users(self, params: Params) -> Values | None:
-        """Everybody."""
+        """Everybody, or the one who asks."""
+        profile = {"name": PROFILES[self.profile], "id": self.profile}
         rows = [
-            {**each.values, "id": each.record_id, "Modified_Time": stamp(each.modified_at)}
+            {
+                **each.values,
+                "id": each.record_id,
+                "profile": profile,
+                "created_time": stamp(each.created_at),
+                "Modified_Time": stamp(each.modified_at),
+            }
             for each in self._company.records.live("Users")
         ]
-        return _paged(rows, params, "users")
+        return _paged(rows[:1] if params.get("type") == "CurrentUser" else rows, params, "users")
 
     def pipelines(self) -> Values:
         """The one pipeline."""
         maps = [
             {
-                "display_value": name,
+                "display_value": SHORTENED.get(name, name),
                 "actual_value": name,
                 "sequence_number": number,
                 "forecast_type": "Open" if 0 < chance < 100 else "Closed Won" if chance else "Closed Lost",
                 "forecast_category": {"name": "Pipeline", "id": "1"},
                 "id": f"{number}",
             }
-            for number, (name, chance) in enumerate([*STAGES.values(), _LOST_TO_COMPETITION], start=1)
+            for number, (name, chance) in enumerate(_all_stages(), start=1)
         ]
         standard = {"display_value": "Standard", "actual_value": "Standard", "default": True, "id": "7"}
-        return {"pipeline": [{**standard, "maps": maps[::-1]}]}
+        return {"pipeline": [{**standard, "child_available": False, "parent": None, "maps": maps[::-1]}]}
 
-    def fields(self) -> Values:
-        """Fields of deals."""
-        return {"fields": list(self._definitions.values())}
+    def layouts(self) -> Values:
+        """The layouts of deals."""
+        return {
+            "layouts": [
+                {"id": key, "name": name, "display_label": name, "visible": True, "status": "active", "sections": []}
+                for key, name in LAYOUTS.items()
+            ]
+        }
+
+    def fields(self, module: str) -> Values:
+        """Fields of a module, without those that are hidden from the user."""
+        known = self._definitions[module]
+        return {"fields": [each for name, each in known.items() if (module, name) not in self.hidden]}
 
     def _by_ids(self, module: str, ids: Sequence[str], fields: Sequence[str]) -> Values | None:
         if len(ids) > _IDS:
             raise RefusedError(400, "LIMIT_EXCEEDED", limit=_IDS, param_name="ids")
         found = [self._company.records.get(module, each) for each in ids]
-        rows = [_shown(each, fields) for each in found if each is not None and each.deleted_at is None]
+        rows = [self._shown(module, each, fields) for each in found if each is not None and each.deleted_at is None]
         return {"data": rows, "info": {"more_records": False, "next_page_token": None}} if rows else None
 
     def _in_order(self, module: str, sort_by: str) -> tuple[list[Record], list[tuple[Any, ...]]]:
@@ -210,11 +258,33 @@ class Reads:
             known = self._sorted[module, sort_by] = (revision, rows, [_key(each, sort_by) for each in rows])
         return known[1], known[2]
 
-    def _deal(self, deal_id: str) -> Record:
+    def layout(self, deal_id: str) -> Values:
+        """The layout of a deal."""
+        key = self.layout_of.get(deal_id, next(iter(LAYOUTS)))
+        return {"name": LAYOUTS[key], "id": key}
+
+    def calculated(self, record: Record) -> Values:
+        """What the formulas give for a deal."""
+        return {name: formula(record) for name, formula in self.formulas.items()}
+
+    def _deal(self, deal_id: str, related: str) -> Record:
         deal = self._company.records.get(DEALS, deal_id)
         if deal is None or deal.deleted_at is not None:
             raise RefusedError(400, "INVALID_DATA", "the related id given seems to be invalid", resource_path_index=1)
+        if (self.layout(deal_id)["id"], related) in self.hidden_lists:
+            raise RefusedError(
+                400, "INVALID_DATA", "the relation name given seems to be invalid", resource_path_index=2
+            )
         return deal
+
+    def _shown(self, module: str, record: Record, fields: Sequence[str]) -> Values:
+        """The fields that were asked for; what a module does not have, or hides, is passed over in silence."""
+        stamps = {"Created_Time": stamp(record.created_at), "Modified_Time": stamp(record.modified_at)}
+        values = {**record.values, **stamps}
+        if module == DEALS:
+            values |= {"Layout": self.layout(record.record_id), **self.calculated(record)}
+        shown = {name: values[name] for name in fields if name in values and (module, name) not in self.hidden}
+        return {**shown, "id": record.record_id, "$zia_visions": None}
 
     def _token(self, token: str, asked: tuple[Any, ...]) -> _Token:
         known = self._tokens.get(token)
@@ -238,7 +308,7 @@ def modules() -> tuple[str, ...]:
 def _asked_fields(params: Params) -> list[str]:
     if not params.get("fields"):
         raise RefusedError(400, "REQUIRED_PARAM_MISSING", "required param is missing", param_name="fields")
-    fields = params["fields"].split(",")
+    fields = [each.strip() for each in params["fields"].split(",")]
     if len(fields) > _FIELDS:
         raise RefusedError(400, "LIMIT_EXCEEDED", "limit exceeded", limit=_FIELDS, param_name="fields")
     return fields
@@ -259,6 +329,18 @@ def _paged(rows: Sequence[Values], params: Params, name: str, usual: int = _LONG
     return {name: found, "info": info} if found else None
 
 
+def _all_stages() -> list[tuple[str, int]]:
+    names = [*STAGES.values(), _LOST_TO_COMPETITION]
+    return [*names[:3], ("Id. Decision Makers", 60), *names[3:]]
+
+
+def _moment(text: str) -> pd.Timestamp:
+    """A moment of a header; anything else is refused."""
+    if not is_moment(text):
+        raise RefusedError(400, "INVALID_DATA", "invalid data", header_name="If-Modified-Since")
+    return pd.Timestamp(text)
+
+
 def _second(moment: pd.Timestamp) -> pd.Timestamp:
     return moment.floor("s")
 
@@ -266,10 +348,3 @@ def _second(moment: pd.Timestamp) -> pd.Timestamp:
 def _key(record: Record, sort_by: str) -> tuple[Any, ...]:
     moments = {"Created_Time": record.created_at, "Modified_Time": record.modified_at}
     return (_second(moments[sort_by]), record.record_id) if sort_by in moments else (record.record_id,)
-
-
-def _shown(record: Record, fields: Sequence[str]) -> Values:
-    """The fields that were asked for; what a module does not have is passed over in silence."""
-    stamps = {"Created_Time": stamp(record.created_at), "Modified_Time": stamp(record.modified_at)}
-    values = {**record.values, **stamps}
-    return {**{name: values[name] for name in fields if name in values}, "id": record.record_id, "$zia_visions": None}

@@ -138,8 +138,9 @@ class ZohoWorld:
         for user in _rows(crm.users):
             user_id, boss = _id("Users", user.user_id), _id("Users", user.manager_id)
             values = {"full_name": user.name, "email": f"user{user_id[-4:]}@example.com", "status": "active"}
+            boss_known = {"id": boss, "name": "Boss"}
             self.records.add(
-                "Users", user_id, {**values, "Reporting_To": {"id": boss}, "role": {"name": user.team}}, first
+                "Users", user_id, {**values, "Reporting_To": boss_known, "role": {"name": user.team}}, first
             )
         assert crm.accounts is not None
         for account in _rows(crm.accounts):
@@ -164,6 +165,7 @@ class ZohoWorld:
                 **names,
                 "Pipeline": "Standard",
                 "Currency": "USD",
+                "Exchange_Rate": 1.0,
                 "Type": _TYPES[deal.deal_type],
                 "Lead_Source": deal.lead_source,
                 "Product_Family": deal.product,
@@ -215,6 +217,7 @@ class ZohoWorld:
             values = touch_values(module, touch.occurred_at, _id(DEALS, touch.deal_id), owner, contact)
             if module == "Calls":
                 values["Call_Type"] = touch.direction.capitalize()
+                values["Outgoing_Call_Status"] = "Completed" if values["Call_Type"] == "Outbound" else None
                 values["Call_Duration_in_seconds"] = int(touch.duration_s)
             touch_id = f"{_KINDS[module]}{number:012d}"
             recorded = touch.occurred_at if module == "Notes" else touch.recorded_at
@@ -251,10 +254,22 @@ def touch_values(module: str, when: pd.Timestamp, deal_id: str, owner: Values, c
     values = {**people, "What_Id": on_deal, "Subject": "private"}
     if module == "Calls":
         call = {"Call_Type": "Outbound", "Call_Duration_in_seconds": 60, "Call_Result": None, "CTI_Entry": True}
-        return {**values, **call, "Call_Start_Time": stamp(when)}
+        return {**values, **call, "Outgoing_Call_Status": "Completed", "Call_Start_Time": stamp(when)}
     if module == "Events":
-        return {**values, "Start_DateTime": stamp(when), "End_DateTime": stamp(when + pd.Timedelta("1h"))}
-    return {**values, "Status": "Completed", "Closed_Time": stamp(when)}
+        times = {"Start_DateTime": stamp(when), "End_DateTime": stamp(when + pd.Timedelta("1h"))}
+        return {**values, **times, "Participants": _participants(owner, contact)}
+    done = {"Status": "Completed", "Due_Date": when.strftime("%Y-%m-%d"), "Closed_Time": stamp(when)}
+    return {**values, **done}
+
+
+def _participants(owner: Values, contact: str | None) -> list[Values]:
+    """Who takes part in a meeting: one of ours, theirs, and somebody whom only an address tells."""
+    told = [("user", owner["id"], owner["name"], owner["email"]), ("email", "x@example.com", None, "x@example.com")]
+    told += [] if contact is None else [("contact", contact, "C", "c@example.com")]
+    return [
+        {"type": kind, "participant": who, "name": name, "Email": address, "invited": True, "status": "accepted"}
+        for kind, who, name, address in told
+    ]
 
 
 def timeline_change(name: str, old: Any, new: Any) -> Values:

@@ -6,41 +6,14 @@ from typing import Any
 
 from winpredict_sandbox.zoho.company import ZohoCompany
 from winpredict_sandbox.zoho.rate_limiter import RefusedError
-from winpredict_sandbox.zoho.world import DEALS, REGION, stamp
+from winpredict_sandbox.zoho.settings import definition
+from winpredict_sandbox.zoho.stamps import is_date, is_moment
+from winpredict_sandbox.zoho.world import DEALS, stamp
 
 Values = dict[str, Any]
 
 _BATCH, _NEW_FIELDS = 100, 5
-_MOMENT = re.compile(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}[+-]\d{2}:\d{2}$")
 _NEW_KINDS = ("percent", "text", "textarea", "datetime", "date", "double", "integer", "boolean", "currency")
-#: Fields of deals: name, kind, and whether the organisation made it.
-_DEAL_FIELDS = (
-    ("Deal_Name", "text", False),
-    ("Stage", "picklist", False),
-    ("Amount", "currency", False),
-    ("Currency", "picklist", False),
-    ("Closing_Date", "date", False),
-    ("Owner", "ownerlookup", False),
-    ("Account_Name", "lookup", False),
-    ("Pipeline", "picklist", False),
-    ("Type", "picklist", False),
-    ("Lead_Source", "picklist", False),
-    ("Probability", "integer", False),
-    ("Reason_For_Loss__s", "picklist", False),
-    ("Created_Time", "datetime", False),
-    ("Modified_Time", "datetime", False),
-    ("Product_Family", "picklist", True),
-    (REGION, "picklist", True),
-    ("Competitor", "picklist", True),
-    ("Campaign_Code", "text", True),
-    ("Contract_Signed", "datetime", True),
-    ("Files", "fileupload", True),
-)
-
-
-def deal_definitions() -> dict[str, Values]:
-    """Fields of deals by name."""
-    return {name: _definition(name, name.replace("_", " "), kind, custom=own) for name, kind, own in _DEAL_FIELDS}
 
 
 class Writes:
@@ -104,8 +77,8 @@ class Writes:
         if deal_id in self.refusals:
             return _error(self.refusals[deal_id], "required field not found", "Next_Step", place)
         for name, value in row.items():
-            if (fault := self._fault(name, value)) is not None:
-                return _error("INVALID_DATA", fault, name, place)
+            if (kind := self._fault(name, value)) is not None:
+                return _error("INVALID_DATA", "invalid data", name, place, **kind)
         self._company.revision += 1
         self._company.edit(deal_id, row)
         self.done += [(deal_id, name, value) for name, value in row.items()]
@@ -117,18 +90,23 @@ class Writes:
             "status": "success",
         }
 
-    def _fault(self, name: str, value: Any) -> str | None:
-        definition = self._definitions.get(name)
-        if definition is None:
-            return "the field api name given seems to be invalid"
-        kind, length = definition["data_type"], definition["length"]
+    def _fault(self, name: str, value: Any) -> Values | None:
+        """What is wrong with a value; None for nothing."""
+        known = self._definitions.get(name)
+        if known is None:
+            return {}
+        kind, length = known["data_type"], known["length"]
         if value is None:
             return None
         if kind in ("percent", "currency", "double", "integer"):
-            return None if isinstance(value, int | float) and not isinstance(value, bool) else "invalid data"
-        if kind == "datetime":
-            return None if isinstance(value, str) and _MOMENT.match(value) else "invalid data"
-        return None if isinstance(value, str) and len(value) <= length else "invalid data"
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+            return None if fits else {"expected_data_type": "integer" if kind == "integer" else "double"}
+        if kind in ("datetime", "date"):
+            fits = isinstance(value, str) and (is_moment(value) if kind == "datetime" else is_date(value))
+            return None if fits else {"expected_data_type": kind}
+        if not isinstance(value, str):
+            return {"expected_data_type": "string"}
+        return None if len(value) <= length else {"maximum_length": length}
 
     def _create_one(self, place: int, asked: Values) -> Values:
         label, kind = str(asked.get("field_label", "")), asked.get("data_type")
@@ -139,16 +117,11 @@ class Writes:
             return _error("DUPLICATE_DATA", "duplicate data", "field_label", place, of="fields")
         if sum(bool(each["custom_field"]) for each in self._definitions.values()) >= self.most_fields:
             return _error("FIELD_LIMIT_EXCEEDED", "no more fields in this edition", "data_type", place, of="fields")
-        made = _definition(name, label, str(kind), custom=True)
-        self._definitions[name] = {**made, "length": asked.get("length", 255), "made_by_api": True}
-        return {"code": "SUCCESS", "details": {"id": name}, "message": "field created", "status": "success"}
+        made = definition(name, label, str(kind), custom=True, length=asked.get("length", 255))
+        self._definitions[name] = {**made, "created_source": "api"}
+        return {"code": "SUCCESS", "details": {"id": made["id"]}, "message": "field created", "status": "success"}
 
 
-def _definition(name: str, label: str, kind: str, *, custom: bool) -> Values:
-    names = {"api_name": name, "field_label": label, "display_label": label}
-    return {**names, "data_type": kind, "custom_field": custom, "length": 255, "visible": True, "id": name}
-
-
-def _error(code: str, message: str, api_name: str, place: int, *, of: str = "data") -> Values:
-    details = {"api_name": api_name, "json_path": f"$.{of}[{place}].{api_name}"}
+def _error(code: str, message: str, api_name: str, place: int, *, of: str = "data", **details: Any) -> Values:
+    details = {**details, "api_name": api_name, "json_path": f"$.{of}[{place}].{api_name}"}
     return {"code": code, "details": details, "message": message, "status": "error"}

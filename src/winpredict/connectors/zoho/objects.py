@@ -1,7 +1,7 @@
 """What is read of Zoho CRM: modules with their fields, and what becomes of a deal's timeline."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,6 +12,7 @@ from winpredict.connectors.base import RawRecord
 from winpredict.connectors.zoho.api import Payload
 
 DEALS, STAGES, TIMELINE, CONTACTS, USERS = "Deals", "Stage_History", "Deal_Timeline", "Contact_Roles", "Users"
+CURRENCIES = "Currencies"
 #: The module behind the related list of a deal's stages.
 STAGE_MODULE = "DealHistory"
 _STAMPS = ("Created_Time", "Modified_Time")
@@ -22,6 +23,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "Stage",
         "Amount",
         "Currency",
+        "Exchange_Rate",
         "Closing_Date",
         "Owner",
         "Account_Name",
@@ -43,16 +45,23 @@ MODULES: dict[str, tuple[str, ...]] = {
         "Owner",
         *_STAMPS,
     ),
-    "Events": ("Start_DateTime", "End_DateTime", "What_Id", "Who_Id", "Owner", *_STAMPS),
-    "Tasks": ("Status", "Closed_Time", "What_Id", "Who_Id", "Owner", *_STAMPS),
+    "Events": ("Start_DateTime", "End_DateTime", "Participants", "What_Id", "Who_Id", "Owner", *_STAMPS),
+    "Tasks": ("Status", "Closed_Time", "Due_Date", "What_Id", "Who_Id", "Owner", *_STAMPS),
     "Notes": ("Parent_Id", "Owner", *_STAMPS),
     "Accounts": ("Account_Name", "Industry", "Employees", "Annual_Revenue", "Billing_Country", *_STAMPS),
 }
 STAGE_FIELDS = ("Stage", "Moved_To__s", "Amount", "Closing_Date", "Stage_Duration_Calendar_Days", "Modified_Time")
-OBJECTS = (DEALS, STAGES, TIMELINE, "Calls", "Events", "Tasks", "Notes", CONTACTS, "Accounts", USERS)
+OBJECTS = (DEALS, STAGES, TIMELINE, "Calls", "Events", "Tasks", "Notes", CONTACTS, "Accounts", USERS, CURRENCIES)
+#: Fields that only some organisations have, by a feature or by their own making.
+_OF_SOME = ("Currency", "Exchange_Rate", "Pipeline")
+#: Who takes part in a meeting: what Zoho calls them, and where their ids are kept.
+_PARTICIPANTS = {"contact": "Participant_Contacts", "lead": "Participant_Leads", "user": "Participant_Users"}
+#: Kinds of fields whose values change though nobody changed the record.
+_CALCULATED = ("formula", "rollup_summary")
 #: Fields whose changes a deal's timeline tells and nothing else does.
 TIMELINE_FIELDS = ("Amount", "Closing_Date", "Owner")
 _USER_FIELDS = ("id", "full_name", "email", "status", "Reporting_To", "role", "Modified_Time", "created_time")
+_CURRENCY_FIELDS = ("iso_code", "name", "exchange_rate", "is_base", "is_active", "created_time", "modified_time")
 #: Kinds of custom fields that hold no single value.
 _NO_VALUES = ("subform", "fileupload", "imageupload", "multiselectlookup", "multiuserlookup", "profileimage")
 _CONTACT_MODULES = ("Contacts", "Contact_Roles")
@@ -87,10 +96,80 @@ def moment(text: str) -> pd.Timestamp:
     return pd.Timestamp(text).tz_convert("UTC").as_unit("us")
 
 
+def calculated_fields(definitions: Mapping[str, Payload]) -> frozenset[str]:
+    """Names of the fields whose values change though nobody changed the record: formulas and roll-ups."""
+    return frozenset(
+        name
+        for name, each in definitions.items()
+        if each.get("data_type") in _CALCULATED or any((each.get(kind) or {}).get("expression") for kind in _CALCULATED)
+    )
+
+
+def hidden_fields(
+    module: str, definitions: Mapping[str, Payload], columns: Mapping[str, Sequence[str]], profile: str
+) -> tuple[str, ...]:
+    """Fields of a module that are mapped and not shown.
+
+    Parameters
+    ----------
+    module : str
+    definitions : mapping of str to dict
+        What `ZohoAPI.definitions` tells.
+    columns : mapping of str to sequence of str
+        Canonical column to the raw columns that may carry it.
+    profile : str
+        The id of the user's profile.
+    """
+    found: dict[str, None] = {}
+    for names in columns.values():
+        fields = [name for name in dict.fromkeys(each.partition(".")[0] for each in names) if name in MODULES[module]]
+        fields = [name for name in fields if name not in _OF_SOME]
+        if fields and not any(_is_shown(definitions.get(name), profile) for name in fields):
+            found[fields[0]] = None
+    return tuple(found)
+
+
+def _is_shown(definition: Payload | None, profile: str) -> bool:
+    if definition is None or definition.get("visible") is False:
+        return False
+    return not any(
+        str(each.get("id")) == profile and each.get("permission_type") == "hidden"
+        for each in definition.get("profiles") or ()
+    )
+
+
+def has_hiding_profiles(definitions: Mapping[str, Payload]) -> bool:
+    """Whether any field is hidden from anybody."""
+    return any(
+        profile.get("permission_type") == "hidden"
+        for each in definitions.values()
+        for profile in each.get("profiles") or ()
+    )
+
+
 def raw_record(record: Payload) -> RawRecord:
     """A record of a module; what Zoho adds for its own pages (names with a dollar sign) is left out."""
     values = {name: value for name, value in record.items() if not name.startswith("$")}
+    if "Participants" in values:
+        values |= _participants(values.pop("Participants"))
     return RawRecord(str(record["id"]), values, moment(str(record.get("Modified_Time") or record["Created_Time"])))
+
+
+def _participants(listed: Any) -> dict[str, list[str]]:
+    """Who takes part in a meeting, by ids only: names and addresses are not kept."""
+    found: dict[str, list[str]] = {name: [] for name in _PARTICIPANTS.values()}
+    for each in listed if isinstance(listed, list) else ():
+        place = _PARTICIPANTS.get(str(each.get("type") or "").lower())
+        if place and each.get("participant"):
+            found[place].append(str(each["participant"]))
+    return {name: sorted(set(ids)) for name, ids in found.items()}
+
+
+def currency_record(payload: Payload) -> RawRecord:
+    """A currency with its rate; the organisation's own says so in is_base."""
+    stamp = payload.get("modified_time") or payload.get("created_time") or "1970-01-01T00:00:00Z"
+    values = {name: payload.get(name) for name in _CURRENCY_FIELDS}
+    return RawRecord(str(payload["iso_code"]), values, moment(str(stamp)))
 
 
 def deleted_record(payload: Payload) -> RawRecord:
@@ -149,20 +228,36 @@ def timeline_records(deal_id: str, entries: Iterable[Payload], owners: Owners) -
             yield RawRecord(f"{entry['id']}:{name}", values, moment(audited))
 
 
+def added_contacts(entries: Iterable[Payload]) -> dict[str, str]:
+    """When each contact came to a deal, as its timeline tells it."""
+    added: dict[str, str] = {}
+    for entry in entries:
+        for record in (entry.get("record") or {}, entry.get("related_record") or {}):
+            module = record.get("module") or {}
+            if (module.get("api_name") or module.get("name")) in _CONTACT_MODULES and record.get("id"):
+                known, stamp = added.get(str(record["id"])), str(entry["audited_time"])
+                added[str(record["id"])] = stamp if known is None or moment(stamp) < moment(known) else known
+    return added
+
+
 def contact_records(
-    deal_id: str, changed: pd.Timestamp, contacts: Iterable[Payload], entries: Iterable[Payload]
+    deal_id: str, changed: pd.Timestamp, contacts: Iterable[Payload], added: Mapping[str, str]
 ) -> Iterator[RawRecord]:
     """The contacts of a deal.
 
     Zoho does not say when a contact was added to a deal. Its timeline may, and else all that is known is that it was
     there when the deal was read: the stamp of the deal's last change is taken then, which is never too early.
+
+    Parameters
+    ----------
+    deal_id : str
+    changed : Timestamp
+        The last change of the deal.
+    contacts : iterable of dict
+        As the related list tells them.
+    added : mapping of str to str
+        What `added_contacts` tells.
     """
-    added: dict[str, str] = {}
-    for entry in entries:
-        record = entry.get("record") or {}
-        if (record.get("module") or {}).get("api_name") in _CONTACT_MODULES and record.get("id"):
-            known, stamp = added.get(str(record["id"])), str(entry["audited_time"])
-            added[str(record["id"])] = stamp if known is None or moment(stamp) < moment(known) else known
     for contact in contacts:
         contact_id = str(contact["id"])
         values = {
@@ -172,3 +267,27 @@ def contact_records(
             "Added_Time": added.get(contact_id, changed.isoformat()),
         }
         yield RawRecord(f"{deal_id}:{contact_id}", values, changed)
+
+
+@dataclass
+class Additions:
+    """When contacts came to deals, kept from the reading of timelines to that of contacts: each is asked for once.
+
+    Examples
+    --------
+    >>> kept = Additions()
+    >>> kept.keep("7", "2025-06-01T12:00:00Z", {"8": "2025-05-01T12:00:00Z"})
+    >>> kept.take("7", "2025-06-01T12:00:00Z"), kept.take("7", "2025-06-01T12:00:00Z")
+    ({'8': '2025-05-01T12:00:00Z'}, None)
+    """
+
+    _known: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+
+    def keep(self, deal_id: str, changed: str, added: dict[str, str]) -> None:
+        """Keep what the whole timeline of a deal tells, as of its last change."""
+        self._known[deal_id] = (changed, added)
+
+    def take(self, deal_id: str, changed: str) -> dict[str, str] | None:
+        """What is kept of a deal, which is then let go of; None where it was changed since, or nothing is kept."""
+        known = self._known.pop(deal_id, None)
+        return known[1] if known is not None and known[0] == changed else None
