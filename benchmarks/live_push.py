@@ -266,6 +266,9 @@ def pushes_of(name: str, args: argparse.Namespace, place: Path) -> Iterator[Push
     scores: dict[str, Values] = {}
     held: dict[str, Values] = {}
     with connected(name, server, line, sync={"attempts": 20}) as config:
+        # made-up scores have neither next steps nor flags
+        push_settings = config.crm.push.model_copy(update={"next_step": None, "flags": None})
+        config = config.model_copy(update={"crm": config.crm.model_copy(update={"push": push_settings})})
         prepare(name, config, place)
         refused, untouched = refuse(name, server, rng, args.refused), others(server)
         pusher = Pusher(name, server, line, place, rng)
